@@ -1,0 +1,5 @@
+"""Runs the command line as `python -m textbookgen`."""
+
+from textbookgen.cli import main
+
+main()

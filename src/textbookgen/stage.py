@@ -1,0 +1,289 @@
+"""What a stage is: one frozen class whose fields are its options and whose one method is its work.
+
+There are eight families. A plugin's stage derives from one of them and writes its one method; everything around it
+(files, resume, concurrency, counting, dropping, telling) is the engine's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Protocol
+
+import polars as pl
+from pydantic import BaseModel, ConfigDict, Field
+
+from textbookgen.artifacts import Artifact, Chats, Checkpoint, Documents, Pairs, Report, Shards, Table, Vocabulary
+from textbookgen.benchmark import Benchmark
+from textbookgen.errors import Complaint, RunError
+from textbookgen.marks import Judges, Label, Labels, Pipe, Placement, Template
+from textbookgen.model import Model
+from textbookgen.teacher import Message, Reply
+from textbookgen.tokenizer import Tokenizer
+
+Draw = Mapping[str, Any]
+
+
+class Doors(Protocol):
+    """What a stage can ask the house to open, whoever brought it. Each raises PluginError if nobody knows the name."""
+
+    def tokenizer(self, name: str) -> Tokenizer:
+        """The tokenizer of this name."""
+        ...
+
+    def benchmark(self, name: str) -> Benchmark:
+        """The benchmark of this name."""
+        ...
+
+    def model(self, checkpoint: Path) -> Model:
+        """The model in this folder."""
+        ...
+
+    def judge(self, use: str | Mapping[str, Any]) -> Judge:
+        """The judge of this name (or table of options with `use`), ready to judge after `prepare`."""
+        ...
+
+
+@dataclass(frozen=True)
+class Given:
+    """What a step has to work with: what flows in, a folder of its own, and the doors.
+
+    `given["from"]` is what flows in through the option `from`; several tables come as one, in the order named.
+    `given.each("from")` keeps them apart, by label. `folder` is the step's own place for what it learns in `prepare`;
+    it stays between runs until the step is done.
+    """
+
+    pipes: Mapping[str, Mapping[str, Artifact]]
+    folder: Path
+    doors: Doors
+    seed: int = 0
+
+    def __getitem__(self, option: str) -> Any:
+        flows = list(self.pipes[option].values())
+        if len(flows) == 1:
+            return flows[0]
+        tables = [flow for flow in flows if isinstance(flow, Table)]
+        if not tables or len(tables) != len(flows):
+            raise RunError(f"`{option}` takes one thing here, and was given {len(flows)}")
+        return type(tables[0]).merged(tables)
+
+    def each(self, option: str) -> Mapping[str, Artifact]:
+        """What flows in through this option, by label."""
+        return self.pipes.get(option, {})
+
+    def tokenizer(self, option: str, name: str) -> Tokenizer:
+        """The tokenizer that an option names: a stage above that trained one, or a name to open."""
+        for flow in self.each(option).values():
+            if isinstance(flow, Vocabulary):
+                return self.doors.tokenizer(f"hf:{flow.file}")
+        return self.doors.tokenizer(name)
+
+
+@dataclass(frozen=True)
+class Volume:
+    """How much flows, or is asked and spent, as `recipe check` foresees it; None is not known."""
+
+    documents: float | None = None
+    tokens: float | None = None
+    requests: float = 0.0
+    tokens_in: float = 0.0
+    tokens_out: float = 0.0
+    disk_bytes: float | None = None
+    gpu_hours: float = 0.0
+
+
+class Stage(BaseModel):
+    """One step of a recipe: its fields are its options, its method is its work."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+    name: ClassVar[str]  # a recipe writes `use = "PLUGIN/NAME"`
+    gives: ClassVar[type[Artifact] | None] = None  # None: the same as flows in through `from`
+    version: ClassVar[int] = 1  # raise it when the same options would give other output
+
+    def check(self) -> Iterable[Complaint]:
+        """What would keep the step from being worked, found without working it; places are option names."""
+        return ()
+
+    def foresee(self, flows: Mapping[str, Volume]) -> Volume | None:
+        """How much will flow out and be spent, from what flows in by option; None for the family's own guess."""
+        return None
+
+
+class _Prepared(Stage):
+    """A stage whose parts are worked apart from each other, in several processes if there are."""
+
+    def prepare(self, given: Given) -> None:
+        """Called before the first part, once in the run's own process and once in each process that works parts.
+
+        The place to learn from other pipes or to open a benchmark. What is costly is written to `given.folder` the
+        first time and read from there afterwards; what parts need is kept in pydantic private attributes.
+        """
+
+
+class Source(Stage):
+    """Reads documents from outside."""
+
+    gives: ClassVar[type[Artifact] | None] = Documents
+
+    def read(self) -> Iterator[pl.DataFrame]:
+        """Frames of some hundreds or thousands of rows: `id` (see `artifacts.document_id`), `text`, and if wanted `kind`
+        and own columns `PLUGIN.NAME`; always in the same order."""
+        raise NotImplementedError
+
+    def digest(self) -> str:
+        """Tells one state of what is read from another: files and their contents, or names, sizes and times."""
+        return ""
+
+
+class Ask(Protocol):
+    """How a generator asks: awaited any number of times; an answer that was given before comes from the ledger."""
+
+    async def __call__(
+        self,
+        prompt: str | Sequence[Message],
+        *,
+        draw: Draw | None = None,
+        task: str | None = None,
+        sample: int | None = None,
+        schema: Mapping[str, Any] | None = None,
+    ) -> Reply:
+        """The reply to a prompt (a text, or a conversation).
+
+        `draw` and `task` are this document's unless given. Raises Refused if the teacher will not answer.
+        """
+        ...
+
+    def render(self, template: str, variables: Draw) -> str:
+        """The text of a prompt template with these variables; one that the template needs and that is missing is an error."""
+        ...
+
+
+class Generator(Stage):
+    """Writes documents by asking a teacher: a prompt, a sampler, and a reader of replies.
+
+    With a `from`, each of its documents (or `sample` of them) is asked about; without, `count` documents are written.
+    """
+
+    gives: ClassVar[type[Artifact] | None] = Documents
+    task: ClassVar[str] = ""  # what is asked, for teachers that are programs
+    kind: ClassVar[str] = "document"  # of the documents written
+
+    teacher: Annotated[str, Label("teacher")] = Field(description="label of the teacher that is asked")
+    prompt: Annotated[str, Template] = Field(description="name of the prompt template")
+    sampler: Annotated[str | None, Label("sampler")] = Field(None, description="label of the sampler that draws what each document is about")
+    inputs: Annotated[Labels, Pipe(Documents, Chats, Pairs)] = Field((), alias="from", description="stages above whose documents are asked about")
+    count: int | None = Field(None, gt=0, description="how many documents are to be accepted; without `from` it must be given")
+    sample: int | None = Field(None, gt=0, description="with `from`: only so many of its documents, drawn evenly")
+    seed: int = Field(0, description="another seed draws other documents from the same sampler")
+    accept: Annotated[tuple[str | dict[str, Any], ...], Judges] = Field((), description="judges that a document must please to count")
+    max_draws: int | None = Field(None, gt=0, description="stop after so many draws even if `count` was not reached; 20 times `count` unless given")
+    max_failures: Annotated[float, Placement] = Field(0.1, ge=0, le=1, description="share of documents that may fail before the step stops")
+    max_cost_usd: Annotated[float | None, Placement] = Field(None, ge=0, description="US dollars this step may spend; never passed")
+
+    def read(self, draw: Draw, reply: Reply) -> Iterable[dict[str, Any]]:
+        """The documents in one reply: rows with `text` (or `messages`, or `prompt`, `chosen` and `rejected`), and if wanted
+        `kind` and own columns `PLUGIN.NAME`. With a `from`, `draw["document"]` is the source row.
+
+        Raises:
+            Unusable: the reply holds no document.
+        """
+        raise NotImplementedError
+
+    async def write(self, draw: Draw, ask: Ask) -> Iterable[dict[str, Any]]:
+        """The documents for one draw. Override it for work of several turns."""
+        return self.read(draw, await ask(ask.render(self.prompt, draw)))
+
+
+class Transform(_Prepared):
+    """Changes documents, a part at a time."""
+
+    inputs: Annotated[Labels, Pipe(Documents, Chats, Pairs)] = Field(alias="from", description="stages above whose documents flow in")
+
+    def change(self, docs: pl.DataFrame) -> pl.DataFrame:
+        """The changed rows. A row that is another document gets an `id` of its own and names its `parents`."""
+        raise NotImplementedError
+
+
+class Judge(_Prepared):
+    """Says of each document whether it flows on. It never touches a document: it writes verdicts."""
+
+    inputs: Annotated[Labels, Pipe(Documents, Chats, Pairs)] = Field((), alias="from", description="stages above whose documents are judged")
+
+    def judge(self, docs: pl.DataFrame) -> pl.DataFrame:
+        """Verdicts, one row a document: `id`, `keep` (Boolean), `reason` (String, short and countable; null or empty when
+        kept), if wanted `score` (Float64), `detail` (String: the evidence) and own columns."""
+        raise NotImplementedError
+
+
+class CorpusJudge(_Prepared):
+    """Judges each document in the light of all: sketches part by part, then verdicts once over all sketches."""
+
+    inputs: Annotated[Labels, Pipe(Documents, Chats, Pairs)] = Field(alias="from", description="stages above whose documents are judged")
+
+    def sketch(self, docs: pl.DataFrame) -> pl.DataFrame:
+        """What is needed of each document: rows with `id` and whatever `judge` looks at."""
+        raise NotImplementedError
+
+    def judge(self, sketches: pl.LazyFrame, corpus: pl.LazyFrame) -> pl.DataFrame:
+        """Verdicts (as a Judge's), one row a document in any order; `sketches` is in the order of the corpus."""
+        raise NotImplementedError
+
+
+class Pack(Stage):
+    """Writes a corpus in the form a trainer, or the world outside, reads."""
+
+    gives: ClassVar[type[Artifact] | None] = Shards
+
+    def pack(self, given: Given, out: Path) -> None:
+        """Writes to the folder `out`, last of all the card of what it gives (`manifest.json` for Shards)."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Job:
+    """A training job: `path` is job.json, which says it all; `folder` is where the trainer works and finds itself again.
+
+    job.json: `use`, `options` (every option, by field name), `pipes` (option to list of {label, artifact, path}), `seed`,
+    `folder`. The trainer appends to `folder/metrics.jsonl` one JSON object a step (`step`, `steps`, `tokens`, `loss`,
+    `seconds`, and whatever else it likes) and writes `folder/checkpoint.json` last. A job that was killed is started
+    again with the same folder.
+    """
+
+    path: Path
+    folder: Path
+
+
+class Train(Stage):
+    """Makes a checkpoint, in a process of the trainer's own."""
+
+    gives: ClassVar[type[Artifact] | None] = Checkpoint
+
+    def command(self, job: Job) -> list[str]:
+        """The command line that does the job."""
+        raise NotImplementedError
+
+    def environment(self) -> Mapping[str, str]:
+        """Environment variables the command needs besides the run's own."""
+        return {}
+
+
+class Evaluate(Stage):
+    """Measures, and reports."""
+
+    gives: ClassVar[type[Artifact] | None] = Report
+
+    def measure(self, given: Given, out: Path) -> pl.DataFrame:
+        """The figures: rows with `subject` (String: a label), `metric` (String), `value` (Float64), and if wanted `stderr`
+        (Float64), `n` (Int64) and own columns. Further tables (`NAME.parquet`), plots (`NAME.svg`) and passages for the
+        report (`NAME.md`) may be written to `out`."""
+        raise NotImplementedError
+
+
+#: The families, in the order the engine matches them.
+FAMILIES: tuple[type[Stage], ...] = (Source, Generator, Transform, Judge, CorpusJudge, Pack, Train, Evaluate)
+
+
+def family(stage: type[Stage]) -> type[Stage]:
+    """The family a stage belongs to."""
+    return next(each for each in FAMILIES if issubclass(stage, each))

@@ -1,0 +1,43 @@
+"""Tokenizer: text to numbers and back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+
+class Tokenizer(Protocol):
+    """Text to token ids and back."""
+
+    name: str
+    vocabulary: int  # how many ids there are, special ones included
+    eod: int  # the id that ends a document
+    digest: str  # tells vocabularies apart: checkpoints and shards carry it
+    file: Path | None  # where the `tokenizers` library can open it; None if it is not such a file
+
+    def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
+        """The ids of each text, without an end of document."""
+        ...
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of these ids; special ones are left out."""
+        ...
+
+
+class ByteTokenizer:
+    """One id a byte of UTF-8, and 256 to end a document: needs no training and no file."""
+
+    name = "bytes"
+    vocabulary = 257
+    eod = 256
+    digest = "bytes"
+    file = None
+
+    def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
+        """The bytes of each text."""
+        return [list(text.encode()) for text in texts]
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of these bytes; broken characters are replaced."""
+        return bytes(i for i in ids if i < 256).decode(errors="replace")
