@@ -1,0 +1,111 @@
+"""Exercises: what is taken from a reply, and what is refused and why."""
+
+from __future__ import annotations
+
+import pytest
+from textbookgen_textbooks.exercise import Exercise, read_exercise
+
+from textbookgen.errors import Unusable
+from textbookgen.teacher import Reply
+
+GENERATOR = Exercise(teacher="author", count=1)
+DRAW = {"function_name": "count_even", "concept": "looping", "difficulty": 1, "arguments": ["list[int]"]}
+
+SOLUTION = '''def count_even(numbers: list[int]) -> int:
+    """Count the even numbers.
+
+    >>> count_even([1, 2])
+    1
+    """
+    return sum(n % 2 == 0 for n in numbers)
+'''
+ASSERTS = "assert count_even([]) == 0\nassert count_even([2, 4]) == 2\n"
+
+
+def rows(text: str, **reply: object) -> list[dict[str, object]]:
+    return list(GENERATOR.read(DRAW, Reply(text, **reply)))
+
+
+def test_fence_with_asserts_inside():
+    (row,) = rows(f"Here it is:\n```python\n{SOLUTION}\n{ASSERTS}```\nEnjoy.")
+    assert row["text"] == SOLUTION
+    assert row["textbooks.tests"] == ASSERTS
+    assert row["textbooks.entry_point"] == "count_even"
+    assert row["textbooks.concept"] == "looping"
+    assert row["textbooks.prompt"] == SOLUTION[: SOLUTION.index("    return")]
+
+
+def test_what_was_taken_apart_runs_again():
+    (row,) = rows(f"```python\n{SOLUTION}\n{ASSERTS}```")
+    exec(str(row["text"]) + str(row["textbooks.tests"]), {})
+    broken = str(row["textbooks.prompt"]) + "    return 1\n" + str(row["textbooks.tests"])
+    with pytest.raises(AssertionError):
+        exec(broken, {})
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        SOLUTION + ASSERTS,
+        f"```\n{SOLUTION}{ASSERTS}```",
+        f"```python\n{SOLUTION}```\n\nTests:\n\n```py\n{ASSERTS}```",
+        f"```python\n{SOLUTION}```\n{ASSERTS}",
+        f"```python\r\n{SOLUTION}{ASSERTS}```".replace("\r\n", "\n").replace("\n", "\r\n"),
+    ],
+    ids=["bare", "no language", "two fences", "asserts after", "windows lines"],
+)
+def test_all_shapes_of_reply_give_the_same(reply: str):
+    (row,) = rows(reply)
+    assert (row["text"], row["textbooks.tests"]) == (SOLUTION, ASSERTS)
+
+
+def test_imports_helpers_and_decorators_stay_and_prints_go():
+    solved = read_exercise(
+        '"""An exercise."""\nimport math; from functools import cache\n\ndef _double(n: int) -> int:\n    return 2 * n\n'
+        '@cache\ndef area(n: int) -> int:\n    """Area."""\n    # plain\n    return math.floor(_double(n))\n'
+        'print(area(2))\nif __name__ == "__main__":\n    print(area(3))\nassert area(2) == 4; assert area(1) == 2\n'
+    )
+    assert solved.text == (
+        "import math\nfrom functools import cache\n\n\ndef _double(n: int) -> int:\n    return 2 * n\n\n\n"
+        '@cache\ndef area(n: int) -> int:\n    """Area."""\n    # plain\n    return math.floor(_double(n))\n'
+    )
+    assert solved.prompt.endswith('    """Area."""\n')
+    assert solved.text.startswith(solved.prompt)
+    assert solved.tests == "assert area(2) == 4\nassert area(1) == 2\n"
+    exec(solved.text + solved.tests, {})
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        ("def f(:", "the code does not parse"),
+        ("I cannot do that.", "the code does not parse"),
+        ("import math\n", "there is no public function"),
+        ('def _f():\n    """D."""\n    return 1\n', "there is no public function"),
+        (
+            'def f():\n    """D."""\n    return 1\ndef g():\n    """D."""\n    return 1\n',
+            "there is more than one public function",
+        ),
+        ('class A:\n    pass\ndef f():\n    """D."""\n    return 1\n', "other code stands beside the function"),
+        ("def f():\n    return 1\n", "the function has no docstring"),
+        ('def f():\n    """D."""\n', "the function has no body"),
+        ('def f():\n    """D."""\n    ...\n', "the function has no body"),
+        ('def f():\n    """D."""; return 1\n', "code stands on the docstring's line"),
+    ],
+)
+def test_what_is_no_exercise_is_refused_with_a_reason(source: str, reason: str):
+    with pytest.raises(Unusable) as caught:
+        read_exercise(source)
+    assert caught.value.problem == reason
+
+
+def test_empty_and_cut_off_replies_are_refused():
+    with pytest.raises(Unusable, match="empty"):
+        rows("  \n")
+    with pytest.raises(Unusable, match="cut off"):
+        rows(SOLUTION, finish="length")
+
+
+def test_odd_escapes_warn_nobody():
+    (row,) = rows('def f(s: str) -> str:\n    """Match \\d."""\n    return s\n')
+    assert row["textbooks.entry_point"] == "f"
