@@ -1,0 +1,218 @@
+"""Sources read the same documents in the same order on every run, and samples are drawn by what documents are."""
+
+import gzip
+import json
+import os
+from pathlib import Path
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from textbookgen.artifacts import Documents, Part
+from textbookgen.builtin import sources
+from textbookgen.builtin.sources import Jsonl, Parquet, PythonCode, Sample, Text
+from textbookgen.errors import RunError
+from textbookgen.stage import Given, Volume
+
+
+def texts(source) -> list[str]:
+    return [text for frame in source.read() for text in frame["text"]]
+
+
+def test_python_code_is_a_mixed_sample_that_a_larger_one_contains():
+    few = pl.concat(PythonCode(max_files=30).read())
+    more = pl.concat(PythonCode(max_files=60).read())
+    assert few["id"].to_list() == more["id"].to_list()[:30]
+    assert more["id"].n_unique() == 60
+    assert set(few.columns) == {"id", "text", "kind", "source.path"}
+    assert len({path.split("/")[1] for path in more["source.path"]}) > 10
+    assert PythonCode(max_files=30, seed=1).read().__next__()["id"].to_list() != few["id"].to_list()
+
+
+@pytest.fixture
+def small_python(tmp_path, monkeypatch):
+    """A Python whose standard library and packages are a few files."""
+    library, packages = tmp_path / "python3.11", tmp_path / "python3.11" / "site-packages"
+    for path, content in {
+        "abc.py": b"class ABC: ...\n",
+        "json/decoder.py": b"x = 1\r\ny = 2\r\n",
+        "empty.py": b" \n",
+        "latin.py": "# -*- coding: latin-1 -*-\nx = 'é'".encode("latin-1"),
+        "bom.py": b"\xef\xbb\xbfz = 3\n",
+        "__pycache__/cached.py": b"no",
+        "notes.txt": b"no",
+        "site-packages/textbookgen/stage.py": b"no",
+        "site-packages/large.py": b"#" * 5000,
+        "site-packages/pkg/tests/test_it.py": b"def test(): ...\n",
+    }.items():
+        (library / path).parent.mkdir(parents=True, exist_ok=True)
+        (library / path).write_bytes(content)
+    outside = tmp_path / "outside.py"
+    outside.write_text("no")
+    (packages / "link.py").symlink_to(outside)
+    (packages / "links").symlink_to(tmp_path)
+    monkeypatch.setattr(
+        sources.sysconfig,
+        "get_paths",
+        lambda: {"stdlib": str(library), "purelib": str(packages), "platlib": str(packages)},
+    )
+    monkeypatch.setattr(sources.site, "getsitepackages", lambda: [str(packages)])
+    return library
+
+
+def test_python_code_reads_what_is_code_and_no_link_out(small_python):
+    found = pl.concat(PythonCode(max_kib=4).read())
+    assert dict(zip(found["source.path"], found["text"], strict=True)) == {
+        "stdlib/abc.py": "class ABC: ...\n",
+        "stdlib/json/decoder.py": "x = 1\ny = 2\n",
+        "stdlib/bom.py": "z = 3\n",
+        "packages/pkg/tests/test_it.py": "def test(): ...\n",
+    }
+
+
+def test_python_code_digest_moves_with_any_file_and_with_nothing_else(small_python):
+    before = PythonCode().digest()
+    assert PythonCode().digest() == before
+    (small_python / "abc.py").write_text("class ABC: pass\n")
+    after = PythonCode().digest()
+    assert after != before
+    (small_python / "notes.txt").write_text("other notes")
+    assert PythonCode().digest() == after
+
+
+def test_jsonl_reads_plain_and_compressed_and_keeps_their_ids(tmp_path):
+    lines = [json.dumps({"body": f"text {n}", "n": n, "late": {"a": 1}}) for n in range(2500)]
+    (tmp_path / "a.jsonl").write_text("\n".join(lines))
+    with gzip.open(tmp_path / "b.jsonl.gz", "wt") as file:
+        file.write("\n".join([*lines[:3], '{"n": 9}', '{"body": "", "n": 10}']))
+    plain = list(Jsonl(path=str(tmp_path / "a.jsonl"), text="body").read())
+    assert [len(frame) for frame in plain] == [1000, 1000, 500]
+    assert texts(Jsonl(path=str(tmp_path / "*.jsonl"), text="body", max_documents=1200)) == [f"text {n}" for n in range(1200)]
+    packed = pl.concat(Jsonl(path=str(tmp_path / "b.jsonl.gz"), text="body", id="n", kind="note").read())
+    assert packed["id"].to_list() == ["0", "1", "2"]
+    assert packed["kind"].unique().to_list() == ["note"]
+
+
+def test_ids_stay_when_the_folder_moves_or_a_file_joins(tmp_path):
+    first, second = tmp_path / "first", tmp_path / "second"
+    for folder in (first, second):
+        folder.mkdir()
+        pl.DataFrame({"text": ["a", "b"]}).write_parquet(folder / "m.parquet")
+    pl.DataFrame({"text": ["a", "b"]}).write_parquet(second / "a.parquet")
+    before = pl.concat(Parquet(path=str(first / "*.parquet")).read())
+    after = pl.concat(Parquet(path=str(second / "*.parquet")).read())
+    assert after["source.path"].to_list() == ["a.parquet", "a.parquet", "m.parquet", "m.parquet"]
+    assert after["id"].to_list()[2:] == before["id"].to_list()
+    assert after["id"].n_unique() == 4
+    assert Parquet(path=str(second / "*.parquet")).foresee({}) == Volume(documents=4)
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, ["One.\nTwo.\n\nThree.\n<|endoftext|>\nFour.\n"]),
+        ({"separator": "<|endoftext|>"}, ["One.\nTwo.\n\nThree.", "Four.\n"]),
+        ({"per": "line"}, ["One.", "Two.", "Three.", "<|endoftext|>", "Four."]),
+        ({"per": "paragraph"}, ["One.\nTwo.", "Three.\n<|endoftext|>\nFour."]),
+    ],
+)
+def test_text_is_cut_into_documents(tmp_path, options, expected):
+    (tmp_path / "story.txt").write_text("One.\nTwo.\n\nThree.\n<|endoftext|>\nFour.\n")
+    assert [text.rstrip("\n") for text in texts(Text(path=str(tmp_path / "story.txt"), **options))] == [
+        text.rstrip("\n") for text in expected
+    ]
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs", "Zl", "Zp"])), max_size=30))
+def test_lines_come_back_as_they_were_written(tmp_path_factory, lines):
+    file = tmp_path_factory.mktemp("lines") / "lines.txt"
+    file.write_text("\n".join(lines), encoding="utf-8", newline="")
+    source = Text(path=str(file), per="line")
+    expected = [line for line in lines if line.strip()]
+    assert texts(source) == texts(source) == expected
+    assert len({key for frame in source.read() for key in frame["id"]}) == len(expected)
+
+
+def test_complaints_name_the_option_and_say_where_it_was_looked_for(tmp_path):
+    [complaint] = Text(path="nowhere/*.txt").check()
+    assert (complaint.place, "nowhere/*.txt" in complaint.problem, str(Path.cwd()) in complaint.problem) == ("path", True, True)
+    assert list(Parquet(path="hf://datasets/someone/something/*.parquet").check()) == []
+    assert [each.place for each in Text(path=__file__, per="line", separator="--").check()] == ["separator"]
+    assert [each.place for each in PythonCode(min_kib=9, max_kib=1).check()] == ["min_kib"]
+
+
+def test_what_cannot_be_read_says_why(tmp_path):
+    (tmp_path / "bad.txt").write_bytes(b"caf\xe9\n")
+    (tmp_path / "bad.jsonl").write_text('{"text": "a"}\nnot json\n')
+    (tmp_path / "rows.jsonl").write_text('{"content": "a", "id": 1}\n')
+    (tmp_path / "nameless.jsonl").write_text('{"text": "a", "id": 1}\n{"text": "b"}\n')
+    with pytest.raises(RunError, match="utf8"):
+        texts(Text(path=str(tmp_path / "bad.txt")))
+    with pytest.raises(RunError, match=r"bad\.jsonl"):
+        texts(Jsonl(path=str(tmp_path / "bad.jsonl")))
+    with pytest.raises(RunError) as caught:
+        texts(Jsonl(path=str(tmp_path / "rows.jsonl")))
+    assert (caught.value.place, caught.value.hint) == ("text", "it has content, id")
+    with pytest.raises(RunError, match="row 2 of"):
+        texts(Jsonl(path=str(tmp_path / "nameless.jsonl"), id="id"))
+
+
+def test_digest_of_files_moves_with_time_and_size(tmp_path):
+    file = tmp_path / "a.txt"
+    file.write_text("a")
+    before = Text(path=str(file)).digest()
+    assert Text(path=str(file)).digest() == before
+    os.utime(file, (1, 1))
+    assert Text(path=str(file)).digest() != before
+    assert Text(path="https://example.org/a.txt").digest() == Text(path="https://example.org/a.txt").digest()
+
+
+def corpus(folder: Path, parts: list[list[str]]) -> Documents:
+    made = []
+    for number, ids in enumerate(parts):
+        pl.DataFrame({"id": ids, "text": ids}).write_parquet(folder / f"{number}.parquet")
+        made.append(Part(folder / f"{number}.parquet"))
+    return Documents(tuple(made))
+
+
+def sampled(folder: Path, documents: Documents, **options) -> set[str]:
+    judge = Sample(**{"from": "docs"}, **options)
+    judge.prepare(Given({"from": {"docs": documents}}, folder / "work", None))
+    verdicts = pl.concat(judge.judge(frame) for frame in documents.frames())
+    assert verdicts.filter(~pl.col("keep"))["reason"].unique().to_list() in ([], ["not sampled"])
+    assert verdicts.filter("keep")["reason"].null_count() == verdicts["keep"].sum()
+    return set(verdicts.filter("keep")["id"])
+
+
+def test_sample_keeps_exactly_so_many_wherever_they_stand(tmp_path):
+    ids = [f"doc-{n}" for n in range(1000)]
+    one, other = tmp_path / "one", tmp_path / "other"
+    one.mkdir(), other.mkdir()
+    kept = sampled(one, corpus(one, [ids[:300], ids[300:]]), count=100)
+    assert len(kept) == 100
+    assert sampled(other, corpus(other, [ids[:500:-1], ids[500::-1]]), count=100) == kept
+    assert sampled(tmp_path / "c", corpus(one, [ids]), count=200) > kept
+    assert sampled(tmp_path / "d", corpus(one, [ids]), count=5000) == set(ids)
+    assert sampled(tmp_path / "e", corpus(one, [ids]), count=100, seed=1) != kept
+
+
+def test_sample_keeps_about_a_share_and_all_of_all(tmp_path):
+    ids = [f"doc-{n}" for n in range(4000)]
+    tenth = sampled(tmp_path, corpus(tmp_path, [ids]), share=0.1)
+    assert 330 < len(tenth) < 470  # four standard deviations
+    assert sampled(tmp_path, corpus(tmp_path, [ids]), share=0.2) > tenth
+    assert sampled(tmp_path, corpus(tmp_path, [ids]), share=1.0) == set(ids)
+
+
+def test_sample_wants_one_way_of_saying_how_many():
+    assert [each.place for each in Sample(**{"from": "x"}).check()] == ["share"]
+    assert [each.place for each in Sample(**{"from": "x"}, share=0.1, count=3).check()] == ["share"]
+    assert [each.place for each in Sample(count=3).check()] == ["count"]
+    assert Sample(**{"from": "x"}, count=30).foresee({"from": Volume(documents=100, tokens=1000)}) == Volume(
+        documents=30, tokens=300
+    )
+    with pytest.raises(RunError, match="before it was prepared"):
+        Sample(share=0.1).judge(pl.DataFrame({"id": ["a"]}))
