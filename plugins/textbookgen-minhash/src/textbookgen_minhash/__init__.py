@@ -1,0 +1,13 @@
+"""Near-duplicates and contamination: what a corpus has twice, and what it has of the benchmarks it is scored by."""
+
+from __future__ import annotations
+
+from textbookgen.hookspecs import hookimpl
+from textbookgen.stage import Stage
+from textbookgen_minhash.dedup import Dedup
+
+
+@hookimpl
+def stages() -> list[type[Stage]]:
+    """The sieves of this plugin."""
+    return [Dedup]

@@ -1,0 +1,318 @@
+"""The compiled loops over bytes, words and signatures; the only module that imports numba.
+
+Integers are unsigned and wrap around: an operand that is not of the same unsigned type would turn them into floats,
+which is why constants are typed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+_BASE = np.uint64(0x9E3779B97F4A7C15)  # odd, so that no power of it is zero
+_OTHER = np.uint64(0xD6E8FEB86659FD93)
+_FMIX = (np.uint64(33), np.uint64(0xFF51AFD7ED558CCD), np.uint64(0xC4CEB9FE1A85EC53))
+_FMIX32 = (np.uint32(16), np.uint32(0x85EBCA6B), np.uint32(13), np.uint32(0xC2B2AE35))
+_LOW = np.uint64(0xFFFFFFFF)
+_ZERO, _ONE = np.uint64(0), np.uint64(1)
+NONE = np.uint32(0xFFFFFFFF)
+
+
+def compiled(work: Callable[..., Any]) -> Callable[..., Any]:
+    """The function as machine code, kept on disk for the next process where there is a place to keep it."""
+    try:
+        return njit(cache=True, nogil=True, error_model="numpy")(work)
+    except RuntimeError:  # numba found no folder it may write to
+        return njit(nogil=True, error_model="numpy")(work)
+
+
+def word_bytes() -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """For each byte the one it counts as in a word: letters lower-case, bytes of other scripts themselves, else 0."""
+    table = np.zeros(256, np.uint8)
+    for byte in range(256):
+        if byte >= 128 or chr(byte).isalnum() or byte == ord("_"):
+            table[byte] = ord(chr(byte).lower()) if byte < 128 else byte
+    return table
+
+
+@compiled
+def _mix(x: Any) -> Any:
+    """MurmurHash3's 64-bit finaliser: a bijection in which every bit of input moves every bit of output."""
+    x ^= x >> _FMIX[0]
+    x *= _FMIX[1]
+    x ^= x >> _FMIX[0]
+    x *= _FMIX[2]
+    return x ^ (x >> _FMIX[0])
+
+
+@compiled
+def _mix32(x: Any) -> Any:
+    """MurmurHash3's 32-bit finaliser, by which datasketch prepares a hash for its affine permutations."""
+    x = np.uint32(x ^ (x >> _FMIX32[0]))
+    x = np.uint32(x * _FMIX32[1])
+    x = np.uint32(x ^ (x >> _FMIX32[2]))
+    x = np.uint32(x * _FMIX32[3])
+    return np.uint32(x ^ (x >> _FMIX32[0]))
+
+
+@compiled
+def _words(data: Any, low: Any, high: Any, table: Any, words: Any, begins: Any) -> Any:
+    """Writes the hash of each word in `data[low:high]` and where it begins; returns how many there are."""
+    n = 0
+    word = _ZERO
+    inside = False
+    for i in range(low, high):
+        byte = table[data[i]]
+        if byte:
+            if not inside:
+                begins[n] = i
+                inside = True
+                word = _ONE
+            word = word * _BASE + np.uint64(byte)
+        elif inside:
+            words[n] = _mix(word)
+            n += 1
+            inside = False
+    if inside:
+        words[n] = _mix(word)
+        n += 1
+    return n
+
+
+@compiled
+def _power(size: Any) -> Any:
+    power = _ONE
+    for _ in range(size):
+        power *= _BASE
+    return power
+
+
+@compiled
+def _shingles(words: Any, n: Any, size: Any, shingles: Any) -> Any:
+    """Writes the hash of each run of `size` words (of all of them where there are fewer); returns how many there are."""
+    if n == 0:
+        return 0
+    size = min(size, n)
+    power = _power(size)
+    roll = _ZERO
+    for i in range(n):
+        roll = roll * _BASE + words[i]
+        if i >= size:
+            roll -= words[i - size] * power
+        if i >= size - 1:
+            shingles[i - size + 1] = _mix(roll)
+    return n - size + 1
+
+
+@compiled
+def _permute(shingles: Any, n: Any, a: Any, b: Any, signature: Any) -> None:
+    """The least of each affine permutation over the shingles, four shingles at a time to spare loads and stores."""
+    for i in range(0, n, 4):
+        h0 = _mix32(np.uint32(shingles[i] & _LOW))
+        h1 = _mix32(np.uint32(shingles[min(i + 1, n - 1)] & _LOW))
+        h2 = _mix32(np.uint32(shingles[min(i + 2, n - 1)] & _LOW))
+        h3 = _mix32(np.uint32(shingles[min(i + 3, n - 1)] & _LOW))
+        for p in range(len(a)):
+            u = min(np.uint32(a[p] * h0 + b[p]), np.uint32(a[p] * h1 + b[p]))
+            v = min(np.uint32(a[p] * h2 + b[p]), np.uint32(a[p] * h3 + b[p]))
+            signature[p] = min(signature[p], min(u, v))
+
+
+@compiled
+def sketch(data: Any, starts: Any, table: Any, size: Any, a: Any, b: Any, signatures: Any, exact: Any, counts: Any) -> None:
+    """For each document its MinHash signature, two hashes of its words in order, and its number of words."""
+    longest = 0
+    for d in range(len(starts) - 1):
+        longest = max(longest, starts[d + 1] - starts[d])
+    words = np.empty(longest // 2 + 1, np.uint64)
+    shingles = np.empty(longest // 2 + 1, np.uint64)
+    begins = np.empty(longest // 2 + 1, np.int64)
+    for d in range(len(starts) - 1):
+        n = _words(data, starts[d], starts[d + 1], table, words, begins)
+        counts[d] = n
+        first, second = _ONE, _OTHER
+        for i in range(n):
+            first = first * _BASE + words[i]
+            second = (second ^ words[i]) * _OTHER
+            second ^= second >> _FMIX[0]
+        if n == 0:  # without a word, only the very same characters are a copy
+            for i in range(starts[d], starts[d + 1]):
+                first = first * _BASE + np.uint64(data[i])
+                second = (second ^ np.uint64(data[i])) * _OTHER
+        exact[d, 0], exact[d, 1] = _mix(first), _mix(second)
+        _permute(shingles, _shingles(words, n, size, shingles), a, b, signatures[d])
+
+
+@compiled
+def shingle(data: Any, starts: Any, table: Any, size: Any, out: Any, ends: Any) -> None:
+    """Writes the shingle hashes of all documents one after the other; `ends[d]` is where document `d` ends."""
+    words = np.empty(len(out) + 1, np.uint64)
+    begins = np.empty(len(out) + 1, np.int64)
+    at = 0
+    for d in range(len(starts) - 1):
+        n = _words(data, starts[d], starts[d + 1], table, words, begins)
+        at += _shingles(words, n, size, out[at:])
+        ends[d] = at
+
+
+@compiled
+def bands_of(signatures: Any, rows: Any, bands: Any) -> None:
+    """One 32-bit hash for each band of `rows` values of a signature."""
+    for d in range(len(signatures)):
+        for band in range(bands.shape[1]):
+            value = np.uint64(band + 1)
+            for row in range(band * rows, (band + 1) * rows):
+                value = value * _BASE + np.uint64(signatures[d, row])
+            bands[d, band] = np.uint32(_mix(value) & _LOW)
+
+
+@compiled
+def insert(bands: Any, d: Any, heads: Any, following: Any) -> None:
+    """Puts document `d` of the block `bands` at the head of its chain in each band."""
+    mask = np.uint32(heads.shape[1] - 1)
+    for band in range(bands.shape[1]):
+        slot = bands[d, band] & mask
+        following[d, band] = heads[band, slot]
+        heads[band, slot] = np.uint32(d)
+
+
+@compiled
+def index_all(bands: Any, heads: Any, following: Any) -> None:
+    """Puts every document of a block into its chains."""
+    for d in range(len(bands)):
+        insert(bands, d, heads, following)
+
+
+@compiled
+def _alike(one: Any, other: Any) -> Any:
+    """How many of two signatures' bytes are equal."""
+    same = 0
+    for p in range(len(one)):
+        same += one[p] == other[p]
+    return same
+
+
+@compiled
+def mark(
+    bands: Any,
+    signs: Any,
+    low: Any,
+    index_bands: Any,
+    index_signs: Any,
+    index_low: Any,
+    heads: Any,
+    following: Any,
+    least: Any,
+    seen: Any,
+    marked: Any,
+) -> None:
+    """Marks each document of a block that another one in the index resembles, going by their signatures.
+
+    `low` and `index_low` are the blocks' first documents; `seen` remembers for whom a document was last looked at.
+    """
+    mask = np.uint32(heads.shape[1] - 1)
+    for q in range(len(bands)):
+        if marked[low + q]:
+            continue
+        for band in range(bands.shape[1]):
+            value = bands[q, band]
+            d = heads[band, value & mask]
+            while d != NONE:
+                if index_bands[d, band] == value and seen[d] != low + q and index_low + d != low + q:
+                    seen[d] = low + q
+                    if _alike(signs[q], index_signs[d]) >= least:
+                        marked[low + q] = True
+                        break
+                d = following[d, band]
+            if marked[low + q]:
+                break
+
+
+@compiled
+def jaccard(one: Any, other: Any, threshold: Any) -> Any:
+    """The Jaccard index of two sorted sets, or 0 as soon as it cannot reach the threshold."""
+    n, m = len(one), len(other)
+    if min(n, m) < threshold * max(n, m) or n == 0 or m == 0:
+        return 0.0
+    misses = n + m - 2.0 * threshold / (1.0 + threshold) * (n + m) + 1e-6  # elements of either that the other may lack
+    i = j = common = 0
+    while i < n and j < m and misses >= 0:
+        x, y = one[i], other[j]
+        if x == y:
+            common += 1
+            i += 1
+            j += 1
+        else:
+            misses -= 1
+            i += x < y
+            j += y < x
+    return common / (n + m - common) if misses >= 0 else 0.0
+
+
+@compiled
+def settle(
+    bands: Any,
+    signs: Any,
+    low: Any,
+    index_bands: Any,
+    index_signs: Any,
+    index_low: Any,
+    heads: Any,
+    following: Any,
+    least: Any,
+    seen: Any,
+    sets: Any,
+    spans: Any,
+    threshold: Any,
+    original: Any,
+    similarity: Any,
+    inserting: Any,
+) -> None:
+    """Finds for each document of a block the first kept one in the index whose true Jaccard index reaches the threshold.
+
+    With `inserting`, the block is the index: a document without such an original is kept and joins it at once.
+    """
+    mask = np.uint32(heads.shape[1] - 1)
+    found = np.empty(len(index_bands), np.uint32)
+    for q in range(len(bands)):
+        here = low + q
+        if original[here] != NONE:
+            continue
+        n = 0
+        for band in range(bands.shape[1]):
+            value = bands[q, band]
+            d = heads[band, value & mask]
+            while d != NONE:
+                if index_bands[d, band] == value and seen[d] != here:
+                    seen[d] = here
+                    if _alike(signs[q], index_signs[d]) >= least:
+                        found[n] = d
+                        n += 1
+                d = following[d, band]
+        for d in np.sort(found[:n]):
+            there = index_low + d
+            same = jaccard(sets[spans[0, here] : spans[1, here]], sets[spans[0, there] : spans[1, there]], threshold)
+            if same >= threshold:
+                original[here] = there
+                similarity[here] = same
+                break
+        if inserting and original[here] == NONE:
+            insert(bands, q, heads, following)
+
+
+@compiled
+def unique(values: Any, ends: Any) -> Any:
+    """Drops repeated values of each sorted run in place, moving `ends`; returns how many values are left."""
+    at = low = 0
+    for d in range(len(ends)):
+        high = ends[d]
+        for i in range(low, high):
+            if i == low or values[i] != values[i - 1]:
+                values[at] = values[i]
+                at += 1
+        low = high
+        ends[d] = at
+    return at
