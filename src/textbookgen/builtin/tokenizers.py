@@ -1,0 +1,218 @@
+"""Tokenizers: bytes, any `tokenizer.json`, and a stage that trains one on a corpus."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, ClassVar, NamedTuple, cast
+
+import polars as pl
+from pydantic import Field
+
+from textbookgen.artifacts import Artifact, Chats, Documents, Table, Vocabulary
+from textbookgen.errors import RunError
+from textbookgen.hookspecs import hookimpl
+from textbookgen.marks import Labels, Pipe
+from textbookgen.stage import Given, Pack, Stage
+from textbookgen.tokenizer import ByteTokenizer, Tokenizer
+
+if TYPE_CHECKING:
+    import tokenizers
+
+END_OF_DOCUMENT = "<|endoftext|>"
+
+
+class FileTokenizer:
+    """A tokenizer kept in a `tokenizer.json`; its end of document is `<|endoftext|>`.
+
+    Text that spells a special token is encoded as the text it is, so that no document can end itself. `vocabulary` is
+    one more than the highest id, which is what a table of embeddings must hold; `digest` is the file's sha256.
+
+    Raises:
+        RunError: the file is not there, cannot be read, or has no end of document.
+    """
+
+    file: Path | None
+
+    def __init__(self, file: Path) -> None:
+        self.name = f"hf:{file}"
+        self.file = file
+        self._opened = _open(file)
+        self.digest = hashlib.sha256(file.read_bytes()).hexdigest()
+        ids = self._opened.get_vocab(with_added_tokens=True)
+        self.vocabulary = 1 + max(ids.values(), default=-1)
+        if END_OF_DOCUMENT not in ids:
+            hint = 'add it as a special token, or train a tokenizer with `use = "train-tokenizer"`'
+            raise RunError(f"the tokenizer '{file}' has no token {END_OF_DOCUMENT} to end a document", hint=hint)
+        self.eod = ids[END_OF_DOCUMENT]
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.file,)
+
+    def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
+        """The ids of each text, without an end of document."""
+        return [encoded.ids for encoded in self._opened.encode_batch_fast(list(texts), add_special_tokens=False)]
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of these ids; special ones are left out."""
+        return self._opened.decode(list(ids), skip_special_tokens=True)
+
+
+def _open(file: Path) -> tokenizers.Tokenizer:
+    from tokenizers import Tokenizer as Opened
+
+    if not file.is_file():
+        raise RunError(f"there is no tokenizer '{file}'", hint="hf:PATH is the path of a tokenizer.json")
+    try:
+        opened = Opened.from_file(str(file))
+    except Exception as error:  # the library raises bare Exception for a file it does not understand
+        raise RunError(f"cannot read the tokenizer '{file}': {error}") from error
+    opened.no_truncation()
+    opened.no_padding()
+    opened.encode_special_tokens = True
+    return opened
+
+
+class TrainTokenizer(Pack):
+    """Trains a byte-level BPE tokenizer on a corpus: every text can be encoded, and nothing is ever unknown.
+
+    It learns from documents taken evenly from the whole corpus, as many as `max_documents` and `max_mib` allow, so that
+    memory is bounded. The same corpus and options give the same `tokenizer.json`, byte for byte. `vocabulary.json` says
+    how many ids there are (fewer than asked for if the corpus has too few words), the file's sha256, what it was
+    trained on, and `bytes_per_token` of (at most 10,000 documents of) that.
+
+    Source: Sennrich et al., arXiv 1508.07909, over bytes as in GPT-2.
+    """
+
+    name: ClassVar[str] = "train-tokenizer"
+    gives: ClassVar[type[Artifact] | None] = Vocabulary
+
+    inputs: Annotated[Labels, Pipe(Documents, Chats)] = Field(
+        alias="from", description="stages above whose texts are learnt from"
+    )
+    vocabulary: int = Field(4096, ge=257, description="how many ids there are to be: 256 bytes, <|endoftext|>, and merges")
+    min_frequency: int = Field(2, gt=0, description="a merge must be seen so often in the texts that are learnt from")
+    split_digits: bool = Field(True, description="each digit is a token of its own, which helps with arithmetic")
+    max_documents: int = Field(1_000_000, gt=0, description="learn from at most so many documents, taken evenly from all")
+    max_mib: float = Field(256.0, gt=0, description="learn from at most so many MiB of text, taken evenly from all")
+
+    def pack(self, given: Given, out: Path) -> None:
+        """Writes `tokenizer.json`, then `vocabulary.json`."""
+        tables = [flow for flow in given.each("from").values() if isinstance(flow, Table)]
+        drawn = _draw(tables, self.max_documents, self.max_mib * 2**20)
+        if drawn.documents == 0:
+            raise RunError("no text flows in to learn from", place="from")
+        learnt = Learnt()
+        trained = self._train(learnt.count(_some(tables, drawn.share)), drawn.documents)
+        trained.save(str(out / "tokenizer.json"))
+        tokenizer = FileTokenizer(out / "tokenizer.json")
+        measured = _some(tables, drawn.share * min(1.0, 10_000 / drawn.documents))
+        card = {
+            "vocabulary": tokenizer.vocabulary,
+            "digest": tokenizer.digest,
+            "documents": learnt.documents,
+            "bytes": learnt.bytes,
+            "bytes_per_token": _bytes_per_token(tokenizer, measured),
+        }
+        (out / Vocabulary.card_name).write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
+
+    def _train(self, texts: Iterator[str], documents: int) -> tokenizers.Tokenizer:
+        from tokenizers import Tokenizer as Trained
+        from tokenizers import decoders, models, pre_tokenizers, trainers
+
+        trained = Trained(models.BPE())
+        byte_level = pre_tokenizers.ByteLevel(add_prefix_space=False)
+        digits = [pre_tokenizers.Digits(individual_digits=True)] if self.split_digits else []
+        trained.pre_tokenizer = pre_tokenizers.Sequence([*digits, byte_level])
+        trained.decoder = decoders.ByteLevel()
+        trainer = trainers.BpeTrainer(
+            vocab_size=self.vocabulary,
+            min_frequency=self.min_frequency,
+            special_tokens=[END_OF_DOCUMENT],
+            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+            show_progress=False,
+        )
+        trained.train_from_iterator(texts, trainer=trainer, length=documents)
+        return trained
+
+
+@dataclass
+class Learnt:
+    """Counts texts as they go by."""
+
+    documents: int = 0
+    bytes: int = 0
+
+    def count(self, texts: Iterable[str]) -> Iterator[str]:
+        """The same texts."""
+        for text in texts:
+            self.documents += 1
+            self.bytes += len(text.encode())
+            yield text
+
+
+def _bytes_per_token(tokenizer: Tokenizer, texts: Iterator[str]) -> float:
+    size = tokens = 0
+    while batch := list(islice(texts, 1000)):
+        size += sum(len(text.encode()) for text in batch)
+        tokens += sum(map(len, tokenizer.encode_batch(batch)))
+    return size / max(tokens, 1)
+
+
+class Drawn(NamedTuple):
+    """Which share of the documents is learnt from, and how many that is."""
+
+    share: float
+    documents: int
+
+
+def _draw(tables: Iterable[Table], max_documents: int, max_bytes: float) -> Drawn:
+    documents = size = 0
+    for frame in _frames(tables):
+        documents += len(frame)
+        size += int(frame["text"].str.len_bytes().sum())
+    share = min(1.0, max_documents / max(documents, 1), max_bytes / max(size, 1))
+    return Drawn(share, int(documents * share))
+
+
+def _some(tables: Iterable[Table], share: float) -> Iterator[str]:
+    """Every so manieth text: as even as can be, and the same ones each time."""
+    number = 0
+    for frame in _frames(tables):
+        for text in frame["text"]:
+            number += 1
+            if int(number * share) > int((number - 1) * share):
+                yield text
+
+
+def _frames(tables: Iterable[Table]) -> Iterator[pl.DataFrame]:
+    for table in tables:
+        for part in table.parts:
+            yield part.scan().select(_text(table)).collect()
+
+
+def _text(table: Table) -> pl.Expr:
+    if isinstance(table, Chats):
+        contents = pl.col("messages").list.eval(pl.element().struct.field("content"))
+        return contents.list.join("\n").alias("text")
+    return pl.col("text")
+
+
+@hookimpl
+def stages() -> list[type[Stage]]:
+    """`train-tokenizer`."""
+    return [TrainTokenizer]
+
+
+@hookimpl
+def open_tokenizer(name: str) -> Tokenizer | None:
+    """`bytes`, and `hf:PATH` for a tokenizer.json."""
+    if name == "bytes":
+        return cast("Tokenizer", ByteTokenizer())
+    if name.startswith("hf:"):
+        return FileTokenizer(Path(name.removeprefix("hf:")))
+    return None

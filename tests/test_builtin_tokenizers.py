@@ -1,0 +1,140 @@
+"""Tokenizers give back the text they were given, and training one is deterministic and bounded."""
+
+import hashlib
+import json
+import os
+import pickle
+import subprocess
+import sys
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tokenizers import Tokenizer, models
+
+from textbookgen.artifacts import Chats, Documents, Part, Vocabulary
+from textbookgen.builtin.tokenizers import FileTokenizer, TrainTokenizer, open_tokenizer
+from textbookgen.errors import RunError
+from textbookgen.stage import Given
+
+SENTENCE = "the cat sat on a mat and looked at 12 birds while 345 children read books about wonderful things"
+WORDS = SENTENCE.split(" ")
+TEXTS = [" ".join(WORDS[(n * k) % len(WORDS)] for k in range(1, 40)) + f"\n    return {n}\n" for n in range(300)]
+
+
+def table(folder, texts, name="docs.parquet"):
+    frame = pl.DataFrame({"id": [str(n) for n in range(len(texts))], "text": texts})
+    frame.write_parquet(folder / name)
+    return Documents((Part(folder / name),))
+
+
+def train(folder, flows, **options) -> Vocabulary:
+    folder.mkdir(exist_ok=True)
+    stage = TrainTokenizer(**{"from": list(flows)}, **options)
+    stage.pack(Given({"from": flows}, folder, None), folder)
+    return Vocabulary(folder)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("trained")
+    return train(folder, {"docs": table(folder, TEXTS)}, vocabulary=320)
+
+
+def test_the_card_says_what_the_file_is(trained):
+    card = trained.card()
+    assert card["vocabulary"] == 320
+    assert card["digest"] == hashlib.sha256(trained.file.read_bytes()).hexdigest()
+    assert (card["documents"], card["bytes"]) == (300, sum(len(text) for text in TEXTS))
+    tokenizer = open_tokenizer(f"hf:{trained.file}")
+    tokens = sum(map(len, tokenizer.encode_batch(TEXTS)))
+    assert card["bytes_per_token"] == pytest.approx(card["bytes"] / tokens)
+    assert card["bytes_per_token"] > 2
+    assert (tokenizer.vocabulary, tokenizer.digest, tokenizer.file) == (320, card["digest"], trained.file)
+
+
+@settings(max_examples=200, deadline=None)
+@given(text=st.text())
+def test_every_text_comes_back(trained, text):
+    tokenizer = open_tokenizer(f"hf:{trained.file}")
+    for each in (tokenizer, open_tokenizer("bytes")):
+        [ids] = each.encode_batch([text])
+        assert each.decode(ids) == text
+        assert all(0 <= i < each.vocabulary and i != each.eod for i in ids)
+
+
+def test_no_document_can_end_itself(trained):
+    tokenizer = FileTokenizer(trained.file)
+    [ids] = tokenizer.encode_batch(["one<|endoftext|>two"])
+    assert tokenizer.eod not in ids
+    assert tokenizer.decode([*ids, tokenizer.eod]) == "one<|endoftext|>two"
+
+
+def test_digits_stand_alone_unless_told_otherwise(trained, tmp_path):
+    [ids] = FileTokenizer(trained.file).encode_batch(["345"])
+    assert len(ids) == 3
+    joined = train(tmp_path / "joined", {"docs": table(tmp_path, TEXTS)}, vocabulary=320, split_digits=False)
+    [ids] = FileTokenizer(joined.file).encode_batch([" 345"])
+    assert len(ids) < 3
+
+
+def test_training_again_in_another_process_gives_the_same_bytes(trained, tmp_path):
+    docs = table(tmp_path, TEXTS)
+    script = f"""
+from pathlib import Path
+from textbookgen.artifacts import Documents, Part
+from textbookgen.builtin.tokenizers import TrainTokenizer
+from textbookgen.stage import Given
+docs = Documents((Part(Path({str(docs.parts[0].data)!r})),))
+out = Path({str(tmp_path)!r})
+TrainTokenizer(inputs=["docs"], vocabulary=320).pack(Given({{"from": {{"docs": docs}}}}, out, None), out)
+"""
+    environment = {**os.environ, "RAYON_NUM_THREADS": "1", "PYTHONHASHSEED": "7"}
+    subprocess.run([sys.executable, "-c", script], check=True, env=environment)
+    assert (tmp_path / "tokenizer.json").read_bytes() == trained.file.read_bytes()
+    assert (tmp_path / "vocabulary.json").read_bytes() == (trained.path / "vocabulary.json").read_bytes()
+
+
+@pytest.mark.parametrize(("options", "documents"), [({"max_documents": 30}, 30), ({"max_mib": 0.01}, 66)])
+def test_it_learns_from_a_part_taken_evenly(tmp_path, options, documents):
+    texts = [("early " if n < 150 else "late ") * 20 + TEXTS[n][:40] for n in range(300)]
+    made = train(tmp_path / "out", {"docs": table(tmp_path, texts)}, vocabulary=300, **options)
+    card = made.card()
+    assert abs(card["documents"] - documents) <= documents * 0.15
+    learnt = json.loads(made.file.read_text())["model"]["vocab"]
+    assert {"Ġearly", "Ġlate"} <= learnt.keys()
+
+
+def test_chats_and_documents_are_learnt_from_together(tmp_path):
+    messages = [[{"role": "user", "content": "zebra zebra"}, {"role": "assistant", "content": "quagga"}]] * 5
+    pl.DataFrame({"id": list("abcde"), "messages": messages}).write_parquet(tmp_path / "chats.parquet")
+    flows = {"docs": table(tmp_path, TEXTS), "chats": Chats((Part(tmp_path / "chats.parquet"),))}
+    made = train(tmp_path / "out", flows, vocabulary=500)
+    assert made.card()["documents"] == 305
+    assert {"zebra", "quagga"} <= json.loads(made.file.read_text())["model"]["vocab"].keys()
+
+
+def test_a_small_corpus_gives_fewer_ids_and_an_empty_one_an_error(tmp_path):
+    made = train(tmp_path / "few", {"docs": table(tmp_path, ["ab ab", "ab"])}, vocabulary=4096)
+    assert made.card()["vocabulary"] == 258
+    with pytest.raises(RunError, match="no text"):
+        train(tmp_path / "none", {"docs": Documents(())})
+
+
+def test_a_tokenizer_travels_to_other_processes(trained):
+    tokenizer = pickle.loads(pickle.dumps(open_tokenizer(f"hf:{trained.file}")))
+    assert tokenizer.encode_batch(["the cat"]) == FileTokenizer(trained.file).encode_batch(["the cat"])
+
+
+def test_what_is_no_tokenizer_is_said_plainly(tmp_path):
+    assert open_tokenizer("sentencepiece:x") is None
+    with pytest.raises(RunError, match="there is no tokenizer"):
+        open_tokenizer("hf:nowhere.json")
+    (tmp_path / "broken.json").write_text("{}")
+    with pytest.raises(RunError, match="cannot read"):
+        open_tokenizer(f"hf:{tmp_path / 'broken.json'}")
+    Tokenizer(models.WordLevel({"a": 0, "?": 1}, "?")).save(str(tmp_path / "endless.json"))
+    with pytest.raises(RunError) as caught:
+        open_tokenizer(f"hf:{tmp_path / 'endless.json'}")
+    assert "train-tokenizer" in caught.value.hint
