@@ -1,0 +1,196 @@
+"""Executors do each task once, raise the first error, and leave no process behind."""
+
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from operator import methodcaller
+from pathlib import Path
+
+import pytest
+
+from textbookgen.builtin.executors import Processes, Serial, open_executor
+from textbookgen.errors import RunError
+
+EXECUTORS = ("serial", "processes:2")
+
+
+@pytest.fixture(params=EXECUTORS)
+def executor(request):
+    opened = open_executor(request.param)
+    yield opened
+    opened.close()
+
+
+# Work travels to other processes by name, so what these tests do is found in modules that every process has.
+def test_each_task_is_done_once(executor):
+    assert sorted(executor.map(math.factorial, range(20))) == [math.factorial(n) for n in range(20)]
+    assert list(executor.map(math.factorial, [])) == []
+
+
+def test_it_can_be_used_again_after_an_error(executor):
+    with pytest.raises(ValueError, match="not defined for negative"):
+        list(executor.map(math.factorial, [3, -1, 4]))
+    assert list(executor.map(math.factorial, [3])) == [6]
+
+
+def test_the_first_error_ends_the_work(tmp_path, executor):
+    tasks = [tmp_path / "missing" / "folder", *(tmp_path / str(n) for n in range(50))]
+    with pytest.raises(FileNotFoundError):
+        list(executor.map(methodcaller("mkdir"), tasks))
+    assert len(list(tmp_path.iterdir())) < 10  # of 50: what was handed out already may end, nothing else is begun
+
+
+def test_results_come_while_others_are_worked():
+    executor = open_executor("processes:2")
+    results = executor.map(time.sleep, [0, 30])
+    started = time.monotonic()
+    assert next(results) is None
+    assert time.monotonic() - started < 20
+    for process in executor._pool._processes.values():
+        process.kill()
+    with pytest.raises(RunError, match="died"):
+        next(results)
+
+
+def test_few_tasks_are_handed_out_at_a_time():
+    asked = []
+
+    def tasks():
+        for n in range(100):
+            asked.append(n)
+            yield n
+
+    executor = open_executor("processes:2")
+    results = executor.map(math.factorial, tasks())
+    next(results)
+    assert len(asked) <= 4
+    results.close()
+    executor.close()
+
+
+def test_a_worker_that_dies_is_said_plainly_and_the_next_run_works():
+    executor = open_executor("processes:2")
+    with pytest.raises(RunError) as caught:
+        list(executor.map(os._exit, [1]))
+    assert "memory" in caught.value.hint
+    assert list(executor.map(math.factorial, [3])) == [6]
+    executor.close()
+
+
+SCRIPT = """
+import json, os, sys, time
+from textbookgen.builtin.executors import open_executor
+import work
+
+executor = open_executor("processes:2")
+{body}
+"""
+
+WORK = """
+import os
+from textbookgen.errors import Refused
+
+class Difficult(Exception):
+    def __init__(self, one, two):
+        super().__init__(f"{one} {two}")
+
+def refuse(task):
+    raise Refused("never", place="here", hint="ask another")
+
+def difficult(task):
+    raise Difficult("cannot be", "unpickled")
+
+def frame(task):
+    import polars as pl
+    total = pl.LazyFrame({"n": range(task)}).select(pl.col("n").sum()).collect(engine="streaming").item()
+    return total, pl.thread_pool_size(), os.environ.get("TEXTBOOKGEN_TEST")
+"""
+
+
+def in_a_process_of_its_own(folder, body, **options):
+    (folder / "work.py").write_text(WORK)
+    environment = {**os.environ, "PYTHONPATH": str(folder)}
+    return subprocess.Popen(
+        [sys.executable, "-c", SCRIPT.format(body=body)], env=environment, stdout=subprocess.PIPE, text=True, **options
+    )
+
+
+def output(folder, body):
+    with in_a_process_of_its_own(folder, body) as process:
+        printed, _ = process.communicate(timeout=60)
+    assert process.returncode == 0
+    return json.loads(printed)
+
+
+def test_errors_come_home_whole_even_those_that_cannot_be_pickled(tmp_path):
+    body = """
+from textbookgen.errors import RunError, Refused
+try:
+    list(executor.map(work.refuse, [1]))
+except Refused as error:
+    refused = [error.problem, error.place, error.hint]
+try:
+    list(executor.map(work.difficult, [1]))
+except RunError as error:
+    difficult = str(error)
+print(json.dumps([refused, difficult]))
+executor.close()
+"""
+    refused, difficult = output(tmp_path, body)
+    assert refused == ["never", "here", "ask another"]
+    assert difficult.strip() == "Difficult: cannot be unpickled"
+
+
+def test_workers_use_polars_on_their_share_of_the_cores_whatever_this_process_did_with_it(tmp_path):
+    body = """
+import polars as pl
+pl.LazyFrame({"n": range(1000)}).group_by("n").len().collect()
+os.environ["TEXTBOOKGEN_TEST"] = "first"
+found = list(executor.map(work.frame, [10, 10]))
+executor.close()
+os.environ["TEXTBOOKGEN_TEST"] = "second"
+found += executor.map(work.frame, [10])
+print(json.dumps(found))
+executor.close()
+"""
+    share = max(1, len(os.sched_getaffinity(0)) // 2)
+    assert output(tmp_path, body) == [[45, share, "first"], [45, share, "first"], [45, share, "second"]]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks at processes as Linux shows them")
+def test_workers_end_when_the_run_is_killed(tmp_path):
+    body = """
+list(executor.map(time.sleep, [0, 0]))
+print(json.dumps([process.pid for process in executor._pool._processes.values()]), flush=True)
+list(executor.map(time.sleep, [0, 300]))
+"""
+    with in_a_process_of_its_own(tmp_path, body) as process:
+        workers = json.loads(process.stdout.readline())
+        time.sleep(0.3)
+        process.send_signal(signal.SIGKILL)
+    deadline = time.monotonic() + 20
+    while any(alive(pid) for pid in workers) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not any(alive(pid) for pid in workers)
+
+
+def alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return "Z" not in Path(f"/proc/{pid}/stat").read_text().split(")")[1].split()[0]
+
+
+def test_names():
+    assert isinstance(open_executor("serial"), Serial)
+    assert open_executor("processes:3").processes == 3
+    assert isinstance(open_executor("processes"), Processes)
+    assert open_executor("ray") is None
+    for name in ("processes:0", "processes:many"):
+        with pytest.raises(RunError, match="no number of processes"):
+            open_executor(name)
