@@ -1,0 +1,295 @@
+"""Asking: from a request to its reply, by way of the ledger, the purse, the gate and the teacher, many at once.
+
+A request keeps its place at the gate until its reply is on disk. So a run that is killed has lost at most as many
+replies as were under way, and an answer that a caller has seen is in the ledger.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
+from types import TracebackType
+
+from textbookgen.asking.gate import Gate
+from textbookgen.asking.purse import Purse
+from textbookgen.asking.retries import RETRIES, may_have_cost, patience, turned_away
+from textbookgen.asking.schema import bare, complaint, repair
+from textbookgen.errors import Busy, Refused, TeacherError, Unusable
+from textbookgen.ledger import Ledger, canonical, identity, key_of
+from textbookgen.teacher import Reply, Request, Teacher
+
+log = logging.getLogger(__name__)
+
+#: A reply that does not satisfy its schema is sent back so many times, unless the teacher has an option `repairs`.
+REPAIRS = 2
+#: Tokens that the form of a conversation adds to its words, at most: for each message, and once.
+_AROUND_MESSAGE, _AROUND_ALL = 16, 64
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A reply, its key in the ledger, and whether it was paid for just now."""
+
+    key: str
+    reply: Reply
+    paid: bool
+
+
+@dataclass
+class Usage:
+    """What asking came to so far: tokens and money of replies paid for just now, not of those from the ledger.
+
+    `lost_usd` is for requests whose replies never came though the teacher may charge for them, at their worst.
+    """
+
+    requests: int = 0
+    replies: int = 0
+    from_ledger: int = 0
+    retries: int = 0
+    turned_away: int = 0
+    refused: int = 0
+    cut: int = 0
+    repairs: int = 0
+    tokens_in: int = 0
+    tokens_cached: int = 0
+    tokens_out: int = 0
+    tokens_reasoning: int = 0
+    cost_usd: float = 0.0
+    lost_usd: float = 0.0
+
+    def add(self, reply: Reply) -> None:
+        """Counts a reply that came just now."""
+        self.replies += 1
+        self.cut += reply.finish == "length"
+        self.tokens_in += reply.tokens_in
+        self.tokens_cached += reply.tokens_cached
+        self.tokens_out += reply.tokens_out
+        self.tokens_reasoning += reply.tokens_reasoning
+        self.cost_usd += reply.cost_usd
+
+
+class Desk:
+    """What everyone who asks one teacher in a run shares: its gate, its purse, and the requests under way.
+
+    The teacher is closed when the last of them has left.
+    """
+
+    def __init__(self, teacher: Teacher, *, spent_usd: float = 0.0) -> None:
+        self.teacher = teacher
+        self.gate = Gate(teacher.max_parallel, teacher.requests_per_minute, teacher.tokens_per_minute)
+        self.purse = Purse(teacher.budget_usd, name="budget_usd", spent_usd=spent_usd)
+        self.under_way: dict[str, asyncio.Future[Reply]] = {}
+        self.askers = 0
+
+
+def most_tokens_in(request: Request) -> int:
+    """More tokens than a prompt can have: no vocabulary in use has tokens of less than a byte."""
+    words = sum(len(turn.content.encode("utf-8", "replace")) + _AROUND_MESSAGE for turn in request.messages)
+    return words + _AROUND_ALL + (2 * len(canonical(request.schema)) if request.schema else 0)
+
+
+class Asking:
+    """One stage asking one teacher. Used as `async with`; `answer` may be awaited any number of times at once."""
+
+    def __init__(
+        self,
+        teacher: Teacher,
+        use: str,
+        ledger: Ledger,
+        *,
+        desk: Desk | None = None,
+        max_cost_usd: float | None = None,
+        offline: bool = False,
+    ) -> None:
+        self.teacher = teacher
+        self.use = use
+        self.ledger = ledger
+        self.desk = desk or Desk(teacher)
+        self.purse = Purse(max_cost_usd, name="max_cost_usd")
+        self.offline = offline
+        self.usage = Usage()
+        self._who = identity(teacher, use)
+        self._reads_draw = bool(getattr(teacher, "reads_draw", False))
+        self._retries = int(getattr(teacher, "retries", RETRIES))
+        self._repairs = int(getattr(teacher, "repairs", REPAIRS))
+        self._time_limit: float | None = getattr(teacher, "time_limit", None)
+        self._price = teacher.price()
+        self._most_out = teacher.most_tokens_out()
+        self._stopping = asyncio.Event()
+        self._group: Future[None] | None = None
+        self._kept: asyncio.Future[None] | None = None
+
+    async def __aenter__(self) -> Asking:
+        if not self.offline:
+            self._know_the_worst()
+        self.desk.askers += 1
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.desk.askers -= 1
+        if not self.desk.askers:
+            await self.teacher.close()
+        await asyncio.to_thread(self.ledger.flush)
+
+    def _know_the_worst(self) -> None:
+        capped = [purse.name for purse in (self.purse, self.desk.purse) if purse.limit_usd is not None]
+        if not capped:
+            return
+        if self._price is None:
+            hint = "give the teacher's price in the recipe (`price_in` and `price_out`, in US dollars for a million tokens)"
+            raise TeacherError("the price of this teacher is not known, so no budget can be kept", place=capped[0], hint=hint)
+        if self._most_out is None and self._price.output:
+            hint = "set the teacher's `max_tokens`"
+            raise TeacherError("nothing bounds the length of a reply, so no budget can be kept", place=capped[0], hint=hint)
+
+    def key(self, request: Request) -> str:
+        """The key under which the ledger keeps the reply to this request."""
+        return key_of(self._who, request, reads_draw=self._reads_draw)
+
+    def stop(self) -> None:
+        """Lets requests under way finish, but sends no more; who waits to be sent is refused with TeacherError."""
+        self._stopping.set()
+
+    async def answer(self, request: Request) -> Answer:
+        """The reply to a request: from the ledger if it was ever given, and else from the teacher.
+
+        With a schema, a reply that does not satisfy it is sent back with the complaint at most `repairs` times.
+
+        Raises:
+            Refused: asking again would not help; or, offline, the ledger has no reply.
+            OverBudget: it could cost more than is left.
+            Unusable: no reply satisfied the schema.
+            TeacherError: the teacher could not be reached, after all retries.
+        """
+        answer = await self._one(request)
+        if request.schema is None:
+            return answer
+        for repairs in range(self._repairs + 1):
+            text = bare(answer.reply.text)
+            problem = complaint(text, request.schema)
+            if not problem:
+                return replace(answer, reply=replace(answer.reply, text=text))
+            if answer.reply.finish == "length":
+                problem = "it was cut off at the most tokens that a reply may have"
+                break
+            if repairs < self._repairs:
+                self.usage.repairs += 1
+                turned = replace(request, messages=(*request.messages, *repair(answer.reply.text, problem)))
+                answer = await self._one(turned)
+        raise Unusable(f"the reply does not satisfy its schema: {problem}")
+
+    async def _one(self, request: Request) -> Answer:
+        key = self.key(request)
+        under_way = self.desk.under_way
+        while True:
+            reply = self.ledger.get(key)
+            if reply is not None:
+                self.usage.from_ledger += 1
+                return Answer(key, reply, paid=False)
+            other = under_way.get(key)
+            if other is None:
+                break
+            await asyncio.wait((other,))
+            if not other.cancelled() and (error := other.exception()):
+                raise error
+        if self.offline:
+            raise Refused("the ledger has no reply to this, and no teacher is asked offline")
+        under_way[key] = mine = asyncio.get_running_loop().create_future()
+        try:
+            reply = await self._pay(key, request)
+        except TeacherError as error:
+            mine.set_exception(error)
+            mine.exception()  # nobody else may be waiting for it
+            raise
+        finally:
+            del under_way[key]
+            mine.cancel()
+        return Answer(key, reply, paid=True)
+
+    async def _pay(self, key: str, request: Request) -> Reply:
+        """Sends a request until there is a reply, or no more hope of one."""
+        retrying = patience(self._retries, self._told, self._rest)
+        try:
+            return await retrying(self._send, key, request)
+        except Refused:
+            self.usage.refused += 1
+            raise
+        except Busy as busy:
+            problem = f"no reply after several tries: {busy.problem}"
+            raise TeacherError(problem, place=busy.place, hint=busy.hint) from busy
+
+    def _told(self, busy: Busy) -> None:
+        self.usage.retries += 1
+        log.debug("%s is asked again: %s", self.use, busy.problem)
+
+    async def _rest(self, seconds: float) -> None:
+        try:
+            await asyncio.wait_for(self._stopping.wait(), seconds)
+        except TimeoutError:
+            pass
+
+    def _go_on(self) -> None:
+        if self._stopping.is_set():
+            raise TeacherError("the run is stopping, so this was not asked")
+
+    async def _send(self, key: str, request: Request) -> Reply:
+        """Sends a request once, with what it can cost at worst set aside meanwhile."""
+        self._go_on()
+        read = most_tokens_in(request)
+        worst = self._price.cost(read, self._most_out or 0) if self._price else 0.0
+        cost = 0.0
+        own = await self.purse.reserve(worst)
+        try:
+            shared = await self.desk.purse.reserve(worst)
+            try:
+                reply = await self._pass_gate(key, request, read + (self._most_out or 0))
+                cost = reply.cost_usd
+            except Busy as busy:
+                cost = worst if may_have_cost(busy) else 0.0
+                self.usage.lost_usd += cost
+                raise
+            finally:
+                self.desk.purse.settle(shared, cost)
+        finally:
+            self.purse.settle(own, cost)
+        return reply
+
+    async def _pass_gate(self, key: str, request: Request, most_tokens: int) -> Reply:
+        """Asks the teacher when there is room, and makes room again once the reply is on disk."""
+        gate = self.desk.gate
+        expected = await gate.enter(self, most_tokens)
+        took, away = 0, False
+        try:
+            self._go_on()
+            self.usage.requests += 1
+            reply = await self._complete(request)
+            took = reply.tokens_in + reply.tokens_out
+            self.usage.add(reply)
+            await self._keep(key, request, reply)
+        except Busy as busy:
+            away = turned_away(busy)
+            self.usage.turned_away += away
+            raise
+        finally:
+            gate.leave(expected, took, turned_away=away)
+        return reply
+
+    async def _complete(self, request: Request) -> Reply:
+        try:
+            async with asyncio.timeout(self._time_limit):
+                return await self.teacher.complete(request)
+        except TimeoutError as error:
+            raise Busy(
+                f"no reply within {self._time_limit or 0:g} seconds", hint="raise `time_limit` if it needs longer"
+            ) from error
+
+    async def _keep(self, key: str, request: Request, reply: Reply) -> None:
+        """Returns once the reply is on disk; all replies of one group wait for the same moment."""
+        group = self.ledger.put(key, request, reply, self._who)
+        if group is not self._group or self._kept is None:
+            self._group, self._kept = group, asyncio.wrap_future(group)
+        await asyncio.shield(self._kept)

@@ -1,0 +1,16 @@
+"""The teachers that come with the house: `fake`, which needs nobody, and `openai`, for servers that speak OpenAI's API."""
+
+from __future__ import annotations
+
+from textbookgen.builtin.fake import Fake
+from textbookgen.builtin.openai import OpenAI
+from textbookgen.hookspecs import hookimpl
+from textbookgen.teacher import Teacher
+
+__all__ = ["Fake", "OpenAI"]
+
+
+@hookimpl
+def teachers() -> tuple[type[Teacher], ...]:
+    """The built-in teachers."""
+    return Fake, OpenAI

@@ -1,0 +1,6 @@
+"""The ledger: every reply ever paid for, found by what was asked."""
+
+from textbookgen.ledger.keys import canonical, identity, key_of, request_key
+from textbookgen.ledger.store import Entry, Ledger, Spending
+
+__all__ = ["Entry", "Ledger", "Spending", "canonical", "identity", "key_of", "request_key"]
