@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from textbookgen.hookspecs import hookimpl
 from textbookgen.stage import Stage
+from textbookgen_minhash.decontaminate import Decontaminate
 from textbookgen_minhash.dedup import Dedup
 
 
 @hookimpl
 def stages() -> list[type[Stage]]:
     """The sieves of this plugin."""
-    return [Dedup]
+    return [Dedup, Decontaminate]

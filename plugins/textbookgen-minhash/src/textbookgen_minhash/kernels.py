@@ -316,3 +316,52 @@ def unique(values: Any, ends: Any) -> Any:
         low = high
         ends[d] = at
     return at
+
+
+@compiled
+def find_grams(
+    data: Any, starts: Any, table: Any, sizes: Any, slots: Any, sieve: Any, rows: Any, begins: Any, lengths: Any, hashes: Any
+) -> Any:
+    """Writes row, first byte, size and hash of each n-gram of one of the `sizes` that is in the hash table `slots`.
+
+    `sieve` holds a bit for each slot, small enough for the processor's cache. Returns how many there are, of which no
+    more are written than there is room for.
+    """
+    longest = 0
+    for d in range(len(starts) - 1):
+        longest = max(longest, starts[d + 1] - starts[d])
+    words = np.empty(longest // 2 + 1, np.uint64)
+    grams = np.empty(longest // 2 + 1, np.uint64)
+    places = np.empty(longest // 2 + 1, np.int64)
+    mask, bits = np.uint64(len(slots) - 1), np.uint64(len(sieve) * 8 - 1)
+    found = 0
+    for d in range(len(starts) - 1):
+        n = _words(data, starts[d], starts[d + 1], table, words, places)
+        for size in sizes:
+            if n < size:
+                continue
+            for i in range(_shingles(words, n, size, grams)):
+                bit = grams[i] & bits
+                if not sieve[bit >> np.uint64(3)] & (np.uint8(1) << (bit & np.uint64(7))):
+                    continue
+                slot = grams[i] & mask
+                while slots[slot] != _ZERO and slots[slot] != grams[i]:
+                    slot = (slot + _ONE) & mask
+                if slots[slot] == grams[i]:
+                    if found < len(rows):
+                        rows[found], begins[found], lengths[found], hashes[found] = d, places[i], size, grams[i]
+                    found += 1
+    return found
+
+
+@compiled
+def fill_slots(hashes: Any, slots: Any, sieve: Any) -> None:
+    """Puts hashes into an open-addressing table and its sieve; the table must have more slots than there are hashes."""
+    mask, bits = np.uint64(len(slots) - 1), np.uint64(len(sieve) * 8 - 1)
+    for value in hashes:
+        slot = value & mask
+        while slots[slot] != _ZERO and slots[slot] != value:
+            slot = (slot + _ONE) & mask
+        slots[slot] = value
+        bit = value & bits
+        sieve[bit >> np.uint64(3)] |= np.uint8(1) << (bit & np.uint64(7))

@@ -1,0 +1,99 @@
+"""`minhash/decontaminate`: what a corpus has of the benchmarks that models are scored by does not flow on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import ClassVar, Literal
+
+import polars as pl
+from pydantic import Field, PrivateAttr
+
+from textbookgen.errors import Complaint, RunError
+from textbookgen.stage import Given, Judge
+from textbookgen_minhash.grams import problems_of
+from textbookgen_minhash.rules import AnyGram, Diff, Finding, Hybrid, Rule
+from textbookgen_minhash.trees import TreeMatch
+from textbookgen_minhash.words import text_of
+
+_VERDICT = {
+    "id": pl.String,
+    "keep": pl.Boolean,
+    "reason": pl.String,
+    "score": pl.Float64,
+    "detail": pl.String,
+    "minhash.item": pl.String,
+}
+
+
+class Decontaminate(Judge):
+    """Drops documents that hold something of a benchmark; the verdict has the item and the words in common beside it."""
+
+    name: ClassVar[str] = "decontaminate"
+
+    benchmarks: tuple[str, ...] = Field(min_length=1, description="names of the benchmarks to keep out")
+    rule: Literal["ngram", "hybrid", "cosmopedia", "ast"] = Field(
+        "ngram",
+        description="what counts: any n-gram (GPT-3, phi-1), phi-4's 13- and 7-grams, Cosmopedia's 10-gram and difflib, or phi-1's match of syntax trees",
+    )
+    n: int | None = Field(
+        None, ge=2, description="words in an n-gram; 13 for rule `ngram` and 10 for `cosmopedia` unless given"
+    )
+    allowed: tuple[str, ...] = Field(
+        (), description="texts whose n-grams anybody may use, such as boilerplate that items share with the world"
+    )
+    info_ratio: float = Field(
+        0.1, ge=0, le=1, description="rule `hybrid`: share of 7-grams above which a document is told of, though kept"
+    )
+    ratio: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="share at which a document is dropped: of 7-grams (`hybrid`), or above it of characters (`cosmopedia`)",
+    )
+    match_rate: float = Field(
+        0.95, gt=0, le=1, description="rule `ast`: match rate of syntax trees from which a document is dropped"
+    )
+    min_nodes: int = Field(20, ge=1, description="rule `ast`: syntax nodes that a function must have to be compared")
+    text: str = Field("text", description="the column that is searched")
+
+    _rule: Rule | None = PrivateAttr(None)
+
+    def check(self) -> Iterable[Complaint]:
+        """Complains about an `n` that the rule does not use."""
+        if self.n is not None and self.rule in ("hybrid", "ast"):
+            yield Complaint("n", f"rule `{self.rule}` has n-grams of its own", "leave `n` out")
+
+    def prepare(self, given: Given) -> None:
+        """Opens the benchmarks.
+
+        Raises:
+            RunError: a benchmark has no items.
+        """
+        problems = []
+        for name in self.benchmarks:
+            items = problems_of([given.doors.benchmark(name)])
+            if not items:
+                raise RunError(f"benchmark `{name}` has no items", place="benchmarks")
+            problems += items
+        rules: dict[str, Rule] = {
+            "ngram": AnyGram(problems, self.n or 13, self.allowed),
+            "hybrid": Hybrid(problems, self.info_ratio, self.ratio, self.allowed),
+            "cosmopedia": Diff(problems, self.n or 10, self.ratio),
+            "ast": TreeMatch(problems, self.match_rate, self.min_nodes),
+        }
+        self._rule = rules[self.rule]
+
+    def judge(self, docs: pl.DataFrame) -> pl.DataFrame:
+        """Verdicts; of a dropped document `detail` has item and evidence, and `minhash.item` the benchmark and item."""
+        if self._rule is None:
+            raise RunError("`minhash/decontaminate` judges only after `prepare` has opened its benchmarks")
+        findings: dict[int, Finding] = {each.row: each for each in self._rule.find(text_of(docs, self.text))}
+        rows = [_verdict(id_, findings.get(row)) for row, id_ in enumerate(docs["id"].to_list())]
+        return pl.DataFrame(rows, schema=_VERDICT, orient="row")
+
+
+def _verdict(id_: str, finding: Finding | None) -> tuple[object, ...]:
+    if finding is None:
+        return id_, True, None, None, None, None
+    reason = finding.reason if finding.contaminated else None
+    return id_, not finding.contaminated, reason, finding.score, finding.detail, finding.item
