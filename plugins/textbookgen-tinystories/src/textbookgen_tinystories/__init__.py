@@ -1,0 +1,28 @@
+"""TinyStories: stories in a small child's words, checks on them, and instructions made from them."""
+
+from __future__ import annotations
+
+from textbookgen import hookimpl
+from textbookgen.sampler import Sampler
+from textbookgen.stage import Stage
+from textbookgen_tinystories.checks import StoryChecks
+from textbookgen_tinystories.draws import Words
+from textbookgen_tinystories.instruct import Instruct, InstructChats
+from textbookgen_tinystories.openings import Openings
+from textbookgen_tinystories.records import Record, read_record, read_records
+from textbookgen_tinystories.story import Story
+from textbookgen_tinystories.summary import Summary
+
+__all__ = ["Record", "read_record", "read_records"]
+
+
+@hookimpl
+def stages() -> list[type[Stage]]:
+    """Stories, and what is done with them."""
+    return [Story, Summary, StoryChecks, Openings, Instruct, InstructChats]
+
+
+@hookimpl
+def samplers() -> list[type[Sampler]]:
+    """What a story must hold."""
+    return [Words]

@@ -1,0 +1,124 @@
+"""Instructions: records are written, read back the same, and vary as drawn."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import polars as pl
+from hypothesis import given
+from hypothesis import strategies as st
+from textbookgen_tinystories.instruct import Instruct, InstructChats, sentences
+from textbookgen_tinystories.records import FIELDS, Record, read_record, read_records
+
+from textbookgen.artifacts import Chats
+
+STORY = 'Tom had a red boat. "Look, it can swim!" he said. The boat went far away.\n\nTom was sad. Then it came back.\n'
+
+
+def frame(count: int) -> pl.DataFrame:
+    return pl.DataFrame(
+        [
+            {
+                "id": f"s{n}",
+                "text": STORY,
+                "tinystories.words": ["go", "boat", "red"],
+                "tinystories.features": ["Dialogue"] if n % 2 else [],
+                "tinystories.summary": "Tom loses a boat\nand finds it.",
+            }
+            for n in range(count)
+        ]
+    )
+
+
+def test_a_record_looks_as_published():
+    record = Record((("Words", "go, boat"), ("Features", "Dialogue")), "Tom went.\n\nThe end.")
+    assert str(record) == "Words: go, boat\nFeatures: Dialogue\nStory:\n\nTom went.\n\nThe end.\n"
+    assert record.words == ("go", "boat")
+    assert record.features == ("Dialogue",)
+
+
+LINE = st.text(st.characters(codec="utf-8", categories=("L", "N", "P", "Zs")), min_size=1)
+LINE = LINE.map(lambda text: " ".join(text.split())).filter(bool)
+PLAIN = LINE.filter(lambda line: not line.startswith((*FIELDS, "Story")))
+
+
+@given(
+    st.permutations(FIELDS).flatmap(lambda order: st.integers(0, 4).map(lambda n: order[:n])),
+    st.lists(LINE, min_size=4, max_size=4),
+    st.lists(PLAIN, min_size=1).map("\n".join),
+    st.one_of(st.just(""), PLAIN),
+)
+def test_what_is_written_is_read_back(fields: list[str], values: list[str], story: str, after: str):
+    record = Record(tuple(zip(fields, values, strict=False)), story, after)
+    assert read_record(str(record)) == record
+
+
+def test_a_file_in_the_published_form_is_read_record_by_record():
+    file = (
+        "Features: Dialogue\nWords: quit, oak,\ngloomy\nStory: \n\nSara went out.\n\nShe quit.\n<|endoftext|>\n"
+        "\nOnce there was a dog.\nSummary: A dog\nis there.\n<|endoftext|>Random sentence: It ran.\nStory:\n\nIt ran."
+    )
+    first, second, third = read_records(file.splitlines(keepends=True))
+    assert first == Record((("Features", "Dialogue"), ("Words", "quit, oak, gloomy")), "Sara went out.\n\nShe quit.")
+    assert first.words == ("quit", "oak", "gloomy")
+    assert second == Record((), "Once there was a dog.", "A dog is there.")
+    assert third == Record((("Random sentence", "It ran."),), "It ran.")
+
+
+def test_headers_are_subsets_in_any_order_and_true_of_the_story():
+    rows = Instruct(inputs="stories", records=2).change(frame(400))
+    assert rows.height == 800
+    assert rows["id"].n_unique() == 800
+    assert rows["parents"].to_list() == [[f"s{n}"] for n in range(400) for _ in range(2)]
+    orders = Counter()
+    for text, fields, (parent,) in rows.select("text", "tinystories.fields", "parents").iter_rows():
+        record = read_record(text)
+        assert record.story == STORY.strip()
+        assert [field for field, _ in record.header] == fields
+        said = dict(record.header)
+        assert said.get("Random sentence", sentences(STORY)[0]) in sentences(STORY)
+        assert said.get("Summary", "Tom loses a boat and finds it.") == "Tom loses a boat and finds it."
+        assert "Features" not in said or int(parent[1:]) % 2
+        orders[tuple(fields)] += 1
+    assert {len(order) for order in orders} == {1, 2, 3, 4}
+    assert len(orders) > 40
+    assert rows.equals(Instruct(inputs="stories", records=2).change(frame(400)))
+    assert not rows.equals(Instruct(inputs="stories", records=2, seed=1).change(frame(400)))
+
+
+def test_a_part_alone_gives_the_same_rows():
+    whole = Instruct(inputs="stories").change(frame(20))
+    assert whole[10:].equals(Instruct(inputs="stories").change(frame(20)[10:]))
+
+
+def test_fewest_fields_may_be_none_or_all():
+    none = Instruct(inputs="stories", fewest_fields=0).change(frame(300))
+    assert any(text == STORY for text in none["text"])
+    every = Instruct(inputs="stories", fewest_fields=4).change(frame(2))
+    assert every["tinystories.fields"].list.len().to_list() == [3, 4]
+
+
+def test_chats_ask_with_the_header_and_answer_with_the_story():
+    assert InstructChats.gives is Chats
+    rows = InstructChats(inputs="stories").change(frame(3))
+    assert rows.schema["messages"] == Chats.content["messages"]
+    asked, answered = rows["messages"][0]
+    assert asked["role"] == "user"
+    assert asked["content"].endswith("Story:")
+    assert answered == {"role": "assistant", "content": STORY.strip()}
+
+
+def test_sentences_are_whole():
+    assert sentences(STORY) == [
+        "Tom had a red boat.",
+        '"Look, it can swim!"',
+        "The boat went far away.",
+        "Tom was sad.",
+        "Then it came back.",
+    ]
+    assert sentences('He said, "Wait. It is late." They went on.') == ["They went on."]
+
+
+def test_no_stories_give_no_records_of_the_same_kind():
+    empty = Instruct(inputs="stories").change(frame(1).clear())
+    assert empty.schema == Instruct(inputs="stories").change(frame(1)).schema
