@@ -21,6 +21,7 @@ COLUMNS: dict[str, pl.DataType] = {
     "step": pl.String(),
     "parents": pl.List(pl.String()),
     "reply": pl.String(),
+    "draw": pl.String(),
 }
 
 MESSAGES = pl.List(pl.Struct({"role": pl.String(), "content": pl.String()}))

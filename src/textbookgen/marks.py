@@ -34,23 +34,23 @@ class Label:
 
 
 @dataclass(frozen=True)
-class _Template:
+class TemplateMark:
     """The option names a prompt template."""
 
 
 @dataclass(frozen=True)
-class _Judges:
+class JudgesMark:
     """The option names judges by what a recipe would `use`, each a string or a table of options with `use`."""
 
 
 @dataclass(frozen=True)
-class _Placement:
+class PlacementMark:
     """The option says where or how fast, never what: it is left out of the fingerprint."""
 
 
-Template = _Template()
-Judges = _Judges()
-Placement = _Placement()
+Template = TemplateMark()
+Judges = JudgesMark()
+Placement = PlacementMark()
 
 
 def _one_or_many(value: Any) -> Any:

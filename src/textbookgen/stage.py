@@ -179,6 +179,7 @@ class Generator(Stage):
     accept: Annotated[tuple[str | dict[str, Any], ...], Judges] = Field((), description="judges that a document must please to count")
     max_draws: int | None = Field(None, gt=0, description="stop after so many draws even if `count` was not reached; 20 times `count` unless given")
     max_failures: Annotated[float, Placement] = Field(0.1, ge=0, le=1, description="share of documents that may fail before the step stops")
+    reply_tokens: Annotated[int, Placement] = Field(500, gt=0, description="tokens a reply has, as `recipe check` should expect them")
     max_cost_usd: Annotated[float | None, Placement] = Field(None, ge=0, description="US dollars this step may spend; never passed")
 
     def read(self, draw: Draw, reply: Reply) -> Iterable[dict[str, Any]]:

@@ -75,6 +75,8 @@ class Teacher(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
     name: ClassVar[str]
     version: ClassVar[int] = 1
+    reads_draw: ClassVar[bool] = False  # whether it answers from `task` and `draw` rather than from the messages
+    stand_in: ClassVar[bool] = False  # a program in the place of a language model: reports say so
 
     max_parallel: Annotated[int, Placement] = Field(32, gt=0, description="requests under way at once")
     requests_per_minute: Annotated[float | None, Placement] = Field(

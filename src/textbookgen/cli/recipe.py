@@ -1,0 +1,147 @@
+"""`textbookgen recipe`: run, check, show, list, new."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from textbookgen.cli import options, show
+
+if TYPE_CHECKING:
+    from textbookgen.plan import Plan
+    from textbookgen.plugins import Plugins
+
+#: Exit code of a run that finished, though some documents failed.
+SOME_FAILED = 3
+
+
+@click.group("recipe")
+def group() -> None:
+    """Run, check, list and begin recipes."""
+
+
+@group.command("run")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--until", metavar="LABEL", help="Stop after this stage.")
+@click.option("--again", metavar="LABEL", multiple=True, help="Work this stage anew; replies still come from the ledger.")
+@options.limit
+@options.overrides
+@click.option("--offline", is_flag=True, help="Ask no teacher: replies come from the ledger alone.")
+@click.option("--executor", default="processes", show_default=True, help="Where parts are worked: serial, processes, processes:N, or a plugin's.")
+@click.option("--quiet", is_flag=True, help="No progress.")
+@options.work
+def run(
+    file: Path,
+    until: str | None,
+    again: tuple[str, ...],
+    limit: int | None,
+    assignments: tuple[str, ...],
+    offline: bool,
+    executor: str,
+    quiet: bool,
+    work: Path,
+) -> None:
+    """Run a recipe: what is done is kept, what is not is worked.
+
+    Exit code 0: all went well; 3: it finished, but some documents failed (the report says which); 1: it stopped.
+    """
+    from textbookgen.builtin.console import Console
+    from textbookgen.engine import run_plan
+    from textbookgen.workspace import Workspace
+
+    plan, plugins = _planned(file, assignments, limit)
+    plan = plan.until(until) if until else plan.before_packing() if limit else plan
+    listeners = [] if quiet else [("console", Console().observe)]
+    done = run_plan(plan, Workspace(work), plugins, executor=executor, listeners=listeners, again=frozenset(again), offline=offline)
+    summary = done.summary() or {}
+    click.echo(str(done.report))
+    if any(step["failures"] for step in summary.get("steps", ())):
+        sys.exit(SOME_FAILED)
+
+
+@group.command("check")
+@click.argument("file", type=click.Path(path_type=Path))
+@options.overrides
+@options.as_json
+def check(file: Path, assignments: tuple[str, ...], as_json: bool) -> None:
+    """Read a recipe, fit its pipes, and print what it would take; nothing is spent."""
+    from textbookgen.forecast import foresee, needs_text
+
+    plan, plugins = _planned(file, assignments, None)
+    forecast = foresee(plan)
+    if as_json:
+        show.as_json(forecast.as_dict())
+    else:
+        show.table(forecast.columns, forecast.rows(), title=f"{plan.recipe.name}: {len(plan.steps)} steps")
+        click.echo(forecast.sentence())
+    if plan.needs:
+        click.echo(needs_text(plan.needs), err=True)
+    for warning in forecast.warnings(plugins):
+        click.echo(warning, err=True)
+
+
+@group.command("show")
+@click.argument("name")
+def show_recipe(name: str) -> None:
+    """Print a shipped recipe."""
+    from textbookgen.plugins import Plugins
+
+    click.echo(_shipped(Plugins(), name), nl=False)
+
+
+@group.command("list")
+def list_recipes() -> None:
+    """List the recipes that are shipped, and what each is."""
+    from textbookgen.plugins import Plugins
+
+    rows = []
+    for folder in Plugins().recipe_folders():
+        for entry in sorted(folder.iterdir(), key=lambda each: each.name):
+            if entry.name.endswith(".toml"):
+                first = entry.read_text(encoding="utf-8").splitlines()[0].lstrip("# ")
+                rows.append((entry.name.removesuffix(".toml"), first))
+    show.table(("recipe", "what it is"), rows)
+
+
+@group.command("new")
+@click.argument("name")
+@click.option("--like", default="tiny", show_default=True, help="The shipped recipe to begin from.")
+def new(name: str, like: str) -> None:
+    """Begin a recipe of your own from a shipped one; the lists it reads come along."""
+    from textbookgen.errors import RecipeError
+    from textbookgen.errors import Complaint
+    from textbookgen.plugins import Plugins
+
+    plugins, file = Plugins(), Path(f"{name}.toml")
+    text = _shipped(plugins, like)
+    if file.exists():
+        raise RecipeError([Complaint(str(file), "is there already", "choose another name")])
+    file.write_text(text.replace(f'name = "{like}"', f'name = "{name}"', 1), encoding="utf-8")
+    for folder in plugins.recipe_folders():
+        for entry in folder.iterdir():
+            if f'"@{entry.name}"' in text and not Path(entry.name).exists():
+                Path(entry.name).write_text(entry.read_text(encoding="utf-8"), encoding="utf-8")
+    click.echo(f"{file}: now run `textbookgen recipe check {file}`")
+
+
+def _planned(file: Path, assignments: tuple[str, ...], limit: int | None) -> tuple[Plan, Plugins]:
+    from textbookgen.plan import make_plan
+    from textbookgen.plugins import Plugins
+    from textbookgen.recipe import parse_override, read_recipe
+
+    recipe = read_recipe(file, dict(map(parse_override, assignments)))
+    plugins = Plugins()
+    return make_plan(recipe, plugins, limit=limit), plugins
+
+
+def _shipped(plugins: Plugins, name: str) -> str:
+    from textbookgen.errors import Complaint, RecipeError
+
+    for folder in plugins.recipe_folders():
+        entry = folder.joinpath(f"{name.removesuffix('.toml')}.toml")
+        if entry.is_file():
+            return entry.read_text(encoding="utf-8")
+    raise RecipeError([Complaint(name, "no such recipe is shipped", "`textbookgen recipe list` shows what is")])

@@ -1,0 +1,43 @@
+"""`textbookgen stage`: list, show."""
+
+from __future__ import annotations
+
+import click
+
+from textbookgen.cli import options, show
+
+
+@click.group("stage")
+def group() -> None:
+    """What stages there are, and their options."""
+
+
+@group.command("list")
+def list_stages() -> None:
+    """List every stage: what it takes, what it gives, what it is for."""
+    from textbookgen.catalogue import first_sentence, takes
+    from textbookgen.plugins import Plugins
+    from textbookgen.stage import family
+
+    rows = []
+    for name, stage in Plugins().stages.items():
+        gives = stage.gives.name if stage.gives else "the same"
+        rows.append((name, family(stage).__name__, takes(stage), gives, first_sentence(stage)))
+    show.table(("stage", "family", "takes", "gives", "what it is for"), rows)
+
+
+@group.command("show")
+@click.argument("name")
+@options.as_json
+def show_stage(name: str, as_json: bool) -> None:
+    """Print a stage's options: types, defaults and descriptions, from the class itself."""
+    from textbookgen.catalogue import described, options_of
+    from textbookgen.plugins import Plugins
+
+    plugins = Plugins()
+    stage = plugins.find("stage", name)
+    if as_json:
+        show.as_json(stage.model_json_schema())
+        return
+    click.echo(f"{name}  ({plugins.release(name)})\n\n{described(stage)}\n")
+    show.table(("option", "type", "default", "what it is"), options_of(stage))

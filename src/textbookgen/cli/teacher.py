@@ -1,0 +1,82 @@
+"""`textbookgen teacher`: list, ask, ledger."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from textbookgen.cli import options, show
+
+
+@click.group("teacher")
+def group() -> None:
+    """What teachers there are; ask one; what the ledger holds."""
+
+
+@group.command("list")
+def list_teachers() -> None:
+    """List every teacher a recipe may use."""
+    from textbookgen.catalogue import first_sentence
+    from textbookgen.plugins import Plugins
+
+    show.table(("teacher", "what it is"), ((name, first_sentence(kind)) for name, kind in Plugins().teachers.items()))
+
+
+@group.command("ask")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("label")
+@click.argument("text")
+@click.option("--task", default="", help="For teachers that are programs: what is asked.")
+@click.option("--draw", "facts", multiple=True, metavar="KEY=VALUE", help="For teachers that are programs: what it is to be about.")
+@options.overrides
+@options.work
+def ask(file: Path, label: str, text: str, task: str, facts: tuple[str, ...], assignments: tuple[str, ...], work: Path) -> None:
+    """Ask the teacher LABEL of a recipe once, and print its reply and what it cost; the ledger keeps it."""
+    import asyncio
+
+    from textbookgen.asking import ask_once
+    from textbookgen.errors import Complaint, RecipeError
+    from textbookgen.plugins import Plugins
+    from textbookgen.recipe import parse_override, read_recipe
+    from textbookgen.teacher import Message, Request
+    from textbookgen.workspace import Workspace
+
+    recipe = read_recipe(file, dict(map(parse_override, assignments)))
+    entry = next((each for each in recipe.of("teacher") if each.label == label), None)
+    if entry is None:
+        raise RecipeError([Complaint(recipe.place("recipe"), f"no teacher is called '{label}'", f"add a [teacher.{label}] table")])
+    teacher = Plugins().find("teacher", entry.use)(**entry.options)
+    request = Request((Message("user", text),), task=task, draw=dict(map(parse_override, facts)))
+    answer = asyncio.run(ask_once(teacher, entry.use, Workspace(work).ledger, request))
+    reply = answer.reply
+    click.echo(reply.text)
+    paid = "" if answer.paid else ", from the ledger"
+    click.echo(f"{reply.tokens_in:,} tokens read, {reply.tokens_out:,} written, ${reply.cost_usd:.6f}, {reply.finish}{paid}", err=True)
+
+
+@group.command("ledger")
+@click.option("--export", "to", type=click.Path(path_type=Path), help="Write every reply to this parquet file.")
+@click.option("--import", "source", type=click.Path(path_type=Path, exists=True), help="Take in the replies of such a file.")
+@options.as_json
+@options.work
+def ledger(to: Path | None, source: Path | None, as_json: bool, work: Path) -> None:
+    """Show what the ledger holds: replies, tokens, money and size, by teacher; export or import replies."""
+    from dataclasses import asdict
+
+    from textbookgen.ledger import Ledger
+    from textbookgen.workspace import Workspace
+
+    kept = Ledger(Workspace(work).ledger)
+    try:
+        if source is not None:
+            click.echo(f"{kept.import_parquet(source):,} replies were taken in", err=True)
+        if to is not None:
+            click.echo(f"{kept.export_parquet(to):,} replies were written to {to}", err=True)
+        rows = [asdict(each) for each in kept.summary()]
+    finally:
+        kept.close()
+    if as_json:
+        show.as_json(rows)
+    elif rows:
+        show.table(list(rows[0]), (row.values() for row in rows))

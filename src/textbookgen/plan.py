@@ -1,0 +1,316 @@
+"""A Recipe and the plugins to a Plan: classes found, options checked, pipes fitted, fingerprints taken."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
+from random import Random
+from typing import Any, Generic, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from textbookgen.artifacts import Artifact
+from textbookgen.errors import Complaint, PluginError, RecipeError, TextbookgenError
+from textbookgen.marks import Label, Pipe, JudgesMark, PlacementMark, marked, option_name
+from textbookgen.plugins import Plugins
+from textbookgen.prompts import Prompts
+from textbookgen.recipe import Entry, Recipe, in_file_order
+from textbookgen.sampler import Sampler, Tally
+from textbookgen.stage import Evaluate, Generator, Judge, Pack, Source, Stage, Train
+from textbookgen.teacher import Teacher
+
+Options = TypeVar("Options", bound=BaseModel)
+
+
+@dataclass(frozen=True)
+class Bound(Generic[Options]):
+    """A teacher, sampler or judge as a recipe set it up: what it used, the options, and what identifies it."""
+
+    label: str
+    use: str
+    options: Options
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What makes its answers what they are."""
+        return {"use": self.use, "version": getattr(self.options, "version", 1), "options": identity(self.options)}
+
+
+@dataclass(frozen=True)
+class PlannedStep:
+    """One stage of a recipe, fitted: where its pipes come from, what flows out, and what identifies it."""
+
+    label: str
+    use: str
+    stage: Stage
+    pipes: Mapping[str, tuple[str, ...]]  # option, as the recipe calls it, to labels above
+    gives: type[Artifact]
+    fingerprint: str
+    release: str
+    seed: int
+    limit: int | None = None
+    teacher: Bound[Teacher] | None = None
+    sampler: Bound[Sampler] | None = None
+    accept: tuple[Bound[Judge], ...] = ()
+
+    @property
+    def address(self) -> str:
+        """The name of its folder: what made it is its address."""
+        return f"{self.label}-{self.fingerprint[:12]}"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A recipe whose every option is known to be right and whose pipes fit."""
+
+    recipe: Recipe
+    steps: tuple[PlannedStep, ...]
+    prompts: Prompts
+    needs: tuple[Complaint, ...] = ()  # what keeps it from running, though it is well written
+
+    def until(self, label: str) -> Plan:
+        """The plan up to this stage.
+
+        Raises:
+            RecipeError: there is no such stage.
+        """
+        labels = [step.label for step in self.steps]
+        if label not in labels:
+            raise RecipeError([Complaint(f"--until {label}", "the recipe has no such stage", f"there are {', '.join(labels)}")])
+        return replace(self, steps=self.steps[: labels.index(label) + 1])
+
+    def before_packing(self) -> Plan:
+        """The plan up to the first stage that packs, trains or measures: what there is to read."""
+        cut = next((at for at, step in enumerate(self.steps) if isinstance(step.stage, Pack | Train | Evaluate)), len(self.steps))
+        return replace(self, steps=self.steps[:cut])
+
+
+def make_plan(recipe: Recipe, plugins: Plugins, *, limit: int | None = None) -> Plan:
+    """Fits a recipe; with `limit`, springs give at most so many documents.
+
+    Raises:
+        RecipeError: everything that is wrong with it, in file order.
+    """
+    return _Planner(recipe, plugins, limit).plan()
+
+
+def identity(options: BaseModel) -> dict[str, Any]:
+    """The options that are part of identity: neither placement nor the labels of other tables."""
+    kind = type(options)
+    left_out = {name for mark in (PlacementMark, Label) for name, _ in marked(kind, mark)}
+    left_out |= {name for name, pipe in marked(kind, Pipe) if not pipe.or_name} | {name for name, _ in marked(kind, JudgesMark)}
+    return options.model_dump(mode="json", by_alias=True, exclude=left_out)
+
+
+def fingerprint(facts: Mapping[str, Any]) -> str:
+    """SHA-256 of the facts as canonical JSON.
+
+    Raises:
+        ValueError: a fact has no stable JSON.
+    """
+    return hashlib.sha256(json.dumps(facts, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()).hexdigest()
+
+
+@dataclass
+class _Planner:
+    """Walks a recipe from the top, gathering steps and complaints."""
+
+    recipe: Recipe
+    plugins: Plugins
+    limit: int | None
+    complaints: list[Complaint] = field(default_factory=list)
+    needs: list[Complaint] = field(default_factory=list)
+    steps: dict[str, PlannedStep] = field(default_factory=dict)
+    known: set[str] = field(default_factory=set)
+
+    def plan(self) -> Plan:
+        recipe = self.recipe
+        self.prompts = Prompts([recipe.path.parent / "prompts", recipe.path.parent, *self.plugins.prompt_folders()])
+        self.teachers = {entry.label: self._bound(entry) for entry in recipe.of("teacher")}
+        self.samplers = {entry.label: self._bound(entry) for entry in recipe.of("sampler")}
+        for entry in recipe.of("stage"):
+            self._step(entry)
+            self.known.add(entry.label)
+        if not self.steps and not self.complaints:
+            self.complaints.append(Complaint(recipe.place("recipe"), "has no stage", "a recipe is its [stage.…] tables"))
+        if self.complaints:
+            raise RecipeError(in_file_order(self.complaints))
+        return Plan(recipe, tuple(self.steps.values()), self.prompts, tuple(in_file_order(self.needs)))
+
+    # -- one table
+
+    def _bound(self, entry: Entry) -> Bound[Any] | None:
+        options = self._made(entry)
+        if options is None:
+            return None
+        if isinstance(options, Teacher):
+            self._ask_checks(entry, options)
+        return Bound(entry.label, entry.use, options)
+
+    def _made(self, entry: Entry) -> Any:
+        """The class that the table uses, made from its options; None after complaints."""
+        try:
+            kind = self.plugins.find(entry.kind, entry.use)
+        except PluginError as error:
+            self._complain(entry, "use", error.problem, error.hint)
+            return None
+        options = dict(entry.options)
+        if self.limit is not None and issubclass(kind, Generator):
+            for key in ("count", "sample"):
+                if key in options and isinstance(options[key], int):
+                    options[key] = min(options[key], self.limit)
+        try:
+            return kind(**options)
+        except ValidationError as error:
+            for problem in error.errors():
+                self._explain(entry, kind, problem)
+        return None
+
+    def _explain(self, entry: Entry, kind: type[BaseModel], problem: Any) -> None:
+        key = str(problem["loc"][0]) if problem["loc"] else ""
+        options = {option_name(kind, name): name for name in kind.model_fields}
+        hint = kind.model_fields[options[key]].description or "" if key in options else ""
+        match problem["type"]:
+            case "extra_forbidden":
+                close = get_close_matches(key, options, n=1)
+                near = f"did you mean '{close[0]}'?" if close else f"`textbookgen {entry.kind} show {entry.use}` shows the options"
+                self._complain(entry, key, f"'{entry.use}' has no option '{key}'", near)
+            case "missing":
+                self._complain(entry, "", f"needs the option '{key}'", hint)
+            case "value_error":
+                self._complain(entry, key, str(problem["ctx"]["error"]), hint)
+            case _:
+                inside = "".join(f"[{each!r}]" for each in problem["loc"][1:] if not isinstance(each, str) or each in str(problem["input"]))
+                self._complain(entry, key, f"{problem['msg']}{' at ' + inside if inside else ''} (got {problem['input']!r})", hint)
+
+    def _ask_checks(self, entry: Entry, options: Teacher | Stage) -> None:
+        for complaint in options.check():
+            place = self.recipe.place(entry.kind, entry.label, complaint.place)
+            self.needs.append(Complaint(place, complaint.problem, complaint.hint))
+
+    def _complain(self, entry: Entry, key: str, problem: str, hint: str = "") -> None:
+        self.complaints.append(Complaint(self.recipe.place(entry.kind, entry.label, key), problem, hint))
+
+    # -- one stage
+
+    def _step(self, entry: Entry) -> None:
+        stage = self._made(entry)
+        if stage is None:
+            return
+        before = len(self.complaints)
+        self._ask_checks(entry, stage)
+        pipes = dict(self._pipes(entry, stage))
+        teacher, sampler = self._label(entry, stage, "teacher"), self._label(entry, stage, "sampler")
+        accept = tuple(self._judges(entry, stage))
+        if isinstance(stage, Judge) and not stage.inputs:
+            self._complain(entry, "", "needs the option 'from'", "stages above whose documents are judged")
+        if isinstance(stage, Generator):
+            self._generator(entry, stage, sampler)
+        if len(self.complaints) > before or any(label not in self.steps for labels in pipes.values() for label in labels):
+            return
+        facts = self._facts(entry, stage, pipes, teacher, sampler, accept)
+        gives = stage.gives or self.steps[pipes["from"][0]].gives
+        self.steps[entry.label] = PlannedStep(
+            label=entry.label,
+            use=entry.use,
+            stage=stage,
+            pipes=pipes,
+            gives=gives,
+            fingerprint=fingerprint(facts),
+            release=self.plugins.release(entry.use),
+            seed=self.recipe.seed,
+            limit=self.limit if isinstance(stage, Source) else None,
+            teacher=teacher,
+            sampler=sampler,
+            accept=accept,
+        )
+
+    def _pipes(self, entry: Entry, stage: Stage) -> Iterator[tuple[str, tuple[str, ...]]]:
+        """Each pipe's option and the labels it names, after complaining of those that do not fit."""
+        for name, pipe in marked(type(stage), Pipe):
+            value, option = getattr(stage, name), option_name(type(stage), name)
+            labels: Sequence[str] = (value,) if isinstance(value, str) else value or ()
+            if pipe.or_name and not any(label in self.known for label in labels):
+                continue
+            for label in labels:
+                self._fit(entry, option, label, pipe)
+            if labels:
+                yield option, tuple(labels)
+
+    def _fit(self, entry: Entry, option: str, label: str, pipe: Pipe) -> None:
+        if label not in self.known:
+            below = any(each.label == label for each in self.recipe.of("stage"))
+            close = get_close_matches(label, self.known, n=1)
+            hint = "data flows down the page: a stage takes only from stages written before it"
+            hint = f"did you mean '{close[0]}'?" if close and not below else hint
+            self._complain(entry, option, f"nothing called '{label}' stands above this stage", hint)
+        elif label in self.steps and not issubclass(given := self.steps[label].gives, pipe.takes):
+            wanted = " or ".join(artifact.name for artifact in pipe.takes)
+            problem = f"'{label}' gives {given.name}, and this takes {wanted}"
+            self._complain(entry, option, problem, "`textbookgen stage list` shows what each stage takes and gives")
+
+    def _label(self, entry: Entry, stage: Stage, table: str) -> Bound[Any] | None:
+        for name, mark in marked(type(stage), Label):
+            value = getattr(stage, name)
+            if mark.table != table or value is None:
+                continue
+            known = self.teachers if table == "teacher" else self.samplers
+            if value not in known:
+                close = get_close_matches(value, known, n=1)
+                hint = f"did you mean '{close[0]}'?" if close else f"add a [{table}.{value}] table"
+                self._complain(entry, name, f"no {table} is called '{value}'", hint)
+            return known.get(value)
+        return None
+
+    def _judges(self, entry: Entry, stage: Stage) -> Iterator[Bound[Judge]]:
+        for name, _ in marked(type(stage), JudgesMark):
+            value = getattr(stage, name)
+            for use in value if isinstance(value, tuple) else (value,) if value else ():
+                called = use if isinstance(use, str) else str(use.get("use", ""))
+                try:
+                    yield Bound(called, called, self.plugins.judge(use))
+                except PluginError as error:
+                    self._complain(entry, name, error.problem, error.hint)
+                except ValidationError as error:
+                    for problem in error.errors():
+                        self._complain(entry, name, f"'{called}': {'.'.join(map(str, problem['loc']))}: {problem['msg']}")
+
+    def _generator(self, entry: Entry, stage: Generator, sampler: Bound[Sampler] | None) -> None:
+        if not stage.inputs and stage.count is None:
+            self._complain(entry, "", "needs the option 'count'", "how many documents are to be written")
+        try:
+            wanted = self.prompts.variables(stage.prompt)
+        except TextbookgenError as error:
+            self._complain(entry, "prompt", error.problem + (f" ({error.place})" if error.place else ""), error.hint)
+            return
+        if stage.sampler is not None and sampler is None or type(stage).write is not Generator.write:
+            return
+        drawn = set(sampler.options.draw(0, Random(0), Tally())) if sampler else set()
+        if stage.inputs:
+            drawn.add("document")
+        for missing in sorted(wanted - drawn):
+            known = ", ".join(sorted(drawn)) or "nothing"
+            self._complain(entry, "prompt", f"'{stage.prompt}' needs the variable '{missing}', which is not drawn", f"there is {known}")
+
+    def _facts(
+        self,
+        entry: Entry,
+        stage: Stage,
+        pipes: Mapping[str, tuple[str, ...]],
+        teacher: Bound[Teacher] | None,
+        sampler: Bound[Sampler] | None,
+        accept: Sequence[Bound[Judge]],
+    ) -> dict[str, Any]:
+        """What makes the step's output what it is."""
+        facts: dict[str, Any] = {"use": entry.use, "version": stage.version, "options": identity(stage)}
+        facts["pipes"] = {option: [self.steps[label].fingerprint for label in labels] for option, labels in pipes.items()}
+        if isinstance(stage, Source):
+            return facts | {"digest": stage.digest(), "limit": self.limit}
+        facts["seed"] = self.recipe.seed
+        if isinstance(stage, Generator):
+            facts |= {"prompt": self.prompts.sources(stage.prompt), "accept": [judge.identity for judge in accept]}
+            facts |= {"teacher": teacher and teacher.identity, "sampler": sampler and sampler.identity}
+        return facts

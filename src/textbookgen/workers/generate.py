@@ -1,0 +1,338 @@
+"""How a Generator is worked: draws, asks through the ledger, and writes what was accepted, part by part.
+
+Document n is a pure function of the recipe and n, and a part is a run of n; so a part that is missing can be made again
+at any time with the same bytes, and its replies come from the ledger. Where it is known beforehand how many draws there
+will be, requests flow across the seams of parts; where it depends on what is accepted, or the sampler looks at what was
+written, parts are worked one after the other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+
+import polars as pl
+
+from textbookgen.artifacts import Table, document_id
+from textbookgen.asking import Asking, Usage, work_many
+from textbookgen.errors import Refused, RunError, Unusable
+from textbookgen.events import Record
+from textbookgen.ledger import Ledger
+from textbookgen.plan import fingerprint
+from textbookgen.sampler import Tally
+from textbookgen.stage import Generator, Judge
+from textbookgen.teacher import Message, Reply, Request
+from textbookgen.workers.bench import PART_ROWS, Bench, signed, verdict_record
+from textbookgen.workers.parts import aligned
+from textbookgen.workspace import DATA, FAILURES, VERDICTS, write_frame
+
+_FAILURES = {"n": pl.Int64(), "id": pl.String(), "reason": pl.String(), "detail": pl.String()}
+_ENOUGH = "enough were accepted"
+
+
+class TooManyFailures(RunError):
+    """More documents failed than the stage allows."""
+
+
+def work(bench: Bench) -> Record:
+    """Writes until enough is accepted, or there is nothing more to draw."""
+    stage = bench.step.stage
+    if not isinstance(stage, Generator) or bench.step.teacher is None:
+        raise RunError(f"'{bench.step.use}' is no generator")
+    _forget_failures(bench)
+    ledger = Ledger(bench.ledger)
+    try:
+        return asyncio.run(_Writing(bench, stage, ledger).work())
+    finally:
+        ledger.close()
+
+
+def _forget_failures(bench: Bench) -> None:
+    """Parts of an earlier, unfinished run in which documents failed are worked again: only those are asked anew."""
+    for file in bench.folder.parts(FAILURES):
+        if len(pl.read_parquet(file)):
+            for kind in (DATA, VERDICTS, FAILURES):
+                bench.folder.folder.joinpath(kind, file.name).unlink(missing_ok=True)
+
+
+@dataclass
+class _Ask:
+    """What a generator is given to ask with, for one document: remembers the keys of what it asked."""
+
+    stage: Generator
+    bench: Bench
+    asking: Asking
+    draw: Mapping[str, Any]
+    sample: int
+    keys: list[str] = field(default_factory=list)
+
+    async def __call__(
+        self,
+        prompt: str | Sequence[Message],
+        *,
+        draw: Mapping[str, Any] | None = None,
+        task: str | None = None,
+        sample: int | None = None,
+        schema: Mapping[str, Any] | None = None,
+    ) -> Reply:
+        messages = (Message("user", prompt),) if isinstance(prompt, str) else tuple(prompt)
+        answer = await self.asking.answer(
+            Request(
+                messages=messages,
+                task=self.stage.task if task is None else task,
+                draw=self.draw if draw is None else draw,
+                sample=self.sample if sample is None else self.sample * 1_000 + sample,
+                schema=schema,
+            )
+        )
+        self.keys.append(answer.key)
+        return answer.reply
+
+    def render(self, template: str, variables: Mapping[str, Any]) -> str:
+        return self.bench.prompts.render(template, variables)
+
+
+@dataclass
+class _Written:
+    """What came of one draw."""
+
+    n: int
+    rows: list[dict[str, Any]]
+    failure: dict[str, Any] | None = None
+
+
+class _Writing:
+    """One step's writing, from the first draw to the last part."""
+
+    def __init__(self, bench: Bench, stage: Generator, ledger: Ledger) -> None:
+        self.bench, self.stage, self.ledger = bench, stage, ledger
+        sampler = bench.step.sampler
+        self.sampler = sampler.options if sampler else None
+        self.seed = f"{bench.step.seed}/{stage.seed}/{fingerprint(sampler.identity) if sampler else ''}"
+        self.accepted, self.drawn, self.failed = 0, 0, 0
+        self.tally = Tally()
+
+    async def work(self) -> Record:
+        bench = self.bench
+        teacher = bench.step.teacher
+        assert teacher is not None
+        asked = Asking(teacher.options, teacher.use, self.ledger, max_cost_usd=self.stage.max_cost_usd, offline=bench.offline)
+        async with asked as asking:
+            self.asking = asking
+            if self.stage.inputs:
+                await self._across_parts(self._documents(), self._chosen())
+            elif self.stage.accept or (self.sampler is not None and self.sampler.adapts):
+                await self._one_by_one()
+            else:
+                await self._across_parts(self._draws(0, self.count), self.count)
+            usage = asking.usage
+        return self._record(usage)
+
+    @property
+    def count(self) -> int:
+        return self.stage.count or 0
+
+    # -- what is drawn
+
+    def _drawn(self, n: int) -> dict[str, Any]:
+        return self.sampler.draw(n, Random(f"{self.seed}/{n}"), self.tally) if self.sampler else {}
+
+    def _draws(self, first: int, beyond: int) -> Iterator[tuple[int, dict[str, Any]]]:
+        for n in range(first, beyond):
+            yield n, self._drawn(n)
+
+    def _documents(self) -> Iterator[tuple[int, dict[str, Any]]]:
+        """Each document of the source (or an even sample of them) with what was drawn for it."""
+        table, n = self.bench.source(), 0
+        chosen = self._sample(table)
+        for frame in table.frames():
+            for row in frame.iter_rows(named=True):
+                if chosen is None or row["id"] in chosen:
+                    yield n, {**self._drawn(n), "document": row}
+                    n += 1
+
+    def _sample(self, table: Table) -> set[str] | None:
+        """The ids of the documents to ask about: those with the smallest hashes, so that a larger sample holds a smaller one."""
+        if self.stage.sample is None:
+            return None
+        order = f"{self.seed}/sample"
+        ids = pl.concat([frame["id"] for frame in table.frames(["id"])]).to_list()
+        return set(sorted(ids, key=lambda each: document_id(order, each))[: self.stage.sample])
+
+    def _chosen(self) -> int:
+        total = self.bench.source().count()
+        return total if self.stage.sample is None else min(total, self.stage.sample)
+
+    # -- how it is written
+
+    async def _across_parts(self, items: Iterable[tuple[int, dict[str, Any]]], total: int) -> None:
+        """Requests flow over the seams of parts; a part is written once its last document came."""
+        waiting: dict[int, dict[int, _Written]] = {}
+        there = {int(file.stem.split("-")[1]) for file in self.bench.folder.parts(DATA)}
+        todo = ((n, draw) for n, draw in items if n // PART_ROWS not in there)
+        self.drawn = min(total, len(there) * PART_ROWS)
+        async for written in self._many(todo):
+            part = written.n // PART_ROWS
+            waiting.setdefault(part, {})[written.n] = written
+            self.drawn += 1
+            self._tell(self.drawn, total)
+            if len(waiting[part]) == min(PART_ROWS, total - part * PART_ROWS):
+                self._finish_part(part, waiting.pop(part))
+
+    async def _one_by_one(self) -> None:
+        """Parts one after the other: how many are drawn depends on how many were accepted before."""
+        most, part = self.stage.max_draws or 20 * self.count, 0
+        while self.accepted < self.count and self.drawn < most:
+            size = self._size(most)
+            if not self.bench.folder.part(DATA, part).exists():
+                written = {each.n: each async for each in self._many(self._draws(self.drawn, self.drawn + size))}
+                self._finish_part(part, written)
+            self._count_part(part)
+            self.drawn += size
+            part += 1
+            self._tell(self.accepted, self.count)
+
+    def _size(self, most: int) -> int:
+        """How many to draw next: what is missing, at the rate of acceptance so far; the same for the same parts on disk."""
+        rate = self.accepted / self.drawn if self.drawn and self.accepted else 1.0
+        wanted = math.ceil((self.count - self.accepted) / max(rate, 0.05))
+        small = PART_ROWS // 4 if self.sampler is not None and self.sampler.adapts else PART_ROWS
+        return max(1, min(wanted, small, most - self.drawn))
+
+    async def _many(self, items: Iterable[tuple[int, dict[str, Any]]]) -> AsyncGenerator[_Written, None]:
+        assert self.bench.step.teacher is not None
+        parallel = self.bench.step.teacher.options.max_parallel
+        async with aclosing(work_many(items, self._write, parallel)) as works:
+            async for _, written in works:
+                if not isinstance(written, _Written):
+                    raise written
+                self.failed += written.failure is not None
+                self._stop_at(self.failed)
+                yield written
+
+    async def _write(self, item: tuple[int, dict[str, Any]]) -> _Written:
+        n, draw = item
+        document = draw.get("document")
+        ask = _Ask(self.stage, self.bench, self.asking, draw, 0 if document else n)
+        try:
+            rows = list(await self.stage.write(draw, ask))
+        except (Refused, Unusable) as error:
+            kind = "refused" if isinstance(error, Refused) else "unusable"
+            source = document["id"] if document else None
+            return _Written(n, [], {"n": n, "id": source, "reason": f"{kind}: {error.problem}", "detail": error.hint})
+        about = json.dumps({name: value for name, value in draw.items() if name != "document"}, sort_keys=True, default=str)
+        key = ask.keys[-1] if ask.keys else None
+        name = key[:24] if key else document_id(self.bench.step.address, n)
+        return _Written(n, [self._row(row, f"{name}-{at}" if at else name, key, about, document) for at, row in enumerate(rows)])
+
+    def _row(self, row: dict[str, Any], name: str, key: str | None, draw: str, document: Mapping[str, Any] | None) -> dict[str, Any]:
+        parents = [document["id"]] if document else []
+        return {"id": name, "kind": self.stage.kind, "parents": parents, "reply": key, "draw": draw, **row}
+
+    # -- a part
+
+    def _finish_part(self, part: int, written: Mapping[int, _Written]) -> None:
+        """Writes failures, then verdicts, then the data: a part whose data is there is whole."""
+        ordered = [written[n] for n in sorted(written)]
+        failures = [each.failure for each in ordered if each.failure]
+        rows = self._frame([row for each in ordered for row in each.rows])
+        if failures:
+            write_frame(self.bench.folder.part(FAILURES, part), pl.DataFrame(failures, schema=_FAILURES))
+        if self.stage.accept:
+            write_frame(self.bench.folder.part(VERDICTS, part), self._verdicts(rows))
+        write_frame(self.bench.folder.part(DATA, part), rows)
+
+    def _frame(self, rows: list[dict[str, Any]]) -> pl.DataFrame:
+        gives = self.bench.step.gives
+        assert issubclass(gives, Table)
+        schema = gives.schema()
+        frame = pl.DataFrame(rows, schema_overrides=schema, infer_schema_length=None) if rows else pl.DataFrame(schema=schema)
+        missing = gives.content.keys() - set(frame.columns)
+        if missing:
+            raise RunError(f"'{self.bench.step.use}' gave rows without {', '.join(sorted(missing))}")
+        return signed(frame, self.bench.step.address, self.stage.kind)
+
+    def _verdicts(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """What the judges of `accept` say, in turn: a later one sees only what the earlier ones kept."""
+        verdicts = rows.select("id", keep=pl.lit(True), reason=pl.lit(None, dtype=pl.String), detail=pl.lit(None, dtype=pl.String))
+        left = rows
+        for judge in self._judges():
+            told = aligned(judge.judge(left), left, judge.name).filter(~pl.col("keep"))
+            if "detail" not in told.columns:
+                told = told.with_columns(detail=pl.lit(None, dtype=pl.String))
+            verdicts = verdicts.update(told.select("id", "keep", "reason", pl.col("detail").cast(pl.String)), on="id")
+            left = left.filter(~pl.col("id").is_in(told["id"].implode()))
+        return self._no_more_than_wanted(verdicts)
+
+    def _no_more_than_wanted(self, verdicts: pl.DataFrame) -> pl.DataFrame:
+        over = pl.col("keep") & (pl.col("keep").cum_sum() > self.count - self.accepted)
+        return verdicts.with_columns(reason=pl.when(over).then(pl.lit(_ENOUGH)).otherwise("reason"), keep=pl.col("keep") & ~over)
+
+    def _judges(self) -> list[Judge]:
+        if not hasattr(self, "_prepared"):
+            self._prepared = [bound.options.model_copy() for bound in self.bench.step.accept]
+            self.bench.folder.own.mkdir(parents=True, exist_ok=True)
+            for judge in self._prepared:
+                judge.prepare(self.bench.given)
+        return self._prepared
+
+    def _count_part(self, part: int) -> None:
+        """Counts what a part on disk holds, for the rate and for samplers that look."""
+        rows = pl.read_parquet(self.bench.folder.part(DATA, part))
+        if self.stage.accept:
+            kept = pl.read_parquet(self.bench.folder.part(VERDICTS, part)).filter("keep")
+            rows = rows.join(kept.select("id"), on="id", how="semi", maintain_order="left")
+        self.accepted += len(rows)
+        if self.sampler is not None and self.sampler.adapts:
+            texts = rows["text"] if "text" in rows.columns else [""] * len(rows)
+            for draw, text in zip(rows["draw"], texts, strict=True):
+                self.tally.add(json.loads(draw), text)
+
+    # -- what is told
+
+    def _tell(self, done: int, total: int) -> None:
+        usage = self.asking.usage
+        money = f", ${usage.cost_usd:,.2f}" if usage.cost_usd else ""
+        failed = f", {self.failed} failed" if self.failed else ""
+        self.bench.progress(done, total, "documents", f"{usage.requests:,} asked, {usage.from_ledger:,} from the ledger{money}{failed}")
+
+    def _stop_at(self, failed: int) -> None:
+        """Stops once so many failed that the share cannot be kept any more."""
+        total = self._wanted()
+        if failed > math.ceil(self.stage.max_failures * total):
+            raise TooManyFailures(
+                f"{failed} documents failed, of {total}",
+                hint="`failures` in the step's folder says why; the same command asks only those again; `max_failures` allows more",
+            )
+
+    def _wanted(self) -> int:
+        if not hasattr(self, "_total"):
+            self._total = self._chosen() if self.stage.inputs else self.count
+        return self._total
+
+    def _record(self, usage: Usage) -> Record:
+        folder = self.bench.folder
+        files = folder.parts(DATA)
+        rows = sum(len(pl.read_parquet(file, columns=["id"])) for file in files)
+        judged = verdict_record(folder, rows)
+        notes = ()
+        if self.stage.accept and judged.rows_out < self.count:
+            notes = (f"{judged.rows_out:,} of {self.count:,} were accepted after {self.drawn:,} draws, the most allowed",)
+        return Record(
+            rows_in=self._wanted() if self.stage.inputs else rows,
+            rows_out=judged.rows_out if self.stage.accept else rows,
+            dropped=judged.dropped,
+            failures=sum(len(pl.read_parquet(file)) for file in folder.parts(FAILURES)),
+            requests=usage.requests,
+            tokens=usage.tokens_in + usage.tokens_out,
+            cost_usd=usage.cost_usd,
+            notes=notes,
+        )
+
+
