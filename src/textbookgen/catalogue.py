@@ -33,7 +33,11 @@ def options_of(kind: type[BaseModel]) -> Iterator[tuple[str, str, str, str]]:
     """Each option: its name in a recipe, its type, its default, and its description; placement is marked as such."""
     placement = {name for name, _ in marked(kind, PlacementMark)}
     for name, each in kind.model_fields.items():
-        default = "needed" if each.default is PydanticUndefined and each.default_factory is None else repr(each.get_default(call_default_factory=True))
+        default = (
+            "needed"
+            if each.default is PydanticUndefined and each.default_factory is None
+            else repr(each.get_default(call_default_factory=True))
+        )
         note = " (placement)" if name in placement else ""
         yield option_name(kind, name), _type(each.annotation), default, (each.description or "") + note
 

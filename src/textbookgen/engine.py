@@ -83,7 +83,9 @@ class Run:
             record = _work(self._bench(step, folder))
         except TextbookgenError as error:
             raise _at(error, f"{self.plan.recipe.place('stage', step.label)}") from error
-        record = replace(record, seconds=round(time.monotonic() - started, 3), peak_mib=round(max(record.peak_mib, _peak_mib(step.stage)), 1))
+        record = replace(
+            record, seconds=round(time.monotonic() - started, 3), peak_mib=round(max(record.peak_mib, _peak_mib(step.stage)), 1)
+        )
         folder.finish(record, _facts(step))
         return record, False
 
@@ -122,7 +124,9 @@ class Run:
             inflow = gives.merged([flow for label in step.pipes["from"] if isinstance(flow := self.flows[label], Table)])
             return gives(tuple(Part(part.data, folder.part(VERDICTS, number)) for number, part in enumerate(inflow.parts)))
         accepts = isinstance(step.stage, Generator) and step.stage.accept
-        return gives(tuple(Part(file, folder.folder / VERDICTS / file.name if accepts else None) for file in folder.parts(DATA)))
+        return gives(
+            tuple(Part(file, folder.folder / VERDICTS / file.name if accepts else None) for file in folder.parts(DATA))
+        )
 
 
 def run_plan(
@@ -199,7 +203,8 @@ def _refuse(plan: Plan, again: frozenset[str], offline: bool) -> None:
 def _at(error: TextbookgenError, place: str) -> TextbookgenError:
     """The error with the stage's place in front of its own."""
     error.complaints = tuple(
-        replace(each, place=place, problem=f"{each.problem} ({each.place})" if each.place else each.problem) for each in error.complaints
+        replace(each, place=place, problem=f"{each.problem} ({each.place})" if each.place else each.problem)
+        for each in error.complaints
     )
     return error
 
@@ -221,7 +226,10 @@ def _spelt_out(plan: Plan) -> dict[str, Any]:
 
 def _spelt_step(step: PlannedStep) -> dict[str, Any]:
     bound: Mapping[str, Any] = {"teacher": step.teacher, "sampler": step.sampler}
-    tables = {name: each and {"label": each.label, "use": each.use, "options": each.options.model_dump(mode="json")} for name, each in bound.items()}
+    tables = {
+        name: each and {"label": each.label, "use": each.use, "options": each.options.model_dump(mode="json")}
+        for name, each in bound.items()
+    }
     if step.teacher:
         tables["teacher"]["stand_in"] = step.teacher.options.stand_in
     return {

@@ -1,16 +1,16 @@
 """What can go wrong, as a tree; each error says place, problem and hint, in that order.
 
-    TextbookgenError
-    ├─ RecipeError         complaints about a recipe, all at once
-    ├─ PluginError         a plugin that is missing, broken or at odds with the hooks
-    ├─ WorkspaceError      files of a run that are not as they should be
-    ├─ RunError            a step that could not be worked
-    ├─ TeacherError        a teacher could not be asked
-    │  ├─ Busy             not now: ask again (rate limits, dropped connections, server errors)
-    │  ├─ Refused          never: asking again would not help (content filter, bad request)
-    │  ├─ Unusable         the reply came, but holds no document
-    │  └─ OverBudget       the next request could cost more than is left
-    └─ TrainerError        a trainer stopped, or left no whole checkpoint
+TextbookgenError
+├─ RecipeError         complaints about a recipe, all at once
+├─ PluginError         a plugin that is missing, broken or at odds with the hooks
+├─ WorkspaceError      files of a run that are not as they should be
+├─ RunError            a step that could not be worked
+├─ TeacherError        a teacher could not be asked
+│  ├─ Busy             not now: ask again (rate limits, dropped connections, server errors)
+│  ├─ Refused          never: asking again would not help (content filter, bad request)
+│  ├─ Unusable         the reply came, but holds no document
+│  └─ OverBudget       the next request could cost more than is left
+└─ TrainerError        a trainer stopped, or left no whole checkpoint
 """
 
 from __future__ import annotations

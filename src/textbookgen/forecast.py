@@ -36,7 +36,19 @@ class Forecast:
     """What each step of a plan would take."""
 
     steps: tuple[Foreseen, ...]
-    columns: ClassVar[tuple[str, ...]] = ("step", "use", "gives", "documents", "tokens", "requests", "tokens read", "tokens written", "cost", "disk", "GPU hours")
+    columns: ClassVar[tuple[str, ...]] = (
+        "step",
+        "use",
+        "gives",
+        "documents",
+        "tokens",
+        "requests",
+        "tokens read",
+        "tokens written",
+        "cost",
+        "disk",
+        "GPU hours",
+    )
 
     def rows(self) -> Iterator[tuple[str, ...]]:
         """One row a step, as people read it."""
@@ -110,7 +122,9 @@ class _Walk:
             case Generator():
                 return self._written(step, inflow)
             case Judge() | CorpusJudge():
-                return Volume(inflow.documents, inflow.tokens, disk_bytes=None if inflow.documents is None else 40 * inflow.documents)
+                return Volume(
+                    inflow.documents, inflow.tokens, disk_bytes=None if inflow.documents is None else 40 * inflow.documents
+                )
             case Transform():
                 return _stored(Volume(inflow.documents, inflow.tokens))
             case Train() | Evaluate():
@@ -181,5 +195,3 @@ def _bytes(value: float | None) -> str:
 def needs_text(needs: Sequence[Complaint]) -> str:
     """What a well-written recipe still needs before it can run."""
     return "Before it can run:\n\n" + "\n\n".join(map(str, needs))
-
-

@@ -44,7 +44,11 @@ class Lineage:
             inflow = [part for source in step["pipes"]["from"] for part in self.parts(source)]
             return [Part(part.data, file) for part, file in zip(inflow, verdicts, strict=False)]
         if not data:
-            raise WorkspaceError(f"'{label}' has no documents in this run", place=str(folder.folder), hint="corpora are what sources, generators and judges give")
+            raise WorkspaceError(
+                f"'{label}' has no documents in this run",
+                place=str(folder.folder),
+                hint="corpora are what sources, generators and judges give",
+            )
         return [Part(file, folder.part(VERDICTS, number) if verdicts else None) for number, file in enumerate(data)]
 
     def first(self, label: str, rows: int) -> list[dict[str, Any]]:
@@ -73,7 +77,9 @@ class Lineage:
         folder = self.workspace.step(self._step(label)["address"])
         files = folder.parts(VERDICTS)
         if files:
-            verdicts = pl.concat([pl.scan_parquet(file) for file in files], how="diagonal_relaxed").filter(~pl.col("keep")).collect()
+            verdicts = (
+                pl.concat([pl.scan_parquet(file) for file in files], how="diagonal_relaxed").filter(~pl.col("keep")).collect()
+            )
             yield from self._reasons(verdicts.with_columns(pl.col("reason").fill_null("no reason given")), examples)
         failures = folder.parts(FAILURES)
         if failures:
@@ -82,7 +88,10 @@ class Lineage:
     def _reasons(self, rows: pl.DataFrame, examples: int) -> Iterator[dict[str, Any]]:
         for reason, count in rows.group_by("reason").len().sort(["len", "reason"], descending=[True, False]).iter_rows():
             some = rows.filter(pl.col("reason") == reason).head(examples).to_dicts()
-            shown = [{"id": row["id"] or f"n = {row.get('n')}", "detail": row.get("detail") or "", "text": self._text(row["id"])} for row in some]
+            shown = [
+                {"id": row["id"] or f"n = {row.get('n')}", "detail": row.get("detail") or "", "text": self._text(row["id"])}
+                for row in some
+            ]
             yield {"reason": reason, "documents": count, "examples": shown}
 
     def _text(self, document: str | None) -> str:
@@ -103,7 +112,9 @@ class Lineage:
         """
         found = self._row(document)
         if found is None:
-            raise WorkspaceError(f"no document of run {self.run.name} has the id {document}", hint="`textbookgen corpus head LABEL` shows ids")
+            raise WorkspaceError(
+                f"no document of run {self.run.name} has the id {document}", hint="`textbookgen corpus head LABEL` shows ids"
+            )
         step, row = found
         entry = self._entry(row["reply"])
         parents = [{"id": parent, "text": self._text(parent)} for parent in row["parents"] or []]
@@ -165,7 +176,11 @@ class Lineage:
         lines = [f"── {row['id']}  {row['kind']}  {row['draw'] or ''}"]
         if entry is not None:
             lines += [f"{message.role}: {message.content}" for message in entry.request.messages] + ["─" * 8]
-        body = row["text"] if "text" in row else json.dumps({key: row[key] for key in ("messages", "prompt", "chosen", "rejected") if key in row}, indent=1)
+        body = (
+            row["text"]
+            if "text" in row
+            else json.dumps({key: row[key] for key in ("messages", "prompt", "chosen", "rejected") if key in row}, indent=1)
+        )
         return "\n".join([*lines, body, ""])
 
     def told(self, story: Mapping[str, Any]) -> str:

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from textbookgen.artifacts import Artifact
 from textbookgen.errors import Complaint, PluginError, RecipeError, TextbookgenError
-from textbookgen.marks import Label, Pipe, JudgesMark, PlacementMark, marked, option_name
+from textbookgen.marks import JudgesMark, Label, Pipe, PlacementMark, marked, option_name
 from textbookgen.plugins import Plugins
 from textbookgen.prompts import Prompts
 from textbookgen.recipe import Entry, Recipe, in_file_order
@@ -84,7 +84,9 @@ class Plan:
 
     def before_packing(self) -> Plan:
         """The plan up to the first stage that packs, trains or measures: what there is to read."""
-        cut = next((at for at, step in enumerate(self.steps) if isinstance(step.stage, Pack | Train | Evaluate)), len(self.steps))
+        cut = next(
+            (at for at, step in enumerate(self.steps) if isinstance(step.stage, Pack | Train | Evaluate)), len(self.steps)
+        )
         return replace(self, steps=self.steps[:cut])
 
 
@@ -176,15 +178,21 @@ class _Planner:
         match problem["type"]:
             case "extra_forbidden":
                 close = get_close_matches(key, options, n=1)
-                near = f"did you mean '{close[0]}'?" if close else f"`textbookgen {entry.kind} show {entry.use}` shows the options"
+                near = (
+                    f"did you mean '{close[0]}'?" if close else f"`textbookgen {entry.kind} show {entry.use}` shows the options"
+                )
                 self._complain(entry, key, f"'{entry.use}' has no option '{key}'", near)
             case "missing":
                 self._complain(entry, "", f"needs the option '{key}'", hint)
             case "value_error":
                 self._complain(entry, key, str(problem["ctx"]["error"]), hint)
             case _:
-                inside = "".join(f"[{each!r}]" for each in problem["loc"][1:] if not isinstance(each, str) or each in str(problem["input"]))
-                self._complain(entry, key, f"{problem['msg']}{' at ' + inside if inside else ''} (got {problem['input']!r})", hint)
+                inside = "".join(
+                    f"[{each!r}]" for each in problem["loc"][1:] if not isinstance(each, str) or each in str(problem["input"])
+                )
+                self._complain(
+                    entry, key, f"{problem['msg']}{' at ' + inside if inside else ''} (got {problem['input']!r})", hint
+                )
 
     def _ask_checks(self, entry: Entry, options: Teacher | Stage) -> None:
         for complaint in options.check():
@@ -286,14 +294,16 @@ class _Planner:
         except TextbookgenError as error:
             self._complain(entry, "prompt", error.problem + (f" ({error.place})" if error.place else ""), error.hint)
             return
-        if stage.sampler is not None and sampler is None or type(stage).write is not Generator.write:
+        if (stage.sampler is not None and sampler is None) or type(stage).write is not Generator.write:
             return
         drawn = set(sampler.options.draw(0, Random(0), Tally())) if sampler else set()
         if stage.inputs:
             drawn.add("document")
         for missing in sorted(wanted - drawn):
             known = ", ".join(sorted(drawn)) or "nothing"
-            self._complain(entry, "prompt", f"'{stage.prompt}' needs the variable '{missing}', which is not drawn", f"there is {known}")
+            self._complain(
+                entry, "prompt", f"'{stage.prompt}' needs the variable '{missing}', which is not drawn", f"there is {known}"
+            )
 
     def _facts(
         self,

@@ -32,12 +32,12 @@ if TYPE_CHECKING:
 #: Plugins that are always there: by name, so that this room imports none of them.
 BUILTIN = (
     "sources",
-    #"samplers",
+    # "samplers",
     "teachers",
     "tokenizers",
-    #"benchmarks",
+    # "benchmarks",
     "executors",
-    #"exports",
+    # "exports",
     "evaluate",
     "shelves",
 )
@@ -188,7 +188,9 @@ class Plugins:
         found = getattr(self._manager.hook, hook)(**argument)
         if found is None:
             (wanted,) = argument.values()
-            raise PluginError(f"no plugin knows a {what} called '{wanted}'", hint="`textbookgen plugin list` shows who is installed")
+            raise PluginError(
+                f"no plugin knows a {what} called '{wanted}'", hint="`textbookgen plugin list` shows who is installed"
+            )
         return found
 
     # -- Who is who?
@@ -199,7 +201,12 @@ class Plugins:
         Raises:
             PluginError: nobody brought it; says whether its plugin is missing, broken, or brings something like it.
         """
-        known: dict[str, type[Any]] = {"stage": self.stages, "teacher": self.teachers, "sampler": self.samplers}[table]
+        tables: dict[str, dict[str, type[Any]]] = {
+            "stage": {**self.stages},
+            "teacher": {**self.teachers},
+            "sampler": {**self.samplers},
+        }
+        known = tables[table]
         if use in known:
             return known[use]
         plugin = use.partition("/")[0] if "/" in use else ""
@@ -208,7 +215,11 @@ class Plugins:
         if plugin and (error := self.installed[plugin].error) is not None:
             raise PluginError(f"plugin '{plugin}' is installed but did not load: {error!r}")
         close = get_close_matches(use, known, n=1)
-        hint = f"did you mean '{close[0]}'?" if close else f"`textbookgen {'stage' if table == 'stage' else 'plugin'} list` shows what there is"
+        hint = (
+            f"did you mean '{close[0]}'?"
+            if close
+            else f"`textbookgen {'stage' if table == 'stage' else 'plugin'} list` shows what there is"
+        )
         raise PluginError(f"no {table} is called '{use}'", hint=hint)
 
     def release(self, use: str) -> str:

@@ -32,7 +32,11 @@ class Prompts:
         from jinja2.sandbox import ImmutableSandboxedEnvironment
 
         return ImmutableSandboxedEnvironment(
-            loader=FunctionLoader(self._find), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, auto_reload=False
+            loader=FunctionLoader(self._find),
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            auto_reload=False,
         )
 
     def _find(self, name: str) -> tuple[str, str, Callable[[], bool]] | None:
@@ -106,10 +110,12 @@ class Prompts:
         try:
             return self._environment.get_template(name).render(variables).strip()
         except TemplateNotFound as error:
-            self.text(error.name or name)
+            self.text(str(error.name or name))
             raise PromptError(f"no prompt template is called '{error.name}'", place=name) from error
         except TemplateError as error:
-            raise PromptError(str(error.message), place=name, hint="the sampler must draw every variable of the template") from error
+            raise PromptError(
+                str(error.message), place=name, hint="the sampler must draw every variable of the template"
+            ) from error
 
     def names(self) -> list[str]:
         """Every template that can be found, by name."""

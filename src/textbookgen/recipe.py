@@ -55,7 +55,9 @@ def read_recipe(path: Path, overrides: Mapping[str, Any] | None = None) -> Recip
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise RecipeError([Complaint(str(path), f"cannot be read: {reason}", "`textbookgen recipe list` shows what is shipped")]) from error
+        raise RecipeError(
+            [Complaint(str(path), f"cannot be read: {reason}", "`textbookgen recipe list` shows what is shipped")]
+        ) from error
     try:
         tables = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -74,7 +76,11 @@ def _syntax(path: Path, error: tomllib.TOMLDecodeError) -> Complaint:
     line = f":{found[1]}" if found else ""
     problem = str(error).replace(found[0], "").strip() if found else str(error)
     column = f" (column {found[2]})" if found else ""
-    return Complaint(f"{path}{line}:", f"not TOML: {problem}{column}", "two tables of one name, or a quote or bracket left open, are the usual causes")
+    return Complaint(
+        f"{path}{line}:",
+        f"not TOML: {problem}{column}",
+        "two tables of one name, or a quote or bracket left open, are the usual causes",
+    )
 
 
 def _head(path: Path, text: str, tables: dict[str, Any]) -> Iterable[Complaint]:
@@ -91,7 +97,11 @@ def _head(path: Path, text: str, tables: dict[str, Any]) -> Iterable[Complaint]:
         elif not isinstance(value, _HEAD[key]) or isinstance(value, bool):
             yield Complaint(place, f"should be of type {_HEAD[key].__name__} (got {value!r})")
     for kind in tables.keys() - {"recipe", *KINDS}:
-        yield Complaint(_place(path, text, kind), f"no table is called [{kind}]", "there are [recipe], [teacher.…], [sampler.…] and [stage.…]")
+        yield Complaint(
+            _place(path, text, kind),
+            f"no table is called [{kind}]",
+            "there are [recipe], [teacher.…], [sampler.…] and [stage.…]",
+        )
 
 
 def _entries(path: Path, text: str, tables: dict[str, Any], complaints: list[Complaint]) -> Iterable[Entry]:
@@ -100,9 +110,15 @@ def _entries(path: Path, text: str, tables: dict[str, Any], complaints: list[Com
         for label, table in group.items() if isinstance(group, dict) else ():
             place = _place(path, text, kind, label)
             if not isinstance(table, dict):
-                complaints.append(Complaint(_place(path, text, kind, "", label), f"[{kind}] holds tables, not values", f"write [{kind}.LABEL]"))
+                complaints.append(
+                    Complaint(
+                        _place(path, text, kind, "", label), f"[{kind}] holds tables, not values", f"write [{kind}.LABEL]"
+                    )
+                )
             elif not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", label):
-                complaints.append(Complaint(place, f"'{label}' cannot be a label", "labels name folders: letters, digits, '-', '_' and '.'"))
+                complaints.append(
+                    Complaint(place, f"'{label}' cannot be a label", "labels name folders: letters, digits, '-', '_' and '.'")
+                )
             elif not isinstance(table.get("use"), str):
                 complaints.append(Complaint(place, "has no `use`", f'use = "…" says which {kind} it is'))
             else:
@@ -110,7 +126,9 @@ def _entries(path: Path, text: str, tables: dict[str, Any], complaints: list[Com
                 yield Entry(kind, label, table["use"], _with_files(path, text, kind, label, options, complaints))
 
 
-def _with_files(path: Path, text: str, kind: str, label: str, options: dict[str, Any], complaints: list[Complaint]) -> dict[str, Any]:
+def _with_files(
+    path: Path, text: str, kind: str, label: str, options: dict[str, Any], complaints: list[Complaint]
+) -> dict[str, Any]:
     """The options with each `@file` replaced by the lines of the file beside the recipe."""
 
     def read(key: str, value: Any) -> Any:
@@ -137,7 +155,11 @@ def _override(path: Path, tables: dict[str, Any], overrides: Mapping[str, Any]) 
         for group in groups:
             table = table.get(group) if isinstance(table, dict) else None
         if not groups or not isinstance(table, dict):
-            yield Complaint(f"--set {name}", f"the recipe has no table [{'.'.join(groups)}]", "write --set KIND.LABEL.KEY=VALUE, such as stage.small.tokens=1000")
+            yield Complaint(
+                f"--set {name}",
+                f"the recipe has no table [{'.'.join(groups)}]",
+                "write --set KIND.LABEL.KEY=VALUE, such as stage.small.tokens=1000",
+            )
         else:
             table[key] = value
 
@@ -170,7 +192,9 @@ def in_file_order(complaints: Iterable[Complaint]) -> list[Complaint]:
 def _place(path: Path, text: str, kind: str, label: str = "", key: str = "") -> str:
     """tomllib keeps no lines, so the text is read again for the table's header and, below it, the key."""
     table = kind if not label else f"{kind}.{label}"
-    header = re.compile(r"\s*\[\s*" + r"\s*\.\s*".join(rf"[\"']?{re.escape(name)}[\"']?" for name in [kind, label] if name) + r"\s*\]")
+    header = re.compile(
+        r"\s*\[\s*" + r"\s*\.\s*".join(rf"[\"']?{re.escape(name)}[\"']?" for name in [kind, label] if name) + r"\s*\]"
+    )
     inside, found = False, 0
     for number, line in enumerate(text.splitlines(), 1):
         if header.match(line):

@@ -48,7 +48,11 @@ def _models(workspace: Workspace, steps: Sequence[Mapping[str, Any]]) -> Iterato
         if step["gives"] != "Checkpoint":
             continue
         card = json.loads((workspace.step(step["address"]).out / "checkpoint.json").read_text(encoding="utf-8"))
-        scores = {each["metric"]: {key: each.get(key) for key in ("value", "stderr", "n")} for each in figures if each["subject"] == step["label"]}
+        scores = {
+            each["metric"]: {key: each.get(key) for key in ("value", "stderr", "n")}
+            for each in figures
+            if each["subject"] == step["label"]
+        }
         passed = next((score for metric, score in scores.items() if metric.startswith("pass@1")), None)
         known = {key: card.get(key) for key in ("parameters", "tokens", "bits_per_byte", "tokens_per_second")}
         yield step["label"], {**known, "pass_at_1": passed, "scores": scores, "address": step["address"]}
@@ -112,7 +116,15 @@ def _curves(run: RunFolder, workspace: Workspace, models: Mapping[str, Mapping[s
     import pygal
     from pygal.style import CleanStyle
 
-    chart = pygal.XY(js=[], style=CleanStyle, show_dots=False, height=360, x_title="tokens", y_title="training loss (nats a token)", legend_at_bottom=True)
+    chart = pygal.XY(
+        js=[],
+        style=CleanStyle,
+        show_dots=False,
+        height=360,
+        x_title="tokens",
+        y_title="training loss (nats a token)",
+        legend_at_bottom=True,
+    )
     for label, curve in curves.items():
         chart.add(label, curve)
     write_text(run.folder / "loss.svg", chart.render(is_unicode=True, disable_xml_declaration=True))
@@ -197,7 +209,9 @@ def report_text(run: RunFolder) -> str:
 def unfinished(workspace: Workspace, run: RunFolder) -> dict[str, Any]:
     """The figures of a run that was killed, or is still going: those of its steps that are done."""
     plan = run.plan()
-    records = {step["label"]: record for step in plan["steps"] if (record := workspace.step(step["address"]).record()) is not None}
+    records = {
+        step["label"]: record for step in plan["steps"] if (record := workspace.step(step["address"]).record()) is not None
+    }
     seconds = sum(record.seconds for record in records.values())
     return summarise(workspace, plan, {label: (record, False) for label, record in records.items()}, seconds, "not finished")
 
@@ -215,7 +229,9 @@ def differences(first: Mapping[str, Any], second: Mapping[str, Any]) -> Iterator
 
 def _changed(label: str, one: Mapping[str, Any], other: Mapping[str, Any]) -> Iterator[tuple[str, str, str, str]]:
     found = False
-    facts = [{"use": step["use"], **step["options"], "teacher": step["teacher"], "sampler": step["sampler"]} for step in (one, other)]
+    facts = [
+        {"use": step["use"], **step["options"], "teacher": step["teacher"], "sampler": step["sampler"]} for step in (one, other)
+    ]
     for key in sorted(facts[0].keys() | facts[1].keys()):
         before, after = facts[0].get(key), facts[1].get(key)
         if before != after:

@@ -24,7 +24,9 @@ def new_plugin(name: str, into: Path) -> Path:
         RecipeError: the folder is there already.
     """
     if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", name):
-        raise PluginError(f"'{name}' cannot be a plugin's name", hint="lower-case letters, digits and single '-', beginning with a letter")
+        raise PluginError(
+            f"'{name}' cannot be a plugin's name", hint="lower-case letters, digits and single '-', beginning with a letter"
+        )
     folder = into / f"textbookgen-{name}"
     if folder.exists():
         raise RecipeError([Complaint(str(folder), "is there already", "choose another name, or --into another folder")])
@@ -37,9 +39,14 @@ def new_plugin(name: str, into: Path) -> Path:
 
 def _renamed(text: str, name: str) -> str:
     module = name.replace("-", "_")
-    return text.replace("textbookgen_template", f"textbookgen_{module}").replace("textbookgen-template", f"textbookgen-{name}").replace(
-        'template = "', f'{name} = "'
-    ).replace('"template"', f'"{name}"').replace("template/", f"{name}/").replace("plugin check template", f"plugin check {name}")
+    return (
+        text.replace("textbookgen_template", f"textbookgen_{module}")
+        .replace("textbookgen-template", f"textbookgen-{name}")
+        .replace('template = "', f'{name} = "')
+        .replace('"template"', f'"{name}"')
+        .replace("template/", f"{name}/")
+        .replace("plugin check template", f"plugin check {name}")
+    )
 
 
 def _template() -> Traversable:
@@ -49,7 +56,10 @@ def _template() -> Traversable:
         return packaged
     checkout = Path(__file__).resolve().parents[2] / "plugins" / "textbookgen-template"
     if not checkout.is_dir():
-        raise PluginError("the template of plugins is not installed", hint="install textbookgen from a wheel, or from a checkout with plugins/")
+        raise PluginError(
+            "the template of plugins is not installed",
+            hint="install textbookgen from a wheel, or from a checkout with plugins/",
+        )
     return checkout
 
 

@@ -171,16 +171,30 @@ class Generator(Stage):
 
     teacher: Annotated[str, Label("teacher")] = Field(description="label of the teacher that is asked")
     prompt: Annotated[str, Template] = Field(description="name of the prompt template")
-    sampler: Annotated[str | None, Label("sampler")] = Field(None, description="label of the sampler that draws what each document is about")
-    inputs: Annotated[Labels, Pipe(Documents, Chats, Pairs)] = Field((), alias="from", description="stages above whose documents are asked about")
+    sampler: Annotated[str | None, Label("sampler")] = Field(
+        None, description="label of the sampler that draws what each document is about"
+    )
+    inputs: Annotated[Labels, Pipe(Documents, Chats, Pairs)] = Field(
+        (), alias="from", description="stages above whose documents are asked about"
+    )
     count: int | None = Field(None, gt=0, description="how many documents are to be accepted; without `from` it must be given")
     sample: int | None = Field(None, gt=0, description="with `from`: only so many of its documents, drawn evenly")
     seed: int = Field(0, description="another seed draws other documents from the same sampler")
-    accept: Annotated[tuple[str | dict[str, Any], ...], Judges] = Field((), description="judges that a document must please to count")
-    max_draws: int | None = Field(None, gt=0, description="stop after so many draws even if `count` was not reached; 20 times `count` unless given")
-    max_failures: Annotated[float, Placement] = Field(0.1, ge=0, le=1, description="share of documents that may fail before the step stops")
-    reply_tokens: Annotated[int, Placement] = Field(500, gt=0, description="tokens a reply has, as `recipe check` should expect them")
-    max_cost_usd: Annotated[float | None, Placement] = Field(None, ge=0, description="US dollars this step may spend; never passed")
+    accept: Annotated[tuple[str | dict[str, Any], ...], Judges] = Field(
+        (), description="judges that a document must please to count"
+    )
+    max_draws: int | None = Field(
+        None, gt=0, description="stop after so many draws even if `count` was not reached; 20 times `count` unless given"
+    )
+    max_failures: Annotated[float, Placement] = Field(
+        0.1, ge=0, le=1, description="share of documents that may fail before the step stops"
+    )
+    reply_tokens: Annotated[int, Placement] = Field(
+        500, gt=0, description="tokens a reply has, as `recipe check` should expect them"
+    )
+    max_cost_usd: Annotated[float | None, Placement] = Field(
+        None, ge=0, description="US dollars this step may spend; never passed"
+    )
 
     def read(self, draw: Draw, reply: Reply) -> Iterable[dict[str, Any]]:
         """The documents in one reply: rows with `text` (or `messages`, or `prompt`, `chosen` and `rejected`), and if wanted
@@ -199,7 +213,9 @@ class Generator(Stage):
 class Transform(_Prepared):
     """Changes documents, a part at a time."""
 
-    inputs: Annotated[Labels, Pipe(Documents, Chats, Pairs)] = Field(alias="from", description="stages above whose documents flow in")
+    inputs: Annotated[Labels, Pipe(Documents, Chats, Pairs)] = Field(
+        alias="from", description="stages above whose documents flow in"
+    )
 
     def change(self, docs: pl.DataFrame) -> pl.DataFrame:
         """The changed rows. A row that is another document gets an `id` of its own and names its `parents`."""
@@ -209,7 +225,9 @@ class Transform(_Prepared):
 class Judge(_Prepared):
     """Says of each document whether it flows on. It never touches a document: it writes verdicts."""
 
-    inputs: Annotated[Labels, Pipe(Documents, Chats, Pairs)] = Field((), alias="from", description="stages above whose documents are judged")
+    inputs: Annotated[Labels, Pipe(Documents, Chats, Pairs)] = Field(
+        (), alias="from", description="stages above whose documents are judged"
+    )
 
     def judge(self, docs: pl.DataFrame) -> pl.DataFrame:
         """Verdicts, one row a document: `id`, `keep` (Boolean), `reason` (String, short and countable; null or empty when
@@ -220,7 +238,9 @@ class Judge(_Prepared):
 class CorpusJudge(_Prepared):
     """Judges each document in the light of all: sketches part by part, then verdicts once over all sketches."""
 
-    inputs: Annotated[Labels, Pipe(Documents, Chats, Pairs)] = Field(alias="from", description="stages above whose documents are judged")
+    inputs: Annotated[Labels, Pipe(Documents, Chats, Pairs)] = Field(
+        alias="from", description="stages above whose documents are judged"
+    )
 
     def sketch(self, docs: pl.DataFrame) -> pl.DataFrame:
         """What is needed of each document: rows with `id` and whatever `judge` looks at."""

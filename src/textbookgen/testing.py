@@ -27,14 +27,16 @@ HEAVY = ("litellm", "torch", "megatron", "datasketch", "sklearn", "rapidfuzz", "
 _TEXTS = (
     "The cat sat on the mat. It was warm there.",
     "A function returns a value. Call it with an argument, and use what comes back.",
-    "def double(n: int) -> int:\n    \"\"\"Twice a number.\"\"\"\n    return n * 2\n",
+    'def double(n: int) -> int:\n    """Twice a number."""\n    return n * 2\n',
     "Water runs downhill, and so does data in a recipe.",
 )
 
 
 def documents(texts: Sequence[str] = _TEXTS, kind: str = "document", **columns: Sequence[Any]) -> pl.DataFrame:
     """A frame as stages are given it: these texts, with all columns that are ours and any others by name."""
-    rows = pl.DataFrame({"id": [document_id("testing", n, text) for n, text in enumerate(texts)], "text": list(texts), **columns})
+    rows = pl.DataFrame(
+        {"id": [document_id("testing", n, text) for n, text in enumerate(texts)], "text": list(texts), **columns}
+    )
     return signed(rows, "testing-000000000000", kind)
 
 
@@ -144,5 +146,3 @@ def _verdict_problems(judge: Judge) -> Iterator[str]:
     halves = pl.concat([aligned(judge.judge(part), part, judge.name) for part in (docs.head(2), docs.tail(-2))])
     if not whole.select("id", "keep", "reason").equals(halves.select("id", "keep", "reason")):
         yield "gives other verdicts for a part than for the whole"
-
-

@@ -12,7 +12,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -90,7 +90,9 @@ class StepFolder:
             with FileLock(self.folder / "lock", timeout=0):
                 yield
         except Timeout as error:
-            raise WorkspaceError("another run is working this step", place=str(self.folder), hint="wait for it, or stop it") from error
+            raise WorkspaceError(
+                "another run is working this step", place=str(self.folder), hint="wait for it, or stop it"
+            ) from error
 
 
 class RunFolder:
@@ -146,7 +148,7 @@ class Workspace:
 
     def begin(self, name: str, recipe: str, plan: dict[str, Any]) -> RunFolder:
         """A new run's folder, with the recipe byte for byte and the plan."""
-        started = datetime.now(timezone.utc)
+        started = datetime.now(UTC)
         for attempt in range(1000):
             suffix = f"-{attempt}" if attempt else ""
             folder = self.root / "runs" / f"{started:%Y%m%d-%H%M%S}-{name}{suffix}"
@@ -162,11 +164,20 @@ class Workspace:
     def runs(self) -> list[RunFolder]:
         """Every run, oldest first."""
         folder = self.root / "runs"
-        return [RunFolder(entry) for entry in sorted(folder.iterdir()) if (entry / "plan.json").exists()] if folder.exists() else []
+        return (
+            [RunFolder(entry) for entry in sorted(folder.iterdir()) if (entry / "plan.json").exists()]
+            if folder.exists()
+            else []
+        )
 
     def unused(self) -> list[tuple[StepFolder, int]]:
         """Step folders that no finished run's plan names, with their size in bytes."""
-        used = {step["address"] for run in self.runs() if (run.summary() or {"error": "not finished"})["error"] == "" for step in run.plan()["steps"]}
+        used = {
+            step["address"]
+            for run in self.runs()
+            if (run.summary() or {"error": "not finished"})["error"] == ""
+            for step in run.plan()["steps"]
+        }
         left = [step for step in self.steps() if step.folder.name not in used]
         return [(step, sum(file.stat().st_size for file in step.folder.rglob("*") if file.is_file())) for step in left]
 

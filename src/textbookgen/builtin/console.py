@@ -9,8 +9,8 @@ from textbookgen.events import Event, Progress, Record, RunFinished, RunStarted,
 
 if TYPE_CHECKING:
     from rich.console import Console as RichConsole
-    from rich.progress import TaskID
     from rich.progress import Progress as Bar
+    from rich.progress import TaskID
 
 _PLAIN_EVERY = 5.0  # seconds between two plain lines about one step
 
@@ -32,7 +32,9 @@ class Console:
         match event:
             case RunStarted():
                 self._width = max(map(len, event.steps), default=0)
-                self._console.print(f"[bold]{event.recipe}[/bold]  {len(event.steps)} steps  [dim]{event.folder}[/dim]", soft_wrap=True)
+                self._console.print(
+                    f"[bold]{event.recipe}[/bold]  {len(event.steps)} steps  [dim]{event.folder}[/dim]", soft_wrap=True
+                )
             case StageStarted():
                 self._start(event)
             case Progress():
@@ -42,7 +44,9 @@ class Console:
             case RunFinished():
                 self._stop()
                 outcome = "stopped" if event.error else "finished"
-                self._console.print(f"{outcome} in {event.seconds:,.1f} s; the report: {event.folder / 'report.md'}", soft_wrap=True)
+                self._console.print(
+                    f"{outcome} in {event.seconds:,.1f} s; the report: {event.folder / 'report.md'}", soft_wrap=True
+                )
 
     def _start(self, event: StageStarted) -> None:
         self._told = time.monotonic()
@@ -79,7 +83,9 @@ class Console:
     def _finish(self, event: StageFinished) -> None:
         self._stop()
         told = "kept from an earlier run" if event.cached else f"{event.record.seconds:6.1f} s"
-        self._console.print(f"  {event.label:<{self._width}}  {told:>10}  {outcome(event.record)}", soft_wrap=True, markup=False)
+        self._console.print(
+            f"  {event.label:<{self._width}}  {told:>10}  {outcome(event.record)}", soft_wrap=True, markup=False
+        )
 
     def _stop(self) -> None:
         if self._bar is not None:

@@ -30,8 +30,12 @@ class Benchmarks(Evaluate):
     name: ClassVar[str] = "evaluate"
 
     inputs: Annotated[Labels, Pipe(Checkpoint)] = Field(alias="from", description="stages above whose checkpoints are scored")
-    benchmarks: tuple[str, ...] = Field(min_length=1, description="names of benchmarks, such as exercises-heldout or humaneval@FILE")
-    runner: Annotated[str | dict[str, object], Judges] = Field("sandbox/runs", description="the judge that runs programs; it keeps those that pass")
+    benchmarks: tuple[str, ...] = Field(
+        min_length=1, description="names of benchmarks, such as exercises-heldout or humaneval@FILE"
+    )
+    runner: Annotated[str | dict[str, object], Judges] = Field(
+        "sandbox/runs", description="the judge that runs programs; it keeps those that pass"
+    )
     samples: int = Field(1, gt=0, description="completions of each item; 1 is greedy unless a temperature is given")
     temperature: float | None = Field(None, ge=0, description="0 is greedy; 0.2 unless given when there are several samples")
     max_tokens: int = Field(256, gt=0, description="tokens of a completion at most")
@@ -72,7 +76,11 @@ class Benchmarks(Evaluate):
                     samples=self.samples,
                     seed=given.seed + at,
                 )
-                rows += [self._row(label, benchmark, item, at, text) for item, each in zip(some, texts, strict=True) for at, text in enumerate(each)]
+                rows += [
+                    self._row(label, benchmark, item, at, text)
+                    for item, each in zip(some, texts, strict=True)
+                    for at, text in enumerate(each)
+                ]
         return _judged(pl.DataFrame(rows), judge)
 
     def _row(self, label: str, benchmark: Benchmark, item: Item, sample: int, completion: str) -> dict[str, object]:
@@ -89,7 +97,9 @@ class Benchmarks(Evaluate):
         }
 
     def _scores(self, completions: pl.DataFrame) -> Iterable[dict[str, object]]:
-        grouped = completions.group_by("subject", "benchmark", "item", maintain_order=True).agg(right=pl.col("passed").sum(), tried=pl.len())
+        grouped = completions.group_by("subject", "benchmark", "item", maintain_order=True).agg(
+            right=pl.col("passed").sum(), tried=pl.len()
+        )
         for (subject, benchmark), items in grouped.group_by("subject", "benchmark", maintain_order=True):
             for k in self.k:
                 each = [pass_at(k, tried, right) for tried, right in zip(items["tried"], items["right"], strict=True)]
@@ -111,7 +121,11 @@ class Benchmarks(Evaluate):
 def _judged(rows: pl.DataFrame, judge: Judge) -> pl.DataFrame:
     """The completions with `passed` and `reason`: run where there are tests, compared where there are none."""
     run = rows.filter(pl.col("textbooks.tests") != "")
-    verdicts = judge.judge(run).select("id", "keep", "reason") if len(run) else pl.DataFrame(schema={"id": pl.String, "keep": pl.Boolean, "reason": pl.String})
+    verdicts = (
+        judge.judge(run).select("id", "keep", "reason")
+        if len(run)
+        else pl.DataFrame(schema={"id": pl.String, "keep": pl.Boolean, "reason": pl.String})
+    )
     joined = rows.join(verdicts, on="id", how="left", maintain_order="left")
     return joined.with_columns(passed=pl.coalesce("keep", "equal")).drop("keep", "equal")
 
@@ -133,5 +147,3 @@ def _mean(values: Sequence[float]) -> tuple[float, float]:
 def stages() -> list[type[Stage]]:
     """Scoring by benchmarks."""
     return [Benchmarks]
-
-

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 
 from textbookgen.events import Event, Progress
@@ -20,6 +20,6 @@ class Journal:
         """Appends the event."""
         if isinstance(event, Progress):
             return
-        line = {"at": datetime.now(timezone.utc).isoformat(), "event": type(event).__name__, **asdict(event)}
+        line = {"at": datetime.now(UTC).isoformat(), "event": type(event).__name__, **asdict(event)}
         with self._file.open("a", encoding="utf-8") as journal:
             journal.write(json.dumps(line, default=str) + "\n")

@@ -30,13 +30,19 @@ def as_json(command: Command) -> Command:
 
 def overrides(command: Command) -> Command:
     """`--set KIND.LABEL.KEY=VALUE`, any number of times."""
-    return click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Another value for an option, such as stage.small.tokens=1000.")(
-        command
-    )
+    return click.option(
+        "--set",
+        "assignments",
+        multiple=True,
+        metavar="KEY=VALUE",
+        help="Another value for an option, such as stage.small.tokens=1000.",
+    )(command)
 
 
 def limit(command: Command) -> Command:
     """`--limit N`: a taste."""
-    return click.option("--limit", type=click.IntRange(min=1), help="At most so many documents from each spring; stops before packing and training.")(
-        command
-    )
+    return click.option(
+        "--limit",
+        type=click.IntRange(min=1),
+        help="At most so many documents from each spring; stops before packing and training.",
+    )(command)

@@ -22,7 +22,12 @@ def list_plugins() -> None:
     plugins = Plugins()
     rows = []
     for name, plugin in plugins.installed.items():
-        brought = [each for table in (plugins.stages, plugins.teachers, plugins.samplers) for each in table if each.startswith(f"{name}/")]
+        brought = [
+            each
+            for table in (plugins.stages, plugins.teachers, plugins.samplers)
+            for each in table
+            if each.startswith(f"{name}/")
+        ]
         rows.append((name, plugin.distribution, plugin.version, repr(plugin.error) if plugin.error else ", ".join(brought)))
     show.table(("plugin", "distribution", "version", "brings"), rows)
 

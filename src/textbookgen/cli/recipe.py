@@ -30,7 +30,12 @@ def group() -> None:
 @options.limit
 @options.overrides
 @click.option("--offline", is_flag=True, help="Ask no teacher: replies come from the ledger alone.")
-@click.option("--executor", default="processes", show_default=True, help="Where parts are worked: serial, processes, processes:N, or a plugin's.")
+@click.option(
+    "--executor",
+    default="processes",
+    show_default=True,
+    help="Where parts are worked: serial, processes, processes:N, or a plugin's.",
+)
 @click.option("--quiet", is_flag=True, help="No progress.")
 @options.work
 def run(
@@ -55,7 +60,9 @@ def run(
     plan, plugins = _planned(file, assignments, limit)
     plan = plan.until(until) if until else plan.before_packing() if limit else plan
     listeners = [] if quiet else [("console", Console().observe)]
-    done = run_plan(plan, Workspace(work), plugins, executor=executor, listeners=listeners, again=frozenset(again), offline=offline)
+    done = run_plan(
+        plan, Workspace(work), plugins, executor=executor, listeners=listeners, again=frozenset(again), offline=offline
+    )
     summary = done.summary() or {}
     click.echo(str(done.report))
     if any(step["failures"] for step in summary.get("steps", ())):
@@ -111,8 +118,7 @@ def list_recipes() -> None:
 @click.option("--like", default="tiny", show_default=True, help="The shipped recipe to begin from.")
 def new(name: str, like: str) -> None:
     """Begin a recipe of your own from a shipped one; the lists it reads come along."""
-    from textbookgen.errors import RecipeError
-    from textbookgen.errors import Complaint
+    from textbookgen.errors import Complaint, RecipeError
     from textbookgen.plugins import Plugins
 
     plugins, file = Plugins(), Path(f"{name}.toml")

@@ -44,7 +44,9 @@ def show_run(name: str, as_json: bool, work: Path) -> None:
     if as_json:
         show.as_json(summary)
     else:
-        click.echo(report_text(run) if run.report.exists() else f"{run.name} has not finished: {len(summary['steps'])} steps are done")
+        click.echo(
+            report_text(run) if run.report.exists() else f"{run.name} has not finished: {len(summary['steps'])} steps are done"
+        )
 
 
 @group.command("diff")

@@ -8,7 +8,6 @@ from typing import Any
 
 import click
 
-
 #: Columns of a table that goes to a file or a pipe.
 _PIPED = 240
 

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from textbookgen.cli import options, show
+
+if TYPE_CHECKING:
+    from textbookgen.asking import Answer
+    from textbookgen.teacher import Request, Teacher
 
 
 @click.group("teacher")
@@ -28,14 +33,15 @@ def list_teachers() -> None:
 @click.argument("label")
 @click.argument("text")
 @click.option("--task", default="", help="For teachers that are programs: what is asked.")
-@click.option("--draw", "facts", multiple=True, metavar="KEY=VALUE", help="For teachers that are programs: what it is to be about.")
+@click.option(
+    "--draw", "facts", multiple=True, metavar="KEY=VALUE", help="For teachers that are programs: what it is to be about."
+)
 @options.overrides
 @options.work
 def ask(file: Path, label: str, text: str, task: str, facts: tuple[str, ...], assignments: tuple[str, ...], work: Path) -> None:
     """Ask the teacher LABEL of a recipe once, and print its reply and what it cost; the ledger keeps it."""
     import asyncio
 
-    from textbookgen.asking import ask_once
     from textbookgen.errors import Complaint, RecipeError
     from textbookgen.plugins import Plugins
     from textbookgen.recipe import parse_override, read_recipe
@@ -45,14 +51,31 @@ def ask(file: Path, label: str, text: str, task: str, facts: tuple[str, ...], as
     recipe = read_recipe(file, dict(map(parse_override, assignments)))
     entry = next((each for each in recipe.of("teacher") if each.label == label), None)
     if entry is None:
-        raise RecipeError([Complaint(recipe.place("recipe"), f"no teacher is called '{label}'", f"add a [teacher.{label}] table")])
+        raise RecipeError(
+            [Complaint(recipe.place("recipe"), f"no teacher is called '{label}'", f"add a [teacher.{label}] table")]
+        )
     teacher = Plugins().find("teacher", entry.use)(**entry.options)
     request = Request((Message("user", text),), task=task, draw=dict(map(parse_override, facts)))
-    answer = asyncio.run(ask_once(teacher, entry.use, Workspace(work).ledger, request))
+    answer = asyncio.run(_answer(teacher, entry.use, Workspace(work).ledger, request))
     reply = answer.reply
     click.echo(reply.text)
     paid = "" if answer.paid else ", from the ledger"
-    click.echo(f"{reply.tokens_in:,} tokens read, {reply.tokens_out:,} written, ${reply.cost_usd:.6f}, {reply.finish}{paid}", err=True)
+    click.echo(
+        f"{reply.tokens_in:,} tokens read, {reply.tokens_out:,} written, ${reply.cost_usd:.6f}, {reply.finish}{paid}", err=True
+    )
+
+
+async def _answer(teacher: Teacher, use: str, path: Path, request: Request) -> Answer:
+    """One request's answer, through the ledger as in a run."""
+    from textbookgen.asking import Asking
+    from textbookgen.ledger import Ledger
+
+    kept = Ledger(path)
+    try:
+        async with Asking(teacher, use, kept) as asking:
+            return await asking.answer(request)
+    finally:
+        kept.close()
 
 
 @group.command("ledger")
@@ -79,4 +102,4 @@ def ledger(to: Path | None, source: Path | None, as_json: bool, work: Path) -> N
     if as_json:
         show.as_json(rows)
     elif rows:
-        show.table(list(rows[0]), (row.values() for row in rows))
+        show.table(list(rows[0]), (list(row.values()) for row in rows))

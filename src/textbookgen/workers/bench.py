@@ -58,9 +58,17 @@ class Bench:
 def signed(rows: pl.DataFrame, step: str, kind: str) -> pl.DataFrame:
     """The rows with all columns that are ours, in their order; what is missing is filled in."""
     fill = {"kind": pl.lit(kind), "step": pl.lit(step), "parents": pl.lit([], dtype=COLUMNS["parents"])}
-    missing = [fill.get(name, pl.lit(None)).cast(kind_of).alias(name) for name, kind_of in COLUMNS.items() if name not in rows.columns]
-    rows = rows.with_columns(pl.lit(step).alias("step")).with_columns([each for each in missing if each.meta.output_name() != "step"])
-    ours = ["id", *[name for name in ("text", "messages", "prompt", "chosen", "rejected") if name in rows.columns], *list(COLUMNS)[1:]]
+    missing = [
+        fill.get(name, pl.lit(None)).cast(kind_of).alias(name) for name, kind_of in COLUMNS.items() if name not in rows.columns
+    ]
+    rows = rows.with_columns(pl.lit(step).alias("step")).with_columns(
+        [each for each in missing if each.meta.output_name() != "step"]
+    )
+    ours = [
+        "id",
+        *[name for name in ("text", "messages", "prompt", "chosen", "rejected") if name in rows.columns],
+        *list(COLUMNS)[1:],
+    ]
     return rows.select([*ours, *[name for name in rows.columns if name not in ours]])
 
 
@@ -84,7 +92,11 @@ def verdict_record(folder: StepFolder, rows_in: int) -> Record:
 
 def rows_in(parts: list[Path]) -> int:
     """How many rows these parquet files hold, from their footers."""
-    return int(pl.concat([pl.scan_parquet(part) for part in parts], how="diagonal_relaxed").select(pl.len()).collect().item()) if parts else 0
+    return (
+        int(pl.concat([pl.scan_parquet(part) for part in parts], how="diagonal_relaxed").select(pl.len()).collect().item())
+        if parts
+        else 0
+    )
 
 
 def views(table: Table) -> list[tuple[int, Part]]:

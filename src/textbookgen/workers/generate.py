@@ -208,7 +208,8 @@ class _Writing:
     async def _many(self, items: Iterable[tuple[int, dict[str, Any]]]) -> AsyncGenerator[_Written, None]:
         assert self.bench.step.teacher is not None
         parallel = self.bench.step.teacher.options.max_parallel
-        async with aclosing(work_many(items, self._write, parallel)) as works:
+        works = work_many(items, self._write, parallel)
+        async with aclosing(works):  # type: ignore[type-var]  # an async generator, by its definition
             async for _, written in works:
                 if not isinstance(written, _Written):
                     raise written
@@ -229,9 +230,13 @@ class _Writing:
         about = json.dumps({name: value for name, value in draw.items() if name != "document"}, sort_keys=True, default=str)
         key = ask.keys[-1] if ask.keys else None
         name = key[:24] if key else document_id(self.bench.step.address, n)
-        return _Written(n, [self._row(row, f"{name}-{at}" if at else name, key, about, document) for at, row in enumerate(rows)])
+        return _Written(
+            n, [self._row(row, f"{name}-{at}" if at else name, key, about, document) for at, row in enumerate(rows)]
+        )
 
-    def _row(self, row: dict[str, Any], name: str, key: str | None, draw: str, document: Mapping[str, Any] | None) -> dict[str, Any]:
+    def _row(
+        self, row: dict[str, Any], name: str, key: str | None, draw: str, document: Mapping[str, Any] | None
+    ) -> dict[str, Any]:
         parents = [document["id"]] if document else []
         return {"id": name, "kind": self.stage.kind, "parents": parents, "reply": key, "draw": draw, **row}
 
@@ -260,7 +265,9 @@ class _Writing:
 
     def _verdicts(self, rows: pl.DataFrame) -> pl.DataFrame:
         """What the judges of `accept` say, in turn: a later one sees only what the earlier ones kept."""
-        verdicts = rows.select("id", keep=pl.lit(True), reason=pl.lit(None, dtype=pl.String), detail=pl.lit(None, dtype=pl.String))
+        verdicts = rows.select(
+            "id", keep=pl.lit(True), reason=pl.lit(None, dtype=pl.String), detail=pl.lit(None, dtype=pl.String)
+        )
         left = rows
         for judge in self._judges():
             told = aligned(judge.judge(left), left, judge.name).filter(~pl.col("keep"))
@@ -272,7 +279,9 @@ class _Writing:
 
     def _no_more_than_wanted(self, verdicts: pl.DataFrame) -> pl.DataFrame:
         over = pl.col("keep") & (pl.col("keep").cum_sum() > self.count - self.accepted)
-        return verdicts.with_columns(reason=pl.when(over).then(pl.lit(_ENOUGH)).otherwise("reason"), keep=pl.col("keep") & ~over)
+        return verdicts.with_columns(
+            reason=pl.when(over).then(pl.lit(_ENOUGH)).otherwise("reason"), keep=pl.col("keep") & ~over
+        )
 
     def _judges(self) -> list[Judge]:
         if not hasattr(self, "_prepared"):
@@ -300,7 +309,9 @@ class _Writing:
         usage = self.asking.usage
         money = f", ${usage.cost_usd:,.2f}" if usage.cost_usd else ""
         failed = f", {self.failed} failed" if self.failed else ""
-        self.bench.progress(done, total, "documents", f"{usage.requests:,} asked, {usage.from_ledger:,} from the ledger{money}{failed}")
+        self.bench.progress(
+            done, total, "documents", f"{usage.requests:,} asked, {usage.from_ledger:,} from the ledger{money}{failed}"
+        )
 
     def _stop_at(self, failed: int) -> None:
         """Stops once so many failed that the share cannot be kept any more."""
@@ -321,7 +332,7 @@ class _Writing:
         files = folder.parts(DATA)
         rows = sum(len(pl.read_parquet(file, columns=["id"])) for file in files)
         judged = verdict_record(folder, rows)
-        notes = ()
+        notes: tuple[str, ...] = ()
         if self.stage.accept and judged.rows_out < self.count:
             notes = (f"{judged.rows_out:,} of {self.count:,} were accepted after {self.drawn:,} draws, the most allowed",)
         return Record(
@@ -334,5 +345,3 @@ class _Writing:
             cost_usd=usage.cost_usd,
             notes=notes,
         )
-
-

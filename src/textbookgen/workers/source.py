@@ -55,4 +55,6 @@ def _refuse_twins(bench: Bench) -> None:
     rows = pl.concat([pl.scan_parquet(file).select("id") for file in bench.folder.parts(DATA)])
     twins = rows.group_by("id").len().filter(pl.col("len") > 1).head(1).collect()
     if len(twins):
-        raise RunError(f"two documents have the id {twins['id'][0]}", hint="an id is unique in the corpus: see `artifacts.document_id`")
+        raise RunError(
+            f"two documents have the id {twins['id'][0]}", hint="an id is unique in the corpus: see `artifacts.document_id`"
+        )

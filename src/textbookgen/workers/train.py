@@ -50,7 +50,11 @@ def work(bench: Bench) -> Record:
 def _job(bench: Bench, stage: Train) -> dict[str, Any]:
     """What goes over the fence."""
     pipes = {
-        option: [{"label": label, "artifact": flow.name, "path": str(flow.path)} for label, flow in flows.items() if isinstance(flow, Folder)]
+        option: [
+            {"label": label, "artifact": flow.name, "path": str(flow.path)}
+            for label, flow in flows.items()
+            if isinstance(flow, Folder)
+        ]
         for option, flows in bench.given.pipes.items()
     }
     options = stage.model_dump(mode="json")
@@ -60,7 +64,9 @@ def _job(bench: Bench, stage: Train) -> dict[str, Any]:
 def _run(command: list[str], environment: Mapping[str, str], log: Path, look: Callable[[], None]) -> None:
     """Runs the command until it ends, looking again and again; it never outlives this process."""
     with log.open("ab") as output:
-        process = subprocess.Popen(command, env=dict(environment), stdin=subprocess.DEVNULL, stdout=output, stderr=output, preexec_fn=_tied())
+        process = subprocess.Popen(
+            command, env=dict(environment), stdin=subprocess.DEVNULL, stdout=output, stderr=output, preexec_fn=_tied()
+        )
     try:
         while process.poll() is None:
             look()
