@@ -1,0 +1,54 @@
+"""What the judges that run programs have in common: where and how long a program runs, and verdicts from outcomes."""
+
+from __future__ import annotations
+
+import polars as pl
+from textbookgen.marks import Placement
+from textbookgen.stage import Given, Judge
+from typing import Annotated
+
+from pydantic import Field
+
+from textbookgen_sandbox.pool import Outcome, Pool, open_pool
+
+DETAIL_LINES = 12
+
+
+class RunsPrograms(Judge):
+    """A judge that needs programs run: the options every such judge has."""
+
+    text: str = Field("text", description="column that holds what is run")
+    seconds: float = Field(3.0, gt=0, description="CPU seconds a program may use; by the clock it may take twice as long")
+    memory_mib: int = Field(256, ge=16, description="MiB of memory a program may take, beyond the interpreter's own")
+    max_output_kib: int = Field(64, ge=1, description="KiB a program may print before it is stopped")
+    workers: Annotated[int | None, Placement] = Field(None, gt=0, description="programs run side by side; one a core unless given")
+    unsafe: Annotated[bool, Placement] = Field(False, description="run programs even where this machine cannot wall them in fully")
+
+    def prepare(self, given: Given) -> None:
+        """Finds out, once, whether this machine can wall programs in.
+
+        Raises:
+            PluginError: it cannot, and `unsafe` is not set.
+        """
+        self._pool().check()
+
+    def _pool(self) -> Pool:
+        return open_pool(self.workers, self.memory_mib, self.unsafe)
+
+
+def detail(outcome: Outcome) -> str | None:
+    """The evidence for a verdict: the last lines a program wrote to stderr, or what it was stopped for."""
+    if outcome.ok:
+        return None
+    lines = outcome.stderr.rstrip().splitlines()[-DETAIL_LINES:]
+    return "\n".join(lines) or f"{outcome.reason} after {outcome.cpu:.1f} s of CPU and {outcome.seconds:.1f} s by the clock"
+
+
+VERDICTS: dict[str, type[pl.DataType]] = {
+    "id": pl.String,
+    "keep": pl.Boolean,
+    "reason": pl.String,
+    "score": pl.Float64,
+    "detail": pl.String,
+    "sandbox.seconds": pl.Float64,
+}
