@@ -1,0 +1,186 @@
+"""Samplers are pure functions of what they are given, and cover what they say they cover."""
+
+import itertools
+import pickle
+from collections import Counter
+from random import Random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from textbookgen.builtin.samplers import (
+    FreshOpenings,
+    Grid,
+    LeastCovered,
+    Lines,
+    Product,
+    Taxonomy,
+    Weighted,
+    Words,
+    samplers,
+)
+from textbookgen.sampler import Tally
+
+ONE_OF_EACH = [
+    Grid(topic=["rain", "snow"], level=[1, 2, 3]),
+    Weighted(tone={"plain": 3, "funny": 1}, place=["sea", "wood"]),
+    Words(noun=["cat", "dog"], features=["twist", "moral", "dialogue"], k={"features": [0, 2]}),
+    Taxonomy(tree=["a/b/c", "a/b/d", "e/f"], levels=["top"]),
+    Lines(lines=["one two three", "four"], words=2),
+    Product(words={"use": "words", "noun": ["cat", "dog"]}, tone={"use": "weighted", "tone": {"plain": 3, "funny": 1}}),
+    LeastCovered(topic=["rain", "snow"]),
+    FreshOpenings(of={"use": "grid", "topic": ["rain", "snow"]}),
+]
+
+
+def draws(sampler, count: int, seen: Tally | None = None) -> list[dict]:
+    return [sampler.draw(n, Random(f"seed/{n}"), seen or Tally()) for n in range(count)]
+
+
+def test_each_class_is_here():
+    assert {type(each) for each in ONE_OF_EACH} == set(samplers())
+
+
+@pytest.mark.parametrize("sampler", ONE_OF_EACH, ids=lambda sampler: sampler.name)
+def test_draws_depend_on_nothing_else(sampler):
+    expected = draws(sampler, 40)
+    again = type(sampler)(**sampler.model_dump())
+    assert again == sampler
+    assert draws(pickle.loads(pickle.dumps(again)), 40) == expected
+    assert [sampler.draw(n, Random(f"seed/{n}"), Tally()) for n in reversed(range(40))] == expected[::-1]
+    assert len({str(draw) for draw in expected}) > 1
+
+
+@pytest.mark.parametrize("sampler", ONE_OF_EACH, ids=lambda sampler: sampler.name)
+def test_every_option_has_a_description(sampler):
+    assert all(field.description for field in type(sampler).model_fields.values())
+
+
+@given(st.lists(st.integers(1, 7), min_size=1, max_size=4), st.integers(0, 10), st.integers(0, 3))
+def test_a_grid_walks_every_combination_once_in_every_tour(sizes, seed, tour):
+    grid = Grid(seed=seed, **{f"field{k}": [f"{k}.{v}" for v in range(size)] for k, size in enumerate(sizes)})
+    cells = [tuple(grid.draw(n, Random(0), Tally()).values()) for n in range(tour * grid.cells, (tour + 1) * grid.cells)]
+    assert len(set(cells)) == len(cells) == grid.cells
+
+
+def test_a_grid_is_mixed_and_another_tour_or_seed_is_mixed_otherwise():
+    grid = Grid(a=list(range(20)), b=list(range(20)))
+    first = [tuple(draw.values()) for draw in draws(grid, 800)]
+    assert first[:400] != first[400:]
+    assert first[:400] != [tuple(draw.values()) for draw in draws(Grid(a=list(range(20)), b=list(range(20)), seed=1), 400)]
+    assert len({a for a, _ in first[:40]}) > 12  # 40 draws of 20 values see 17 of them on average
+    neighbours = sum(abs(one[0] - two[0]) <= 1 for one, two in itertools.pairwise(first))
+    assert neighbours < 200  # about 117 if draws are independent
+
+
+def test_a_grid_of_a_billion_cells_is_as_quick():
+    grid = Grid(**{name: list(range(1000)) for name in "abc"})
+    assert grid.cells == 10**9
+    assert len({tuple(draw.values()) for draw in draws(grid, 2000)}) == 2000
+
+
+def test_a_value_alone_is_always_drawn():
+    assert {draw["language"] for draw in draws(Grid(language="Python", topic=["a", "b"]), 4)} == {"Python"}
+
+
+def test_weights_are_kept():
+    counts = Counter(draw["tone"] for draw in draws(Weighted(tone={"plain": 3, "funny": 1, "never": 0}), 2000))
+    assert 1400 < counts["plain"] < 1600
+    assert counts["never"] == 0
+
+
+def test_words_are_as_many_as_said_and_no_two_the_same():
+    sampler = Words(noun=["cat", "dog"], features=["a", "b", "c", "d"], k={"features": [0, 3]})
+    drawn = draws(sampler, 500)
+    assert {draw["noun"] for draw in drawn} == {"cat", "dog"}
+    assert {len(draw["features"]) for draw in drawn} == {0, 1, 2, 3}
+    assert all(len(set(draw["features"])) == len(draw["features"]) for draw in drawn)
+    assert all(len(draw["noun"]) == 2 for draw in draws(Words(noun=["cat", "dog", "cow"], k=2), 20))
+
+
+def test_a_taxonomy_walks_leaves_or_gives_branches_the_same_chance():
+    tree = {"wide": [f"leaf{n}" for n in range(9)], "narrow": {"deep": "leaf"}}
+    leaves = [draw["path"] for draw in draws(Taxonomy(tree=tree), 20)]
+    assert len(set(leaves[:10])) == len(set(leaves[10:])) == 10
+    branches = Counter(draw["branch"] for draw in draws(Taxonomy(tree=tree, levels=["branch"], balance="branches"), 1000))
+    assert 430 < branches["narrow"] < 570
+    assert Taxonomy(tree=["narrow/deep/leaf"]).draw(0, Random(), Tally()) == {"topic": "leaf", "path": "narrow/deep/leaf"}
+
+
+def test_a_topic_may_have_topics_below_it():
+    sampler = Taxonomy(tree=["a", "a/b", "a/c"], balance="branches")
+    assert {draw["path"] for draw in draws(sampler, 60)} == {"a", "a/b", "a/c"}
+
+
+def test_lines_come_once_each_and_passages_from_anywhere_in_them():
+    personas = [f"person {n}" for n in range(30)]
+    assert sorted(draw["persona"] for draw in draws(Lines(lines=personas, field="persona"), 30)) == sorted(personas)
+    text = " ".join(str(n) for n in range(50))
+    starts = {draw["line"].split()[0] for draw in draws(Lines(lines=[text], words=5), 200)}
+    assert "0" in starts or "45" in starts
+    assert len(starts) > 30
+    assert all(draw["line"] in text for draw in draws(Lines(lines=[text], words=5), 200))
+
+
+def test_a_product_puts_draws_together_without_walking_in_step():
+    sampler = Product(
+        first={"use": "grid", "a": list(range(6))},
+        second={"use": "grid", "b": list(range(6))},
+    )
+    assert len({tuple(draw.values()) for draw in draws(sampler, 600)}) == 36
+
+
+def test_the_least_covered_come_first():
+    sampler = LeastCovered(topic=["often", "seldom", "never"])
+    seen = Tally()
+    for topic, count in (("often", 50), ("seldom", 5)):
+        for _ in range(count):
+            seen.add({"topic": topic}, "a text")
+    counts = Counter(draw["topic"] for draw in draws(sampler, 1000, seen))
+    assert counts["never"] > 900
+    assert counts["often"] < counts["seldom"] < 60
+    alike = Counter(draw["topic"] for draw in draws(LeastCovered(topic=["often", "seldom", "never"], strength=0), 900, seen))
+    assert min(alike.values()) > 240
+
+
+def test_worn_out_openings_are_named_for_the_prompt_most_frequent_first():
+    sampler = FreshOpenings(of={"use": "grid", "topic": ["rain", "snow"]}, share=0.1, most=2)
+    seen = Tally()
+    for count, text in (
+        (30, "Once upon a time there"),
+        (20, "In a small green house"),
+        (15, "There was an old man"),
+        (5, "Rain fell."),
+    ):
+        for _ in range(count):
+            seen.add({}, text + " lived a fox.")
+    [drawn] = draws(sampler, 1, seen)
+    assert drawn["topic"] in {"rain", "snow"}
+    assert drawn["avoid_openings"] == ["once upon a time there", "in a small green house"]
+    one = Tally()
+    one.add({}, "Once upon a time there was")
+    assert draws(sampler, 1, one)[0]["avoid_openings"] == []
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: Grid(), "draws nothing"),
+        (lambda: Grid(topic=[]), "at least 1 item"),
+        (lambda: Weighted(tone={"plain": 0}), "must not all be 0"),
+        (lambda: Weighted(tone={"plain": -1, "funny": 3}), "greater than or equal to 0"),
+        (lambda: Words(noun=["cat"], k=2), "the 1 words of `noun`"),
+        (lambda: Words(noun=["cat"], k={"verb": 2}), "no such list"),
+        (lambda: Taxonomy(tree=["a"], levels=["x", "y"]), "has 1 levels"),
+        (lambda: Taxonomy(tree=["a"], depth=2), "Extra inputs"),
+        (lambda: Product(words={"use": "wrods"}), "one of fresh-openings, grid"),
+        (lambda: Product(words={"use": "words", "noun": ["cat"], "k": 3}), "`words`: Value error, cannot draw"),
+        (lambda: Product(topic={"use": "least-covered", "topic": ["a"]}), "stand around this sampler"),
+        (lambda: FreshOpenings(of={"topic": ["a"]}), "must have `use`"),
+    ],
+)
+def test_what_cannot_be_drawn_is_said(make, said):
+    with pytest.raises(ValidationError, match=said):
+        make()
