@@ -1,0 +1,134 @@
+"""Lets Megatron-core 0.16 work on CPU tensors, where it names the CUDA device literally.
+
+With CUDA nothing here does anything, so that what runs on GPUs is stock Megatron-core. Without, three kinds of names
+mean the CPU: devices given to torch functions, some functions of `torch.cuda`, and the streams of random numbers that
+Megatron-core keeps apart for tensor parallelism. No arithmetic is touched.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+import torch._dynamo  # torch.optim loads it anyway; loaded later, it would trip over the names replaced here
+from megatron.core.tensor_parallel import random as megatron_random
+from torch.overrides import TorchFunctionMode
+
+CPU = torch.device("cpu")
+
+
+def _is_cuda(device: object) -> bool:
+    if isinstance(device, torch.device):
+        return device.type == "cuda"
+    return isinstance(device, str) and device.startswith("cuda")
+
+
+class _CudaMeansCpu(TorchFunctionMode):
+    """Rewrites device arguments; and lets tensor type names look as Megatron-core compares them."""
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        named = dict(kwargs or {})
+        if named and _is_cuda(named.get("device")):
+            named["device"] = CPU
+        if func is torch.Tensor.cuda:
+            return args[0]
+        if func is torch.Tensor.type and len(args) == 1 and not named:
+            return func(*args).replace("torch.", "torch.cuda.", 1)
+        if func is torch.Tensor.to and len(args) > 1 and _is_cuda(args[1]):
+            args = (args[0], CPU, *args[2:])
+        return func(*args, **named)
+
+
+class _IdleStream:
+    """A CUDA stream or event whose work is always done: on CPU calls return when the work is."""
+
+    cuda_stream = 0
+
+    def __init__(self, *_: Any, **__: Any) -> None: ...
+
+    def __enter__(self) -> _IdleStream:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def query(self) -> bool:
+        return True
+
+    def elapsed_time(self, other: object) -> float:
+        return 0.0
+
+    def record_event(self, event: object = None) -> object:
+        return event or _IdleStream()
+
+    def _nothing(self, *_: Any, **__: Any) -> None: ...
+
+    record = wait = synchronize = wait_stream = wait_event = _nothing
+
+
+class _CpuRandomStates(megatron_random.CudaRNGStatesTracker):
+    """Named streams of random numbers, drawn from the one CPU generator."""
+
+    def add(self, name: str, seed: int) -> None:
+        self._is_initialized = True
+        if seed in self.seeds_ or name in self.states_:
+            raise ValueError(f"random stream {name} with seed {seed} is there already")
+        self.seeds_.add(seed)
+        self.states_[name] = torch.Generator("cpu").manual_seed(seed).get_state()
+
+    @contextlib.contextmanager
+    def fork(self, name: str = "model-parallel-rng") -> Iterator[None]:
+        outer_name, outer = self._current_state_name, torch.get_rng_state()
+        if outer_name != "default-rng":
+            self.states_[outer_name] = outer
+        torch.set_rng_state(self.states_[name])
+        self._current_state_name = name
+        try:
+            yield
+        finally:
+            self.states_[name] = torch.get_rng_state()
+            torch.set_rng_state(outer if outer_name == "default-rng" else self.states_[outer_name])
+            self._current_state_name = outer_name
+
+
+def _replace_names() -> None:
+    """Gives the functions of `torch.cuda` that Megatron-core calls a meaning on CPU; harmless to do twice."""
+    idle = _IdleStream()
+    meanings: dict[str, Any] = {
+        "current_device": lambda: CPU,
+        "device_count": lambda: 0,
+        "get_rng_state": lambda device=None: torch.get_rng_state(),
+        "set_rng_state": lambda state, device=None: torch.set_rng_state(state),
+        "manual_seed": torch.default_generator.manual_seed,  # not manual_seed_all: torch.manual_seed itself calls that
+        "current_stream": lambda *_: idle,
+        "default_stream": lambda *_: idle,
+        "stream": lambda stream=None: contextlib.nullcontext(),
+        "Stream": _IdleStream,
+        "Event": _IdleStream,
+        **dict.fromkeys(("set_device", "synchronize", "empty_cache"), lambda *_, **__: None),
+        **dict.fromkeys(("memory_allocated", "max_memory_allocated", "memory_reserved"), lambda *_: 0),
+    }
+    for name, meaning in meanings.items():
+        setattr(torch.cuda, name, meaning)
+    torch.cuda.nvtx.range_push = torch.cuda.nvtx.range_pop = lambda *_, **__: None
+    megatron_random._get_cuda_rng_state = lambda device="cuda", clone=False, graph_safe=False: torch.get_rng_state()
+    megatron_random._set_cuda_rng_state = lambda state, device=-1, graph_safe=False: torch.set_rng_state(state)
+    megatron_random.CudaRNGStatesTracker = _CpuRandomStates
+
+
+@contextlib.contextmanager
+def cpu_where_cuda_is_named() -> Iterator[None]:
+    """While this lasts, in this thread, Megatron-core works on CPU; with CUDA, as it would anyway."""
+    if torch.cuda.is_available():
+        yield
+        return
+    _replace_names()
+    with _CudaMeansCpu():
+        yield

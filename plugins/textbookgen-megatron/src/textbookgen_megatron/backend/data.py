@@ -1,0 +1,177 @@
+"""What a model is shown: windows of a token stream, or whole documents; always the same samples in the same order.
+
+A source is asked for sample `i` of the run, whoever asks, so that a run can be split over any number of processes and
+taken up after any step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from megatron.core.datasets.blended_megatron_dataset_builder import BlendedMegatronDatasetBuilder
+from megatron.core.datasets.gpt_dataset import GPTDataset, GPTDatasetConfig
+from megatron.core.datasets.indexed_dataset import IndexedDataset
+from torch import Tensor
+
+from textbookgen_megatron.backend.device import device
+from textbookgen_megatron.shards import PackedShards, Split
+
+Sample = dict[str, Tensor]
+
+#: Windows that stay open while documents look for the first that has room.
+OPEN_WINDOWS = 32
+
+
+class Source(Protocol):
+    """Samples by number: `tokens`, `labels` and `loss_mask`, each `[s]`, and where needed `attention_mask`, `[1, s, s]`."""
+
+    def __getitem__(self, number: int) -> Sample:
+        """The sample of this number."""
+        ...
+
+    def tokens(self, start: int, stop: int) -> int:
+        """How many tokens of text these samples show."""
+        ...
+
+
+class _TokenizerFacts:
+    """What GPTDataset asks of a tokenizer. Nothing is padded, so no id may pass for padding."""
+
+    pad = -1
+
+    def __init__(self, shards: PackedShards) -> None:
+        self.vocab_size = shards.vocabulary
+        self.eod = shards.eod
+        self.unique_identifiers = {"digest": shards.tokenizer["digest"]}
+        self.special_tokens_dict: dict[str, Any] = {}
+
+
+class Stream:
+    """Windows of all documents one after the other, reshuffled each epoch, as phi-1 was pretrained: by Megatron's GPTDataset."""
+
+    def __init__(self, shards: PackedShards, samples: int, seed: int, cache: Path) -> None:
+        self._length = shards.sequence_length
+        config = GPTDatasetConfig(
+            random_seed=seed,
+            sequence_length=self._length,
+            blend=([shards.prefix("train")], None),
+            split="1,0,0",
+            path_to_cache=str(cache),
+            tokenizer=_TokenizerFacts(shards),
+            reset_position_ids=False,
+            reset_attention_mask=False,
+            eod_mask_loss=False,
+            create_attention_mask=False,
+        )
+        self._windows = BlendedMegatronDatasetBuilder(GPTDataset, [samples, 0, 0], lambda: True, config).build()[0]
+
+    def __getitem__(self, number: int) -> Sample:
+        window = self._windows[number]
+        return {name: window[name] for name in ("tokens", "labels", "loss_mask")}
+
+    def tokens(self, start: int, stop: int) -> int:
+        """Every token of a window is text."""
+        return (stop - start) * self._length
+
+
+class WholeDocuments:
+    """Windows of whole documents that do not see each other, reordered each epoch.
+
+    Each document is read from its start: its first token is predicted from the eod that ends the one before. Only a
+    document longer than the window is cut. Windows are filled first-fit, so little of them is empty.
+    """
+
+    def __init__(self, shards: PackedShards, split: Split, seed: int = 0, limit: int | None = None) -> None:
+        self._length, self._eod, self._seed = shards.sequence_length, shards.eod, seed
+        self._documents = IndexedDataset(shards.prefix(split))
+        mask = shards.mask_prefix(split)
+        self._learned = IndexedDataset(mask) if mask else None
+        self._windows = list(_fill(_pieces(self._documents.sequence_lengths, self._length, limit), self._length))
+        self._shown = np.array([sum(stop - start for _, start, stop in window) for window in self._windows], np.int64)
+        self._order: tuple[int, np.ndarray[Any, Any]] = (-1, np.arange(0))
+
+    def __len__(self) -> int:
+        return len(self._windows)
+
+    def _window(self, number: int) -> int:
+        """Which window is shown as sample `number`: a new order each epoch."""
+        epoch, place = divmod(number, len(self))
+        if self._order[0] != epoch:
+            self._order = (epoch, np.random.default_rng([self._seed, epoch]).permutation(len(self)))
+        return int(self._order[1][place])
+
+    def tokens(self, start: int, stop: int) -> int:
+        """Tokens of documents; what is left empty of a window does not count."""
+        return int(sum(self._shown[self._window(number)] for number in range(start, stop)))
+
+    def __getitem__(self, number: int) -> Sample:
+        return self.window(self._window(number))
+
+    def window(self, index: int) -> Sample:
+        """The window of this index, in the order of the documents."""
+        tokens = np.full(self._length, self._eod, np.int64)
+        labels = np.zeros(self._length, np.int64)
+        mask = np.zeros(self._length, np.float32)
+        owner = np.arange(-1, -self._length - 1, -1)  # an empty place sees only itself
+        place = 0
+        for piece, (document, start, stop) in enumerate(self._windows[index]):
+            here = slice(place, place + stop - start)
+            before = min(start, 1)
+            ids = self._documents.get(document, offset=start - before, length=stop - start + before)
+            labels[here] = ids[before:]
+            tokens[here] = ids[:-1] if before else np.concatenate(([self._eod], ids[:-1]))
+            mask[here] = 1.0 if self._learned is None else self._learned.get(document, offset=start, length=stop - start)
+            owner[here] = piece
+            place = here.stop
+        return {
+            "tokens": torch.from_numpy(tokens),
+            "labels": torch.from_numpy(labels),
+            "loss_mask": torch.from_numpy(mask),
+            "attention_mask": _blind(torch.from_numpy(owner)),
+        }
+
+
+def _blind(owner: Tensor) -> Tensor:
+    """True where a token must not look: ahead, or into another document. `[1, s, s]`."""
+    same = owner[:, None] == owner[None, :]
+    return ~same.tril()[None]
+
+
+Piece = tuple[int, int, int]
+
+
+def _pieces(lengths: np.ndarray[Any, Any], window: int, limit: int | None) -> Iterator[Piece]:
+    """Documents in order as `(document, start, stop)`, cut where longer than a window, until `limit` tokens."""
+    tokens = 0
+    for document, length in enumerate(lengths.tolist()):
+        for start in range(0, length, window):
+            yield document, start, min(length, start + window)
+        tokens += length
+        if limit is not None and tokens >= limit:
+            return
+
+
+def _fill(pieces: Iterator[Piece], length: int) -> Iterator[list[Piece]]:
+    """Windows of pieces: each goes into the first open window with room; the fullest closes when too many are open."""
+    opened: list[tuple[list[Piece], int]] = []
+    for piece in pieces:
+        size = piece[2] - piece[1]
+        for index, (window, room) in enumerate(opened):
+            if size <= room:
+                window.append(piece)
+                opened[index] = (window, room - size)
+                break
+        else:
+            opened.append(([piece], length - size))
+        if len(opened) > OPEN_WINDOWS:
+            yield opened.pop(min(range(len(opened)), key=lambda index: opened[index][1]))[0]
+    yield from (window for window, _ in opened)
+
+
+def batch(samples: list[Sample]) -> Sample:
+    """Samples as one batch on this process's device."""
+    return {name: torch.stack([sample[name] for sample in samples]).to(device(), non_blocking=True) for name in samples[0]}

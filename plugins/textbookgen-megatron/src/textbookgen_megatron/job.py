@@ -1,0 +1,137 @@
+"""What a training process is told, by job.json and by the checkpoint it starts from; and what it tells, by metrics.jsonl."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from textbookgen.errors import TrainerError
+from textbookgen_megatron.shape import Shape
+from textbookgen_megatron.shards import PackedShards
+from textbookgen_megatron.training import STAGES, Training
+
+
+@dataclass(frozen=True)
+class Parent:
+    """The checkpoint a job starts from."""
+
+    label: str
+    folder: Path
+    card: dict[str, Any]
+
+    @property
+    def shape(self) -> Shape:
+        """Its shape."""
+        return Shape.from_card(self.card)
+
+
+@dataclass(frozen=True)
+class TrainingJob:
+    """A job: its options, what flows in, and the folder it works in."""
+
+    options: Training
+    use: str
+    seed: int
+    folder: Path
+    shards: PackedShards
+    parent: Parent | None
+
+    @classmethod
+    def read(cls, path: Path) -> TrainingJob:
+        """Reads job.json and all it names.
+
+        Raises:
+            TrainerError: something it names is missing, or does not fit together.
+        """
+        told = json.loads(path.read_text(encoding="utf-8"))
+        try:
+            options = STAGES[told["use"]].model_validate(told["options"])
+        except ValidationError as error:
+            raise TrainerError(f"the options are not those of {told['use']}: {error}", place=str(path)) from None
+        shards = PackedShards.read(Path(told["pipes"]["shards"][0]["path"]))
+        parent = None
+        if "checkpoint" in told["pipes"]:
+            parent = _parent(told["pipes"]["checkpoint"][0], shards)
+        return cls(options, told["use"], int(told["seed"]) + options.seed, Path(told["folder"]), shards, parent)
+
+
+def _parent(pipe: dict[str, Any], shards: PackedShards) -> Parent:
+    folder = Path(pipe["path"])
+    path = folder / "checkpoint.json"
+    if not path.is_file():
+        raise TrainerError("there is no checkpoint.json", place=str(folder), hint="train the stage above first")
+    card = json.loads(path.read_text(encoding="utf-8"))
+    if card.get("format") != "megatron":
+        raise TrainerError(
+            f"the checkpoint is of format {card.get('format')!r}", place=str(path), hint="megatron stages read their own"
+        )
+    mine, theirs = card["tokenizer"], shards.tokenizer
+    if mine["digest"] != theirs["digest"]:
+        raise TrainerError(
+            f"the checkpoint {pipe['label']!r} speaks the vocabulary {mine['name']}, the shards {theirs['name']}",
+            place="shards",
+            hint="pack the shards with the tokenizer the checkpoint was trained with",
+        )
+    return Parent(pipe["label"], folder, card)
+
+
+class Metrics:
+    """metrics.jsonl: one line a step; lines that a resumed run will write again are dropped first."""
+
+    def __init__(self, folder: Path, keep_until: int) -> None:
+        path = folder / "metrics.jsonl"
+        kept = [line for line in _lines(path) if line["step"] <= keep_until]
+        whole = folder / "metrics.jsonl.tmp"
+        whole.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
+        whole.replace(path)
+        self._file = path.open("a", encoding="utf-8")
+
+    def add(self, line: dict[str, Any]) -> None:
+        """Writes a line at once."""
+        self._file.write(json.dumps({name: value for name, value in line.items() if value is not None}) + "\n")
+        self._file.flush()
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._file.close()
+
+
+def _lines(path: Path) -> list[dict[str, Any]]:
+    """The whole lines; a torn last one is left out."""
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.is_file() else []
+    return [json.loads(line) for line in lines if line.endswith("\n")]
+
+
+class Clock:
+    """Seconds and tokens of a run, those before it was killed included."""
+
+    def __init__(self, seconds: float = 0.0) -> None:
+        self._start = time.monotonic() - seconds
+        self._last = time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        """Since the run first began, without the time it lay still."""
+        return time.monotonic() - self._start
+
+    def rate(self, tokens: int) -> float:
+        """Tokens a second since this was last asked."""
+        now = time.monotonic()
+        spent, self._last = now - self._last, now
+        return tokens / max(spent, 1e-9)
+
+
+def write_card(folder: Path, card: dict[str, Any]) -> None:
+    """Writes checkpoint.json beside and renames it into place: the checkpoint is whole from then on."""
+    beside = folder / "checkpoint.json.tmp"
+    with beside.open("w", encoding="utf-8") as file:
+        json.dump(card, file, indent=2)
+        file.flush()
+        os.fsync(file.fileno())
+    beside.replace(folder / "checkpoint.json")

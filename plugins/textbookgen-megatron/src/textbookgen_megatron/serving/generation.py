@@ -1,0 +1,175 @@
+"""Completes and scores texts with a trained model, many at once.
+
+A text is read as a document from its start, that is after an eod, as in training. Rows of a batch never see each other's
+padding, and each draws from random numbers of its own, so a completion does not depend on what else is asked.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from textbookgen_megatron.serving.forward import Cache, Network
+
+#: Tokens held by one batch, prompts and completions together.
+TOKENS_AT_ONCE = 65_536
+
+
+@dataclass(frozen=True)
+class Wish:
+    """How to complete."""
+
+    max_tokens: int
+    temperature: float = 0.0
+    stop: tuple[str, ...] = ()
+    samples: int = 1
+    seed: int = 0
+
+
+@dataclass
+class Row:
+    """One completion being written."""
+
+    prompt: int
+    sample: int
+    draws: random.Random
+    ids: list[int] = field(default_factory=list)
+
+
+class Writer:
+    """A network with the tokenizer's two functions and its eod."""
+
+    def __init__(self, network: Network, encode: Callable[[list[str]], list[list[int]]], decode: Callable[[list[int]], str], eod: int) -> None:
+        self._network, self._encode, self._decode, self._eod = network, encode, decode, eod
+        self._window = network.shape.sequence_length
+
+    @torch.inference_mode()
+    def complete(self, prompts: Sequence[str], wish: Wish) -> list[list[str]]:
+        """For each prompt its completions, each cut before the first stop text and ended by an eod.
+
+        A prompt that leaves no room in the window loses its beginning, but never more than half the window is given up.
+        """
+        room = min(wish.max_tokens, self._window // 2)
+        heads = [[self._eod, *ids][-(self._window - room) :] for ids in self._encode(list(prompts))]
+        written: list[list[str]] = [[""] * wish.samples for _ in prompts]
+        if wish.max_tokens:
+            for batch in self._batches([len(head) + wish.max_tokens for head in heads], wish.samples):
+                for row in self._write(heads, batch, wish):
+                    written[row.prompt][row.sample] = cut(self._decode(row.ids), wish.stop)
+        return written
+
+    def _batches(self, sizes: list[int], samples: int = 1) -> Iterator[list[int]]:
+        """Indexes of like size together, as many as a batch holds."""
+        batch: list[int] = []
+        for index in sorted(range(len(sizes)), key=lambda index: (sizes[index], index)):
+            if batch and (len(batch) + 1) * samples * sizes[index] > TOKENS_AT_ONCE:
+                yield batch
+                batch = []
+            batch.append(index)
+        if batch:
+            yield batch
+
+    def _write(self, heads: list[list[int]], prompts: list[int], wish: Wish) -> list[Row]:
+        """Completions of some prompts, written in step; rows that are done leave the batch."""
+        rows = [Row(i, n, random.Random(f"{wish.seed}/{i}/{n}")) for i in prompts for n in range(wish.samples)]
+        logits, cache = self._read([heads[i] for i in prompts])
+        which = torch.arange(len(prompts), device=self._network.device).repeat_interleave(wish.samples)
+        most = min(wish.max_tokens, self._window - min(len(heads[i]) for i in prompts))
+        logits, cache = logits[which], cache.rows(which).roomier(most)
+        live = list(rows)
+        for place in range(most):
+            chosen = _chosen(logits, [row.draws.random() for row in live] if wish.temperature else None, wish.temperature)
+            goes_on = [index for index, (row, token) in enumerate(zip(live, chosen, strict=True)) if self._take(row, token, heads, wish)]
+            if not goes_on or place + 1 == most:
+                break
+            if len(goes_on) < len(live):
+                cache = cache.rows(torch.tensor(goes_on, device=self._network.device))
+                live = [live[index] for index in goes_on]
+            newest = torch.tensor([[row.ids[-1]] for row in live], device=self._network.device)
+            hidden, cache = self._network.hidden(newest, cache)
+            logits = self._network.logits(hidden[:, -1])
+        return rows
+
+    def _read(self, heads: list[list[int]]) -> tuple[Tensor, Cache]:
+        """The logits after each prompt, and the cache; prompts are padded behind, where nothing looks."""
+        lengths = torch.tensor([len(head) for head in heads], device=self._network.device)
+        longest = int(lengths.max())
+        tokens = torch.tensor([head + [self._eod] * (longest - len(head)) for head in heads], device=self._network.device)
+        hidden, cache = self._network.hidden(tokens)
+        last = hidden[torch.arange(len(heads), device=self._network.device), lengths - 1]
+        return self._network.logits(last), Cache(cache.keys, cache.values, lengths)
+
+    def _take(self, row: Row, token: int, heads: list[list[int]], wish: Wish) -> bool:
+        """Adds a token to a completion; False if that ends it."""
+        if token == self._eod:
+            return False
+        row.ids.append(token)
+        if len(row.ids) >= wish.max_tokens or len(heads[row.prompt]) + len(row.ids) >= self._window:
+            return False
+        if not wish.stop:
+            return True
+        # each token is a byte at least, so a stop text that just ended lies within so many last ones
+        near = max(len(stop.encode()) for stop in wish.stop) + 4
+        tail = self._decode(row.ids[-near:])
+        return not any(stop in tail for stop in wish.stop)
+
+    @torch.inference_mode()
+    def score(self, pairs: Sequence[tuple[str, str]]) -> list[tuple[float, int, bool]]:
+        """For each pair the log probability of the second text after the first, how many tokens that is, and whether greedy
+        decoding would have written it. What is longer than the window is scored in pieces that see half a window back."""
+        contexts = self._encode([before for before, _ in pairs])
+        texts = self._encode([after for _, after in pairs])
+        pieces = [
+            (pair, *piece)
+            for pair, (before, after) in enumerate(zip(contexts, texts, strict=True))
+            for piece in self._pieces([self._eod, *before], after)
+        ]
+        sums = [0.0] * len(pairs)
+        greedy = [True] * len(pairs)
+        for batch in self._batches([len(ids) for _, ids, _ in pieces]):
+            for index, (logprob, likeliest) in zip(batch, self._scored([pieces[i][1:] for i in batch]), strict=True):
+                sums[pieces[index][0]] += logprob
+                greedy[pieces[index][0]] &= likeliest
+        return [(total, len(text), each) for total, text, each in zip(sums, texts, greedy, strict=True)]
+
+    def _pieces(self, before: list[int], after: list[int]) -> Iterator[tuple[list[int], int]]:
+        """Ids to read, and how many of the last are scored."""
+        ids, done = before + after, len(before)
+        while done < len(ids):
+            first = max(0, done - self._window // 2) if len(ids) > self._window else 0
+            stop = min(len(ids), first + self._window)
+            yield ids[first:stop], stop - done
+            done = stop
+
+    def _scored(self, pieces: list[tuple[list[int], int]]) -> list[tuple[float, bool]]:
+        longest = max(len(ids) for ids, _ in pieces)
+        tokens = torch.tensor([ids + [self._eod] * (longest - len(ids)) for ids, _ in pieces], device=self._network.device)
+        hidden, _ = self._network.hidden(tokens)
+        scored = []
+        for row, (ids, count) in enumerate(pieces):
+            logprobs = self._network.logits(hidden[row, len(ids) - count - 1 : len(ids) - 1]).double().log_softmax(-1)
+            wanted = tokens[row, len(ids) - count : len(ids), None]
+            mine = logprobs.gather(-1, wanted)
+            scored.append((float(mine.sum()), bool((logprobs.argmax(-1, keepdim=True) == wanted).all())))
+        return scored
+
+
+def _chosen(logits: Tensor, draws: list[float] | None, temperature: float) -> list[int]:
+    """The likeliest token of each row; or the one where the row's draw falls among the summed probabilities."""
+    if draws is None:
+        return [int(token) for token in logits.argmax(-1).tolist()]
+    sums = (logits.double() / temperature).softmax(-1).cumsum(-1)
+    falls = torch.tensor(draws, dtype=torch.float64, device=logits.device)[:, None] * sums[:, -1:]
+    places = torch.searchsorted(sums, falls, right=True).clamp_max(logits.size(-1) - 1)
+    return [int(token) for token in places[:, 0].tolist()]
+
+
+def cut(text: str, stop: Sequence[str]) -> str:
+    """The text before the first stop text in it."""
+    return text[: min((place for place in map(text.find, stop) if place >= 0), default=len(text))]
+
+
