@@ -1,0 +1,85 @@
+"""The benchmark `exercises-heldout`: exercises whose every pair of neighbouring steps is kept from all the teacher writes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from random import Random
+
+from textbookgen.benchmark import Benchmark, Item
+from textbookgen.errors import PluginError
+from textbookgen_procedural.compositions import Step, draw_steps
+from textbookgen_procedural.exercises import Exercise, make_exercise
+
+_NAME = re.compile(r"exercises-heldout(?::(\d+))?")
+_MOST = 2_000
+_LONGEST_LINE = 10  # words
+_VERBS = "solve work handle treat process compute derive make build shape refine settle arrange prepare finish".split()
+_THINGS = "task puzzle riddle case problem request order job input entry record batch parcel ticket row".split()
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """So many held-out exercises of two and three steps, the same for everybody."""
+
+    name: str = "exercises-heldout"
+    count: int = 200
+    stop: tuple[str, ...] = ("\ndef ", "\nclass ", "\nassert", "\nprint", "\nif ", "\n#", "\n@", "\n```", "\n\n\n")
+
+    def items(self) -> Iterator[Item]:
+        """The exercises in a fixed order; a larger benchmark begins with the smaller one's."""
+        for n, exercise in enumerate(self.exercises()):
+            yield Item(f"exercises-heldout/{n}", exercise.prompt, exercise.solution, exercise.tests, exercise.name)
+
+    def exercises(self) -> Iterator[Exercise]:
+        """The exercises with their compositions; no sequence of primitives comes twice."""
+        seen: set[tuple[str, ...]] = set()
+        rng = Random("exercises-heldout")
+        while len(seen) < self.count:
+            steps = draw_steps(rng, 3 if rng.random() < 0.25 else 2, 2 if rng.random() < 0.3 else 1, held_out=True)
+            if steps is None or (sequence := tuple(step.primitive.name for step in steps)) in seen:
+                continue
+            name = f"{rng.choice(_VERBS)}_{rng.choice(_THINGS)}_{len(seen) + 1}"
+            exercise = make_exercise(rng, name, steps, rng.randint(4, 6), _rivals(steps))
+            if exercise and _is_terse(exercise):
+                seen.add(sequence)
+                yield exercise
+
+
+def _is_terse(exercise: Exercise) -> bool:
+    """Whether no line alone makes most of a 13-gram; those lines stand in many programs and would look like contamination."""
+    return all(len(re.findall(r"\w+", line)) <= _LONGEST_LINE for line in exercise.solution.splitlines())
+
+
+def _rivals(steps: tuple[Step, ...]) -> list[tuple[Step, ...]]:
+    """Other programs near by: two steps swapped where the kinds allow it, and each parameter replaced by another."""
+    swapped = [
+        (*steps[:place], after, before, *steps[place + 2 :])
+        for place, (before, after) in enumerate(zip(steps, steps[1:], strict=False))
+        if before.primitive.takes == before.primitive.gives == after.primitive.gives
+    ]
+    changed = [
+        (*steps[:place], Step(step.primitive, option, step.phrase), *steps[place + 1 :])
+        for place, step in enumerate(steps)
+        for option in step.primitive.options
+        if option != step.option
+    ]
+    return swapped + changed
+
+
+def open_heldout(name: str) -> Benchmark | None:
+    """The benchmark of this name, or None if the name is another's.
+
+    Raises:
+        PluginError: the number after the colon is none that can be had.
+    """
+    match = _NAME.fullmatch(name)
+    if not match:
+        return None
+    if not match[1]:
+        return HeldOut()
+    count = int(match[1])
+    if not 0 < count <= _MOST:
+        raise PluginError(f"`{name}` wants {count} exercises", hint=f"ask for 1 to {_MOST}")
+    return HeldOut(name, count)

@@ -1,0 +1,111 @@
+"""Snippets: short programs whose printed lines stand beside each print as a comment, because they were run to find out."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import sys
+from dataclasses import dataclass
+from functools import lru_cache
+from random import Random
+from string import Template
+
+from textbookgen_procedural.kinds import WORDS
+from textbookgen_procedural.names import NAMES
+
+_SHORT = 110  # characters of a line with its comment
+_LOWER = tuple(word for word in WORDS if word.islower() and len(word) > 2)
+_PALINDROMES = ("level", "civic", "radar", "refer", "noon", "stats", "madam", "rotor", "kayak")
+
+
+@dataclass(frozen=True)
+class Snippet:
+    """A template of a program: what leads to it, the kind of value each of its slots takes, and its lines."""
+
+    lead: str
+    slots: tuple[tuple[str, str], ...]
+    code: str
+
+    def fill(self, rng: Random) -> dict[str, str]:
+        """Values for its slots, as source text."""
+        chosen: dict[str, str] = {}
+        for slot, kind in self.slots:
+            if kind == "word2":
+                chosen[slot] = rng.choice([word for word in _LOWER if word not in chosen.values()])
+            else:
+                chosen[slot] = slot_value(kind, rng)
+        return chosen
+
+    def program(self, filled: dict[str, str]) -> str:
+        """The program with its slots filled."""
+        return Template(self.code).substitute(filled)
+
+
+def slot_value(kind: str, rng: Random) -> str:
+    """Source text of a value of this kind; a kind is a word in the data file, such as `ints` or `small`."""
+    if kind in _RANGES:
+        return str(rng.randint(*_RANGES[kind]))
+    if kind in _CHOICES:
+        return rng.choice(_CHOICES[kind])
+    if kind in ("words", "rewords"):
+        words = rng.sample(_LOWER, rng.randint(3, 4))
+        if kind == "rewords":
+            words.insert(rng.randrange(len(words) + 1), words[0])
+        return str(words).replace("'", '"')
+    if kind == "text":
+        return " ".join(rng.sample(_LOWER, rng.randint(2, 3)))
+    return str(_numbers(kind, rng))
+
+
+_RANGES = {
+    "small": (2, 9), "tiny": (2, 4), "three": (3, 7), "big": (12, 99), "large": (120, 999), "signed": (-20, 20), "index": (0, 3),
+}  # fmt: skip
+_CHOICES = {"word": _LOWER, "lowword": _LOWER, "name": NAMES, "letter": tuple("aeinorst"), "palin": _PALINDROMES}
+
+
+def _numbers(kind: str, rng: Random) -> list[int]:
+    if kind == "five":
+        return [rng.randint(1, 20) for _ in range(5)]
+    if kind == "mixed":
+        return [rng.randint(1, 9), *(rng.randint(-9, 12) for _ in range(3)), -rng.randint(1, 9)]
+    if kind == "repeats":
+        numbers = [rng.randint(1, 9) for _ in range(4)]
+        return [*numbers, rng.choice(numbers)]
+    numbers = rng.sample(range(1, 25), rng.randint(4, 6))
+    return sorted(numbers) if kind == "sorted" else numbers
+
+
+@lru_cache(maxsize=4096)
+def shown(program: str) -> str:
+    """The program with what each statement printed: behind a print that printed one line, and under anything else."""
+    printed = outputs(program)
+    lines = program.splitlines()
+    for statement in reversed(ast.parse(program).body):
+        out = printed.get(statement.lineno)
+        if out is None or statement.end_lineno is None:
+            continue
+        last = statement.end_lineno - 1
+        if len(out) == 1 and statement.end_lineno == statement.lineno and len(lines[last]) + len(out[0]) + 4 <= _SHORT:
+            lines[last] += f"  # {out[0]}"
+        else:
+            lines[last + 1 : last + 1] = [f"# {line}" for line in out]
+    return "\n".join(lines)
+
+
+def outputs(program: str) -> dict[int, list[str]]:
+    """The lines that each statement at the top of a program prints, by the line that the statement begins on.
+
+    The programs run here are this package's own, never a stranger's.
+    """
+    tree = ast.parse(program)
+    starts = {line: each.lineno for each in tree.body for line in range(each.lineno, (each.end_lineno or each.lineno) + 1)}
+    printed: dict[int, list[str]] = {}
+
+    def note(*values: object, sep: str = " ") -> None:
+        frame = sys._getframe(1)
+        while frame.f_code.co_name != "<module>" and frame.f_back is not None:
+            frame = frame.f_back
+        printed.setdefault(starts[frame.f_lineno], []).extend(sep.join(map(str, values)).splitlines() or [""])
+
+    exec(compile(tree, "<snippet>", "exec"), {"__builtins__": {**vars(builtins), "print": note}, "__name__": "snippet"})
+    return printed
