@@ -168,6 +168,7 @@ class Asking:
         answer = await self._one(request)
         if request.schema is None:
             return answer
+        talk = request
         for repairs in range(self._repairs + 1):
             text = bare(answer.reply.text)
             problem = complaint(text, request.schema)
@@ -178,8 +179,8 @@ class Asking:
                 break
             if repairs < self._repairs:
                 self.usage.repairs += 1
-                turned = replace(request, messages=(*request.messages, *repair(answer.reply.text, problem)))
-                answer = await self._one(turned)
+                talk = replace(talk, messages=(*talk.messages, *repair(answer.reply.text, problem)))
+                answer = await self._one(talk)
         raise Unusable(f"the reply does not satisfy its schema: {problem}")
 
     async def _one(self, request: Request) -> Answer:
@@ -212,15 +213,28 @@ class Asking:
 
     async def _pay(self, key: str, request: Request) -> Reply:
         """Sends a request until there is a reply, or no more hope of one."""
-        retrying = patience(self._retries, self._told, self._rest)
         try:
-            return await retrying(self._send, key, request)
+            try:
+                return await self._send(key, request)
+            except Busy as busy:
+                return await self._send_again(key, request, busy)
         except Refused:
             self.usage.refused += 1
             raise
         except Busy as busy:
             problem = f"no reply after several tries: {busy.problem}"
             raise TeacherError(problem, place=busy.place, hint=busy.hint) from busy
+
+    async def _send_again(self, key: str, request: Request, busy: Busy) -> Reply:
+        """What follows a first failure. Most requests know none, and are spared the cost of being ready for it."""
+        failures = [busy]
+
+        async def send() -> Reply:
+            if failures:
+                raise failures.pop()
+            return await self._send(key, request)
+
+        return await patience(self._retries, self._told, self._rest)(send)
 
     def _told(self, busy: Busy) -> None:
         self.usage.retries += 1

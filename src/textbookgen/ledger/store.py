@@ -23,8 +23,8 @@ from textbookgen.errors import WorkspaceError
 from textbookgen.ledger.keys import canonical
 from textbookgen.teacher import Message, Reply, Request
 
-#: A group of replies is begun at most so often, in seconds. It is also the longest that a reply waits for its group.
-GROUP_SECONDS = 0.01
+#: A group of replies is begun at most so often, in seconds: long enough for replies to gather, too short to be waited for.
+GROUP_SECONDS = 0.001
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS teachers (id INTEGER PRIMARY KEY, identity TEXT NOT NULL UNIQUE);
