@@ -27,8 +27,13 @@ def module(name: str) -> types.ModuleType:
 
 def run(source: str, name: str, namespace: dict[str, Any]) -> None:
     """Compiles and runs source; tracebacks show its lines under `name`."""
+    exec(compiled(source, name), namespace)
+
+
+def compiled(source: str, name: str) -> types.CodeType:
+    """Source as code; raises SyntaxError."""
     linecache.cache[name] = (len(source), None, source.splitlines(keepends=True), name)
-    exec(compile(source, name, "exec", dont_inherit=True), namespace)
+    return compile(source, name, "exec", dont_inherit=True)
 
 
 def reason(error: BaseException) -> str:
@@ -36,7 +41,7 @@ def reason(error: BaseException) -> str:
     return next(kind.__name__ for kind in type(error).__mro__ if kind.__name__ in BUILTIN and kind.__module__ == "builtins")
 
 
-def finish() -> None:
+def wind_up() -> None:
     """What the interpreter does at the end of a program: waits for its threads, calls what it registered, writes what is left."""
     getattr(threading, "_shutdown")()  # noqa: B009 - the interpreter's own name for it, which type stubs leave out
     getattr(atexit, "_run_exitfuncs")()  # noqa: B009
@@ -44,13 +49,15 @@ def finish() -> None:
         stream.flush()
 
 
-def attempt(work: Callable[[], None]) -> dict[str, Any]:
+def attempt(work: Callable[[], None], finish: bool = True) -> dict[str, Any]:
     """Does the work; the report says that it ended, or what it raised. The traceback goes to stderr."""
     try:
         work()
-        finish()
+        if finish:
+            wind_up()
     except SystemExit as error:
-        return {"ended": False, "raised": "SystemExit", "code": error.code if isinstance(error.code, int) else error.code and 1}
+        code = error.code if isinstance(error.code, int) else int(bool(error.code))
+        return {"ended": False, "raised": "SystemExit", "code": int(code), "of_program": hasattr(error, "of_program")}
     except BaseException as error:
         report = {"ended": False, "raised": reason(error)}
         _show(error)
@@ -61,7 +68,7 @@ def attempt(work: Callable[[], None]) -> dict[str, Any]:
 def _show(error: BaseException) -> None:
     """Prints the traceback from the first frame that is the program's."""
     step = error.__traceback__
-    while step is not None and step.tb_frame.f_code.co_filename.endswith(("inside/program.py", "inside/examiner.py")):
+    while step is not None and step.tb_frame.f_code.co_filename.endswith(("inside/program.py", "inside/examiner.py", "inside/standins.py")):
         step = step.tb_next
     try:
         traceback.print_exception(type(error), error, step, limit=-8, file=sys.stderr)

@@ -27,6 +27,7 @@ WARM = (
 ).split()
 _LARGEST_REQUEST = 1 << 26
 _KEPT_OUTPUT = 8192
+_MOUTH, _WIRE = 3, 4  # where a child finds its report and, if it has one, its wire
 
 
 def receive(channel: socket.socket) -> Any:
@@ -80,8 +81,8 @@ class Zygote:
         if request.get("tests") and request["apart"]:
             ours, theirs = socket.socketpair()
             processes = [
-                start(lambda mouth: examiner.host_program(request["text"], theirs.fileno(), mouth), theirs.fileno()),
-                start(lambda mouth: examiner.examine(request["tests"], ours.fileno(), mouth, key), ours.fileno()),
+                start(lambda mouth: examiner.host_program(request["text"], _WIRE, mouth), theirs.fileno()),
+                start(lambda mouth: examiner.examine(request["tests"], _WIRE, mouth, key), ours.fileno()),
             ]
             open_here += [ours.detach(), theirs.detach()]
         else:
@@ -106,13 +107,13 @@ class Zygote:
             os.dup2(errors, 2)
             os.closerange(3, 100)
             os.closerange(100 + len(high), 1024)
-            for place, fd in enumerate(high, start=3):
+            for place, fd in enumerate(high, start=_MOUTH):
                 os.dup2(fd, place)
             os.closerange(100, 1024)
             signal.set_wakeup_fd(-1)
             walls.confine(self.walls, self.memory, seconds)
             program.settle()
-            work(3)
+            work(_MOUTH)
         except BaseException as error:
             os.write(2, f"{type(error).__name__}: {error}\n".encode(errors="replace"))
         finally:

@@ -1,0 +1,68 @@
+"""One end of the wire between a program and its tests: asks the other end, and answers it meanwhile."""
+
+from __future__ import annotations
+
+import json
+import socket
+import struct
+from collections.abc import Callable
+from typing import Any
+
+_LARGEST = 1 << 24
+Message = dict[str, Any]
+
+
+class Gone(Exception):
+    """The other end hung up, or spoke no sense."""
+
+
+class Wire:
+    """Requests and replies over a socket, one at a time; a request may come while a reply is awaited (a callback)."""
+
+    def __init__(self, fd: int, answer: Callable[[Message], Message]) -> None:
+        self._channel = socket.socket(fileno=fd)
+        self._answer = answer
+
+    def ask(self, request: Message) -> Message:
+        """The other end's reply; requests of its own are answered until it comes."""
+        self._send(request)
+        while "do" in (message := self._receive()):
+            self._send(self._answer(message))
+        return message
+
+    def serve(self) -> None:
+        """Answers requests until the other end hangs up."""
+        while True:
+            try:
+                message = self._receive()
+            except Gone:
+                return
+            self._send(self._answer(message))
+
+    def _send(self, message: Message) -> None:
+        body = json.dumps(message).encode()
+        try:
+            self._channel.sendall(struct.pack("<I", len(body)) + body)
+        except OSError as error:
+            raise Gone("the other process is gone") from error
+
+    def _receive(self) -> Message:
+        (length,) = struct.unpack("<I", self._exactly(4))
+        if length > _LARGEST:
+            raise Gone("the other process said too much")
+        try:
+            message = json.loads(self._exactly(length))
+        except (ValueError, RecursionError) as error:
+            raise Gone("the other process spoke no sense") from error
+        if not isinstance(message, dict):
+            raise Gone("the other process spoke no sense")
+        return message
+
+    def _exactly(self, count: int) -> bytes:
+        heard = b""
+        while len(heard) < count:
+            more = self._channel.recv(count - len(heard))
+            if not more:
+                raise Gone("the other process is gone")
+            heard = heard + more
+        return heard
