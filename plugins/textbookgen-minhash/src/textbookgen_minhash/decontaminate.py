@@ -33,7 +33,8 @@ class Decontaminate(Judge):
     benchmarks: tuple[str, ...] = Field(min_length=1, description="names of the benchmarks to keep out")
     rule: Literal["ngram", "hybrid", "cosmopedia", "ast"] = Field(
         "ngram",
-        description="what counts: any n-gram (GPT-3, phi-1), phi-4's 13- and 7-grams, Cosmopedia's 10-gram and difflib, or phi-1's match of syntax trees",
+        description="what counts: any n-gram (GPT-3, phi-1), phi-4's 13- and 7-grams, Cosmopedia's 10-gram and difflib, "
+        "or phi-1's match of syntax trees",
     )
     n: int | None = Field(
         None, ge=2, description="words in an n-gram; 13 for rule `ngram` and 10 for `cosmopedia` unless given"

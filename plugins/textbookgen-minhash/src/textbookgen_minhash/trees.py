@@ -78,7 +78,7 @@ def definitions(tree: ast.Module) -> list[str]:
 
 @dataclass(frozen=True)
 class TreeMatch:
-    """phi-1's study of pruning (Gunasekar et al. 2023, section 5): the edit distance of syntax trees, without names and comments.
+    """phi-1's study of pruning (Gunasekar et al. 2023, section 5): edit distance of syntax trees, without names and comments.
 
     The rate is `1 - Levenshtein(a, b) / max(len(a), len(b))` over linearised trees; the paper prunes at 0.8 to 0.95.
     Definitions of fewer than `least` nodes are passed over: short functions are all alike.

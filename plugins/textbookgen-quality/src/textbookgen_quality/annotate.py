@@ -15,7 +15,7 @@ from textbookgen.teacher import Reply
 
 # The line may be dressed up (`**Educational score: 4/5**`), but nothing else may stand on it.
 _SCORE = re.compile(
-    r"^[\W_]*(?:[a-z]+[ \t]+){0,3}score[\W_]*?[:=][\W_]*?(\d+(?:\.\d+)?)(?:[ \t]*/[ \t]*(\d+))?[\W_]*$", re.I | re.M
+    r"^[\W_]*(?:[a-z]+[ \t]+){0,3}score[ \t*_`]*[:=][ \t*_`]*(\d+(?:\.\d+)?)(?:[ \t]*/[ \t]*(\d+))?[\W_]*$", re.I | re.M
 )
 
 

@@ -28,7 +28,7 @@ class Heuristics(Judge):
     )
     min_words: int = Field(50, ge=0, description="prose: fewest words (Gopher: 50)")
     max_words: int = Field(100_000, ge=1, description="prose: most words (Gopher: 100,000)")
-    min_code_characters: int = Field(100, ge=0, description="code: fewest characters that are not white space")
+    min_code_characters: int = Field(50, ge=0, description="code: fewest characters that are not white space")
     text: str = Field("text", description="the column that is judged")
 
     def judge(self, docs: pl.DataFrame) -> pl.DataFrame:

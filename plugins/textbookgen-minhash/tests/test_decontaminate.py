@@ -1,0 +1,121 @@
+"""What each rule of `minhash/decontaminate` finds, and that it shows its evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import polars as pl
+import pytest
+from textbookgen_minhash.decontaminate import Decontaminate
+
+from textbookgen.benchmark import Item
+from textbookgen.errors import RunError
+from textbookgen.stage import Given
+
+ROTATE = Item(
+    "toy/0",
+    'def rotate_left(values: list[int], places: int) -> list[int]:\n    """Turns the list so that the element at the given '
+    'place comes first, wrapping others around to the end of it."""\n',
+    "    if not values:\n        return []\n    cut = places % len(values)\n    head, tail = values[:cut], values[cut:]\n"
+    "    return [*tail, *head]\n",
+)
+SHORT = Item("toy/1", "What is the capital of Bhutan?", "Thimphu")
+
+
+class Toy:
+    name = "toy"
+    stop = ("\ndef",)
+
+    def items(self) -> Iterator[Item]:
+        yield from (ROTATE, SHORT)
+
+
+class Empty(Toy):
+    def items(self) -> Iterator[Item]:
+        return iter(())
+
+
+class Doors:
+    def benchmark(self, name: str) -> Toy:
+        return {"toy": Toy, "empty": Empty}[name]()
+
+
+def judged(*texts: str, **options: object) -> pl.DataFrame:
+    judge = Decontaminate(benchmarks=("toy",), **options)
+    judge.prepare(Given({}, Path("nowhere"), Doors()))  # type: ignore[arg-type]
+    return judge.judge(
+        pl.DataFrame({"id": [f"d{n}" for n in range(len(texts))], "text": texts}, schema={"id": pl.String, "text": pl.String})
+    )
+
+
+CLEAN = (
+    "A page about lists, and how to turn them so that another element comes first, which is called rotation by most authors."
+)
+RENAMED = """
+def spin(items, n):
+    if not items:
+        return []
+    k = n % len(items)
+    a, b = items[:k], items[k:]
+    return [*b, *a]
+"""
+
+
+@pytest.mark.parametrize("rule", ["ngram", "hybrid", "cosmopedia"])
+def test_a_benchmark_item_in_a_page_is_found_with_its_evidence(rule: str) -> None:
+    page = f"Exercise for today.\n\n{ROTATE.prompt}{ROTATE.solution}\nGood luck!"
+    verdicts = judged(CLEAN, page.upper(), rule=rule)
+    assert verdicts["keep"].to_list() == [True, False]
+    assert verdicts["minhash.item"].to_list() == [None, "toy toy/0"]
+    assert "def rotate_left values list int places int list int" in verdicts["detail"][1]
+
+
+def test_the_reason_can_be_counted_and_the_evidence_is_the_ngram() -> None:
+    verdict = judged(ROTATE.prompt).row(0, named=True)
+    assert verdict["reason"] == "13-gram of toy"
+    assert verdict["detail"] == "toy/0: def rotate_left values list int places int list int turns the list so"
+    assert judged(ROTATE.prompt, n=8)["reason"].to_list() == ["8-gram of toy"]
+
+
+def test_an_item_of_fewer_words_is_looked_for_whole() -> None:
+    verdicts = judged("What is the capital of Bhutan? Thimphu!", "What is the capital of Bhutan? I forgot.")
+    assert verdicts["keep"].to_list() == [False, True]
+    assert verdicts["reason"][0] == "whole text of an item of toy"
+    assert verdicts["detail"][0] == "toy/1: what is the capital of bhutan thimphu"
+
+
+def test_allowed_ngrams_do_not_count() -> None:
+    assert judged(ROTATE.prompt, allowed=(ROTATE.prompt,))["keep"].to_list() == [True]
+
+
+def test_a_share_between_the_thresholds_is_told_and_kept() -> None:
+    part = " ".join(ROTATE.prompt.split()[12:20])
+    verdict = judged(f"{CLEAN} {part} {CLEAN[::-1]}", rule="hybrid", info_ratio=0.01).row(0, named=True)
+    assert verdict["keep"] and verdict["reason"] is None
+    assert 0.01 < verdict["score"] < 0.5 and "7-grams" in verdict["detail"]
+    assert judged(f"{CLEAN} {part} {CLEAN[::-1]}", rule="hybrid", info_ratio=0.01, ratio=0.02)["keep"].to_list() == [False]
+
+
+def test_a_renamed_solution_is_seen_by_its_syntax_tree_only() -> None:
+    assert judged(RENAMED)["keep"].to_list() == [True]
+    verdicts = judged(
+        RENAMED, f"Look:\n\n```python\n{RENAMED}```\n", "def other(a):\n    return a\n", "not python (", rule="ast"
+    )
+    assert verdicts["keep"].to_list() == [False, False, True, True]
+    assert verdicts["score"][0] == pytest.approx(1.0)
+
+
+def test_a_clean_corpus_is_kept_and_an_empty_one_is_no_trouble() -> None:
+    for rule in ("ngram", "hybrid", "cosmopedia", "ast"):
+        assert judged(CLEAN, "", rule=rule)["keep"].to_list() == [True, True]
+        assert judged(rule=rule).is_empty()
+
+
+def test_a_benchmark_without_items_is_an_error() -> None:
+    with pytest.raises(RunError, match="no items"):
+        Decontaminate(benchmarks=("empty",)).prepare(Given({}, Path("nowhere"), Doors()))  # type: ignore[arg-type]
+
+
+def test_more_hits_than_there_was_room_for_are_all_found() -> None:
+    assert judged((ROTATE.prompt + ROTATE.solution) * 400)["score"][0] > 4096
