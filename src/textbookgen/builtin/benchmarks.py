@@ -1,0 +1,176 @@
+"""Benchmarks by name: HumanEval, MBPP and GSM8K from their public addresses or a file, any table, and three items for tests."""
+
+from __future__ import annotations
+
+import ast
+import re
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs
+
+import polars as pl
+
+from textbookgen.benchmark import Benchmark, Item
+from textbookgen.errors import RunError
+from textbookgen.hookspecs import hookimpl
+
+Row = Mapping[str, Any]
+
+CODE_STOP = ("\nclass", "\ndef", "\n#", "\nif", "\nprint")
+
+
+@dataclass
+class TableBenchmark:
+    """A benchmark in a table: parquet, JSON lines (compressed or not), here or at an address. It is read when items are."""
+
+    name: str
+    stop: tuple[str, ...]
+    address: str
+    item: Callable[[Row, int], Item | None]
+
+    def items(self) -> Iterator[Item]:
+        """The items in the order of the rows.
+
+        Raises:
+            RunError: the table cannot be read, or lacks a column.
+        """
+        for number, row in enumerate(self._rows().iter_rows(named=True)):
+            try:
+                item = self.item(row, number)
+            except KeyError as error:
+                hint = f"it has {', '.join(row)}"
+                raise RunError(f"'{self.address}' has no column {error}, so it is not `{self.name}`", hint=hint) from error
+            if item is not None:
+                yield item
+
+    def _rows(self) -> pl.DataFrame:
+        try:
+            if self.address.endswith((".jsonl", ".jsonl.gz", ".jsonl.zst", ".ndjson")):
+                return pl.scan_ndjson(self.address, infer_schema_length=None).collect()
+            return pl.scan_parquet(self.address).collect()
+        except (pl.exceptions.PolarsError, OSError) as error:
+            hint = (
+                f"a file of the same columns does as well: `{self.name}@PATH`, where PATH ends in .jsonl, .jsonl.gz or .parquet"
+            )
+            raise RunError(f"cannot read the benchmark `{self.name}` from '{self.address}': {error}", hint=hint) from error
+
+
+def human_eval(row: Row, number: int) -> Item:
+    """Chen et al., arXiv 2107.03374: a signature with a docstring is to be continued."""
+    tests = f"{row['test']}\ncheck({row['entry_point']})\n"
+    return Item(row["task_id"], row["prompt"], row["canonical_solution"], tests, row["entry_point"])
+
+
+def mbpp(row: Row, number: int) -> Item | None:
+    """Austin et al., arXiv 2108.07732: the task and its first test, as a docstring, are to be followed by a function.
+
+    A file may hold all 974 tasks; the items are those of the test split, ids 11 to 510. Both the full and the sanitised
+    set are understood.
+    """
+    if not 11 <= row["task_id"] <= 510:
+        return None
+    task = row["text"] if "text" in row else row["prompt"]
+    setup = row["test_setup_code"] if "test_setup_code" in row else "\n".join(row["test_imports"] or ())
+    quoted = f"{task.strip()}\n{row['test_list'][0]}".replace("\\", "\\\\").replace('"""', '\\"\\"\\"')
+    solution = _lf(row["code"]).rstrip() + "\n"
+    tests = "\n".join([*filter(None, [_lf(setup or "")]), *map(_lf, row["test_list"])]) + "\n"
+    return Item(f"MBPP/{row['task_id']}", f'"""\n{_lf(quoted)}\n"""\n', solution, tests, _tested(solution, tests))
+
+
+def gsm8k(row: Row, number: int) -> Item:
+    """Cobbe et al., arXiv 2110.14168: the right answer is the number after `####`; how it was found is left out."""
+    answer = row["answer"].rpartition("####")[2].strip().replace(",", "")
+    return Item(f"GSM8K/{number}", f"Question: {row['question'].strip()}\nAnswer:", answer)
+
+
+def _lf(text: str) -> str:
+    return text.replace("\r\n", "\n")
+
+
+def _tested(solution: str, tests: str) -> str:
+    """The function of the solution that the tests call first; empty if that cannot be told."""
+    try:
+        with warnings.catch_warnings(action="ignore"):  # some solutions have backslashes that Python frowns on
+            defined = {node.name for node in ast.parse(solution).body if isinstance(node, ast.FunctionDef)}
+    except SyntaxError:
+        return ""
+    names = (name for name in re.findall(r"\w+", tests) if name in defined)
+    return next(names, "")
+
+
+#: Where each is published, how its rows are read, and what ends a completion.
+KNOWN: dict[str, tuple[str, Callable[[Row, int], Item | None], tuple[str, ...]]] = {
+    "humaneval": ("hf://datasets/openai/openai_humaneval/openai_humaneval/test-00000-of-00001.parquet", human_eval, CODE_STOP),
+    "mbpp": (
+        "hf://datasets/google-research-datasets/mbpp/full/test-00000-of-00001.parquet",
+        mbpp,
+        ("\nclass", "\nassert", '\n"""', "\nprint", "\nif"),
+    ),
+    "gsm8k": ("hf://datasets/openai/gsm8k/main/test-00000-of-00001.parquet", gsm8k, ("\nQuestion:", "\n\n")),
+}
+
+
+def _columns(query: str, name: str) -> tuple[Callable[[Row, int], Item], tuple[str, ...]]:
+    asked = parse_qs(query, strict_parsing=bool(query))
+    known = {"prompt", "solution", "tests", "id", "entry_point", "stop"}
+    if unknown := sorted(asked.keys() - known):
+        raise RunError(f"`{name}` asks for '{unknown[0]}'", hint=f"there are {', '.join(sorted(known))}")
+    column = {key: values[-1] for key, values in asked.items()}
+    has_tests = "tests" in asked
+
+    def item(row: Row, number: int) -> Item:
+        tests = row[column["tests"]] if has_tests else ""
+        return Item(
+            id=str(row[column["id"]]) if "id" in column else str(number),
+            prompt=str(row[column.get("prompt", "prompt")]),
+            solution=str(row[column.get("solution", "solution")]),
+            tests="\n".join(tests) if isinstance(tests, list) else str(tests),
+            entry_point=str(row[column["entry_point"]]) if "entry_point" in column else "",
+        )
+
+    return item, tuple(asked.get("stop", CODE_STOP if has_tests else ("\n",)))
+
+
+@dataclass
+class ThreeItems:
+    """Three small functions, for tests and first tries; no file is read."""
+
+    name: str = "example-three"
+    stop: tuple[str, ...] = CODE_STOP
+
+    def items(self) -> Iterator[Item]:
+        """`double`, `is_even` and `last_word`."""
+        yield _example("double", "x", "Twice x.", "return 2 * x", ("double(4) == 8", "double(-1) == -2"))
+        yield _example("is_even", "n", "Whether n is even.", "return n % 2 == 0", ("is_even(10)", "not is_even(7)"))
+        yield _example(
+            "last_word", "text", "The last word of a text.", "return text.split()[-1]", ("last_word('a red fox') == 'fox'",)
+        )
+
+
+def _example(name: str, argument: str, task: str, body: str, claims: tuple[str, ...]) -> Item:
+    prompt = f'def {name}({argument}):\n    """{task}"""\n'
+    tests = "\n".join(f"assert {claim}" for claim in claims) + "\n"
+    return Item(f"example-three/{name}", prompt, f"    {body}\n", tests, name)
+
+
+@hookimpl
+def open_benchmark(name: str) -> Benchmark | None:
+    """`humaneval`, `mbpp`, `gsm8k`, each with `@PATH` for a file or another address; `file@PATH?…`; `example-three`.
+
+    `file@problems.jsonl?prompt=question&solution=answer` reads any table: `prompt`, `solution`, `tests`, `id` and
+    `entry_point` name its columns, and `stop` (any number of times) is what ends a completion. Nothing is read yet.
+    """
+    kind, at, address = name.partition("@")
+    if name == "example-three":
+        return ThreeItems()
+    if kind == "file" and at:
+        path, _, query = address.partition("?")
+        item, stop = _columns(query, name)
+        return TableBenchmark(Path(path).name, stop, path, item)
+    if kind not in KNOWN:
+        return None
+    public, item_of, stop = KNOWN[kind]
+    return TableBenchmark(kind, stop, address or public, item_of)
