@@ -152,10 +152,10 @@ class Export(Pack):
             "format": self.layout,
             "documents": sum(file["documents"] for file in files),
             "bytes": sum(file["bytes"] for file in files),
-            "tokens": sum(file["tokens"] for file in files) if tokenizer else None,
             "validation_documents": sum(file["documents"] for file in files if file["split"] == "validation"),
         }
         if tokenizer is not None:
+            manifest["tokens"] = sum(file["tokens"] for file in files)
             manifest["tokenizer"] = {"name": tokenizer.name, "digest": tokenizer.digest, "eod": tokenizer.eod}
             manifest["vocabulary"] = tokenizer.vocabulary
         digests = {file["name"]: file.pop("digest") for file in files}
