@@ -1,0 +1,112 @@
+"""A small corpus, shards of it, and jobs as the engine would write them."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from textbookgen.artifacts import Artifact, Documents, Part
+from textbookgen.stage import Given, Job
+from textbookgen.tokenizer import ByteTokenizer, Tokenizer
+from textbookgen_megatron.packing import MegatronPack
+from textbookgen_megatron.training import Training
+
+
+class BytesOnly:
+    """Doors that open one tokenizer."""
+
+    def tokenizer(self, name: str) -> Tokenizer:
+        assert name == "bytes"
+        return ByteTokenizer()
+
+
+def stories(count: int, seed: int = 0) -> list[str]:
+    """Sentences a small model can learn, of many lengths."""
+    draw = random.Random(seed)
+    who, what = "Tom Ann Sue Bob Max Lily".split(), "ball cat dog kite book cake".split()
+    return [" ".join(f"{draw.choice(who)} had a {draw.choice(what)}." for _ in range(draw.randint(1, 12))) for _ in range(count)]
+
+
+def documents(folder: Path, texts: list[str], **columns: list[str | None]) -> Documents:
+    """A table in two parts, as stages write them."""
+    frame = pl.DataFrame({"id": [f"doc{i}" for i in range(len(texts))], "text": texts, **columns})
+    half = len(texts) // 2
+    parts = []
+    for number, rows in enumerate((frame[:half], frame[half:])):
+        path = folder / f"part-{number}.parquet"
+        rows.write_parquet(path)
+        parts.append(Part(path))
+    return Documents(tuple(parts))
+
+
+def pack(folder: Path, table: Documents, doors: Any = None, **options: Any) -> Path:
+    """Packs a table and gives the folder of shards."""
+    stage = MegatronPack.model_validate({"from": "corpus", "tokenizer": "bytes", "sequence_length": 64, **options})
+    pipes: dict[str, dict[str, Artifact]] = {"from": {"corpus": table}}
+    stage.pack(Given(pipes, folder, doors or BytesOnly()), folder / "shards")
+    return folder / "shards"
+
+
+@dataclass
+class Bench:
+    """Where jobs are written and worked."""
+
+    folder: Path
+
+    def job(self, name: str, stage: Training, **pipes: Path) -> Job:
+        """job.json, as the engine writes it."""
+        folder = self.folder / name
+        folder.mkdir(exist_ok=True)
+        told = {
+            "use": f"megatron/{stage.name}",
+            "options": json.loads(stage.model_dump_json()),
+            "pipes": {option: [{"label": option, "artifact": "", "path": str(path)}] for option, path in pipes.items()},
+            "seed": 0,
+            "folder": str(folder),
+        }
+        (folder / "job.json").write_text(json.dumps(told))
+        return Job(folder / "job.json", folder)
+
+    def start(self, name: str, stage: Training, **pipes: Path) -> subprocess.Popen[str]:
+        """The process of a job, as the engine starts it."""
+        command = stage.command(self.job(name, stage, **pipes))
+        return subprocess.Popen(command, env={**os.environ, **stage.environment()}, stderr=subprocess.PIPE, text=True)
+
+    def work(self, name: str, stage: Training, **pipes: Path) -> dict[str, Any]:
+        """Works a job to its end and gives checkpoint.json."""
+        process = self.start(name, stage, **pipes)
+        _, complaints = process.communicate(timeout=120)
+        assert process.returncode == 0, complaints
+        return card(self.folder / name)
+
+
+def card(folder: Path) -> dict[str, Any]:
+    """checkpoint.json"""
+    read: dict[str, Any] = json.loads((folder / "checkpoint.json").read_text())
+    return read
+
+
+def metrics(folder: Path) -> list[dict[str, Any]]:
+    """metrics.jsonl"""
+    path = folder / "metrics.jsonl"
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
+
+
+@pytest.fixture(scope="session")
+def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Packed stories."""
+    folder = tmp_path_factory.mktemp("shards")
+    return pack(folder, documents(folder, stories(300)), validation_share=0.1)
+
+
+@pytest.fixture(scope="session")
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
+    """A place to work jobs, shared so that one may start from another's checkpoint."""
+    return Bench(tmp_path_factory.mktemp("jobs"))

@@ -1,0 +1,169 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from textbookgen.errors import TrainerError
+from textbookgen.tokenizer import ByteTokenizer
+from textbookgen_megatron import open_model
+from textbookgen_megatron.backend import weights
+from textbookgen_megatron.backend.device import processes
+from textbookgen_megatron.backend.model import build
+from textbookgen_megatron.job import write_card
+from textbookgen_megatron.serving.forward import Network
+from textbookgen_megatron.serving.generation import Wish, Writer, cut
+from textbookgen_megatron.shape import Shape
+
+PHI = Shape("phi", layers=2, hidden=32, heads=4, kv_heads=4, ffn=128, vocabulary=257, sequence_length=48)
+LLAMA = Shape("llama", layers=2, hidden=48, heads=6, kv_heads=2, ffn=80, vocabulary=257, sequence_length=48)
+PROMPTS = ["Once", "a", "", "There was a small dog", "Ann had", "x" * 40]
+
+
+def trained(shape: Shape) -> dict[str, torch.Tensor]:
+    """Weights far from their start, so that likeliest tokens vary."""
+    draw = torch.Generator().manual_seed(5)
+    return {name: weight + 0.3 * torch.randn(weight.shape, generator=draw) for name, weight in weights.gather(build(shape), shape).items()}
+
+
+@pytest.fixture(scope="module", params=[PHI, LLAMA], ids=lambda shape: shape.architecture)
+def network(request: pytest.FixtureRequest) -> Network:
+    with processes():
+        return Network(request.param, trained(request.param))
+
+
+@pytest.fixture
+def writer(network: Network) -> Writer:
+    tokenizer = ByteTokenizer()
+    return Writer(network, tokenizer.encode_batch, tokenizer.decode, tokenizer.eod)
+
+
+@torch.no_grad()
+def test_logits_are_those_of_megatron(network):
+    tokens = torch.randint(0, 257, (3, 48), generator=torch.Generator().manual_seed(0))
+    with processes():
+        model = build(network.shape)
+        weights.load(model, network.weights, network.shape)
+        expected = model(tokens, torch.arange(48).expand_as(tokens), None)[..., :257]
+    ours = network.logits(network.hidden(tokens)[0])
+    assert torch.linalg.norm(ours - expected) / torch.linalg.norm(expected) < 1e-5
+    assert float((ours - expected).abs().max()) < 1e-4
+
+
+def greedy_by_full_forwards(network: Network, prompt: str, count: int) -> str:
+    ids = [256, *prompt.encode()]
+    start = len(ids)
+    while len(ids) < start + count and len(ids) < network.shape.sequence_length:
+        token = int(network.logits(network.hidden(torch.tensor([ids]))[0])[0, -1].argmax())
+        if token == 256:
+            break
+        ids.append(token)
+    return ByteTokenizer().decode(ids[start:])
+
+
+def test_greedy_completions_are_the_argmax_of_full_forwards(network, writer):
+    short = PROMPTS[:5]
+    assert writer.complete(short, Wish(max_tokens=20)) == [[greedy_by_full_forwards(network, prompt, 20)] for prompt in short]
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_a_completion_does_not_depend_on_what_else_is_asked(writer, temperature):
+    wish = Wish(max_tokens=20, temperature=temperature, samples=1, seed=4)
+    alone = [writer.complete([""] * index + [prompt], wish)[index] for index, prompt in enumerate(PROMPTS)]
+    assert writer.complete(PROMPTS, wish) == alone
+
+
+def test_draws_follow_the_seed(writer):
+    def drawn(seed: int) -> list[list[str]]:
+        return writer.complete(PROMPTS[:3], Wish(max_tokens=16, temperature=0.8, samples=3, seed=seed))
+
+    assert drawn(1) == drawn(1)
+    assert drawn(1) != drawn(2)
+    assert len({text for texts in drawn(1) for text in texts}) > 3
+
+
+def test_draws_are_as_likely_as_the_model_says(network, writer):
+    probabilities = network.logits(network.hidden(torch.tensor([[256, 65]]))[0])[0, -1].softmax(-1)
+    likeliest = int(probabilities.argmax())
+    texts = writer.complete(["A"], Wish(max_tokens=1, temperature=1.0, samples=2_000, seed=0))[0]
+    share = sum(text == ByteTokenizer().decode([likeliest]) for text in texts) / 2_000
+    # bytes that begin no character all decode alike, so only a share that is too small would be wrong
+    assert share > float(probabilities[likeliest]) - 0.05
+
+
+def test_completions_end_before_the_first_stop(writer):
+    free = writer.complete(PROMPTS[:4], Wish(max_tokens=24))
+    stops = tuple({text[3:5] for [text] in free if len(text) > 5 and "�" not in text[3:5]}) or ("e",)
+    stopped = writer.complete(PROMPTS[:4], Wish(max_tokens=24, stop=stops))
+    assert stopped == [[cut(text, stops)] for [text] in free]
+    assert cut("abcd", ("d", "bc")) == "a"
+
+
+def test_long_prompts_lose_their_beginning(writer):
+    long = "y" * 500 + "Once upon"
+    assert writer.complete([long], Wish(max_tokens=8)) == writer.complete([long[-300:]], Wish(max_tokens=8))
+
+
+@torch.no_grad()
+def test_scores_are_summed_log_probabilities(network, writer):
+    pairs = [("Ann had", " a dog."), ("", "Tom"), ("a longer beginning of it", "!"), ("", "")]
+    for (before, after), (logprob, tokens, _) in zip(pairs, writer.score(pairs), strict=True):
+        ids = torch.tensor([[256, *before.encode(), *after.encode()]])
+        every = network.logits(network.hidden(ids)[0])[0, :-1].log_softmax(-1).gather(-1, ids[0, 1:, None])[len(before.encode()) :]
+        assert tokens == len(after.encode())
+        assert logprob == pytest.approx(float(every.sum()), rel=1e-5, abs=1e-5)
+
+
+def test_greedy_texts_score_as_greedy(writer):
+    [[text]] = writer.complete(["Ann"], Wish(max_tokens=6))
+    ids = ByteTokenizer().encode_batch([text])[0]
+    if ByteTokenizer().decode(ids) == text and "�" not in text:
+        assert writer.score([("Ann", text)])[0][2]
+    assert not writer.score([("Ann", "qzqzqzqz")])[0][2]
+
+
+def test_texts_longer_than_the_window_are_scored_whole(writer):
+    [(logprob, tokens, _)] = writer.score([("", "z" * 200)])
+    assert tokens == 200
+    assert logprob < 0
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> Path:
+    with processes():
+        weights.write(trained(PHI), tmp_path)
+    tokenizer = {"name": "bytes", "digest": "bytes", "file": None}
+    write_card(tmp_path, {"format": "megatron", "shape": PHI.card(), "weights": weights.FILE, "tokenizer": tokenizer, "eod": 256})
+    return tmp_path
+
+
+def test_a_served_model_answers_as_the_writer_does(checkpoint):
+    model = open_model(checkpoint)
+    assert model is not None
+    tokenizer = ByteTokenizer()
+    writer = Writer(Network.load(checkpoint), tokenizer.encode_batch, tokenizer.decode, tokenizer.eod)
+    try:
+        assert model.complete(PROMPTS, max_tokens=12) == writer.complete(PROMPTS, Wish(max_tokens=12))
+        drawn = model.complete(PROMPTS[:2], max_tokens=6, temperature=0.7, samples=2, seed=3)
+        assert drawn == writer.complete(PROMPTS[:2], Wish(max_tokens=6, temperature=0.7, samples=2, seed=3))
+        [score] = model.score([("Ann had", " a dog.")])
+        assert (score.logprob, score.tokens, score.greedy) == pytest.approx(writer.score([("Ann had", " a dog.")])[0])
+        assert [len(texts) for texts in model.complete(["a"], max_tokens=2, samples=3)] == [3]
+    finally:
+        model.close()
+
+
+def test_a_model_that_cannot_load_says_why(checkpoint):
+    (checkpoint / weights.FILE).write_bytes(b"torn")
+    model = open_model(checkpoint)
+    assert model is not None
+    with pytest.raises(TrainerError, match="the serving process ended") as error:
+        model.complete(["a"], max_tokens=1)
+    assert str(checkpoint) in error.value.place
+    model.close()
+
+
+def test_checkpoints_of_others_are_left_to_others(tmp_path):
+    assert open_model(tmp_path) is None
+    (tmp_path / "checkpoint.json").write_text('{"format": "nanochat"}')
+    assert open_model(tmp_path) is None

@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+import pytest
+from textbookgen.errors import TrainerError
+from textbookgen_megatron.backend.device import processes
+from textbookgen_megatron.backend.model import build
+from textbookgen_megatron.shape import Shape
+
+PHI_1 = Shape("phi", layers=24, hidden=2048, heads=32, kv_heads=32, ffn=8192, vocabulary=51_200, sequence_length=2048)
+PHI = Shape("phi", layers=2, hidden=32, heads=4, kv_heads=4, ffn=128, vocabulary=200, sequence_length=16)
+LLAMA = Shape("llama", layers=3, hidden=48, heads=6, kv_heads=2, ffn=80, vocabulary=257, sequence_length=16)
+
+
+def test_phi_1_has_the_parameters_of_phi_1_without_the_bias_of_its_head():
+    assert PHI_1.parameters() == 1_418_270_720 - 51_200
+    assert PHI_1.head_dim * PHI_1.rotary_percent == 32
+
+
+@pytest.mark.parametrize("shape", [PHI, LLAMA], ids=lambda shape: shape.architecture)
+def test_parameters_are_those_of_the_model_megatron_builds(shape):
+    with processes():
+        built = sum(parameter.numel() for parameter in build(shape).parameters())
+    assert shape.parameters(padding=True) == built
+    assert shape.parameters() == built - 2 * shape.hidden * (shape.padded_vocabulary - shape.vocabulary)
+
+
+def test_a_shape_survives_its_card():
+    assert Shape.from_card({"shape": LLAMA.card()}) == LLAMA
+
+
+@pytest.mark.parametrize(("hidden", "heads", "kv_heads"), [(100, 3, 3), (96, 6, 4), (60, 6, 6)])
+def test_shapes_that_cannot_be_are_refused(hidden, heads, kv_heads):
+    with pytest.raises(TrainerError):
+        Shape("phi", layers=1, hidden=hidden, heads=heads, kv_heads=kv_heads, ffn=64, vocabulary=10, sequence_length=8)

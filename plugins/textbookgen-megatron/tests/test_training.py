@@ -1,0 +1,160 @@
+from __future__ import annotations
+
+import json
+import signal
+import time
+
+import pytest
+from safetensors import safe_open
+from textbookgen_megatron import stages
+from textbookgen_megatron.training import Grow, Pretrain, Sft
+
+from .conftest import card, documents, metrics, pack, stories
+
+STEPS, BATCH = 24, 8
+SMALL = {"shards": "s", "layers": 2, "hidden": 32, "heads": 4, "batch": BATCH, "tokens": STEPS * BATCH * 64, "learning_rate": 5e-3, "dropout": 0.0}
+
+
+@pytest.fixture(scope="module")
+def small(bench, shards):
+    """A model trained by one process without being disturbed."""
+    return bench.work("small", Pretrain(**SMALL, checkpoint_every=5), shards=shards)
+
+
+def wait_for(process, folder, step):
+    deadline = time.monotonic() + 60
+    while len(metrics(folder)) < step:
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_training_learns_and_tells(small, bench):
+    lines = metrics(bench.folder / "small")
+    assert [line["step"] for line in lines] == list(range(1, STEPS + 1))
+    assert lines[-1]["loss"] < lines[0]["loss"] - 1
+    assert lines[-1]["validation_bits_per_byte"] == small["bits_per_byte"] < 8
+    assert (small["step"], small["tokens"], small["tokens_total"]) == (STEPS, STEPS * BATCH * 64, STEPS * BATCH * 64)
+    with safe_open(bench.folder / "small" / small["weights"], "pt") as file:
+        assert sum(file.get_tensor(name).numel() for name in file.keys()) == small["parameters_with_padding"]  # noqa: SIM118
+
+
+def test_tensor_parallel_parity_and_going_on_after_a_kill_at_another_layout(small, bench, shards):
+    process = bench.start("killed", Pretrain(**SMALL, checkpoint_every=5, tensor_parallel=2), shards=shards)
+    wait_for(process, bench.folder / "killed", 13)
+    process.kill()
+    process.communicate()
+    torn = metrics(bench.folder / "killed")
+    alone = metrics(bench.folder / "small")
+    for two, one in zip(torn, alone, strict=False):
+        assert two["loss"] == pytest.approx(one["loss"], rel=1e-5)
+        assert two["grad_norm"] == pytest.approx(one["grad_norm"], rel=1e-4)
+    assert not (bench.folder / "killed" / "checkpoint.json").exists()
+    resumed = bench.work("killed", Pretrain(**SMALL, checkpoint_every=5), shards=shards)
+    lines = metrics(bench.folder / "killed")
+    assert [line["step"] for line in lines] == list(range(1, STEPS + 1))
+    assert lines[9] == torn[9]  # what was saved stays; what was not is told anew
+    assert resumed["loss"] == pytest.approx(small["loss"], rel=1e-5)
+    assert resumed["bits_per_byte"] == pytest.approx(small["bits_per_byte"], rel=1e-5)
+    assert not (bench.folder / "killed" / "saves").exists()
+
+
+def test_a_stopped_run_saves_and_goes_on_with_dropout_as_if_it_had_not_stopped(bench, shards):
+    options = {**SMALL, "dropout": 0.1, "tokens": 30 * BATCH * 64}
+    whole = bench.work("undisturbed", Pretrain(**options), shards=shards)
+    process = bench.start("stopped", Pretrain(**options), shards=shards)
+    wait_for(process, bench.folder / "stopped", 3)
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 143
+    assert "the same command goes on from there" in said
+    assert bench.work("stopped", Pretrain(**options), shards=shards)["loss"] == pytest.approx(whole["loss"], rel=1e-6)
+
+
+@pytest.mark.parametrize("layout", [{"tensor_parallel": 2}, {"gpus": 2}], ids=["tensor-parallel", "data-parallel"])
+def test_layouts_agree_on_parity_of_growth_and_finetuning(small, bench, shards, layout):
+    name = next(iter(layout))
+    grow = Grow(shards="s", checkpoint="c", hidden=64, tokens=4 * BATCH * 64, batch=BATCH, dropout=0.0, **layout)
+    grown = bench.work(f"grown-{name}", grow, shards=shards, checkpoint=bench.folder / "small")
+    assert grown["bits_per_byte_before"] == pytest.approx(small["bits_per_byte"], rel=1e-5)
+    assert grown["shape"] | {"hidden": 32, "heads": 4, "kv_heads": 4, "ffn": 128} == small["shape"]
+    assert (grown["shape"]["hidden"], grown["shape"]["heads"], grown["shape"]["ffn"]) == (64, 8, 256)
+    assert grown["tokens_total"] == small["tokens"] + grown["tokens"]
+    assert grown["parent"]["weights_digest"] == small["weights_digest"]
+    other = bench.folder / "grown-tensor_parallel" / "checkpoint.json"
+    if name == "gpus" and other.exists():
+        assert grown["loss"] == pytest.approx(card(other.parent)["loss"], rel=1e-5)
+
+
+def test_growing_without_tokens_and_from_scratch(small, bench, shards):
+    folder = bench.folder / "small"
+    kept = bench.work("kept", Grow(shards="s", checkpoint="c", hidden=96, tokens=0, batch=BATCH), shards=shards, checkpoint=folder)
+    assert kept["bits_per_byte"] == pytest.approx(small["bits_per_byte"], rel=1e-5)
+    assert (kept["step"], kept["tokens"], kept["loss"]) == (0, 0, None)
+    options = Grow(shards="s", checkpoint="c", layers=3, tokens=0, batch=BATCH, method="scratch")
+    scratch = bench.work("scratch", options, shards=shards, checkpoint=folder)
+    assert scratch["shape"]["layers"] == 3
+    assert scratch["bits_per_byte"] > small["bits_per_byte"] + 1
+
+
+def test_finetuning_learns_what_follows_the_prompt(small, bench, tmp_path):
+    texts = [f"{text} Q? yes yes yes" for text in stories(120, seed=3)]
+    table = documents(tmp_path, texts, **{"t.prompt": [text.removesuffix(" yes yes yes") for text in texts]})
+    shards = pack(tmp_path, table, prompt="t.prompt", validation_share=0.2, sequence_length=512)
+    stage = Sft(shards="s", checkpoint="c", epochs=6, batch=8, learning_rate=3e-3, warmup_steps=2, dropout=0.0)
+    tuned = bench.work("tuned", stage, shards=shards, checkpoint=bench.folder / "small")
+    assert tuned["bits_per_byte"] < 0.6 * tuned["bits_per_byte_before"]
+    assert tuned["epochs"] == pytest.approx(6, abs=1)
+    assert tuned["shape"]["sequence_length"] == 512
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"tokenizer": {"name": "other", "digest": "x", "file": None}}, "speaks the vocabulary"),
+        ({"format": "parquet"}, "is of format 'parquet'"),
+    ],
+    ids=["vocabulary", "format"],
+)
+def test_what_does_not_fit_is_told_in_words(small, bench, shards, change, problem):
+    path = bench.folder / "small" / "checkpoint.json"
+    before = path.read_text()
+    path.write_text(json.dumps({**json.loads(before), **change}))
+    try:
+        process = bench.start("misfit", Sft(shards="s", checkpoint="c"), shards=shards, checkpoint=path.parent)
+        _, said = process.communicate(timeout=60)
+    finally:
+        path.write_text(before)
+    assert process.returncode == 1
+    assert problem in said and "hint: " in said and "Traceback" not in said
+
+
+def test_a_loss_that_is_no_number_ends_the_run_and_names_the_last_good_save(bench, shards):
+    stage = Pretrain(**{**SMALL, "learning_rate": 1e18, "warmup_steps": 3, "clip": 0.0}, checkpoint_every=1, tensor_parallel=2)
+    process = bench.start("burst", stage, shards=shards)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "the loss is nan" in said and "the last good save is" in said and "Traceback" not in said
+    assert said.count("the loss is nan") == 1
+    assert not (bench.folder / "burst" / "checkpoint.json").exists()
+
+
+def test_layouts_that_cannot_be_are_complained_about_before_anything_runs():
+    def places(**options):
+        return {complaint.place for complaint in Pretrain(**{**SMALL, **options}).check()}
+
+    assert places() == set()
+    assert places(tensor_parallel=3, batch=9) == {"tensor_parallel"}
+    assert places(gpus=3, tensor_parallel=2) == {"gpus"}
+    assert places(gpus=3) == {"batch"}
+    assert places(heads=5) == {"heads"}
+
+
+def test_the_hours_of_phi_1_are_foreseen():
+    phi_1 = Pretrain(shards="s", layers=24, hidden=2048, heads=32, tokens=50_300_000_000)
+    foreseen = phi_1.foresee({})
+    assert foreseen is not None
+    assert foreseen.gpu_hours == pytest.approx(770, rel=0.1)
+
+
+def test_the_plugin_brings_four_stages():
+    assert [stage.name for stage in stages()] == ["pack", "pretrain", "grow", "sft"]
