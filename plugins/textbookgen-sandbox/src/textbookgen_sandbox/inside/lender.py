@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import builtins
 import copy
 import inspect
@@ -151,6 +150,8 @@ class Lender:
 
     def do_await(self, number: int, *args: Any, **named: Any) -> Any:
         """Calls a coroutine function and waits for its result."""
+        import asyncio  # seldom needed, and large: kept out of the warm process
+
         return asyncio.run(self.objects[number](*args, **named))
 
     def do_special(self, number: int, name: str, *args: Any) -> Any:

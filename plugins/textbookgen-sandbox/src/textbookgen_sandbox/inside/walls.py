@@ -43,6 +43,9 @@ class Walls:
     seccomp: bool = False
     desk: str = DESK
     lacks: list[str] = field(default_factory=list)
+    readable: list[str] = field(default_factory=list)
+    rules: int | None = None  # Landlock's, made anew with each desk
+    filter: bytes = b""  # for a process that is the first of its namespace
 
 
 def _readable() -> list[str]:
@@ -103,12 +106,11 @@ def build(settle: Callable[[], bool]) -> Walls:
     After it, the process that goes on is the first of a process namespace; the one that called waits for it outside.
     Where `lacks` is not empty the process is half moved in and no good: begin again, with `do_without`.
     """
-    walls = Walls(seccomp=calls.known(), landlock=landlock.version() > 0)
-    readable = _readable()
+    walls = _layers(DESK)
     try:
         kernel.call("unshare", _NAMESPACES)
         walls.guest = settle()
-        _move_in(readable)
+        _move_in(walls.readable)
         socket.sethostname("sandbox")
         walls.namespaces = True
     except OSError as error:
@@ -124,7 +126,15 @@ def do_without() -> Walls:
     """The walls that stand without namespaces: Landlock and a seccomp filter where there are, and limits."""
     desk = tempfile.mkdtemp(prefix="sandbox-")
     atexit.register(shutil.rmtree, desk, ignore_errors=True)
-    return Walls(seccomp=calls.known(), landlock=landlock.version() > 0, desk=desk)
+    return _layers(desk)
+
+
+def _layers(desk: str) -> Walls:
+    """The walls that need nobody's leave, made ready once so that a child has little left to do."""
+    known = calls.known()
+    return Walls(
+        seccomp=known, landlock=landlock.version() > 0, desk=desk, readable=_readable(), filter=calls.program(1) if known else b""
+    )
 
 
 def _become_first() -> None:
@@ -135,18 +145,22 @@ def _become_first() -> None:
     kernel.call("prctl", kernel.PR_SET_PDEATHSIG, 9)
 
 
-def clear_desk(walls: Walls) -> None:
-    """Gives the next program an empty folder to work in."""
+def clear_desk(walls: Walls, first: bool) -> None:
+    """Gives the next program an empty folder to work in; one that is still empty is kept."""
+    if not first and not os.listdir(walls.desk):
+        return
     if walls.namespaces:
-        if os.path.ismount(DESK):
-            if not os.listdir(DESK):
-                return
+        if not first:
             kernel.call("umount2", DESK.encode(), kernel.MNT_DETACH)
         flags = kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOEXEC
         kernel.mount("tmpfs", DESK, "tmpfs", flags, f"size={DESK_MIB}m,nr_inodes=1k,mode=1777")
-    elif os.listdir(walls.desk):
+    else:
         shutil.rmtree(walls.desk, ignore_errors=True)
         os.makedirs(walls.desk, mode=0o700, exist_ok=True)
+    if walls.rules is not None:
+        os.close(walls.rules)
+    if walls.landlock:
+        walls.rules = landlock.rules(walls.readable, [walls.desk], DEVICES)
 
 
 def fork(walls: Walls, own: int) -> int:
@@ -177,7 +191,6 @@ def confine(walls: Walls, memory: int, seconds: float) -> None:
     """Gives up, in a child and for good, everything a program has no need of; `memory` in bytes of address space."""
     os.chdir(walls.desk)
     _limit(memory, seconds)
-    rules = landlock.rules(_readable(), [walls.desk], DEVICES) if walls.landlock else None
     if walls.guest:
         os.setgroups([])
         os.setresgid(GUEST, GUEST, GUEST)
@@ -186,12 +199,11 @@ def confine(walls: Walls, memory: int, seconds: float) -> None:
     kernel.call("prctl", kernel.PR_SET_PDEATHSIG, 9)
     kernel.call("prctl", kernel.PR_SET_DUMPABLE, 0)
     kernel.call("prctl", kernel.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-    if rules is not None:
-        landlock.restrict(rules)
-        os.close(rules)
+    if walls.rules is not None:
+        landlock.restrict(walls.rules)
+        os.close(walls.rules)
     if walls.seccomp:
-        calls_allowed = calls.program(os.getpid())
-        kernel.install_filter(calls_allowed)
+        kernel.install_filter(walls.filter if os.getpid() == 1 else calls.program(os.getpid()))
 
 
 def address_space() -> int:

@@ -1,0 +1,325 @@
+"""Programs that mean harm. Each is written to end well if its attack works, so that it must fail; cheats come with tests."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+DENIED = {"PermissionError"}
+NOT_THERE = {"FileNotFoundError", "PermissionError"}
+NO_WRITE = {"OSError", "PermissionError", "FileNotFoundError"}
+
+
+@dataclass(frozen=True)
+class Attack:
+    """What is run, the reasons it may fail for, and how long it gets."""
+
+    text: str
+    reasons: set[str]
+    tests: str = ""
+    seconds: float = 2.0
+
+
+#: Calls the kernel by number, past anything Python would check.
+RAW = """
+import ctypes, os, platform
+libc = ctypes.CDLL(None, use_errno=True)
+def call(x86_64, aarch64, *args):
+    number = x86_64 if platform.machine() == "x86_64" else aarch64
+    answer = libc.syscall(ctypes.c_long(number), *[ctypes.c_long(a) if isinstance(a, int) else a for a in args])
+    if answer < 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    return answer
+"""
+
+PROCESSES = {
+    "fork bomb": Attack("import os\nwhile True: os.fork()", DENIED),
+    "fork by number": Attack(RAW + "call(57, 220, 17, 0, 0, 0, 0)", DENIED),
+    "clone3": Attack(RAW + "call(435, 435, bytes(88), 88)", {"OSError"}),
+    "new process with its own namespaces": Attack(RAW + "call(56, 220, 0x10000000 | 17, 0, 0, 0, 0)", DENIED),
+    "subprocess": Attack("import subprocess\nsubprocess.run(['/bin/sh', '-c', 'true'], check=True)", NOT_THERE),
+    "os.system": Attack("import os\nassert os.system('true') == 0", {"AssertionError"}),
+    "exec": Attack("import os, sys\nos.execv('/usr/bin/python3', ['python3', '-c', 'pass'])", NOT_THERE),
+    "daemon by double fork": Attack("import os\nif os.fork() == 0:\n    os.setsid()\n    os.fork()", DENIED),
+    "setsid": Attack("import os\nos.setsid()", DENIED),
+    "multiprocessing": Attack("import multiprocessing as m\np = m.Process(target=print)\np.start()\np.join()", {*NOT_THERE, "OSError"}),
+    "thread bomb": Attack(
+        "import threading, time\nwhile True: threading.Thread(target=time.sleep, args=(99,)).start()",
+        {"RuntimeError", "memory limit", "time limit"},
+    ),
+    "thread that outlives the program": Attack("import threading, time\nthreading.Thread(target=time.sleep, args=(99,)).start()", {"time limit"}),
+}
+
+SIGNALS = {
+    "kill the parent": Attack("import os\nos.kill(os.getppid(), 9)", DENIED),
+    "kill everybody": Attack("import os\nos.kill(-1, 9)", DENIED),
+    "kill the group": Attack("import os\nos.killpg(0, 9)", DENIED),
+    "kill by number": Attack("import os\nfor pid in range(2, 99): os.kill(pid, 9)", DENIED),
+    "tgkill another": Attack(RAW + "call(234, 131, 2, 2, 9)", DENIED),
+    "tkill another": Attack(RAW + "call(200, 130, 2, 9)", DENIED),
+    "queue a signal": Attack(RAW + "call(129, 138, 2, 9, bytes(128))", DENIED),
+    "signal through a pidfd": Attack("import os, signal\nsignal.pidfd_send_signal(os.pidfd_open(1), 9)", {"PermissionError", "OSError"}),
+    "drop the parent's death signal": Attack(RAW + "call(157, 167, 1, 0, 0, 0, 0)", DENIED),
+    "own signals by fcntl": Attack("import fcntl, os\nr, w = os.pipe()\nfcntl.fcntl(r, 8, 1)", DENIED),
+    "ignore being stopped": Attack(
+        "import signal\nfor s in (signal.SIGTERM, signal.SIGINT, signal.SIGXCPU): signal.signal(s, signal.SIG_IGN)\nwhile True: pass",
+        {"time limit"},
+    ),
+}
+
+FILES = {
+    "read the users": Attack("open('/etc/passwd').read()", NOT_THERE),
+    "read by going up": Attack("open('../../../../../../etc/passwd').read()", NOT_THERE),
+    "read through a symbolic link": Attack("import os\nos.symlink('/etc/passwd', 'link')\nopen('link').read()", NOT_THERE),
+    "hard link": Attack("import os\nos.link('/etc/passwd', 'link')", {*NOT_THERE, "OSError"}),
+    "list the root": Attack("import os\nassert set(os.listdir('/')) & {'etc', 'root', 'home', 'proc', 'sys', 'var'}", {"AssertionError", *NOT_THERE}),
+    "proc of its own": Attack("open('/proc/self/maps').read()", NOT_THERE),
+    "proc of others": Attack("open('/proc/1/environ').read()", NOT_THERE),
+    "sys": Attack("import os\nos.listdir('/sys/kernel')", NOT_THERE),
+    "cgroups": Attack("import os\nos.listdir('/sys/fs/cgroup')", NOT_THERE),
+    "write to the library": Attack("import os\nopen(os.__file__, 'a').write('#')", NO_WRITE),
+    "write beside the library": Attack("import os\nopen(os.path.dirname(os.__file__) + '/evil.py', 'w')", NO_WRITE),
+    "remove from the library": Attack("import os\nos.unlink(os.__file__)", NO_WRITE),
+    "write to the root": Attack("open('/evil', 'w')", NO_WRITE),
+    "make a folder": Attack("import os\nos.mkdir('/evil')", NO_WRITE),
+    "chmod the library": Attack("import os\nos.chmod(os.__file__, 0o4777)", NO_WRITE),
+    "packages of the host": Attack("import pydantic", {"ModuleNotFoundError"}),
+    "set-user-id": Attack("import os\nopen('x', 'w')\nos.chmod('x', 0o4755)\nos.chown('x', 0, 0)", DENIED),
+    "device node": Attack("import os, stat\nos.mknod('disk', 0o600 | stat.S_IFBLK, os.makedev(254, 0))", DENIED),
+    "kernel memory": Attack("open('/dev/mem', 'rb').read(1)", NOT_THERE),
+    "kernel log": Attack("open('/dev/kmsg').read(1)", NOT_THERE),
+    "disk": Attack("open('/dev/vda', 'rb').read(1)", NOT_THERE),
+    "terminal": Attack("open('/dev/tty', 'w')", NO_WRITE),
+    "shared memory": Attack("open('/dev/shm/evil', 'w')", NO_WRITE),
+    "huge file": Attack("f = open('big', 'wb')\nwhile True: f.write(bytes(1 << 20))", {"OSError"}),
+    "huge file by allocation": Attack("import os\nos.posix_fallocate(os.open('big', os.O_CREAT | os.O_WRONLY), 0, 1 << 30)", {"OSError"}),
+    "many large files": Attack("for n in range(99):\n    open(str(n), 'wb').write(bytes(8 << 20))", {"OSError"}),
+    "many files": Attack("for n in range(100_000): open(str(n), 'w').close()", {"OSError"}),
+    "many folders": Attack("import os\nwhile True:\n    os.mkdir('d')\n    os.chdir('d')", {"OSError"}),
+    "many open files": Attack("kept = [open('x', 'w') for _ in range(999)]", {"OSError"}),
+    "file handle": Attack(RAW + "call(304, 265, -100, bytes(64), 0)", DENIED),
+    "run a file": Attack("import os\nopen('x', 'w').write('#!/bin/sh')\nos.chmod('x', 0o755)\nos.execv('x', ['x'])", DENIED),
+    "load a library of its own": Attack(
+        "import ctypes, glob, shutil, sysconfig\nfound = glob.glob(sysconfig.get_path('stdlib') + '/lib-dynload/_bisect*.so')\n"
+        "shutil.copy((found or ['/missing'])[0], './evil.so')\nctypes.CDLL('./evil.so')",
+        {"OSError", "FileNotFoundError"},
+    ),
+}
+
+KERNEL = {
+    "mount": Attack(RAW + "call(165, 40, b'none', b'/tmp', b'tmpfs', 0, b'')", DENIED),
+    "unmount": Attack(RAW + "call(166, 39, b'/tmp', 2)", DENIED),
+    "pivot_root": Attack(RAW + "call(155, 41, b'/tmp', b'/tmp')", DENIED),
+    "chroot": Attack("import os\nos.mkdir('d')\nos.chroot('d')", DENIED),
+    "new user namespace": Attack(RAW + "call(272, 97, 0x10000000)", DENIED),
+    "enter a namespace": Attack(RAW + "call(308, 268, 0, 0)", DENIED),
+    "become root": Attack("import os\nos.setuid(0)\nassert os.getuid() == 0", {"PermissionError", "AssertionError"}),
+    "change groups": Attack("import os\nos.setgroups([0])", DENIED),
+    "take capabilities": Attack(
+        RAW + "call(126, 91, b'\\x22\\x05\\x08\\x20' + bytes(4), b'\\xff' * 24)",
+        DENIED,
+    ),
+    "ptrace": Attack(RAW + "call(101, 117, 16, 1, 0, 0)", DENIED),
+    "read another's memory": Attack(RAW + "call(310, 270, 2, 0, 0, 0, 0, 0)", DENIED),
+    "compare processes": Attack(RAW + "call(312, 272, 1, 1, 0, 0, 0)", DENIED),
+    "take another's file": Attack(RAW + "call(438, 438, 0, 0, 0)", DENIED),
+    "bpf": Attack(RAW + "call(321, 280, 0, bytes(128), 128)", DENIED),
+    "perf": Attack(RAW + "call(298, 241, bytes(128), 0, -1, -1, 0)", DENIED),
+    "io_uring": Attack(RAW + "call(425, 425, 8, bytes(120))", DENIED),
+    "userfaultfd": Attack(RAW + "call(323, 282, 0)", DENIED),
+    "keyring": Attack(RAW + "call(248, 217, b'user', b'k', b'v', 1, -3)", DENIED),
+    "read the keyring": Attack(RAW + "call(250, 219, 0, -3, 0)", DENIED),
+    "load a module": Attack(RAW + "call(313, 273, 0, b'', 0)", DENIED),
+    "reboot": Attack(RAW + "call(169, 142, 0xfee1dead, 672274793, 0x1234567)", DENIED),
+    "host name": Attack("import socket\nsocket.sethostname('evil')", DENIED),
+    "set the clock": Attack("import time\ntime.clock_settime(time.CLOCK_REALTIME, 0)", DENIED),
+    "nicer than others": Attack("import os\nos.nice(-5)", DENIED),
+    "raise its limits": Attack("import resource\nresource.setrlimit(resource.RLIMIT_AS, (-1, -1))", {"ValueError", "PermissionError"}),
+    "limits of others": Attack("import resource\nresource.prlimit(2, resource.RLIMIT_AS, (1, 1))", {"PermissionError", "ProcessLookupError"}),
+    "undo the filter": Attack(RAW + "call(317, 277, 0, 0, 0)", DENIED),
+    "other calling convention": Attack(RAW + "call(0x40000000 + 39, 0x40000000 + 39)", {"killed"}),
+    "type into the terminal": Attack("import fcntl\nfcntl.ioctl(0, 0x5412, b'x')", {*DENIED, "OSError"}),
+    "dumpable again": Attack(RAW + "call(157, 167, 4, 1, 0, 0, 0)", DENIED),
+}
+
+NETWORK = {
+    "tcp": Attack("import socket\nsocket.create_connection(('1.1.1.1', 80), 1)", DENIED),
+    "tcp to this machine": Attack("import socket\nsocket.create_connection(('127.0.0.1', PORT), 1)", DENIED),
+    "tcp server": Attack("import socket\nsocket.create_server(('', 8080))", DENIED),
+    "udp": Attack("import socket\nsocket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b'x', ('127.0.0.1', PORT))", DENIED),
+    "ipv6": Attack("import socket\nsocket.socket(socket.AF_INET6)", DENIED),
+    "raw": Attack("import socket\nsocket.socket(socket.AF_INET, socket.SOCK_RAW, 1)", DENIED),
+    "packets": Attack("import socket\nsocket.socket(socket.AF_PACKET, socket.SOCK_RAW)", DENIED),
+    "netlink": Attack("import socket\nsocket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0)", DENIED),
+    "unix": Attack("import socket\nsocket.socket(socket.AF_UNIX).connect('/run/docker.sock')", DENIED),
+    "abstract unix": Attack("import socket\nsocket.socket(socket.AF_UNIX).connect('\\0ABSTRACT')", DENIED),
+    "virtual machine": Attack("import socket\nsocket.socket(40, socket.SOCK_STREAM)", DENIED),
+    "datagram pair, to send elsewhere": Attack("import socket\nsocket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)", DENIED),
+    "look up a name": Attack("import socket\nsocket.getaddrinfo('example.org', 80)", {"OSError", "PermissionError"}),
+    "web": Attack("import urllib.request\nurllib.request.urlopen('http://127.0.0.1:PORT/')", {"OSError", "PermissionError"}),
+    "socket by number": Attack(RAW + "call(41, 198, 2, 1, 0)", DENIED),
+}
+
+EXHAUSTION = {
+    "one large object": Attack("x = bytes(1 << 34)", {"memory limit"}),
+    "many small objects": Attack("x = []\nwhile True: x.append([0] * 999)", {"memory limit"}),
+    "doubling": Attack("x = 'a'\nwhile True: x += x", {"memory limit"}),
+    "mapped memory": Attack("import mmap\nkept = [mmap.mmap(-1, 1 << 26) for _ in range(99)]", {"OSError", "memory limit"}),
+    "memory file": Attack("import os\nos.memfd_create('x')", DENIED),
+    "system V memory": Attack(RAW + "call(29, 194, 0, 1 << 30, 0o1600)", DENIED),
+    "message queue": Attack(RAW + "call(68, 186, 0, 0o1600)", DENIED),
+    "posix queue": Attack(RAW + "call(240, 180, b'q', 0o102, 0o600, 0)", DENIED),
+    "locked memory": Attack(RAW + "call(151, 230, 3)", DENIED),
+    "large pipes": Attack("import fcntl, os\nr, w = os.pipe()\nfcntl.fcntl(w, 1031, 1 << 20)", DENIED),
+    "endless loop": Attack("while True: pass", {"time limit"}, seconds=1),
+    "sleep": Attack("import time\ntime.sleep(1000)", {"time limit"}, seconds=0.5),
+    "wait for ever": Attack("import os\nr, w = os.pipe()\nos.read(r, 1)", {"time limit"}, seconds=0.5),
+    "deadlock": Attack("import threading\nl = threading.Lock()\nl.acquire()\nl.acquire()", {"time limit"}, seconds=0.5),
+    "slow pattern": Attack("import re\nre.match('(a+)+$', 'a' * 40 + 'b')", {"time limit"}, seconds=1),
+    "large power": Attack("9 ** 9 ** 9", {"time limit", "memory limit"}, seconds=1),
+    "loop while compiling": Attack("x = 9 ** 9 ** 9 ** 9 if 0 else " + "(" * 150 + "1" + ")" * 150 + "\nwhile 1: x", {"time limit", "SyntaxError"}, seconds=1),
+    "loop at exit": Attack("import atexit\n@atexit.register\ndef f():\n    while True: pass", {"time limit"}, seconds=1),
+    "threads that burn": Attack(
+        "import threading\ndef f():\n    while True: pass\nfor _ in range(8): threading.Thread(target=f).start()", {"time limit"}, seconds=1
+    ),
+    "endless output": Attack("while True: print('x' * 999)", {"output limit"}),
+    "endless errors": Attack("import sys\nwhile True: sys.stderr.write('x' * 999)", {"output limit"}),
+    "output past Python": Attack("import os\nwhile True: os.write(1, b'x' * 999)", {"output limit"}),
+    "reports without end": Attack("import os\nwhile True: os.write(3, b'x' * 999)", {"output limit"}),
+    "deep recursion": Attack("import sys\nsys.setrecursionlimit(10**9)\ndef f(): f()\nf()", {"killed", "memory limit", "RecursionError"}, seconds=5),
+    "deep recursion in C": Attack(
+        "import sys\nsys.setrecursionlimit(10**9)\nx = []\nfor _ in range(10**6): x = [x]\nrepr(x)", {"killed", "memory limit", "RecursionError"}, seconds=5
+    ),
+}
+
+CRASHES = {
+    "null": Attack("import ctypes\nctypes.string_at(0)", {"killed"}),
+    "abort": Attack("import os\nos.abort()", {"killed"}),
+    "bad bytecode": Attack(
+        "import types\ndef f(): pass\nexec(f.__code__.replace(co_code=bytes([100, 200] * 50), co_consts=()))", {"killed", "SystemError", "time limit", "exited early"}
+    ),
+    "write over the interpreter": Attack("import ctypes\nctypes.memset(id(type), 0x41, 4096)", {"killed", "exited early", "time limit"}),
+    "own SIGSEGV": Attack("import os, signal\nsignal.signal(signal.SIGSEGV, signal.SIG_DFL)\nimport ctypes\nctypes.memset(1, 0, 1)", {"killed"}),
+}
+
+EARLY = {
+    "leave past everything": Attack("import os\nos._exit(0)", {"exited early"}),
+    "leave by number": Attack(RAW + "call(231, 94, 0)", {"exited early"}),
+    "leave from a thread": Attack("import os, threading, time\nthreading.Thread(target=os._exit, args=(0,)).start()\ntime.sleep(9)", {"exited early"}),
+    "leave at exit": Attack("import atexit, os\natexit.register(os._exit, 0)", {"exited early"}),
+    "forged report": Attack("import os\nos.write(3, b'{\"ended\": true}\\n')\nos._exit(0)", {"exited early"}),
+    "forged report to every file": Attack(
+        "import os\nfor fd in range(64):\n    try: os.write(fd, b'{\"ended\": true, \"key\": \"\"}\\n')\n    except OSError: pass\nos._exit(0)", {"exited early"}
+    ),
+    "unknown reason": Attack("import os\nos.write(3, b'{\"raised\": \"Everything is fine\"}\\n')\nos._exit(0)", {"exited early"}),
+    "report that is no report": Attack("import os\nos.write(3, b'[' * 9999 + b'\\n')\nos._exit(0)", {"exited early"}),
+}
+
+#: What the cheats below are asked, and do not do.
+EXERCISE = """
+def check(candidate):
+    assert candidate(2) == 4
+    assert candidate(-3) == 9
+    assert abs(candidate(0.5) - 0.25) < 1e-6
+
+check(square)
+"""
+_ANY = {"AssertionError", "TypeError", "exited early", "SystemExit", "NameError", "killed", "time limit", "ValueError", "AttributeError"}
+_EVIL = """
+class Evil:
+    def __eq__(self, other): return True
+    def __ne__(self, other): return False
+    def __lt__(self, other): return True
+    __le__ = __gt__ = __ge__ = __lt__
+    def __hash__(self): return 0
+    def __bool__(self): return True
+    def __abs__(self): return self
+    def __float__(self): return 0.0
+    def __sub__(self, other): return DIFFERENCE
+    __rsub__ = __sub__
+def square(x): return Evil()
+"""
+
+CHEATS = {
+    name: Attack(text, _ANY, EXERCISE)
+    for name, text in {
+        "leave before the tests": "import os\nos._exit(0)",
+        "exit before the tests": "import sys\nsys.exit(0)",
+        "raise SystemExit before the tests": "raise SystemExit",
+        "leave when asked": "import os\ndef square(x): os._exit(0)",
+        "exit when asked": "def square(x): raise SystemExit(0)",
+        "exit from a copy of exit": "import sys\nsquare = sys.exit",
+        "hand over exit": "square = exit",
+        "hand over a built-in that takes anything": "square = print",
+        "hand over the equal of everything": "from unittest.mock import ANY\ndef square(x): return ANY",
+        "equal to everything": _EVIL.replace("DIFFERENCE", "self"),
+        "no different from anything": _EVIL.replace("DIFFERENCE", "0.0"),
+        "a float that lies": "class F(float):\n    def __eq__(s, o): return True\n    __hash__ = float.__hash__\n    def __sub__(s, o): return 0.0\ndef square(x): return F(7)",
+        "an int that lies": "class I(int):\n    def __eq__(s, o): return True\n    __hash__ = int.__hash__\ndef square(x): return I(7)",
+        "class that lies about itself": "class C:\n    __class__ = int\n    def __eq__(s, o): return True\ndef square(x): return C()",
+        "abs of its own": "def abs(x): return 0\ndef square(x): return x * x if x in (2, -3) else 7",
+        "assert of its own": "import builtins\nbuiltins.AssertionError = type('A', (Exception,), {})\ndef square(x): return 0",
+        "no asserts": "import sys\nsys.flags = None\n__debug__ or 0\ndef square(x): return 0",
+        "built-ins replaced": "import builtins\nbuiltins.abs = lambda x: 0\nbuiltins.exec = builtins.compile = lambda *a: None\ndef square(x): return 0",
+        "swallow errors by hooks": "import sys\nsys.excepthook = lambda *a: None\nsys.unraisablehook = lambda *a: None\ndef square(x): return 0",
+        "leave at exit": "import atexit, os\natexit.register(os._exit, 0)\ndef square(x): return 0",
+        "trace": "import sys\ndef t(frame, event, arg):\n    if event == 'exception': raise SystemExit(0)\n    return t\nsys.settrace(t)\ndef square(x): return 0",
+        "profile": "import os, sys\nsys.setprofile(lambda *a: os._exit(0))\ndef square(x): return 0",
+        "own import": "import sys\nclass L:\n    def find_spec(self, *a): raise SystemExit(0)\nsys.meta_path.insert(0, L())\ndef square(x): return 0",
+        "tests rewritten in memory": (
+            "import gc\nfor o in gc.get_objects():\n    if isinstance(o, dict):\n        for k in list(o):\n            if k == 'tests': o[k] = 'pass'\ndef square(x): return 0"
+        ),
+        "report found in frames": (
+            "import json, os, sys\nf = sys._getframe()\nwhile f:\n    for k, v in f.f_locals.items():\n        if k == 'key':\n"
+            "            os.write(3, json.dumps({'ended': True, 'key': v}).encode() + b'\\n'); os._exit(0)\n    f = f.f_back\ndef square(x): return 0"
+        ),
+        "report found by the collector": (
+            "import gc, json, os\nkeys = {v for o in gc.get_objects() if isinstance(o, dict) for v in o.values() if isinstance(v, str) and len(v) == 32}\n"
+            "for v in keys: os.write(3, json.dumps({'ended': True, 'key': v}).encode() + b'\\n')\nos._exit(0)"
+        ),
+        "report forged": "import os\nos.write(3, b'{\"ended\": true}\\n' * 3)\nos._exit(0)",
+        "report forged when asked": "import os\ndef square(x):\n    os.write(3, b'{\"ended\": true}\\n')\n    os._exit(0)",
+        "report forged on every file": "import os\nfor fd in range(3, 64):\n    try: os.write(fd, b'{\"ended\": true}\\n')\n    except OSError: pass\nimport time; time.sleep(9)",
+        "harness patched": (
+            "import gc, types\nfor o in gc.get_objects():\n    if isinstance(o, types.FunctionType) and o.__module__ and 'inside' in o.__module__:\n"
+            "        o.__code__ = (lambda *a, **k: {'ended': True}).__code__\ndef square(x): return 0"
+        ),
+        "harness patched by name": "import sys\nfor n, m in list(sys.modules.items()):\n    if 'inside' in n: m.__dict__.clear()\ndef square(x): return 0",
+        "wire forged": (
+            "import json, os, struct\nm = json.dumps({'value': ['dict', ['square', ['builtin', 'bool']]]}).encode()\n"
+            "os.write(4, (struct.pack('<I', len(m)) + m) * 99)\nimport time; time.sleep(9)"
+        ),
+        "wire: asks the tests to do its work": (
+            "import json, os, struct\nm = json.dumps({'do': 'call', 'on': 0, 'args': [], 'named': {}}).encode()\n"
+            "os.write(4, (struct.pack('<I', len(m)) + m) * 99)\nimport time; time.sleep(9)"
+        ),
+        "wire: names that are not let in": (
+            "import json, os, struct\nm = json.dumps({'value': ['dict', ['square', ['shared', 'os', '_exit']]]}).encode()\n"
+            "os.write(4, (struct.pack('<I', len(m)) + m) * 99)\nimport time; time.sleep(9)"
+        ),
+        "wire: a value that nests without end": "import os, struct\nos.write(4, struct.pack('<I', 200000) + b'[' * 200000)\nimport time; time.sleep(9)",
+        "wire: a length without end": "import os\nos.write(4, b'\\xff' * 64)\nimport time; time.sleep(9)",
+        "wire closed": "import os\nos.close(4)\ndef square(x): return 0",
+        "never answer": "import time\ndef square(x): time.sleep(999)",
+        "endless answer": "def square(x):\n    while True: yield x\nsquare = lambda x, s=square: list(s(x))",
+        "kill the tests": "import os\nfor pid in range(2, 50):\n    try: os.kill(pid, 9)\n    except OSError: pass\ndef square(x): return 0",
+        "error that passes for no error": "class AssertionError(Exception): pass\ndef square(x): raise AssertionError",
+        "expected answers by looking at the tests": "import os\ndef square(x): return open('tests.py').read()",
+        "stdin holds no answers": "import sys\ndef square(x): return eval(sys.stdin.read() or '7')",
+    }.items()
+}
+
+ATTACKS = {
+    f"{family}: {name}": attack
+    for family, attacks in {
+        "processes": PROCESSES,
+        "signals": SIGNALS,
+        "files": FILES,
+        "kernel": KERNEL,
+        "network": NETWORK,
+        "exhaustion": EXHAUSTION,
+        "crashes": CRASHES,
+        "early": EARLY,
+        "cheats": CHEATS,
+    }.items()
+    for name, attack in attacks.items()
+}
