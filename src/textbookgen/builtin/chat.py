@@ -13,6 +13,8 @@ from textbookgen.errors import Complaint
 from textbookgen.marks import Placement
 from textbookgen.teacher import Price, Request, Teacher
 
+Form = Literal["schema", "json", "instructions"]
+
 _AS_JSON = "\n\nReply with JSON that satisfies this JSON schema, and with nothing else:\n"
 _FROM_ENVIRONMENT = "env:"
 
@@ -26,10 +28,10 @@ class ChatTeacher(Teacher):
     max_tokens: int | None = Field(None, gt=0, description="most tokens of one reply; needed for a budget")
     stop: tuple[str, ...] = Field((), description="texts at which a reply ends")
     extra: dict[str, Any] = Field(default_factory=dict, description="further fields of the request, sent as they are")
-    structured: Literal["schema", "json", "instructions"] = Field(
-        "schema",
+    structured: Literal["auto"] | Form = Field(
+        "auto",
         description="how a reply of a given form is asked for: by its JSON schema, by JSON mode with the schema in the "
-        "prompt, or by the prompt alone",
+        "prompt, or by the prompt (instructions) alone; auto is by schema where that is known to work",
     )
 
     api_key_env: Annotated[str | None, Placement] = Field(None, description="environment variable that holds the API key")
@@ -103,13 +105,18 @@ class ChatTeacher(Teacher):
             body |= self.response_format(messages, request.schema)
         return body | self.extra
 
+    def form(self) -> Form:
+        """How a reply of a given form is asked for."""
+        return "schema" if self.structured == "auto" else self.structured
+
     def response_format(self, messages: list[dict[str, str]], schema: Mapping[str, Any]) -> dict[str, Any]:
         """Asks for a reply of this form: with a field of the request, or with words at the end of the last message."""
-        if self.structured == "schema":
+        how = self.form()
+        if how == "schema":
             form = {"name": "reply", "schema": dict(schema), "strict": _is_strict(schema)}
             return {"response_format": {"type": "json_schema", "json_schema": form}}
         messages[-1]["content"] += _AS_JSON + json.dumps(schema)
-        return {"response_format": {"type": "json_object"}} if self.structured == "json" else {}
+        return {"response_format": {"type": "json_object"}} if how == "json" else {}
 
 
 def _filled(value: str) -> str:

@@ -1,0 +1,222 @@
+"""The teacher `litellm/chat` against a loopback server, litellm's own tables, and what must not happen."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.request import urlopen
+
+import pytest
+from textbookgen_litellm import Chat, teachers
+from textbookgen_litellm.table import _BY_NAME, _VARIABLES, _package, facts, key_variables, similar
+
+from textbookgen.errors import Busy, Refused, TeacherError
+from textbookgen.teacher import Message, Price, Reply, Request
+
+SERVER = Path(__file__).parents[3] / "benchmarks" / "chat_server.py"
+SECRET = "sk-textbookgen-secret-4711"
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    with subprocess.Popen([sys.executable, str(SERVER)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        yield f"http://127.0.0.1:{process.stdout.readline().strip()}"
+        process.stdin.close()
+
+
+def ask(teacher: Chat, *prompts: str, **more) -> list[Reply | TeacherError]:
+    async def run() -> list[Reply | TeacherError]:
+        requests = [Request((Message("user", prompt),), **more) for prompt in prompts]
+        replies = await asyncio.gather(*map(teacher.complete, requests), return_exceptions=True)
+        await teacher.close()
+        return replies
+
+    return asyncio.run(run())
+
+
+def asked(server: str) -> dict[str, int]:
+    with urlopen(f"{server}/stats") as stats:
+        return json.load(stats)["asked"]
+
+
+def test_it_answers_and_can_be_closed_and_asked_again(server: str) -> None:
+    teacher = Chat(model="openai/gpt-4o-mini", api_base=f"{server}/v1")
+    first, *_ = ask(teacher, "hello", "and another")
+    (again,) = ask(teacher, "hello")
+    assert first == again
+    assert first.finish == "stop"
+    assert (first.tokens_in, first.tokens_out) == (2, 121)
+    assert first.cost_usd == pytest.approx((2 * 0.15 + 121 * 0.6) / 1e6)
+
+
+CUES = [
+    ("<<429>>", Busy, 0.0, None),
+    ("<<429x9@7>>", Busy, 7.0, None),
+    ("<<500>>", Busy, None, None),
+    ("<<503x9@2>>", Busy, 2.0, None),
+    ("<<drop>>", Busy, None, ConnectionResetError),
+    ("<<half>>", Busy, None, ConnectionResetError),
+    ("<<junk>>", Busy, None, ValueError),
+    ("<<empty>>", Busy, None, ValueError),
+    ("<<hang>>", Busy, None, TimeoutError),
+    ("<<400>>", Refused, None, None),
+    ("<<401>>", Refused, None, None),
+    ("<<404>>", Refused, None, None),
+]
+
+
+@pytest.mark.parametrize(("cue", "kind", "wait", "cause"), CUES)
+def test_each_failure_is_told_apart_and_sent_once(server: str, cue: str, kind, wait, cause) -> None:
+    (failure,) = ask(Chat(model="openai/x", api_base=f"{server}/v1", time_limit=0.5), cue)
+    assert type(failure) is kind
+    assert getattr(failure, "retry_after", None) == wait
+    assert type(failure.__cause__) is (cause or type(None))
+    assert asked(server)[cue] == 1
+
+
+def test_nobody_there(server: str) -> None:
+    (failure,) = ask(Chat(model="openai/x", api_base="http://127.0.0.1:1/v1"), "x")
+    assert isinstance(failure, Busy)
+    assert isinstance(failure.__cause__, ConnectionRefusedError)
+
+
+def test_a_cut_reply_is_known_as_such(server: str) -> None:
+    (reply,) = ask(Chat(model="openai/x", api_base=f"{server}/v1"), "<<cut>>")
+    assert reply.finish == "length"
+
+
+def test_the_key_of_another_house_is_not_sent_to_a_server_of_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", SECRET)
+    monkeypatch.setenv("MINE", "mine")
+    request = Request((Message("user", "x"),))
+    own = Chat(model="openai/x", api_base="http://localhost/v1")
+    assert own.sent(request, own.key())["api_key"] == "none"
+    named = own.model_copy(update={"api_key_env": "MINE"})
+    assert named.sent(request, named.key())["api_key"] == "mine"
+    assert "api_key" not in Chat(model="openai/x").sent(request, None)
+
+
+def test_an_error_that_holds_the_key_is_cleaned_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KEY", SECRET)
+    teacher = Chat(model="openai/x", api_key_env="KEY", extra={"mock_response": Exception(f"bad key {SECRET}")})
+    (failure,) = ask(teacher, "x")
+    assert isinstance(failure, TeacherError)
+    assert SECRET not in str(failure) + repr(failure.__cause__)
+    assert failure.__suppress_context__
+
+
+def test_what_is_sent_says_it_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOKEN", "t")
+    teacher = Chat(
+        model="openai/o3-mini",
+        max_tokens=7,
+        reasoning_effort="low",
+        extra={"seed": 1},
+        headers={"X-A": "b", "X-T": "env:TOKEN"},
+    )
+    sent = teacher.sent(Request((Message("system", "s"), Message("user", "u")), schema={"type": "object"}), None)
+    assert sent["messages"] == [{"role": "system", "content": "s"}, {"role": "user", "content": "u"}]
+    assert (sent["num_retries"], sent["max_retries"], sent["timeout"]) == (0, 0, 600.0)
+    assert (sent["max_tokens"], sent["reasoning_effort"], sent["seed"]) == (7, "low", 1)
+    assert sent["extra_headers"] == {"X-A": "b", "X-T": "t"}
+    assert sent["response_format"]["json_schema"]["schema"] == {"type": "object"}
+    assert "temperature" not in sent
+
+
+def test_thoughts_and_cached_tokens_are_counted_and_priced() -> None:
+    from litellm import ModelResponse
+    from litellm.types.utils import CompletionTokensDetailsWrapper, PromptTokensDetailsWrapper, Usage
+
+    usage = Usage(
+        prompt_tokens=1000,
+        completion_tokens=500,
+        total_tokens=1500,
+        prompt_tokens_details=PromptTokensDetailsWrapper(cached_tokens=800),
+        completion_tokens_details=CompletionTokensDetailsWrapper(reasoning_tokens=400),
+    )
+    answer = ModelResponse(choices=[{"message": {"role": "assistant", "content": "x"}, "finish_reason": "stop"}], usage=usage)
+    reply = Chat(model="o3-mini")._reply(answer)
+    assert (reply.tokens_in, reply.tokens_cached, reply.tokens_out, reply.tokens_reasoning) == (1000, 800, 500, 400)
+    assert reply.cost_usd == pytest.approx((200 * 1.1 + 800 * 0.55 + 500 * 4.4) / 1e6)
+    given = Chat(model="o3-mini", price_in=1.0, price_out=2.0, price_cached=0.0)._reply(answer)
+    assert given.cost_usd == pytest.approx((200 * 1 + 500 * 2) / 1e6)
+
+
+def test_the_table_knows_prices_and_powers() -> None:
+    assert facts("openai/gpt-4o-mini") == facts("gpt-4o-mini")
+    known = facts("anthropic/claude-sonnet-4-5")
+    assert known.provider == "anthropic"
+    assert known.price == Price(3.0, 15.0, 0.3)
+    assert known.takes_schema
+    assert facts("openai/claude-sonnet-4-5").price is None
+    assert facts("openai/my-own").provider == "openai"
+    assert facts("gpt-4o-mimi").provider is None
+    assert "gpt-4o-mini" in similar("gpt-4o-mimi")
+    assert key_variables("hosted_vllm") == ()
+    assert key_variables("xiaomi_mimo") == ("XIAOMI_MIMO_API_KEY",)
+
+
+def test_litellm_looks_for_keys_where_we_say_it_does() -> None:
+    source = "".join(file.read_text(encoding="utf-8") for file in _package().rglob("*.py") if "proxy" not in file.parts)
+    variables = {each for provider in (*_VARIABLES, *_BY_NAME) for each in key_variables(provider)}
+    assert {each for each in variables if each not in source} == set()
+
+
+def complaints(monkeypatch: pytest.MonkeyPatch, **options) -> dict[str, str]:
+    for variable in ("OPENAI_API_KEY", "GEMINI_API_KEY", "GOOGLE_API_KEY"):
+        monkeypatch.delenv(variable, raising=False)
+    return {complaint.place: f"{complaint.problem} {complaint.hint}" for complaint in Chat(**options).check()}
+
+
+def test_check_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "OPENAI_API_KEY" in complaints(monkeypatch, model="gpt-4o-mini")["api_key_env"]
+    assert "GEMINI_API_KEY" in complaints(monkeypatch, model="gemini/gemini-2.5-flash")["api_key_env"]
+    assert "MINE" in complaints(monkeypatch, model="gpt-4o-mini", api_key_env="MINE")["api_key_env"]
+    assert "gpt-4o-mini" in complaints(monkeypatch, model="gpt-4o-mimi")["model"]
+    assert "temperature" in complaints(monkeypatch, model="openai/o3-mini", temperature=0.5)
+    assert "price" in complaints(monkeypatch, model="ollama/x", budget_usd=1.0)["budget_usd"]
+    assert complaints(monkeypatch, model="openai/x", api_base="http://localhost/v1") == {}
+    assert complaints(monkeypatch, model="ollama/x", budget_usd=1.0, price_in=1, price_out=1, max_tokens=10) == {}
+
+
+def test_checking_wakes_nobody() -> None:
+    code = """
+import sys
+from textbookgen_litellm import Chat
+teacher = Chat(model="gpt-4o-mini", budget_usd=1.0)
+list(teacher.check()); teacher.price(); teacher.most_tokens_out()
+assert not {"litellm", "openai", "httpx", "aiohttp"} & set(sys.modules), sorted(sys.modules)
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_asking_prints_nothing_and_asks_no_network_for_prices(server: str) -> None:
+    code = f"""
+import asyncio, socket
+from textbookgen.errors import Refused
+from textbookgen.teacher import Message, Request
+from textbookgen_litellm import Chat
+connect, seen = socket.socket.connect, set()
+socket.getaddrinfo = lambda host, *rest, old=socket.getaddrinfo, **more: seen.add(host) or old(host, *rest, **more)
+async def run():
+    teacher = Chat(model="openai/x", api_base="{server}/v1")
+    for prompt in ("silence", "<<400>>"):
+        try:
+            await teacher.complete(Request((Message("user", prompt),)))
+        except Refused:
+            pass
+    await teacher.close()
+asyncio.run(run())
+assert seen <= {{"127.0.0.1", b"127.0.0.1", None}}, seen
+"""
+    done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
+
+
+def test_the_plugin_brings_one_teacher() -> None:
+    assert teachers() == (Chat,)
+    assert all(field.description for field in Chat.model_fields.values())
