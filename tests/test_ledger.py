@@ -10,13 +10,14 @@ import time
 from pathlib import Path
 from typing import Annotated, ClassVar
 
+import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import Field
 
 from textbookgen.errors import RunError, WorkspaceError
-from textbookgen.ledger import Ledger, canonical, identity, request_key
+from textbookgen.ledger import Ledger, canonical, export_parquet, identity, import_parquet, request_key
 from textbookgen.marks import Placement
 from textbookgen.teacher import Message, Reply, Request, Teacher
 
@@ -182,3 +183,36 @@ def test_a_failing_disk_reaches_who_waits(tmp_path: Path) -> None:
     ledger.close()
     with pytest.raises(WorkspaceError):
         ledger.put("00", asked("x"), Reply("x"), WHO)
+
+
+def test_replies_are_carried_to_another_ledger(ledger: Ledger, tmp_path: Path) -> None:
+    program = identity(Program(), "program")
+    requests = [asked(f"é{n}", draw={"document": {"n": n}}, task="t", sample=n, schema={"type": "object"}) for n in range(12)]
+    for n, request in enumerate(requests):
+        ledger.put(request_key(Scribe(), "scribe", request), request, Reply(f"ü{n}", n, n, 0.5, "length", n, n), WHO)
+        ledger.put(request_key(Program(), "program", request), request, Reply("x"), program)
+    file = tmp_path / "replies.parquet"
+    assert export_parquet(ledger, file, use="scribe") == 12
+    assert export_parquet(ledger, file) == 24
+    other = Ledger(tmp_path / "other.sqlite")
+    assert import_parquet(other, file) == (24, 24)
+    assert import_parquet(other, file) == (24, 0)
+    assert list(other.entries()) == list(ledger.entries())
+    assert other.summary() == ledger.summary()
+    other.close()
+
+
+def test_a_changed_reply_is_not_taken(ledger: Ledger, tmp_path: Path) -> None:
+    ledger.put(request_key(Scribe(), "scribe", asked("x")), asked("x"), Reply("y"), WHO)
+    file = tmp_path / "replies.parquet"
+    export_parquet(ledger, file)
+    frame = pl.read_parquet(file)
+    frame.with_columns(request=pl.col("request").str.replace("x", "z")).write_parquet(file)
+    with pytest.raises(WorkspaceError, match="does not belong"):
+        import_parquet(ledger, file)
+    frame.drop("teacher").write_parquet(file)
+    with pytest.raises(WorkspaceError, match="lacks teacher"):
+        import_parquet(ledger, file)
+    file.write_bytes(b"no parquet")
+    with pytest.raises(WorkspaceError):
+        import_parquet(ledger, file)

@@ -116,16 +116,17 @@ class Ledger:
                 row = self._reader.execute(f"SELECT {_REPLY} FROM replies WHERE key = ?", (bytes.fromhex(key),)).fetchone()
         return None if row is None else _reply(row)
 
-    def put(self, key: str, request: Request, reply: Reply, teacher: str) -> Future[None]:
+    def put(self, key: str, request: Request, reply: Reply, teacher: str, *, at: datetime | None = None) -> Future[None]:
         """Writes down a reply; `teacher` is its `identity`. The future is done once the reply is on disk.
 
-        A key that is there already keeps its first reply.
+        A key that is there already keeps its first reply. `at` is when it came, if not just now.
         """
+        came = time.time() if at is None else at.timestamp()
         with self._guard:
             if self._closing:
                 raise WorkspaceError("the ledger is closed", place=str(self.path))
             group = self._waiting
-            group.rows.append((key, request, reply, teacher, time.time()))
+            group.rows.append((key, request, reply, teacher, came))
             group.replies[key] = reply
             if self._thread is None:
                 self._thread = threading.Thread(target=self._write_groups, name="ledger", daemon=True)
@@ -239,10 +240,8 @@ def _open(path: Path) -> sqlite3.Connection:
 
 
 def _row(key: str, request: Request, reply: Reply, teacher: str, at: float) -> tuple[Any, ...]:
-    asked: dict[str, Any] = {"messages": [[turn.role, turn.content] for turn in request.messages], "draw": request.draw}
-    asked |= {"task": request.task, "sample": request.sample, "schema": request.schema}
     tokens = (reply.tokens_in, reply.tokens_out, reply.tokens_cached, reply.tokens_reasoning)
-    blobs = (zlib.compress(canonical(asked).encode()), zlib.compress(reply.text.encode("utf-8", "surrogatepass")))
+    blobs = (zlib.compress(canonical(asked_of(request)).encode()), zlib.compress(reply.text.encode("utf-8", "surrogatepass")))
     return (bytes.fromhex(key), teacher, at, *blobs, reply.finish, reply.cost_usd, *tokens)
 
 
@@ -253,12 +252,22 @@ def _reply(row: tuple[Any, ...]) -> Reply:
 def _entry(row: tuple[Any, ...]) -> Entry:
     key, asked, who, at, *reply = row
     return Entry(
-        key.hex(), _request(zlib.decompress(asked)), _reply(tuple(reply)), json.loads(who), datetime.fromtimestamp(at, UTC)
+        key.hex(),
+        request_of(json.loads(zlib.decompress(asked))),
+        _reply(tuple(reply)),
+        json.loads(who),
+        datetime.fromtimestamp(at, UTC),
     )
 
 
-def _request(text: str | bytes) -> Request:
-    asked = json.loads(text)
+def asked_of(request: Request) -> dict[str, Any]:
+    """A request as plain values, for JSON."""
+    asked: dict[str, Any] = {"messages": [[turn.role, turn.content] for turn in request.messages], "draw": request.draw}
+    return asked | {"task": request.task, "sample": request.sample, "schema": request.schema}
+
+
+def request_of(asked: dict[str, Any]) -> Request:
+    """The request that `asked_of` gave as plain values."""
     messages = tuple(Message(role, content) for role, content in asked.pop("messages"))
     return Request(messages, **asked)
 
