@@ -28,3 +28,15 @@ def sections(name: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
         else:
             found[-1][1].extend(line.split())
     return tuple((heading, tuple(words)) for heading, words in found)
+
+
+@cache
+def topics(name: str) -> dict[str, tuple[str, ...]]:
+    """A list with headings whose every line is one entry: the entries by heading."""
+    found: dict[str, list[str]] = {}
+    for line in _lines(name):
+        if line.startswith("="):
+            current = found.setdefault(line.removeprefix("=").strip(), [])
+        else:
+            current.append(line)
+    return {heading: tuple(entries) for heading, entries in found.items()}
