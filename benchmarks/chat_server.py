@@ -18,13 +18,16 @@ from collections import Counter
 from hashlib import sha256
 
 CUE = re.compile(rb"<<(\w+?)(?:x(\d+))?(?:@([\d.]+))?>>")
+KEY = re.compile(rb"^authorization: *(.*?)\r?$", re.IGNORECASE | re.MULTILINE)
 WORDS = ("once", "upon", "a", "time", "a", "small", "fox", "found", "a", "quiet", "path", "under", "the", "tall", "trees")
 
 
 class Chat:
     """What the server knows: how to answer, and what it was asked."""
 
-    def __init__(self, seconds: float, words: int) -> None:
+    def __init__(self, seconds: float, words: int, refuse: list[str] | None) -> None:
+        self.refuse = refuse
+        self.keys: set[str] = set()
         self.seconds = seconds
         self.text = " ".join(WORDS[n % len(WORDS)] for n in range(words))
         self.asked: Counter[str] = Counter()
@@ -32,7 +35,12 @@ class Chat:
         self.under_way = self.most_under_way = 0
 
     def stats(self) -> dict[str, object]:
-        return {"asked": self.asked, "answered": self.answered, "most_under_way": self.most_under_way}
+        return {
+            "asked": self.asked,
+            "answered": self.answered,
+            "most_under_way": self.most_under_way,
+            "keys": sorted(self.keys),
+        }
 
 
 class Connection(asyncio.Protocol):
@@ -63,6 +71,9 @@ class Connection(asyncio.Protocol):
         asked = json.loads(body)
         prompt = asked["messages"][-1]["content"]
         chat = self.chat
+        key = KEY.search(head)
+        if key:
+            chat.keys.add(key.group(1).decode())
         chat.asked[prompt] += 1
         chat.under_way += 1
         chat.most_under_way = max(chat.most_under_way, chat.under_way)
@@ -71,6 +82,9 @@ class Connection(asyncio.Protocol):
     def answer(self, asked: dict, prompt: str, cue: re.Match[bytes] | None) -> None:
         self.chat.under_way -= 1
         if self.transport.is_closing():
+            return
+        if self.chat.refuse:
+            self.send(int(self.chat.refuse[0]), self.chat.refuse[1].encode())
             return
         if cue and self.chat.asked[prompt] <= int(cue.group(2) or 10**9):
             self.fail(cue.group(1).decode(), (cue.group(3) or b"").decode(), asked, prompt)
@@ -126,8 +140,9 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=0.02)
     parser.add_argument("--words", type=int, default=120)
     parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--refuse", nargs=2, metavar=("STATUS", "BODY"), help="answer so to all requests")
     given = parser.parse_args()
-    asyncio.run(serve(Chat(given.seconds, given.words), given.port))
+    asyncio.run(serve(Chat(given.seconds, given.words, given.refuse), given.port))
 
 
 if __name__ == "__main__":
