@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from pydantic import Field
 
 from textbookgen.errors import RunError, WorkspaceError
-from textbookgen.ledger import Ledger, canonical, export_parquet, identity, import_parquet, request_key
+from textbookgen.ledger import Ledger, canonical, identity, request_key
 from textbookgen.marks import Placement
 from textbookgen.teacher import Message, Reply, Request, Teacher
 
@@ -192,11 +192,11 @@ def test_replies_are_carried_to_another_ledger(ledger: Ledger, tmp_path: Path) -
         ledger.put(request_key(Scribe(), "scribe", request), request, Reply(f"ü{n}", n, n, 0.5, "length", n, n), WHO)
         ledger.put(request_key(Program(), "program", request), request, Reply("x"), program)
     file = tmp_path / "replies.parquet"
-    assert export_parquet(ledger, file, use="scribe") == 12
-    assert export_parquet(ledger, file) == 24
+    assert ledger.export_parquet(file, use="scribe") == 12
+    assert ledger.export_parquet(file) == 24
     other = Ledger(tmp_path / "other.sqlite")
-    assert import_parquet(other, file) == (24, 24)
-    assert import_parquet(other, file) == (24, 0)
+    assert other.import_parquet(file) == 24
+    assert other.import_parquet(file) == 0
     assert list(other.entries()) == list(ledger.entries())
     assert other.summary() == ledger.summary()
     other.close()
@@ -205,14 +205,14 @@ def test_replies_are_carried_to_another_ledger(ledger: Ledger, tmp_path: Path) -
 def test_a_changed_reply_is_not_taken(ledger: Ledger, tmp_path: Path) -> None:
     ledger.put(request_key(Scribe(), "scribe", asked("x")), asked("x"), Reply("y"), WHO)
     file = tmp_path / "replies.parquet"
-    export_parquet(ledger, file)
+    ledger.export_parquet(file)
     frame = pl.read_parquet(file)
     frame.with_columns(request=pl.col("request").str.replace("x", "z")).write_parquet(file)
     with pytest.raises(WorkspaceError, match="does not belong"):
-        import_parquet(ledger, file)
+        ledger.import_parquet(file)
     frame.drop("teacher").write_parquet(file)
     with pytest.raises(WorkspaceError, match="lacks teacher"):
-        import_parquet(ledger, file)
+        ledger.import_parquet(file)
     file.write_bytes(b"no parquet")
     with pytest.raises(WorkspaceError):
-        import_parquet(ledger, file)
+        ledger.import_parquet(file)

@@ -38,8 +38,8 @@ ROWS = 5_000
 _COUNTS = ("tokens_in", "tokens_out", "tokens_cached", "tokens_reasoning")
 
 
-def export_parquet(ledger: Ledger, path: Path, *, use: str | None = None) -> int:
-    """Writes all replies (or those of one teacher, by what a recipe would `use`) to a parquet file; returns how many."""
+def export_parquet(ledger: Ledger, path: Path, use: str | None) -> int:
+    """See `Ledger.export_parquet`."""
     count = 0
 
     def frames(
@@ -64,14 +64,8 @@ def export_parquet(ledger: Ledger, path: Path, *, use: str | None = None) -> int
     return count
 
 
-def import_parquet(ledger: Ledger, path: Path) -> tuple[int, int]:
-    """Adds the replies of a file that `export_parquet` wrote; returns how many there were, and how many were new.
-
-    Each is checked to stand under the key of what was asked, so that a damaged file does no harm.
-
-    Raises:
-        WorkspaceError: the file is no export, or a reply does not belong to its key.
-    """
+def import_parquet(ledger: Ledger, path: Path) -> int:
+    """See `Ledger.import_parquet`."""
     before = sum(spending.replies for spending in ledger.summary())
     try:
         scan = pl.scan_parquet(path, glob=False)
@@ -85,7 +79,7 @@ def import_parquet(ledger: Ledger, path: Path) -> tuple[int, int]:
         for row in scan.select(list(SCHEMA)).slice(first, ROWS).collect().iter_rows(named=True):
             _put(ledger, row, path)
         ledger.flush()
-    return total, sum(spending.replies for spending in ledger.summary()) - before
+    return sum(spending.replies for spending in ledger.summary()) - before
 
 
 def _row(entry: Entry) -> dict[str, Any]:

@@ -214,6 +214,24 @@ class Ledger:
             finally:
                 connection.close()
 
+    def export_parquet(self, path: Path, *, use: str | None = None) -> int:
+        """Writes all replies, or those of one teacher by what a recipe would `use`, to a parquet file; returns how many."""
+        from textbookgen.ledger.exchange import export_parquet
+
+        return export_parquet(self, path, use)
+
+    def import_parquet(self, path: Path) -> int:
+        """Adds the replies of a file that `export_parquet` wrote; returns how many were new.
+
+        Each is checked to stand under the key of what was asked, so that a damaged file does no harm.
+
+        Raises:
+            WorkspaceError: the file is no export, or a reply does not belong to its key.
+        """
+        from textbookgen.ledger.exchange import import_parquet
+
+        return import_parquet(self, path)
+
     def summary(self) -> list[Spending]:
         """How many replies there are of each teacher, and what they cost; the dearest first."""
         self.flush()
