@@ -10,10 +10,11 @@ from typing import Any, ClassVar
 
 from textbookgen.errors import Refused
 from textbookgen.teacher import Price, Reply, Request, Teacher
+from textbookgen_procedural.concepts import concepts
 from textbookgen_procedural.exercises import LADDER, draw_exercise
 from textbookgen_procedural.kinds import Kind
 from textbookgen_procedural.pages import write_page
-from textbookgen_procedural.primitives import by_name
+from textbookgen_procedural.primitives import Primitive, by_name
 from textbookgen_procedural.rubric import judge_text
 from textbookgen_procedural.stories import write_story
 
@@ -70,10 +71,19 @@ def _exercise(rng: Random, draw: Mapping[str, Any]) -> str:
     name = str(draw.get("function_name") or "")
     if not name.isidentifier() or keyword.iskeyword(name):
         raise _lacking("exercise", "function_name", "a name that Python can use")
-    opening = by_name().get(str(draw.get("concept") or "").replace(" ", "_"))
-    start = None if opening else _kind(str(draw.get("arguments") or ""))
+    start = _kind(draw.get("arguments"))
+    opening = _opening(rng, str(draw.get("concept") or ""), start)
     exercise = draw_exercise(rng, name, _difficulty(draw), start=start, opening=opening)
     return f"```python\n{exercise.program()}```"
+
+
+def _opening(rng: Random, concept: str, start: Kind | None) -> Primitive | None:
+    """The first step for a concept that pages teach, or for a primitive's name, if it fits the parameter; others leave it open."""
+    known = concepts().get(concept.lower())
+    names = known.practice if known else (concept.lower().replace(" ", "_"),)
+    fitting = [by_name()[name] for name in names if name in by_name()]
+    fitting = [each for each in fitting if start in (None, each.takes)]
+    return rng.choice(fitting) if fitting else None
 
 
 def _value(rng: Random, draw: Mapping[str, Any]) -> str:
@@ -95,18 +105,21 @@ _TASKS: dict[str, Callable[[Random, Mapping[str, Any]], str]] = {
 def _difficulty(draw: Mapping[str, Any]) -> int:
     difficulty = draw.get("difficulty") or 2
     if str(difficulty) not in map(str, LADDER):
-        raise _lacking(str("exercise or page"), "difficulty", "a number from 1 to 5")
+        raise _lacking("exercise or page", "difficulty", "a number from 1 to 5")
     return int(difficulty)
 
 
-def _kind(arguments: str) -> Kind | None:
-    """The kind of parameter that some words ask for, such as `a list of numbers`; None if they ask for nothing known."""
-    lowered = arguments.lower()
-    many = "list" in lowered
-    if any(word in lowered for word in ("str", "text", "word", "sentence")):
-        return "strs" if many or "words" in lowered else "str"
-    if any(word in lowered for word in ("int", "number")):
-        return "ints" if many or "numbers" in lowered else "int"
+def _kind(arguments: object) -> Kind | None:
+    """The kind of the first parameter, from its type (`list[int]`) or words (`a list of numbers`); None if nothing is known."""
+    first = arguments[0] if isinstance(arguments, (list, tuple)) and arguments else arguments
+    words = str(first or "").lower()
+    many = "list" in words
+    if "float" in words or "dict" in words:
+        return None
+    if any(word in words for word in ("str", "text", "word", "sentence")):
+        return "strs" if many or "words" in words else "str"
+    if any(word in words for word in ("int", "number")):
+        return "ints" if many or "numbers" in words else "int"
     return None
 
 

@@ -19,10 +19,10 @@ _LARGEST = 10**6
 
 #: By difficulty: how many steps, each as likely as it is often named, and the level of primitives.
 LADDER: dict[int, tuple[tuple[int, ...], int]] = {
-    1: ((1, 2, 2), 1),
-    2: ((1, 2, 2, 2, 2, 3), 1),
-    3: ((2, 2, 2, 3), 2),
-    4: ((2, 3, 3), 2),
+    1: ((1, 2), 1),
+    2: ((2,), 1),
+    3: ((2, 2, 3), 2),
+    4: ((2, 3), 2),
     5: ((3,), 3),
 }
 

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from random import Random
 
-NAMES = tuple(
+GIRLS = tuple(
     (
-        "Ada Amir Anna Aya Ben Bella Carlos Chloe Dan Daisy Diego Ella Emil Emma Eva Felix Finn Grace Hana Hugo Ida Ines Isla Jack "
-        "Jonas Kai Kira Leo Lena Lily Lucy Luis Maja Marco Maya Mia Milo Mina Nina Noah Nora Oscar Otto Pia Rosa Ruby Sam Sara Sofia "
-        "Tara Theo Tim Tom Uma Vera Will Yara Yusuf Zoe"
+        "Ada Amy Anna Aya Bella Chloe Daisy Ella Emma Eva Flora Grace Hana Ida Ines Isla Iris Jane Julia Kate Kira Lena Lily Lisa Lucy "
+        "Maja Maya Mia Mina Molly Nina Nora Pia Rosa Ruby Sally Sara Sofia Stella Tara Tina Uma Vera Violet Yara Zoe"
     ).split()
 )
+BOYS = tuple(
+    (
+        "Adam Alex Amir Andy Ben Carlos Charlie Dan Diego Emil Felix Finn Frank George Henry Hugo Jack Jake Jim Jonas Josh Kai Leo Luis "
+        "Marco Max Milo Noah Oscar Otto Paul Peter Ravi Sam Ted Theo Tim Toby Tom Victor Will Yusuf Zack"
+    ).split()
+)
+NAMES = GIRLS + BOYS
 
 #: Words that the names of functions in pages are made of.
 VERBS = "pick tidy scan weigh trim gather review study adjust inspect convert reduce collect measure update polish check total".split()

@@ -69,15 +69,15 @@ def _of_code(found: Findings) -> tuple[int, str]:
         return 0, "It holds no logic, only names and values."
     if found.boilerplate:
         return 1, f"It is valid code, but mostly {found.boilerplate}."
-    if found.computing < 4 or found.teaching == 0:
+    if found.computing < 4 or found.functions == 0:
         return 1, "It is valid code, but computes little that could be learnt from."
-    if found.documented < 0.4 and found.comments < 0.1:
+    if found.documented < 0.25 and found.comments < 0.08:
         return 2, "It computes something, but does not say what for."
-    if found.complexity > 5 or found.longest > 60 or found.relative or found.imports & _FAR:
-        return 2, "It is documented, but leans on much that is not shown, or is too involved for a learner."
-    if found.teaching < found.functions * 0.4 or found.lines > 300:
-        return 3, "It is documented and practical, though most of it makes sense only together with other code."
-    if found.documented < 0.8 or found.hinted < 0.5 or found.longest > 25:
+    if found.complexity > 6 or found.longest > 100 or found.teaching == 0:
+        return 2, "It is documented, but too involved for a learner, or all of it hangs on the state of objects."
+    if found.relative or found.imports & _FAR or found.lines > 300 or found.teaching < found.functions * 0.3:
+        return 3, "It is documented and practical, though much of it makes sense only together with other code."
+    if found.documented < 0.8 or found.hinted < 0.5 or found.longest > 40:
         return 4, "It stands alone, computes something worth knowing and explains itself."
     return 5, "Small, documented functions with plain inputs and results, ready for a lesson."
 

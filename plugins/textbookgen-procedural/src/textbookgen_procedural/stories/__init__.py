@@ -1,12 +1,7 @@
-"""Stories for small children, from a grammar."""
+"""Stories for small children: a plot with its cast, the words and features that a draw asks for, told in paragraphs."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from random import Random
-from typing import Any
+from textbookgen_procedural.stories.telling import write_story
 
-
-def write_story(rng: Random, draw: Mapping[str, Any]) -> str:
-    """A story."""
-    raise NotImplementedError
+__all__ = ["write_story"]
