@@ -10,7 +10,7 @@ import polars as pl
 from pydantic import Field
 
 from textbookgen.stage import Judge
-from textbookgen_tinystories.words import forms_found, stem, tokens, unknown
+from textbookgen_tinystories.words import forms_found, stem, stems_in, tokens, unknown
 
 _QUOTED = re.compile(r"[\"\u201c][^\"\u201c\u201d]*\w[^\"\u201c\u201d]*[\"\u201d]")
 _GARBLED = re.compile("[\ufffd\x00-\x08\x0b-\x1f]|\u00e2\u20ac|\u00c3[\u0080-\u00bf]")
@@ -28,7 +28,7 @@ class StoryChecks(Judge):
 
     min_words: int = Field(50, ge=0, description="a story has at least so many words")
     max_words: int = Field(400, gt=0, description="a story has at most so many words")
-    coverage: float = Field(0.9, ge=0, le=1, description="share of a story's words that a small child must know")
+    coverage: float = Field(0.95, ge=0, le=1, description="share of a story's words that a small child must know")
     vocabulary: tuple[str, ...] = Field((), description="further words that count as known")
 
     def judge(self, docs: pl.DataFrame) -> pl.DataFrame:
@@ -63,7 +63,7 @@ class StoryChecks(Judge):
             return "too short", f"{len(words)} words"
         if len(words) > self.max_words:
             return "too long", f"{len(words)} words"
-        stems = frozenset(map(stem, words))
+        stems = stems_in(words)
         if missing := [word for word in row.get("tinystories.words") or () if not forms_found(word, stems)]:
             return "a word is missing", ", ".join(missing)
         if "Dialogue" in (row.get("tinystories.features") or ()) and not _QUOTED.search(text):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from functools import cache, lru_cache
 from importlib.resources import files
 from typing import Protocol
@@ -30,17 +31,18 @@ def tokens(text: str) -> list[str]:
 
 @lru_cache(maxsize=1 << 16)
 def stem(word: str) -> str:
-    """What all forms of a word have in common: `went`, `goes` and `go` give one stem.
+    """What the regular forms of a word have in common, by the Snowball stemmer for English; `'s` and the like are cut off."""
+    return _stemmer().stemWord(_plain(word))
 
-    Forms that no rule makes are looked up; the rest is the Snowball stemmer for English.
-    """
-    plain = _CONTRACTION.sub("", word.lower())
-    return _stemmer().stemWord(_bases().get(plain, plain))
+
+def stems_in(words: Iterable[str]) -> frozenset[str]:
+    """The stems of the words of a text; a form that no rule makes gives that of its word too (`went` gives `go`)."""
+    return frozenset(each for word in words for each in _stems(word))
 
 
 def forms_found(word: str, text_stems: frozenset[str]) -> bool:
     """Whether a text with these stems holds the word in some form: inflected, compared, or as an adverb."""
-    return any(form in text_stems for form in stems_of(word))
+    return not stems_of(word).isdisjoint(text_stems)
 
 
 @lru_cache(maxsize=1 << 13)
@@ -64,17 +66,27 @@ def unknown(text: str, more: frozenset[str] = frozenset()) -> list[str]:
     """
     names = frozenset(word_list("names")) | _capitalised(text)
     words = map(str.lower, tokens(text))
-    return [word for word in words if not (_known(word) or _CONTRACTION.sub("", word) in names or stem(word) in more)]
+    return [word for word in words if not (_known(word) or _plain(word) in names or stem(word) in more)]
 
 
 def _known(word: str) -> bool:
-    return word in _function_words() or stem(word) in known_stems()
+    return word in _function_words() or any(each in known_stems() for each in _stems(word))
+
+
+def _plain(word: str) -> str:
+    return _CONTRACTION.sub("", word.lower())
+
+
+@lru_cache(maxsize=1 << 16)
+def _stems(word: str) -> tuple[str, ...]:
+    base = _bases().get(_plain(word))
+    return (stem(word),) if base is None else (stem(word), stem(base))
 
 
 def _capitalised(text: str) -> frozenset[str]:
     """Words that are written with a capital although no sentence begins with them."""
     found = re.findall(r"(?<=[\w,;] )[A-Z][a-z']+", text.replace("\u2019", "'"))
-    return frozenset(_CONTRACTION.sub("", each.lower()) for each in found)
+    return frozenset(map(_plain, found))
 
 
 def _compared(word: str) -> tuple[str, ...]:
