@@ -136,10 +136,11 @@ class _Planner:
         for entry in recipe.of("stage"):
             self._step(entry)
             self.known.add(entry.label)
+        self.complaints += recipe.complaints
         if not self.steps and not self.complaints:
             self.complaints.append(Complaint(recipe.place("recipe"), "has no stage", "a recipe is its [stage.…] tables"))
         if self.complaints:
-            raise RecipeError(in_file_order(self.complaints))
+            raise RecipeError(in_file_order([*self.complaints, *self.needs]))
         return Plan(recipe, tuple(self.steps.values()), self.prompts, tuple(in_file_order(self.needs)))
 
     # -- one table
@@ -289,21 +290,20 @@ class _Planner:
     def _generator(self, entry: Entry, stage: Generator, sampler: Bound[Sampler] | None) -> None:
         if not stage.inputs and stage.count is None:
             self._complain(entry, "", "needs the option 'count'", "how many documents are to be written")
+        drawn: dict[str, Any] = sampler.options.draw(0, Random(0), Tally()) if sampler else {}
+        if stage.inputs:
+            drawn["document"] = {"id": "", "text": "", "kind": ""}
         try:
-            wanted = self.prompts.variables(stage.prompt)
+            missing = self.prompts.missing(stage.prompt, drawn)
         except TextbookgenError as error:
             self._complain(entry, "prompt", error.problem + (f" ({error.place})" if error.place else ""), error.hint)
             return
         if (stage.sampler is not None and sampler is None) or type(stage).write is not Generator.write:
             return
-        drawn = set(sampler.options.draw(0, Random(0), Tally())) if sampler else set()
-        if stage.inputs:
-            drawn.add("document")
-        for missing in sorted(wanted - drawn):
-            known = ", ".join(sorted(drawn)) or "nothing"
-            self._complain(
-                entry, "prompt", f"'{stage.prompt}' needs the variable '{missing}', which is not drawn", f"there is {known}"
-            )
+        known = ", ".join(sorted(drawn)) or "nothing"
+        for name in missing:
+            problem = f"'{stage.prompt}' needs the variable '{name}', which is not drawn"
+            self._complain(entry, "prompt", problem, f"what is drawn: {known}")
 
     def _facts(
         self,

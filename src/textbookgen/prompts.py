@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -56,8 +57,8 @@ class Prompts:
         """
         found = self._find(name)
         if found is None:
-            near = ", ".join(str(folder) for folder in self._folders)
-            raise PromptError(f"no prompt template is called '{name}'", hint=f"looked in {near}")
+            hint = "a recipe's own stand beside it or in a folder prompts there; `textbookgen prompt list` shows the others"
+            raise PromptError(f"no prompt template is called '{name}'", hint=hint)
         return found[0]
 
     def sources(self, name: str) -> str:
@@ -80,6 +81,29 @@ class Prompts:
         for _, _, tree in self._walk(name):
             wanted |= meta.find_undeclared_variables(tree)
         return wanted
+
+    def missing(self, name: str, variables: Mapping[str, Any]) -> list[str]:
+        """The variables that the prompt needs and that are not given; those a template asks for with `is defined` are not needed.
+
+        Raises:
+            PromptError: it is missing or malformed.
+        """
+        from jinja2 import TemplateError, UndefinedError
+
+        self.variables(name)
+        found: list[str] = []
+        while True:
+            try:
+                self._environment.get_template(name).render({**variables, **dict.fromkeys(found, "")})
+            except UndefinedError as error:
+                undefined = re.fullmatch(r"'(\w+)' is undefined", str(error.message))
+                if undefined is None or undefined[1] in found:
+                    return found
+                found.append(undefined[1])
+            except (TemplateError, TypeError, ValueError):
+                return found
+            else:
+                return found
 
     def _walk(self, name: str) -> Iterator[tuple[str, str, Template]]:
         """The template and all that it refers to: name, text and syntax tree."""

@@ -35,6 +35,7 @@ class Recipe:
     version: str
     seed: int
     entries: tuple[Entry, ...]
+    complaints: tuple[Complaint, ...] = ()  # what is wrong with it so far; `make_plan` adds its own
 
     def of(self, kind: str) -> list[Entry]:
         """The tables of one kind, in file order."""
@@ -48,8 +49,10 @@ class Recipe:
 def read_recipe(path: Path, overrides: Mapping[str, Any] | None = None) -> Recipe:
     """Reads a recipe; `overrides` maps `KIND.LABEL.KEY` to values that take the place of the file's.
 
+    What is wrong with single tables is kept in `complaints`, so that it can be told with all the rest.
+
     Raises:
-        RecipeError: it is not a recipe; all complaints at once.
+        RecipeError: it cannot be read, is not TOML, or an override names no table.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -62,13 +65,13 @@ def read_recipe(path: Path, overrides: Mapping[str, Any] | None = None) -> Recip
         tables = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise RecipeError([_syntax(path, error)]) from error
-    complaints = list(_override(path, tables, overrides or {}))
-    complaints += _head(path, text, tables)
+    misdirected = list(_override(path, tables, overrides or {}))
+    if misdirected:
+        raise RecipeError(misdirected)
+    complaints = list(_head(path, text, tables))
     entries = list(_entries(path, text, tables, complaints))
-    if complaints:
-        raise RecipeError(in_file_order(complaints))
-    head = tables["recipe"]
-    return Recipe(path, text, head["name"], head.get("version", "1"), head.get("seed", 0), tuple(entries))
+    head = tables.get("recipe", {})
+    return Recipe(path, text, head.get("name", ""), head.get("version", "1"), head.get("seed", 0), tuple(entries), tuple(complaints))
 
 
 def _syntax(path: Path, error: tomllib.TOMLDecodeError) -> Complaint:
@@ -192,9 +195,8 @@ def in_file_order(complaints: Iterable[Complaint]) -> list[Complaint]:
 def _place(path: Path, text: str, kind: str, label: str = "", key: str = "") -> str:
     """tomllib keeps no lines, so the text is read again for the table's header and, below it, the key."""
     table = kind if not label else f"{kind}.{label}"
-    header = re.compile(
-        r"\s*\[\s*" + r"\s*\.\s*".join(rf"[\"']?{re.escape(name)}[\"']?" for name in [kind, label] if name) + r"\s*\]"
-    )
+    names = r"\s*\.\s*".join(rf"[\"']?{re.escape(name)}[\"']?" for name in (kind, label) if name)
+    header = re.compile(rf"\s*\[\s*{names}\s*" + (r"\]" if label else r"[.\]]"))
     inside, found = False, 0
     for number, line in enumerate(text.splitlines(), 1):
         if header.match(line):

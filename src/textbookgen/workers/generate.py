@@ -34,6 +34,7 @@ from textbookgen.workspace import DATA, FAILURES, VERDICTS, write_frame
 
 _FAILURES = {"n": pl.Int64(), "id": pl.String(), "reason": pl.String(), "detail": pl.String()}
 _ENOUGH = "enough were accepted"
+_SEEDS_APART = 10**9  # more documents than any stage writes, so that two seeds never share a sample
 
 
 class TooManyFailures(RunError):
@@ -213,14 +214,15 @@ class _Writing:
             async for _, written in works:
                 if not isinstance(written, _Written):
                     raise written
-                self.failed += written.failure is not None
-                self._stop_at(self.failed)
+                if written.failure is not None:
+                    self.failed += 1
+                    self._stop_at(self.failed, written.failure["reason"])
                 yield written
 
     async def _write(self, item: tuple[int, dict[str, Any]]) -> _Written:
         n, draw = item
         document = draw.get("document")
-        ask = _Ask(self.stage, self.bench, self.asking, draw, 0 if document else n)
+        ask = _Ask(self.stage, self.bench, self.asking, draw, self.stage.seed * _SEEDS_APART + (0 if document else n))
         try:
             rows = list(await self.stage.write(draw, ask))
         except (Refused, Unusable) as error:
@@ -313,12 +315,12 @@ class _Writing:
             done, total, "documents", f"{usage.requests:,} asked, {usage.from_ledger:,} from the ledger{money}{failed}"
         )
 
-    def _stop_at(self, failed: int) -> None:
+    def _stop_at(self, failed: int, reason: str) -> None:
         """Stops once so many failed that the share cannot be kept any more."""
         total = self._wanted()
         if failed > math.ceil(self.stage.max_failures * total):
             raise TooManyFailures(
-                f"{failed} documents failed, of {total}",
+                f"{failed} documents failed, of {total}; the last: {reason}",
                 hint="`failures` in the step's folder says why; the same command asks only those again; `max_failures` allows more",
             )
 

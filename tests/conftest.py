@@ -1,0 +1,233 @@
+"""What many tests need: a small plugin with a stage of each family, and a way to run a recipe's text."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
+
+import polars as pl
+import pytest
+from pydantic import Field
+
+from textbookgen.artifacts import Checkpoint, Documents, Shards, document_id
+from textbookgen.engine import run_plan
+from textbookgen.hookspecs import hookimpl
+from textbookgen.marks import Labels, Pipe
+from textbookgen.plan import Plan, make_plan
+from textbookgen.plugins import Plugins
+from textbookgen.recipe import read_recipe
+from textbookgen.stage import CorpusJudge, Draw, Evaluate, Generator, Given, Job, Judge, Pack, Source, Stage, Train, Transform
+from textbookgen.teacher import Reply
+from textbookgen.workspace import RunFolder, Workspace
+
+
+class Numbers(Source):
+    """Reads numbers in words."""
+
+    name: ClassVar[str] = "numbers"
+    count: int = Field(10, description="how many")
+
+    def read(self) -> Iterator[pl.DataFrame]:
+        for at in range(0, self.count, 7):
+            some = range(at, min(at + 7, self.count))
+            texts = [f"number {n} is {'even' if n % 2 == 0 else 'odd'}" for n in some]
+            yield pl.DataFrame({"id": [document_id("numbers", n) for n in some], "text": texts})
+
+
+class Echo(Generator):
+    """Writes what the teacher says."""
+
+    name: ClassVar[str] = "echo"
+    task: ClassVar[str] = "echo"
+    kind: ClassVar[str] = "echo"
+    prompt: str = Field("echo.md.j2", description="the prompt")
+
+    def read(self, draw: Draw, reply: Reply) -> Iterable[dict[str, Any]]:
+        return [{"text": reply.text, "toy.words": len(reply.text.split())}]
+
+
+class Shout(Transform):
+    """Makes texts loud."""
+
+    name: ClassVar[str] = "shout"
+    mark: str = Field("!", description="what is put at the end")
+
+    def change(self, docs: pl.DataFrame) -> pl.DataFrame:
+        return docs.with_columns(pl.col("text").str.to_uppercase() + self.mark)
+
+
+class Contains(Judge):
+    """Keeps texts with a word."""
+
+    name: ClassVar[str] = "contains"
+    word: str = Field("e", description="the word")
+
+    def judge(self, docs: pl.DataFrame) -> pl.DataFrame:
+        keep = pl.col("text").str.contains(self.word, literal=True)
+        return docs.select("id", keep=keep, reason=pl.when(~keep).then(pl.lit(f"no {self.word}")))
+
+
+class Shorter(CorpusJudge):
+    """Keeps the shorter half."""
+
+    name: ClassVar[str] = "shorter"
+
+    def sketch(self, docs: pl.DataFrame) -> pl.DataFrame:
+        return docs.select("id", size=pl.col("text").str.len_bytes())
+
+    def judge(self, sketches: pl.LazyFrame, corpus: pl.LazyFrame) -> pl.DataFrame:
+        keep = pl.col("size").rank("ordinal") <= pl.len() / 2
+        return sketches.select("id", keep=keep, reason=pl.when(~keep).then(pl.lit("longer"))).collect()
+
+
+class Join(Pack):
+    """Packs texts into one file."""
+
+    name: ClassVar[str] = "join"
+    inputs: Annotated[Labels, Pipe(Documents)] = Field(alias="from", description="what is packed")
+
+    def pack(self, given: Given, out: Path) -> None:
+        texts = [text for frame in given["from"].frames(["text"]) for text in frame["text"]]
+        (out / "all.txt").write_text("\n".join(texts), encoding="utf-8")
+        (out / "manifest.json").write_text(json.dumps({"format": "text", "documents": len(texts), "tokens": 0}), encoding="utf-8")
+
+
+TRAINER = """
+import hashlib, json, sys, time
+job = json.load(open(sys.argv[1]))
+folder = job["folder"]
+if job["options"]["fails"]:
+    sys.exit("shards.txt\\n  the loss is not a number")
+text = open(job["pipes"]["shards"][0]["path"] + "/all.txt").read()
+with open(folder + "/metrics.jsonl", "w") as metrics:
+    for step in range(1, 4):
+        metrics.write(json.dumps({"step": step, "steps": 3, "tokens": step * 10, "loss": 3 / step, "seconds": 0.1}) + "\\n")
+card = {"format": "hash", "parameters": 1, "tokens": 30, "bits_per_byte": 1.5, "hash": hashlib.sha256(text.encode()).hexdigest()}
+json.dump(card, open(folder + "/checkpoint.json", "w"))
+"""
+
+
+class Hash(Train):
+    """Trains nothing: its checkpoint is a hash of the shards."""
+
+    name: ClassVar[str] = "hash"
+    shards: Annotated[str, Pipe(Shards)] = Field(description="what is trained on")
+    fails: bool = Field(False, description="whether it fails")
+
+    def command(self, job: Job) -> list[str]:
+        return [sys.executable, "-c", TRAINER, str(job.path)]
+
+
+class Digits(Evaluate):
+    """Counts the digits in a checkpoint's hash."""
+
+    name: ClassVar[str] = "digits"
+    inputs: Annotated[Labels, Pipe(Checkpoint)] = Field(alias="from", description="what is measured")
+
+    def measure(self, given: Given, out: Path) -> pl.DataFrame:
+        rows = []
+        for label, flow in given.each("from").items():
+            assert isinstance(flow, Checkpoint)
+            digits = sum(each.isdigit() for each in flow.card()["hash"])
+            rows.append({"subject": label, "metric": "pass@1 digits", "value": digits / 64, "stderr": 0.0, "n": 64})
+        return pl.DataFrame(rows)
+
+
+class Toy:
+    """A plugin with a stage of each family."""
+
+    @hookimpl
+    def stages(self) -> list[type[Stage]]:
+        return [Numbers, Echo, Shout, Contains, Shorter, Join, Hash, Digits]
+
+
+RECIPE = """
+[recipe]
+name = "toy"
+seed = 3
+
+[teacher.parrot]
+use = "fake"
+words = 12
+max_parallel = 4
+
+[sampler.things]
+use = "grid"
+thing = ["cat", "dog", "owl", "eel"]
+place = ["sea", "hill"]
+
+[stage.numbers]
+use = "toy/numbers"
+count = 25
+
+[stage.echoes]
+use = "toy/echo"
+teacher = "parrot"
+sampler = "things"
+count = 20
+
+[stage.even]
+use = "toy/contains"
+from = "numbers"
+word = "even"
+
+[stage.half]
+use = "toy/shorter"
+from = ["even", "echoes"]
+
+[stage.loud]
+use = "toy/shout"
+from = "half"
+
+[stage.shards]
+use = "toy/join"
+from = "loud"
+
+[stage.model]
+use = "toy/hash"
+shards = "shards"
+
+[stage.report]
+use = "toy/digits"
+from = "model"
+"""
+
+
+@pytest.fixture
+def plugins() -> Plugins:
+    """Built-in plugins and the toy, nothing that happens to be installed."""
+    found = Plugins([])
+    found.add("toy", Toy())
+    return found
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with a prompt for recipes to stand in."""
+    (tmp_path / "echo.md.j2").write_text("Say something about a {{ thing }} by the {{ place }}.", encoding="utf-8")
+    return tmp_path
+
+
+@pytest.fixture
+def planned(folder: Path, plugins: Plugins) -> Callable[..., Plan]:
+    """Makes a plan of a recipe's text; `sets` are overrides."""
+
+    def plan(text: str = RECIPE, sets: Mapping[str, Any] | None = None, limit: int | None = None) -> Plan:
+        file = folder / "toy.toml"
+        file.write_text(text, encoding="utf-8")
+        return make_plan(read_recipe(file, sets), plugins, limit=limit)
+
+    return plan
+
+
+@pytest.fixture
+def ran(folder: Path, plugins: Plugins, planned: Callable[..., Plan]) -> Callable[..., RunFolder]:
+    """Runs a recipe's text in the folder's workspace."""
+
+    def run(text: str = RECIPE, sets: Mapping[str, Any] | None = None, **options: Any) -> RunFolder:
+        return run_plan(planned(text, sets), Workspace(folder / "work"), plugins, executor="serial", **options)
+
+    return run

@@ -1,0 +1,61 @@
+"""Runs the toy recipe in a process of its own, to be killed: `toy_run.py FOLDER`."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+from typing import ClassVar
+
+from conftest import RECIPE, Toy
+
+from textbookgen.engine import run_plan
+from textbookgen.hookspecs import hookimpl
+from textbookgen.plan import make_plan
+from textbookgen.plugins import Plugins
+from textbookgen.recipe import read_recipe
+from textbookgen.teacher import Price, Reply, Request, Teacher
+from textbookgen.workspace import Workspace
+
+RECIPE_TEXT = RECIPE.replace('use = "fake"\nwords = 12', 'use = "slow/counting"').replace("count = 20", "count = 60")
+
+
+class Counting(Teacher):
+    """Takes its time, and leaves a mark for every request, in a file that outlives it."""
+
+    name: ClassVar[str] = "counting"
+    marks: ClassVar[Path]
+
+    async def complete(self, request: Request) -> Reply:
+        mark = os.open(self.marks, os.O_APPEND | os.O_CREAT | os.O_WRONLY)
+        os.write(mark, b".")
+        os.close(mark)
+        await asyncio.sleep(0.004)
+        return Reply(request.messages[-1].content + f" {request.sample}", tokens_in=5, tokens_out=5)
+
+    def price(self) -> Price:
+        return Price(0, 0)
+
+
+class Slow:
+    """A plugin that brings the counting teacher."""
+
+    @hookimpl
+    def teachers(self) -> list[type[Teacher]]:
+        return [Counting]
+
+
+def main(folder: Path) -> None:
+    Counting.marks = folder / "marks"
+    plugins = Plugins([])
+    plugins.add("toy", Toy())
+    plugins.add("slow", Slow())
+    file = folder / "toy.toml"
+    file.write_text(RECIPE_TEXT, encoding="utf-8")
+    (folder / "echo.md.j2").write_text("Say something about a {{ thing }} by the {{ place }}.", encoding="utf-8")
+    run_plan(make_plan(read_recipe(file), plugins), Workspace(folder / "work"), plugins, executor="serial")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
