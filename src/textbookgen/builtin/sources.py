@@ -155,7 +155,7 @@ class _Read(Source):
         """Files that are not there."""
         for path in self.path:
             if not _remote(path) and not _matches(path):
-                here = "" if Path(path).is_absolute() else f", looked for from {Path.cwd()}"
+                here = "" if Path(path).is_absolute() else f""
                 yield Complaint(
                     "path", f"there is no file '{path}'{here}", "a path, a glob such as `books/*.txt`, or an address"
                 )
