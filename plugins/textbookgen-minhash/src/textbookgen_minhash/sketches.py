@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from textbookgen_minhash.words import plain, to_bytes
+from textbookgen_minhash.words import in_slices, plain, to_bytes
 
 if TYPE_CHECKING:
     import numpy as np
@@ -67,11 +67,11 @@ def sketch(ids: pl.Series, texts: pl.Series, scheme: Scheme) -> pl.DataFrame:
 
     from textbookgen_minhash import kernels
 
-    laid = to_bytes(plain(texts))
     a, b = permutations_of(scheme.permutations)
-    signatures = np.full((len(laid), scheme.permutations), 0xFFFFFFFF, np.uint32)
-    exact, counts = np.empty((len(laid), 2), np.uint64), np.empty(len(laid), np.uint32)
-    kernels.sketch(laid.data, laid.starts, word_bytes(), scheme.size, a, b, signatures, exact, counts)
+    signatures = np.full((len(texts), scheme.permutations), 0xFFFFFFFF, np.uint32)
+    exact, counts = np.empty((len(texts), 2), np.uint64), np.empty(len(texts), np.uint32)
+    for rows, laid in in_slices(texts):
+        kernels.sketch(laid.data, laid.starts, word_bytes(), scheme.size, a, b, signatures[rows], exact[rows], counts[rows])
     columns: dict[str, Any] = {
         "id": ids,
         "exact": pl.Series(exact, dtype=pl.Array(pl.UInt64, 2)),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import polars as pl
 
@@ -66,5 +67,12 @@ def to_bytes(texts: pl.Series) -> Bytes:
 
     starts: NDArray[np.int64] = np.zeros(len(texts) + 1, np.int64)
     np.cumsum(texts.str.len_bytes().to_numpy(), out=starts[1:])
-    joined: Any = texts.str.join("").item() if len(texts) else ""
-    return Bytes(np.frombuffer(joined.encode(), np.uint8), starts)
+    joined: bytes = texts.str.join("").cast(pl.Binary).item() if len(texts) else b""
+    return Bytes(np.frombuffer(joined, np.uint8), starts)
+
+
+def in_slices(texts: pl.Series, size: int = 512) -> Iterator[tuple[slice, Bytes]]:
+    """Some texts at a time, prepared and laid end to end: few enough to stay in the processor's cache."""
+    for low in range(0, len(texts), size):
+        rows = slice(low, min(low + size, len(texts)))
+        yield rows, to_bytes(plain(texts[rows]))

@@ -1,0 +1,153 @@
+"""Near-duplicates, side by side: documents a CPU second, peak memory, what is found, and what is removed without cause.
+
+    python benchmarks/dedup.py --documents 10000 --work FOLDER [--tools ours,datasketch,...]
+
+Every tool runs in a process of its own on one thread, after it has worked a small corpus (so that compilation and imports
+do not count; their time is told as `cold_s`). The last line is JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from dedup_corpus import EDITS, true_pairs, write
+from dedup_tools import TOOLS
+
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "POLARS_MAX_THREADS", "NUMBA_NUM_THREADS", "RAYON_NUM_THREADS"), "1")
+
+
+def peak_mib() -> float:
+    """The most memory this process has had. (`ru_maxrss` would count what the parent had before the fork.)"""
+    return int(re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[1]) / 1024
+
+
+def child(tool: str, corpus: Path, warm: Path, out: Path) -> None:
+    """Runs one tool and writes what it removed and what it took."""
+    started = time.perf_counter()
+    TOOLS[tool](warm)
+    cold = time.perf_counter() - started
+    base = peak_mib()
+    began, wall = time.process_time(), time.perf_counter()
+    removed = TOOLS[tool](corpus)
+    took = {"cpu_s": time.process_time() - began, "wall_s": time.perf_counter() - wall, "cold_s": cold}
+    out.write_text(json.dumps({**took, "peak_mib": peak_mib(), "start_mib": base, "removed": removed}))
+
+
+def measured(tool: str, corpus: Path, warm: Path) -> dict[str, Any] | str:
+    """What a tool removed and took, or why it could not be run."""
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "out.json"
+        command = [sys.executable, __file__, "--child", tool, "--corpus", str(corpus), "--warm", str(warm), "--out", str(out)]
+        done = subprocess.run(command, env={**os.environ, **ONE_THREAD}, capture_output=True, text=True, check=False)
+        if done.returncode:
+            return (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+        return dict(json.loads(out.read_text()))
+
+
+def figures(run: dict[str, Any], documents: pl.DataFrame, pairs: pl.DataFrame) -> dict[str, Any]:
+    """Rates, and what the removals are worth against the true pairs."""
+    places = {key: at for at, key in enumerate(documents["id"].to_list())}
+    gone = pl.Series([places[key] for key in run["removed"]], dtype=pl.Int64).implode()
+    found = pairs.with_columns(gone_a=pl.col("a").is_in(gone), gone_b=pl.col("b").is_in(gone))
+    justified = pl.concat(
+        [found.filter("gone_a", ~pl.col("gone_b"))["a"], found.filter("gone_b", ~pl.col("gone_a"))["b"]]
+    ).n_unique()  # fmt: skip
+    removed = len(run["removed"])
+    planted = found.join(
+        documents.with_row_index("b").select(pl.col("b").cast(pl.Int64), kind_b="kind", source_b="source"), on="b"
+    )
+    planted = planted.join(
+        documents.with_row_index("a").select(pl.col("a").cast(pl.Int64), kind_a="kind", source_a="source"), on="a"
+    )
+    recalls = {}
+    for kind in (*EDITS, "cluster", "chain"):
+        own = planted.filter(
+            ((pl.col("source_b") == pl.col("a")) & (pl.col("kind_b") == kind))
+            | ((pl.col("source_a") == pl.col("b")) & (pl.col("kind_a") == kind))
+        )
+        made = documents.filter(pl.col("kind") == kind).height
+        hit = own.select((pl.col("gone_a") | pl.col("gone_b")).sum()).item()
+        recalls[kind] = {"planted": made, "at_or_above": own.height, "found": hit}
+    return {
+        "docs_per_cpu_s": round(len(documents) / run["cpu_s"]),
+        "mb_per_cpu_s": round(documents["bytes"].sum() / 1e6 / run["cpu_s"], 1),
+        "peak_mib": round(run["peak_mib"]),
+        "start_mib": round(run["start_mib"]),
+        "cold_s": round(run["cold_s"], 2),
+        "removed": removed,
+        "pair_recall": round(float(found.select((pl.col("gone_a") | pl.col("gone_b")).mean()).item()), 5),
+        "unjustified": round(1 - justified / removed, 5) if removed else 0.0,
+        "kinds": recalls,
+    }
+
+
+def table(results: dict[str, Any]) -> str:
+    """The figures, for people."""
+    names = ("docs_per_cpu_s", "mb_per_cpu_s", "peak_mib", "start_mib", "cold_s", "removed", "pair_recall", "unjustified")
+    lines = ["| tool | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
+    for tool, found in results.items():
+        cells = [str(found[name]) for name in names] if isinstance(found, dict) else [f"not run: {found}"]
+        lines.append(f"| {tool} | " + " | ".join(cells) + " |")
+    lines += ["", "found, of the planted copies whose true Jaccard index is 0.8 or more (of all planted)", ""]
+    ran = {tool: found for tool, found in results.items() if isinstance(found, dict)}
+    lines += ["| edit | " + " | ".join(ran) + " |", "|---" * (len(ran) + 1) + "|"]
+    for kind in next(iter(ran.values()))["kinds"]:
+        row = [found["kinds"][kind] for found in ran.values()]
+        cells = [f"{each['found']} of {each['at_or_above']} ({each['planted']})" for each in row]
+        lines.append(f"| {kind} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--documents", type=int, default=10_000)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--tools", default=",".join(TOOLS), help="which to run; `ours` first")
+    parser.add_argument("--work", type=Path, help="where the corpus is kept; a temporary folder unless given")
+    parser.add_argument("--child")
+    for name in ("--corpus", "--warm", "--out"):
+        parser.add_argument(name, type=Path, help=argparse.SUPPRESS)
+    told = parser.parse_args()
+    if told.child:
+        child(told.child, told.corpus, told.warm, told.out)
+        return
+    with tempfile.TemporaryDirectory() as temporary:
+        work = told.work or Path(temporary)
+        corpus, warm = work / f"{told.documents}-{told.seed}", work / f"200-{told.seed}"
+        write(corpus, told.documents, told.seed)
+        write(warm, 200, told.seed)
+        pairs = true_pairs(corpus)
+        documents = (
+            pl.scan_parquet(f"{corpus}/part-*.parquet")
+            .select("id", "kind", "source", bytes=pl.col("text").str.len_bytes())
+            .collect()
+        )
+        print(
+            f"{len(documents)} documents, {documents['bytes'].sum() / 1e6:.1f} MB, {len(pairs)} pairs at 0.8 or above\n",
+            flush=True,
+        )
+        results: dict[str, Any] = {}
+        for tool in told.tools.split(","):
+            run = measured(tool, corpus, warm)
+            results[tool] = figures(run, documents, pairs) if isinstance(run, dict) else run
+    print(table(results))
+    wanted = ("docs_per_cpu_s", "pair_recall", "unjustified", "peak_mib")
+    brief = {
+        tool: {name: each[name] for name in wanted} if isinstance(each, dict) else {"not_run": each}
+        for tool, each in results.items()
+    }
+    print(json.dumps({"ours": brief.pop("ours", None), "peers": brief}))
+
+
+if __name__ == "__main__":
+    main()

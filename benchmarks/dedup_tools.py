@@ -1,0 +1,146 @@
+"""The deduplicators that are compared: each reads parquet parts and says which ids it would remove."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+THRESHOLD, SIZE, PERMUTATIONS, BANDS, ROWS = 0.8, 5, 128, 16, 8
+_WORD = re.compile(r"\w+")
+
+
+def parts_of(folder: Path) -> list[Path]:
+    return sorted(folder.glob("part-*.parquet"))
+
+
+def shingles(text: str) -> list[str]:
+    words = _WORD.findall(text.lower())
+    return [" ".join(words[at : at + SIZE]) for at in range(max(1, len(words) - SIZE + 1))]
+
+
+def texts(folder: Path) -> Iterator[tuple[str, str]]:
+    for part in parts_of(folder):
+        yield from pl.read_parquet(part, columns=["id", "text"]).iter_rows()
+
+
+def ours(folder: Path, memory_mib: int = 1024) -> list[str]:
+    """`minhash/dedup` as the engine works it: sketches part by part, then one judgement."""
+    from textbookgen_minhash.dedup import Dedup
+
+    judge = Dedup(inputs=("corpus",), threshold=THRESHOLD, memory_mib=memory_mib)
+    with tempfile.TemporaryDirectory(dir=folder) as sketches:
+        for part in parts_of(folder):
+            judge.sketch(pl.read_parquet(part, columns=["id", "text"])).write_parquet(Path(sketches) / part.name)
+        verdicts = judge.judge(pl.scan_parquet(f"{sketches}/*.parquet"), pl.scan_parquet(f"{folder}/part-*.parquet"))
+    return verdicts.filter(~pl.col("keep"))["id"].to_list()
+
+
+class Components:
+    """Union-find; of each component the first member stays, as most tools do it."""
+
+    def __init__(self) -> None:
+        self.parent: dict[str, str] = {}
+
+    def top(self, one: str) -> str:
+        while (up := self.parent.setdefault(one, one)) != one:
+            self.parent[one] = self.parent[up]
+            one = up
+        return one
+
+    def join(self, one: str, other: str) -> None:
+        low, high = sorted((self.top(one), self.top(other)))
+        self.parent[high] = low
+
+    def removed(self) -> list[str]:
+        return [one for one in self.parent if self.top(one) != one]
+
+
+def _in_bulk(items: Iterable[tuple[str, str]], size: int = 1000) -> Iterator[list[tuple[str, str]]]:
+    batch: list[tuple[str, str]] = []
+    for item in items:
+        batch.append(item)
+        if len(batch) == size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def datasketch(folder: Path) -> list[str]:
+    """datasketch 2's batch path and LSH, connected components over the candidates as its documentation has it."""
+    from datasketch import MinHash, MinHashLSH
+
+    index, components = MinHashLSH(num_perm=PERMUTATIONS, params=(BANDS, ROWS)), Components()
+    for batch in _in_bulk(texts(folder)):
+        tokens = ([token.encode() for token in shingles(text)] for _, text in batch)
+        for (key, _), sketch in zip(batch, MinHash.generator(tokens, num_perm=PERMUTATIONS), strict=True):
+            for other in index.query(sketch):
+                components.join(key, other)
+            index.insert(key, sketch)
+    return components.removed()
+
+
+def rensa(folder: Path) -> list[str]:
+    """rensa's R-MinHash over all shingles and its LSH, connected components over the candidates."""
+    from rensa import RMinHash, RMinHashLSH
+
+    keys: list[str] = []
+    index, components = RMinHashLSH(threshold=THRESHOLD, num_perm=PERMUTATIONS, num_bands=BANDS), Components()
+    for batch in _in_bulk(texts(folder)):
+        sketches = RMinHash.from_token_sets([shingles(text) for _, text in batch], num_perm=PERMUTATIONS, seed=42)
+        for (key, _), sketch in zip(batch, sketches, strict=True):
+            for other in index.query(sketch):
+                components.join(key, keys[other])
+            index.insert(len(keys), sketch)
+            keys.append(key)
+    return components.removed()
+
+
+def rensa_greedy(folder: Path) -> list[str]:
+    """rensa's own deduplicator: a document goes if the estimate says that one before it is alike."""
+    from rensa import RMinHashDeduplicator
+
+    tool = RMinHashDeduplicator(threshold=THRESHOLD, num_perm=PERMUTATIONS, use_lsh=True, num_bands=BANDS)
+    removed: list[str] = []
+    for batch in _in_bulk(texts(folder)):
+        kept = tool.add_pairs((key, shingles(text)) for key, text in batch)
+        removed += [key for (key, _), keep in zip(batch, kept, strict=True) if not keep]
+    return removed
+
+
+def datatrove(folder: Path) -> list[str]:
+    """datatrove's four steps with its own defaults (14 buckets of 8), in this process."""
+    from datatrove.data import Document
+    from datatrove.pipeline.dedup import MinhashDedupBuckets, MinhashDedupCluster, MinhashDedupFilter, MinhashDedupSignature
+    from datatrove.pipeline.dedup.minhash import MinhashConfig
+    from datatrove.utils.hashing import HashConfig
+    from loguru import logger
+
+    logger.remove()
+    config = MinhashConfig(hash_config=HashConfig(precision=64), n_grams=SIZE)
+
+    def rows() -> Iterator[Any]:
+        return (Document(text=text, id=key) for key, text in texts(folder))
+
+    with tempfile.TemporaryDirectory(dir=folder) as place:
+        for _ in MinhashDedupSignature(f"{place}/signatures", config=config).run(rows(), 0, 1) or ():
+            pass
+        for bucket in range(config.num_buckets):
+            MinhashDedupBuckets(f"{place}/signatures", f"{place}/buckets", config=config).run(None, bucket, config.num_buckets)
+        MinhashDedupCluster(f"{place}/buckets", f"{place}/remove", config=config).run(None, 0, 1)
+        kept = {document.id for document in MinhashDedupFilter(f"{place}/remove").run(rows(), 0, 1)}
+    return [key for key, _ in texts(folder) if key not in kept]
+
+
+TOOLS: dict[str, Callable[[Path], list[str]]] = {
+    "ours": ours,
+    "datasketch": datasketch,
+    "rensa": rensa,
+    "rensa-greedy": rensa_greedy,
+    "datatrove": datatrove,
+}
