@@ -185,9 +185,9 @@ EXHAUSTION = {
     "endless errors": Attack("import sys\nwhile True: sys.stderr.write('x' * 999)", {"output limit"}),
     "output past Python": Attack("import os\nwhile True: os.write(1, b'x' * 999)", {"output limit"}),
     "reports without end": Attack("import os\nwhile True: os.write(3, b'x' * 999)", {"output limit"}),
-    "deep recursion": Attack("import sys\nsys.setrecursionlimit(10**9)\ndef f(): f()\nf()", {"killed", "memory limit", "RecursionError"}, seconds=5),
+    "deep recursion": Attack("import sys\nsys.setrecursionlimit(10**9)\ndef f(): f()\nf()", {"killed", "memory limit", "RecursionError", "SystemError"}, seconds=5),
     "deep recursion in C": Attack(
-        "import sys\nsys.setrecursionlimit(10**9)\nx = []\nfor _ in range(10**6): x = [x]\nrepr(x)", {"killed", "memory limit", "RecursionError"}, seconds=5
+        "import sys\nsys.setrecursionlimit(10**9)\nx = []\nfor _ in range(10**6): x = [x]\nrepr(x)", {"killed", "memory limit", "RecursionError", "SystemError"}, seconds=5
     ),
 }
 
@@ -223,7 +223,7 @@ def check(candidate):
 
 check(square)
 """
-_ANY = {"AssertionError", "TypeError", "exited early", "SystemExit", "NameError", "killed", "time limit", "ValueError", "AttributeError"}
+_ANY = {"Exception", "FileNotFoundError", "RuntimeError", "memory limit", "AssertionError", "TypeError", "exited early", "SystemExit", "NameError", "killed", "time limit", "ValueError", "AttributeError"}
 _EVIL = """
 class Evil:
     def __eq__(self, other): return True
@@ -269,7 +269,7 @@ CHEATS = {
             "import gc\nfor o in gc.get_objects():\n    if isinstance(o, dict):\n        for k in list(o):\n            if k == 'tests': o[k] = 'pass'\ndef square(x): return 0"
         ),
         "report found in frames": (
-            "import json, os, sys\nf = sys._getframe()\nwhile f:\n    for k, v in f.f_locals.items():\n        if k == 'key':\n"
+            "import json, os, sys\nf = sys._getframe()\nwhile f:\n    for k, v in list(f.f_locals.items()):\n        if k == 'key':\n"
             "            os.write(3, json.dumps({'ended': True, 'key': v}).encode() + b'\\n'); os._exit(0)\n    f = f.f_back\ndef square(x): return 0"
         ),
         "report found by the collector": (

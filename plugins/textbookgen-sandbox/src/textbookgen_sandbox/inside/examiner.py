@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import builtins
 import os
+import signal
 import types
 from typing import Any
 
@@ -32,44 +32,38 @@ def host_program(source: str, wire: int, mouth: int) -> None:
     program.say(mouth, report)
     if report["ended"]:
         Lender(namespace, wire).wire.serve()
-    os._exit(0)
+    _wait()
 
 
-def examine(tests: str, wire: int, mouth: int, key: str) -> None:
-    """Runs tests on a program that lives in another process."""
-    module = program.module(TESTS)
-    namespace: dict[str, Any] = vars(module)
+def examine(tests: int, wire: int, mouth: int) -> None:
+    """Runs tests, read from a file that only this process has, on a program that lives in another process."""
+    with open(tests, encoding="utf-8") as file:
+        source = file.read()
+    namespace: dict[str, Any] = vars(program.module(TESTS))
     namespace["__name__"] = "__main__"
-    report = program.attempt(lambda: _examine(tests, wire, namespace))
+    try:
+        report = program.attempt(lambda: _examine(source, wire, namespace))
+    except Gone:
+        report = {"ended": False, "gone": True}
     if report.get("raised") == "SystemExit" and not report["code"] and not report["of_program"]:
         report = {"ended": True}  # unittest.main() leaves like that
-    program.say(mouth, {**report, "key": key})
-    os._exit(0)
+    program.say(mouth, report)
+    _wait()
 
 
-def _examine(tests: str, wire: int, namespace: dict[str, Any]) -> None:
-    wanted = _names(program.compiled(tests, "tests.py"))
-    borrower = Borrower(wire, "__main__")
-    borrower.namespace = namespace
-    try:
-        found = borrower.call(-1, (sorted(wanted),), {}, "names")
-        namespace.update(_not_in_disguise(found))
-        program.run(tests, "tests.py", namespace)
-    except Gone as error:
-        raise SystemExit(str(error)) from error
+def _wait() -> None:
+    """Waits for the watcher, who ends both processes: one that is found to have left by itself did so in the midst of tests."""
+    while True:
+        signal.pause()
+
+
+def _examine(source: str, wire: int, namespace: dict[str, Any]) -> None:
+    wanted = _names(program.compiled(source, "tests.py"))
+    Borrower(wire, "__main__").take(namespace, wanted)
+    program.run(source, "tests.py", namespace)
 
 
 def _names(code: types.CodeType) -> set[str]:
     """Every name that code looks up, in itself and in the functions it defines."""
     inner = (each for each in code.co_consts if isinstance(each, types.CodeType))
     return set(code.co_names).union(*map(_names, inner))
-
-
-def _not_in_disguise(found: dict[str, Any]) -> dict[str, Any]:
-    """The program's names, less those that would stand before built-ins, unless it brings nothing else the tests use.
-
-    Exercises do ask for a function called `sum`; a program that defines `abs` or `all` beside what it was asked for would
-    decide its own tests.
-    """
-    own = {name: value for name, value in found.items() if not hasattr(builtins, name)}
-    return own or found

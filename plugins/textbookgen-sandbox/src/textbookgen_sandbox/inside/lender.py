@@ -23,7 +23,13 @@ SPECIAL = frozenset(
         "rfloordiv rmod rpow rmatmul rand ror rxor rlshift rrshift iadd isub imul itruediv iand ior ixor"
     ).split()
 )
-_PLAIN_BASES = (bool, int, float, complex, str, bytes, tuple, frozenset, list, dict, set, bytearray)
+#: Types whose values are copied, and that the program's own classes may be kinds of.
+PLAIN = (bool, int, float, complex, str, bytes, tuple, frozenset, list, dict, set, bytearray)
+_PLAINLY: dict[Any, Callable[[Any], Any]] = {
+    int: int.__int__,
+    float: float.__float__,
+    str: str.__str__,
+}  # past what a class of the program's may say of itself
 
 
 class Borrowed:
@@ -183,8 +189,8 @@ class Lender:
     def do_plain(self, number: int) -> Any:
         """The plain value an object is a kind of (a named tuple's tuple, an IntEnum's int), in a list, or an empty list."""
         it = self.objects[number]
-        base = next((each for each in _PLAIN_BASES if isinstance(it, each)), None)
-        return [] if base is None else [base(it) if base is not str else str.__str__(it)]
+        base: Any = next((each for each in PLAIN if isinstance(it, each)), None)
+        return [] if base is None else [_PLAINLY.get(base, base)(it)]
 
 
 def _has_number(kind: type) -> bool:
@@ -198,4 +204,4 @@ def _can_change(value: Any) -> bool:
 
 
 def _is_plain(value: Any) -> bool:
-    return type(value) in (type(None), *_PLAIN_BASES, values.deque, values.Counter, values.OrderedDict, values.defaultdict)
+    return type(value) in (type(None), *PLAIN, values.deque, values.Counter, values.OrderedDict, values.defaultdict)

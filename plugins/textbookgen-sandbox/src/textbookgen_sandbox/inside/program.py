@@ -15,6 +15,8 @@ import types
 from collections.abc import Callable
 from typing import Any
 
+from .wire import Gone
+
 BUILTIN = frozenset(name for name, it in vars(builtins).items() if isinstance(it, type) and issubclass(it, BaseException))
 
 
@@ -57,7 +59,9 @@ def attempt(work: Callable[[], None], finish: bool = True) -> dict[str, Any]:
             wind_up()
     except SystemExit as error:
         code = error.code if isinstance(error.code, int) else int(bool(error.code))
-        return {"ended": False, "raised": "SystemExit", "code": int(code), "of_program": hasattr(error, "of_program")}
+        return {"ended": False, "raised": "SystemExit", "code": int(code), "of_program": "of_program" in vars(error)}
+    except Gone:
+        raise
     except BaseException as error:
         report = {"ended": False, "raised": reason(error)}
         _show(error)

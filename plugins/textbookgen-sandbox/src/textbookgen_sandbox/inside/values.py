@@ -70,7 +70,7 @@ def _rarer(value: Any, kind: type) -> Encoded | None:
         return [_TIMES[kind], value.isoformat()]
     if kind is datetime.timedelta:
         return ["timedelta", value.days, value.seconds, value.microseconds]
-    return ["..."] if value is ... else None
+    return ["..."] if value is ... else ["not implemented"] if value is NotImplemented else None
 
 
 def _shared(value: Any) -> Encoded | None:
@@ -105,6 +105,7 @@ _PARSE: dict[str, Callable[..., Any]] = {
     "time": datetime.time.fromisoformat,
     "timedelta": datetime.timedelta,
     "...": lambda: ...,
+    "not implemented": lambda: NotImplemented,
 }
 
 
@@ -141,7 +142,11 @@ def _look_up(kind: str, rest: list[str], may: Callable[[str, str], bool]) -> Any
     if not may(module, name):
         raise ValueError(f"{module}.{name} is not let in")
     found = importlib.import_module(module)
-    return getattr(found, name) if name else found
+    if not name:
+        return found
+    if kind == "shared" and _shared(getattr(found, name)) != ["shared", module, name]:
+        raise ValueError(f"{module}.{name} is not {module}'s own")
+    return getattr(found, name)
 
 
 def refill(old: Any, new: Any) -> None:

@@ -20,6 +20,7 @@ class Watched:
     said: bytearray = field(default_factory=bytearray)
     status: int | None = None  # its exit code, or minus the signal that ended it
     cpu: float = 0.0
+    left: bool = False  # whether it ended of itself
 
     def __post_init__(self) -> None:
         self.pidfd = os.pidfd_open(self.pid)
@@ -35,18 +36,20 @@ class Watched:
 
     def end(self) -> None:
         """Kills it, and with it everything in its process namespace, and waits until it is gone."""
-        if self.status is None:
-            try:
-                os.kill(self.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
+        if self.status is None and not self.reap(os.WNOHANG):
+            os.kill(self.pid, signal.SIGKILL)
             self.reap()
+            self.left = False
 
-    def reap(self) -> None:
-        """Takes its exit status, once it has one."""
-        _, status, used = os.wait4(self.pid, 0)
+    def reap(self, how: int = 0) -> bool:
+        """Takes its exit status, if it has one."""
+        pid, status, used = os.wait4(self.pid, how)
+        if pid == 0:
+            return False
+        self.left = True
         self.status = os.waitstatus_to_exitcode(status)
         self.cpu = used.ru_utime + used.ru_stime
+        return True
 
 
 @dataclass

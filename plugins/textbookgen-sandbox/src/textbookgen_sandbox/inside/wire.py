@@ -12,8 +12,8 @@ _LARGEST = 1 << 24
 Message = dict[str, Any]
 
 
-class Gone(Exception):
-    """The other end hung up, or spoke no sense."""
+class Gone(BaseException):
+    """The other end hung up, or spoke no sense: nothing that tests should catch."""
 
 
 class Wire:
@@ -59,10 +59,13 @@ class Wire:
         return message
 
     def _exactly(self, count: int) -> bytes:
-        heard = b""
+        heard = bytearray()
         while len(heard) < count:
-            more = self._channel.recv(count - len(heard))
+            try:
+                more = self._channel.recv(min(count - len(heard), 1 << 20))
+            except OSError as error:
+                raise Gone("the other process is gone") from error
             if not more:
                 raise Gone("the other process is gone")
-            heard = heard + more
-        return heard
+            heard += more
+        return bytes(heard)

@@ -12,7 +12,7 @@ import socket
 import struct
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,25 +27,27 @@ WARM = (
 ).split()
 _LARGEST_REQUEST = 1 << 26
 _KEPT_OUTPUT = 8192
-_MOUTH, _WIRE = 3, 4  # where a child finds its report and, if it has one, its wire
+_MOUTH, _WIRE, _TESTS = 3, 4, 5  # where a child finds its report and, if it has them, its wire and the tests
+_HIGH = 512  # above any file a zygote has open
 
 
-def receive(channel: socket.socket) -> Any:
-    """The next message, or None when the other side is gone."""
-    header = channel.recv(4, socket.MSG_WAITALL)
+def receive(channel: socket.socket) -> tuple[Any, list[int]]:
+    """The next message and the files that came with it; None when the other side is gone."""
+    header, files, _, _ = socket.recv_fds(channel, 4, 1, socket.MSG_WAITALL)
     if len(header) < 4:
-        return None
+        return None, files
     (length,) = struct.unpack("<I", header)
     if length > _LARGEST_REQUEST:
-        return None
+        return None, files
     body = channel.recv(length, socket.MSG_WAITALL) if length else b""
-    return json.loads(body) if len(body) == length else None
+    return (json.loads(body) if len(body) == length else None), files
 
 
-def send(channel: socket.socket, message: Any) -> None:
-    """Sends a message: four bytes of length, then JSON."""
+def send(channel: socket.socket, message: Any, files: Sequence[int] = ()) -> None:
+    """Sends a message: four bytes of length, with the files, then JSON."""
     body = json.dumps(message).encode()
-    channel.sendall(struct.pack("<I", len(body)) + body)
+    socket.send_fds(channel, [struct.pack("<I", len(body))], files)
+    channel.sendall(body)
 
 
 @dataclass
@@ -60,65 +62,72 @@ class Zygote:
 
     def serve(self) -> None:
         """Runs what the host sends until the host is gone."""
-        while (request := receive(self.host)) is not None:
-            send(self.host, self.check(request))
+        while True:
+            request, files = receive(self.host)
+            if request is None:
+                return
+            send(self.host, self.check(request, files))
 
-    def check(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Runs one program, with its tests if it has any, and says how it went."""
+    def check(self, request: dict[str, Any], files: list[int]) -> dict[str, Any]:
+        """Runs one program, with its tests if they came in a file, and says how it went."""
         began = time.monotonic()
         walls.clear_desk(self.walls, first=not self.checked)
         self.checked += 1
-        key = secrets.token_hex(16)
+        key = "" if files else secrets.token_hex(16)
         out, errors = os.pipe(), os.pipe()
-        open_here = [out[1], errors[1]]
+        processes = self._start(request, files, key, out[1], errors[1])
+        for fd in (out[1], errors[1], *files):
+            os.close(fd)
+        streams = {out[0]: bytearray(), errors[0]: bytearray()}
+        watch = Watch(processes, streams, request["seconds"], request["output"], self.host.fileno())
+        watch.until_told()
+        watch.close()
+        tail = streams[errors[0]][-_KEPT_OUTPUT:].decode(errors="replace")
+        shown = streams[out[0]][: request["output"]].decode(errors="replace")
+        cpu = sum(each.cpu for each in processes)
+        return {**_verdict(watch, key), "stderr": tail, "stdout": shown, "seconds": time.monotonic() - began, "cpu": cpu}
 
-        def start(work: Callable[[int], None], *keep: int) -> Watched:
+    def _start(self, request: dict[str, Any], files: list[int], key: str, out: int, errors: int) -> list[Watched]:
+        """Forks the process of the program and, if there are tests, theirs.
+
+        Tests are never read here, lest a program find them in the memory it inherits: not this time, nor the next.
+        """
+        seconds, text = request["seconds"], request["text"]
+
+        def start(work: Callable[[], None], *keep: int) -> Watched:
             ear, mouth = os.pipe()
             pid = walls.fork(self.walls, self.own)
             if pid == 0:
-                self._become(work, out[1], errors[1], mouth, keep, request["seconds"])
+                self._become(work, out, errors, (mouth, *keep), seconds)
             os.close(mouth)
             return Watched(pid, ear)
 
-        if request.get("tests") and request["apart"]:
-            ours, theirs = socket.socketpair()
-            processes = [
-                start(lambda mouth: examiner.host_program(request["text"], _WIRE, mouth), theirs.fileno()),
-                start(lambda mouth: examiner.examine(request["tests"], _WIRE, mouth, key), ours.fileno()),
+        if not files:
+            return [start(lambda: examiner.run_alone(text, _MOUTH, key, request["tested"]))]
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            return [
+                start(lambda: examiner.host_program(text, _WIRE, _MOUTH), theirs.fileno()),
+                start(lambda: examiner.examine(_TESTS, _WIRE, _MOUTH), ours.fileno(), *files),
             ]
-            open_here += [ours.detach(), theirs.detach()]
-        else:
-            source = "\n\n".join(filter(None, (request["text"], request.get("tests"))))
-            processes = [start(lambda mouth: examiner.run_alone(source, mouth, key, bool(request.get("tests"))))]
-        for fd in open_here:
-            os.close(fd)
-        watch = Watch(processes, {out[0]: bytearray(), errors[0]: bytearray()}, request["seconds"], request["output"], self.host.fileno())
-        watch.until_told()
-        watch.close()
-        told = _verdict(watch, key)
-        tail = watch.streams[errors[0]][-_KEPT_OUTPUT:].decode(errors="replace")
-        shown = watch.streams[out[0]][: request["output"]].decode(errors="replace")
-        cpu = sum(each.cpu for each in processes)
-        return {**told, "stderr": tail, "stdout": shown, "seconds": time.monotonic() - began, "cpu": cpu}
 
-    def _become(self, work: Callable[[int], None], out: int, errors: int, mouth: int, keep: tuple[int, ...], seconds: float) -> None:
+    def _become(self, work: Callable[[], None], out: int, errors: int, keep: tuple[int, ...], seconds: float) -> None:
         """In the child: keeps nothing of the zygote's, confines itself, does the work, and never comes back."""
         try:
-            high = [os.dup2(fd, place, inheritable=False) for place, fd in enumerate((mouth, *keep), start=100)]
+            if self.walls.rules is not None:
+                keep = (*keep, self.walls.rules)
+            high = [os.dup2(fd, place, inheritable=False) for place, fd in enumerate(keep, start=_HIGH)]
             os.dup2(out, 1)
             os.dup2(errors, 2)
-            rules = self.walls.rules
-            if rules is not None:
-                self.walls.rules = os.dup2(rules, 100 + len(high), inheritable=False)
-                high.append(self.walls.rules)
-            os.closerange(3, 100)
-            os.closerange(100 + len(high), 1024)
-            for place, fd in enumerate(high[: 1 + len(keep)], start=_MOUTH):
+            os.closerange(3, _HIGH)
+            for place, fd in enumerate(high, start=_MOUTH):
                 os.dup2(fd, place)
+            os.closerange(_HIGH, 2 * _HIGH)
+            if self.walls.rules is not None:
+                self.walls.rules = _MOUTH + len(high) - 1
             walls.confine(self.walls, self.memory, seconds)
-            os.closerange(100, 1024)
             program.settle()
-            work(_MOUTH)
+            work()
         except BaseException as error:
             os.write(2, f"{type(error).__name__}: {error}\n".encode(errors="replace"))
         finally:
@@ -127,35 +136,32 @@ class Zygote:
 
 def _verdict(watch: Watch, key: str) -> dict[str, Any]:
     """What the processes came to: a limit, the program's own failing, or what the process that decides has said."""
+    program_process, decider = watch.processes[0], watch.processes[-1]
     if watch.broken:
         return {"ok": False, "reason": watch.broken}
-    program_said, decider = _read(watch.processes[0], ""), watch.processes[-1]
-    if program_said and not program_said.get("ended") and len(watch.processes) > 1:
-        return _failing(program_said)
+    apart = decider is not program_process
+    early = _read(program_process, "") if apart else None
+    if early and not early.get("ended"):
+        return {"ok": False, "reason": _failing(early)}
     said = _read(decider, key)
-    if said and said.get("ended") is True:
-        return {"ok": True, "reason": "", "code": said.get("code")}
-    for each in watch.processes:
-        if each.status is not None and (fate := _fate(each, seen=bool(said))):
-            return {"ok": False, "reason": fate}
-    return _failing(said or {})
+    if said and said.get("ended") is True and not (apart and program_process.left):
+        return {"ok": True, "reason": ""}
+    fates = (_fate(each) for each in watch.processes if each.left)
+    return {"ok": False, "reason": next(filter(None, fates), "") or _failing(said or {})}
 
 
-def _fate(process: Watched, seen: bool) -> str:
+def _fate(process: Watched) -> str:
+    """Why a process ended that was not ended: by a limit of the kernel's, by a signal of its own making, or neither."""
     status = process.status or 0
-    if status in (-signal.SIGXCPU,):
+    if status in (-signal.SIGXCPU, -signal.SIGKILL):
         return "time limit"
-    if status == -signal.SIGKILL:
-        return ""  # ours, or the CPU backstop
-    if status < 0:
-        return "killed"
-    return "" if seen else "exited early"
+    return "killed" if status < 0 else ""
 
 
-def _failing(said: dict[str, Any]) -> dict[str, Any]:
+def _failing(said: dict[str, Any]) -> str:
     raised = said.get("raised")
     name = raised if isinstance(raised, str) and raised in program.BUILTIN else "exited early"
-    return {"ok": False, "reason": "memory limit" if name == "MemoryError" else name}
+    return "memory limit" if name == "MemoryError" else name
 
 
 def _read(process: Watched, key: str) -> dict[str, Any] | None:
@@ -178,7 +184,7 @@ def main(channel: int, memory_mib: int, bare: bool) -> None:
 
     def ask_to_settle() -> bool:
         send(host, {"unshared": os.getpid()})
-        return bool((receive(host) or {}).get("guest"))
+        return bool((receive(host)[0] or {}).get("guest"))
 
     built = walls.do_without() if bare else walls.build(ask_to_settle)
     sys.path[:] = [path for path in sys.path if os.path.isdir(path) and not os.path.exists(os.path.join(path, "inside"))]
