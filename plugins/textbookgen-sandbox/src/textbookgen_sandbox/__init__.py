@@ -7,10 +7,11 @@ from collections.abc import Iterable
 from textbookgen import hookimpl
 from textbookgen.stage import Stage
 
+from textbookgen_sandbox.prints import Prints
 from textbookgen_sandbox.runs import Runs
 
 
 @hookimpl
 def stages() -> Iterable[type[Stage]]:
     """The judges that run programs."""
-    return [Runs]
+    return [Runs, Prints]

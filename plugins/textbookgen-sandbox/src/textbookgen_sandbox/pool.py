@@ -11,13 +11,14 @@ import subprocess
 import threading
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from textbookgen.errors import PluginError, RunError
 
 from textbookgen_sandbox.inside import walls, zygote
+from textbookgen_sandbox.inside.page import Note
 
 _START = "import sys; sys.path.insert(0, {folder!r}); from inside.zygote import main; main({channel}, {memory}, {bare})"
 _NOBODY = 65534
@@ -26,13 +27,17 @@ _PATIENCE = 30.0  # seconds for an interpreter to start on a busy machine
 
 @dataclass(frozen=True)
 class Program:
-    """A program to run, its tests, and what it may use; `seconds` of CPU, twice as many by the clock."""
+    """A program to run, its tests, and what it may use; `seconds` of CPU, twice as many by the clock.
+
+    With `page` the text is Markdown, and what is run is its snippets.
+    """
 
     text: str
     tests: str = ""
     seconds: float = 3.0
     output_kib: int = 64
     apart: bool = True
+    page: bool = False
 
 
 @dataclass(frozen=True)
@@ -45,6 +50,8 @@ class Outcome:
     stderr: str
     seconds: float
     cpu: float
+    snippets: int = 0
+    notes: tuple[Note, ...] = ()
 
 
 class Worker:
@@ -87,14 +94,14 @@ class Worker:
         self.channel.settimeout(2 * program.seconds + _PATIENCE)
         apart = bool(program.tests) and program.apart
         text = program.text if apart or not program.tests else f"{program.text}\n\n{program.tests}"
-        asked = {"text": text, "tested": bool(program.tests), "seconds": program.seconds, "output": program.output_kib << 10}
+        asked = {"text": text, "tested": bool(program.tests), "page": program.page}
+        asked |= {"seconds": program.seconds, "output": program.output_kib << 10}
         with open(os.memfd_create("tests"), "w+b") as tests:
             if apart:
                 tests.write(program.tests.encode(errors="surrogatepass"))
                 tests.seek(0)
             zygote.send(self.channel, asked, [tests.fileno()] if apart else [])
-        told = self._receive()
-        return Outcome(told["ok"], told["reason"], told["stdout"], told["stderr"], told["seconds"], told["cpu"])
+        return _outcome(self._receive())
 
     def close(self) -> None:
         """Ends the interpreter: it goes when its channel does."""
@@ -104,6 +111,22 @@ class Worker:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+
+
+def _outcome(told: dict[str, Any]) -> Outcome:
+    """What a worker told; notes are the program's own words, so what is not one is left out."""
+    outcome = Outcome(told["ok"], told["reason"], told["stdout"], told["stderr"], told["seconds"], told["cpu"])
+    snippets, notes = told.get("snippets"), told.get("notes")
+    if not isinstance(snippets, int) or not isinstance(notes, list):
+        return outcome
+    return replace(outcome, snippets=snippets, notes=tuple(filter(None, map(_note, notes))))
+
+
+def _note(told: object) -> Note | None:
+    match told:
+        case [int(line), str(says), list(printed), bool(exact)]:
+            return Note(line, says, [str(each) for each in printed], exact)
+    return None
 
 
 def _map_users(pid: int) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import types
 from typing import Any
@@ -22,7 +21,7 @@ def run_alone(source: str, mouth: int, key: str, tested: bool) -> None:
     if report.get("raised") == "SystemExit" and not report["code"] and not tested:
         report = {"ended": True}
     program.say(mouth, {**report, "key": key})
-    os._exit(0)
+    program.leave()
 
 
 def host_program(source: str, wire: int, mouth: int) -> None:

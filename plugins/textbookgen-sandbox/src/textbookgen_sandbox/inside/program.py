@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import atexit
 import builtins
 import json
@@ -13,7 +14,7 @@ import threading
 import traceback
 import types
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 from .wire import Gone
 
@@ -34,8 +35,18 @@ def run(source: str, name: str, namespace: dict[str, Any]) -> None:
 
 def compiled(source: str, name: str) -> types.CodeType:
     """Source as code; raises SyntaxError."""
-    linecache.cache[name] = (len(source), None, source.splitlines(keepends=True), name)
+    _show_lines(source, name)
     return compile(source, name, "exec", dont_inherit=True)
+
+
+def parsed(source: str, name: str) -> ast.Module:
+    """Source as a tree; raises SyntaxError."""
+    _show_lines(source, name)
+    return ast.parse(source, name)
+
+
+def _show_lines(source: str, name: str) -> None:
+    linecache.cache[name] = (len(source), None, source.splitlines(keepends=True), name)
 
 
 def reason(error: BaseException) -> str:
@@ -72,7 +83,7 @@ def attempt(work: Callable[[], None], finish: bool = True) -> dict[str, Any]:
 def _show(error: BaseException) -> None:
     """Prints the traceback from the first frame that is the program's."""
     step = error.__traceback__
-    while step is not None and step.tb_frame.f_code.co_filename.endswith(("inside/program.py", "inside/examiner.py", "inside/standins.py")):
+    while step is not None and step.tb_frame.f_code.co_filename.endswith(("inside/program.py", "inside/examiner.py", "inside/standins.py", "inside/page.py")):
         step = step.tb_next
     try:
         traceback.print_exception(type(error), error, step, limit=-8, file=sys.stderr)
@@ -83,7 +94,14 @@ def _show(error: BaseException) -> None:
 
 def say(fd: int, report: dict[str, Any]) -> None:
     """Writes a report to the watcher."""
-    os.write(fd, json.dumps(report).encode() + b"\n")
+    said = json.dumps(report).encode() + b"\n"
+    while said:
+        said = said[os.write(fd, said) :]
+
+
+def leave() -> NoReturn:
+    """Ends the process here and now; everything that was to be said is said."""
+    os._exit(0)
 
 
 def settle() -> None:

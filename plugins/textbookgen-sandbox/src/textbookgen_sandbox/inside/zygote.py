@@ -16,14 +16,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from . import examiner, program, walls
+from . import examiner, page, program, walls
 from .watch import Watch, Watched
 
 #: Imported once and inherited by every program, so that importing them costs a program nothing.
 WARM = (
-    "abc array bisect calendar cmath collections collections.abc contextlib copy csv dataclasses datetime decimal enum fractions functools "
+    "abc array ast bisect calendar cmath collections collections.abc contextlib copy csv dataclasses datetime decimal doctest enum fractions functools "
     "hashlib heapq inspect io itertools json keyword linecache math numbers operator pprint queue random re statistics string struct "
-    "tempfile textwrap threading time traceback types typing unicodedata uuid weakref"
+    "tempfile textwrap threading time tokenize traceback types typing unicodedata uuid weakref"
 ).split()
 _LARGEST_REQUEST = 1 << 26
 _KEPT_OUTPUT = 8192
@@ -102,6 +102,8 @@ class Zygote:
             os.close(mouth)
             return Watched(pid, ear)
 
+        if request["page"]:
+            return [start(lambda: page.run_page(text, _MOUTH, key))]
         if not files:
             return [start(lambda: examiner.run_alone(text, _MOUTH, key, request["tested"]))]
         ours, theirs = socket.socketpair()
@@ -144,10 +146,11 @@ def _verdict(watch: Watch, key: str) -> dict[str, Any]:
     if early and not early.get("ended"):
         return {"ok": False, "reason": _failing(early)}
     said = _read(decider, key)
+    notes = {"notes": said.get("notes"), "snippets": said.get("snippets")} if said else {}
     if said and said.get("ended") is True and not (apart and program_process.left):
-        return {"ok": True, "reason": ""}
+        return {"ok": True, "reason": "", **notes}
     fates = (_fate(each) for each in watch.processes if each.left)
-    return {"ok": False, "reason": next(filter(None, fates), "") or _failing(said or {})}
+    return {"ok": False, "reason": next(filter(None, fates), "") or _failing(said or {}), **notes}
 
 
 def _fate(process: Watched) -> str:
