@@ -35,7 +35,7 @@ BUILTIN = (
     "samplers",
     "teachers",
     "tokenizers",
-    # "benchmarks",
+    "benchmarks",
     "executors",
     "exports",
     "evaluate",

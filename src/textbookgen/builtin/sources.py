@@ -155,10 +155,7 @@ class _Read(Source):
         """Files that are not there."""
         for path in self.path:
             if not _remote(path) and not _matches(path):
-                here = "" if Path(path).is_absolute() else f""
-                yield Complaint(
-                    "path", f"there is no file '{path}'{here}", "a path, a glob such as `books/*.txt`, or an address"
-                )
+                yield Complaint("path", f"there is no file '{path}'", "a path, a glob such as `books/*.txt`, or an address")
 
     def foresee(self, flows: Mapping[str, Volume]) -> Volume | None:
         """From sizes alone, where files are here and not compressed."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import logging
 import sys
 
 import click
@@ -53,7 +52,10 @@ def commands(traceback: bool, verbose: bool) -> None:
 
     Begin with `textbookgen recipe list` and `textbookgen recipe run recipes/tiny.toml`.
     """
-    logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    if verbose:
+        import logging
+
+        logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
 
 
 def main() -> None:

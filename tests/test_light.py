@@ -1,0 +1,42 @@
+"""The core is light: what `--help`, `plugin list` and `recipe check` import."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+HEAVY = ("litellm", "torch", "megatron", "datasketch", "sklearn", "rapidfuzz", "numba", "transformers")
+CODE = """
+import sys
+sys.argv = ["textbookgen", *{arguments!r}]
+from textbookgen.cli import main
+try:
+    main()
+except SystemExit as done:
+    assert not done.code, done.code
+print("HEAVY", *(name for name in {names!r} if name in sys.modules))
+"""
+
+
+def imported(arguments: list[str], names: tuple[str, ...]) -> list[str]:
+    code = CODE.format(arguments=arguments, names=names)
+    found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert found.returncode == 0, found.stderr
+    return found.stdout.rsplit("HEAVY", 1)[1].split()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--help"], ["plugin", "list"], ["stage", "list"], ["recipe", "list"], *[["recipe", "check", f"recipes/{name.name}"] for name in (ROOT / "recipes").glob("*.toml")]],
+    ids=" ".join,
+)
+def test_nothing_heavy_is_imported(arguments: list[str]) -> None:
+    assert imported(arguments, HEAVY) == []
+
+
+def test_help_imports_click_and_little_else() -> None:
+    assert imported(["--help"], ("polars", "pydantic", "jinja2", "rich", "aiohttp", "sqlite3", "asyncio")) == []

@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import RECIPE
+from hypothesis import given
+from hypothesis import strategies as st
+
+from textbookgen.errors import RecipeError
+from textbookgen.plan import Plan, fingerprint
+
+Planned = Callable[..., Plan]
+
+
+def prints(plan: Plan) -> dict[str, str]:
+    return {step.label: step.fingerprint for step in plan.steps}
+
+
+def moved(before: Plan, after: Plan) -> list[str]:
+    """The labels whose fingerprints differ."""
+    one, other = prints(before), prints(after)
+    return [label for label in one if one[label] != other[label]]
+
+
+DOWN_FROM_ECHOES = ["echoes", "half", "loud", "shards", "model", "report"]
+
+
+@pytest.mark.parametrize(
+    ("change", "labels"),
+    [
+        ({"stage.even.word": "odd"}, ["even", "half", "loud", "shards", "model", "report"]),
+        ({"stage.echoes.count": 21}, DOWN_FROM_ECHOES),
+        ({"stage.echoes.seed": 1}, DOWN_FROM_ECHOES),
+        ({"stage.echoes.accept": ["toy/contains"]}, DOWN_FROM_ECHOES),
+        ({"teacher.parrot.words": 13}, DOWN_FROM_ECHOES),
+        ({"sampler.things.place": ["sea"]}, DOWN_FROM_ECHOES),
+        ({"recipe.seed": 4}, ["echoes", "even", "half", "loud", "shards", "model", "report"]),
+        ({"stage.model.fails": True}, ["model", "report"]),
+        ({"teacher.parrot.max_parallel": 99, "teacher.parrot.budget_usd": 1.0}, []),
+        ({"stage.echoes.max_failures": 0.9, "stage.echoes.reply_tokens": 7}, []),
+        ({"recipe.name": "other", "recipe.version": "2"}, []),
+    ],
+)
+def test_what_moves_a_fingerprint_and_what_does_not(planned: Planned, change: dict[str, Any], labels: list[str]) -> None:
+    assert moved(planned(), planned(sets=change)) == labels
+
+
+def test_a_prompt_is_part_of_identity(planned: Planned, folder: Path) -> None:
+    before = planned()
+    (folder / "echo.md.j2").write_text("Tell of a {{ thing }} at the {{ place }}.", encoding="utf-8")
+    assert moved(before, planned()) == DOWN_FROM_ECHOES
+
+
+def test_labels_are_in_the_address_but_not_in_the_fingerprint(planned: Planned) -> None:
+    before, after = planned(), planned(RECIPE.replace("[stage.loud]", "[stage.noisy]").replace('"loud"', '"noisy"'))
+    assert list(prints(before).values()) == list(prints(after).values())
+    assert after.steps[4].address.startswith("noisy-")
+
+
+def test_order_of_options_does_not_matter(planned: Planned) -> None:
+    assert prints(planned()) == prints(planned(RECIPE.replace('from = "numbers"\nword = "even"', 'word = "even"\nfrom = "numbers"')))
+
+
+def test_judges_give_what_they_take(planned: Planned) -> None:
+    assert [step.gives.name for step in planned().steps] == ["Documents"] * 5 + ["Shards", "Checkpoint", "Report"]
+
+
+def test_limit_holds_springs_and_stops_before_packing(planned: Planned) -> None:
+    plan = planned(limit=3).before_packing()
+    assert [step.label for step in plan.steps] == ["numbers", "echoes", "even", "half", "loud"]
+    assert plan.steps[0].limit == 3
+    assert plan.steps[1].stage.count == 3  # type: ignore[attr-defined]
+
+
+def test_until_must_name_a_stage(planned: Planned) -> None:
+    assert [step.label for step in planned().until("even").steps] == ["numbers", "echoes", "even"]
+    with pytest.raises(RecipeError, match="there are numbers, echoes"):
+        planned().until("nothing")
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=12,
+)
+
+
+@given(st.dictionaries(st.text(), JSON), st.randoms())
+def test_fingerprints_do_not_depend_on_the_order_of_keys(facts: dict[str, Any], rng: Any) -> None:
+    keys = list(facts)
+    rng.shuffle(keys)
+    assert fingerprint({key: facts[key] for key in keys}) == fingerprint(facts)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), object(), {1, 2}])
+def test_a_fact_without_stable_json_is_refused(value: object) -> None:
+    with pytest.raises((ValueError, TypeError)):
+        fingerprint({"fact": value})
