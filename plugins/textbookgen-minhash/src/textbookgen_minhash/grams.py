@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from textbookgen_minhash.sketches import word_bytes
 from textbookgen_minhash.words import plain, to_bytes
 
 if TYPE_CHECKING:
@@ -94,7 +93,7 @@ class Grams:
         laid = to_bytes(plain(pl.Series([text]), self.accents))
         many = len(words_in(laid.data.tobytes()))
         out, ends = np.empty(many + 1, np.uint64), np.zeros(1, np.int64)
-        kernels.shingle(laid.data, laid.starts, word_bytes(), size, out, ends)
+        kernels.shingle(laid.data, laid.starts, size, out, ends)
         return many, out[: int(ends[0])].tolist()
 
     def _compiled(self) -> tuple[Any, Any, Any]:
@@ -123,13 +122,13 @@ class Grams:
         while True:
             rows, begins, sizes = np.empty(room, np.int64), np.empty(room, np.int64), np.empty(room, np.int64)
             hashes = np.empty(room, np.uint64)
-            found = kernels.find_grams(laid.data, laid.starts, word_bytes(), *self._compiled(), rows, begins, sizes, hashes)
+            found = kernels.find_grams(laid.data, laid.starts, *self._compiled(), rows, begins, sizes, hashes)
             if found <= room:
                 break
             room = found
         for row, begin, size, value in zip(*(each[:found].tolist() for each in (rows, begins, sizes, hashes)), strict=True):
             if owners := self.texts.get((size, value)):
-                yield Hit(row, size, _words_at(laid.data, begin, int(laid.starts[row + 1]), size), tuple(owners))
+                yield Hit(row, size, _words_at(laid.data, begin, int(laid.starts[row + 1]) - 1, size), tuple(owners))
 
 
 def _words_at(data: Any, begin: int, end: int, size: int) -> str:

@@ -18,6 +18,7 @@ _FMIX = (np.uint64(33), np.uint64(0xFF51AFD7ED558CCD), np.uint64(0xC4CEB9FE1A85E
 _FMIX32 = (np.uint32(16), np.uint32(0x85EBCA6B), np.uint32(13), np.uint32(0xC2B2AE35))
 _LOW = np.uint64(0xFFFFFFFF)
 _ZERO, _ONE = np.uint64(0), np.uint64(1)
+_EACH, _HIGH = np.uint64(0x0101010101010101), np.uint64(0x8080808080808080)
 NONE = np.uint32(0xFFFFFFFF)
 
 
@@ -27,15 +28,6 @@ def compiled(work: Callable[..., Any]) -> Callable[..., Any]:
         return njit(cache=True, nogil=True, error_model="numpy")(work)
     except RuntimeError:  # numba found no folder it may write to
         return njit(nogil=True, error_model="numpy")(work)
-
-
-def word_bytes() -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """For each byte the one it counts as in a word: letters lower-case, bytes of other scripts themselves, else 0."""
-    table = np.zeros(256, np.uint8)
-    for byte in range(256):
-        if byte >= 128 or chr(byte).isalnum() or byte == ord("_"):
-            table[byte] = ord(chr(byte).lower()) if byte < 128 else byte
-    return table
 
 
 @compiled
@@ -59,26 +51,76 @@ def _mix32(x: Any) -> Any:
 
 
 @compiled
-def _words(data: Any, low: Any, high: Any, table: Any, words: Any, begins: Any) -> Any:
-    """Writes the hash of each word in `data[low:high]` and where it begins; returns how many there are."""
+def prepare(data: Any) -> Any:
+    """The bytes with letters lower-case, bytes of other scripts as they are, zero for what is part of no word; eight at a time."""
+    out = np.zeros((len(data) // 8 + 2) * 8, np.uint8)
+    for i in range(len(data)):
+        byte = data[i]
+        low = np.uint8(byte | np.uint8(32))
+        letter = np.uint8(low - np.uint8(97)) < np.uint8(26)
+        other = (np.uint8(byte - np.uint8(48)) < np.uint8(10)) | (byte >= np.uint8(128)) | (byte == np.uint8(95))
+        out[i] = low if letter else (byte if other else np.uint8(0))
+    return out.view(np.uint64)
+
+
+@compiled
+def _eight(prepared: Any, at: Any) -> Any:
+    """Eight bytes from any place on."""
+    shift = (at & np.uint64(7)) << np.uint64(3)
+    at >>= np.uint64(3)
+    return (prepared[at] >> shift) | ((prepared[at + _ONE] << (np.uint64(63) - shift)) << _ONE)
+
+
+@compiled
+def _present(eight: Any) -> Any:
+    """The highest bit of each byte that is not zero."""
+    return (((eight & ~_HIGH) + ~_HIGH) | eight) & _HIGH
+
+
+@compiled
+def _first(bits: Any) -> Any:
+    """The number of the first byte whose highest bit is set; there must be one."""
+    lowest = bits & (~bits + _ONE)
+    return ((((lowest - _ONE) & _EACH) * _EACH) >> np.uint64(56)) - _ONE
+
+
+@compiled
+def _words(prepared: Any, low: Any, high: Any, words: Any, begins: Any) -> Any:
+    """Writes the hash of each word from `low` to `high` and where it begins; returns how many there are.
+
+    After `high` there must be a byte that is part of no word. Words of up to eight bytes have hashes of their own.
+    """
     n = 0
-    word = _ZERO
-    inside = False
-    for i in range(low, high):
-        byte = table[data[i]]
-        if byte:
-            if not inside:
-                begins[n] = i
-                inside = True
-                word = _ONE
-            word = word * _BASE + np.uint64(byte)
-        elif inside:
-            words[n] = _mix(word)
-            n += 1
-            inside = False
-    if inside:
-        words[n] = _mix(word)
+    at, end, eight_on = np.uint64(low), np.uint64(high), np.uint64(8)
+    eight = _eight(prepared, at)
+    while True:
+        present = _present(eight)
+        if present == _ZERO:
+            at += eight_on
+            if at >= end:
+                break
+            eight = _eight(prepared, at)
+            continue
+        gap = _first(present)
+        at += gap
+        if at >= end:
+            break
+        begins[n] = at
+        word = _ZERO
+        eight = _eight(prepared, at)
+        absent = _present(eight) ^ _HIGH
+        while absent == _ZERO:
+            word = _mix(word ^ eight)
+            at += eight_on
+            eight = _eight(prepared, at)
+            absent = _present(eight) ^ _HIGH
+        rest = _first(absent)
+        words[n] = _mix(word ^ (eight & ((_ONE << (rest << np.uint64(3))) - _ONE)))
         n += 1
+        at += rest + _ONE  # the byte after a word is part of none
+        if at >= end:
+            break
+        eight = _eight(prepared, at)
     return n
 
 
@@ -122,8 +164,9 @@ def _permute(shingles: Any, n: Any, a: Any, b: Any, signature: Any) -> None:
 
 
 @compiled
-def sketch(data: Any, starts: Any, table: Any, size: Any, a: Any, b: Any, signatures: Any, exact: Any, counts: Any) -> None:
+def sketch(data: Any, starts: Any, size: Any, a: Any, b: Any, signatures: Any, exact: Any, counts: Any) -> None:
     """For each document its MinHash signature, two hashes of its words in order, and its number of words."""
+    prepared = prepare(data)
     longest = 0
     for d in range(len(starts) - 1):
         longest = max(longest, starts[d + 1] - starts[d])
@@ -131,7 +174,7 @@ def sketch(data: Any, starts: Any, table: Any, size: Any, a: Any, b: Any, signat
     shingles = np.empty(longest // 2 + 1, np.uint64)
     begins = np.empty(longest // 2 + 1, np.int64)
     for d in range(len(starts) - 1):
-        n = _words(data, starts[d], starts[d + 1], table, words, begins)
+        n = _words(prepared, starts[d], starts[d + 1] - 1, words, begins)
         counts[d] = n
         first, second = _ONE, _OTHER
         for i in range(n):
@@ -139,7 +182,7 @@ def sketch(data: Any, starts: Any, table: Any, size: Any, a: Any, b: Any, signat
             second = (second ^ words[i]) * _OTHER
             second ^= second >> _FMIX[0]
         if n == 0:  # without a word, only the very same characters are a copy
-            for i in range(starts[d], starts[d + 1]):
+            for i in range(starts[d], starts[d + 1] - 1):
                 first = first * _BASE + np.uint64(data[i])
                 second = (second ^ np.uint64(data[i])) * _OTHER
         exact[d, 0], exact[d, 1] = _mix(first), _mix(second)
@@ -147,13 +190,14 @@ def sketch(data: Any, starts: Any, table: Any, size: Any, a: Any, b: Any, signat
 
 
 @compiled
-def shingle(data: Any, starts: Any, table: Any, size: Any, out: Any, ends: Any) -> None:
+def shingle(data: Any, starts: Any, size: Any, out: Any, ends: Any) -> None:
     """Writes the shingle hashes of all documents one after the other; `ends[d]` is where document `d` ends."""
     words = np.empty(len(out) + 1, np.uint64)
     begins = np.empty(len(out) + 1, np.int64)
+    prepared = prepare(data)
     at = 0
     for d in range(len(starts) - 1):
-        n = _words(data, starts[d], starts[d + 1], table, words, begins)
+        n = _words(prepared, starts[d], starts[d + 1] - 1, words, begins)
         at += _shingles(words, n, size, out[at:])
         ends[d] = at
 
@@ -320,13 +364,14 @@ def unique(values: Any, ends: Any) -> Any:
 
 @compiled
 def find_grams(
-    data: Any, starts: Any, table: Any, sizes: Any, slots: Any, sieve: Any, rows: Any, begins: Any, lengths: Any, hashes: Any
+    data: Any, starts: Any, sizes: Any, slots: Any, sieve: Any, rows: Any, begins: Any, lengths: Any, hashes: Any
 ) -> Any:
     """Writes row, first byte, size and hash of each n-gram of one of the `sizes` that is in the hash table `slots`.
 
     `sieve` holds a bit for each slot, small enough for the processor's cache. Returns how many there are, of which no
     more are written than there is room for.
     """
+    prepared = prepare(data)
     longest = 0
     for d in range(len(starts) - 1):
         longest = max(longest, starts[d + 1] - starts[d])
@@ -336,7 +381,7 @@ def find_grams(
     mask, bits = np.uint64(len(slots) - 1), np.uint64(len(sieve) * 8 - 1)
     found = 0
     for d in range(len(starts) - 1):
-        n = _words(data, starts[d], starts[d + 1], table, words, places)
+        n = _words(prepared, starts[d], starts[d + 1] - 1, words, places)
         for size in sizes:
             if n < size:
                 continue

@@ -53,14 +53,6 @@ def permutations_of(many: int) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
     return a, b
 
 
-@lru_cache(maxsize=1)
-def word_bytes() -> NDArray[np.uint8]:
-    """Which bytes are part of words."""
-    from textbookgen_minhash import kernels
-
-    return kernels.word_bytes()
-
-
 def sketch(ids: pl.Series, texts: pl.Series, scheme: Scheme) -> pl.DataFrame:
     """One row a document: `id`, `exact` (16 bytes that tell its words in order), `words` (their number), `signature`."""
     import numpy as np
@@ -71,7 +63,7 @@ def sketch(ids: pl.Series, texts: pl.Series, scheme: Scheme) -> pl.DataFrame:
     signatures = np.full((len(texts), scheme.permutations), 0xFFFFFFFF, np.uint32)
     exact, counts = np.empty((len(texts), 2), np.uint64), np.empty(len(texts), np.uint32)
     for rows, laid in in_slices(texts):
-        kernels.sketch(laid.data, laid.starts, word_bytes(), scheme.size, a, b, signatures[rows], exact[rows], counts[rows])
+        kernels.sketch(laid.data, laid.starts, scheme.size, a, b, signatures[rows], exact[rows], counts[rows])
     columns: dict[str, Any] = {
         "id": ids,
         "exact": pl.Series(exact, dtype=pl.Array(pl.UInt64, 2)),
@@ -90,7 +82,7 @@ def shingle_sets(texts: pl.Series, size: int) -> tuple[NDArray[np.uint64], NDArr
     laid: Bytes = to_bytes(plain(texts))
     room = np.empty(len(laid.data) // 2 + len(laid) + 1, np.uint64)
     ends: NDArray[np.int64] = np.zeros(len(laid), np.int64)
-    kernels.shingle(laid.data, laid.starts, word_bytes(), size, room, ends)
+    kernels.shingle(laid.data, laid.starts, size, room, ends)
     low = 0
     for high in ends:
         room[low:high].sort()

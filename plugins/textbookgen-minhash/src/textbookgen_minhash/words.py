@@ -20,7 +20,7 @@ _UNSPACED = r"([\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanma
 
 @dataclass(frozen=True)
 class Bytes:
-    """Texts laid end to end: document `i` is `data[starts[i]:starts[i + 1]]`."""
+    """Texts laid end to end, a line break after each: document `i` is `data[starts[i] : starts[i + 1] - 1]`."""
 
     data: NDArray[np.uint8]
     starts: NDArray[np.int64]
@@ -66,8 +66,8 @@ def to_bytes(texts: pl.Series) -> Bytes:
     import numpy as np
 
     starts: NDArray[np.int64] = np.zeros(len(texts) + 1, np.int64)
-    np.cumsum(texts.str.len_bytes().to_numpy(), out=starts[1:])
-    joined: bytes = texts.str.join("").cast(pl.Binary).item() if len(texts) else b""
+    np.cumsum(texts.str.len_bytes().to_numpy() + 1, out=starts[1:])
+    joined: bytes = texts.str.join("\n").cast(pl.Binary).item() if len(texts) else b""
     return Bytes(np.frombuffer(joined, np.uint8), starts)
 
 
