@@ -78,7 +78,7 @@ def _exercise(rng: Random, draw: Mapping[str, Any]) -> str:
 
 
 def _opening(rng: Random, concept: str, start: Kind | None) -> Primitive | None:
-    """The first step for a concept that pages teach, or for a primitive's name, if it fits the parameter; others leave it open."""
+    """The first step for a concept that pages teach, or a primitive's name, if it fits the parameter; else it is left open."""
     known = concepts().get(concept.lower())
     names = known.practice if known else (concept.lower().replace(" ", "_"),)
     fitting = [by_name()[name] for name in names if name in by_name()]

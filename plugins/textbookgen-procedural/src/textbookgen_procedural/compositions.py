@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from hashlib import sha256
+from itertools import pairwise
 from random import Random
 from typing import Any
 
 from textbookgen_procedural.kinds import VARIABLES, Kind, Variable
-from textbookgen_procedural.primitives import PRIMITIVES, Option, Primitive
+from textbookgen_procedural.primitives import Option, Primitive, primitives
+from textbookgen_procedural.wordlists import words
 
 _STARTS: dict[Kind, float] = {"ints": 0.4, "strs": 0.27, "str": 0.23, "int": 0.1}
 _ENDS = frozenset(("bool", "dict"))
@@ -58,16 +60,19 @@ class Composition:
 
     def body(self) -> list[str]:
         """The lines of the function's body, not indented: one step a line, the last of them a return."""
-        expressions = [step.primitive.expression(step.option, read) for step, read in zip(self.steps, self.variables, strict=True)]
+        reads = zip(self.steps, self.variables, strict=True)
+        expressions = [step.primitive.expression(step.option, variable) for step, variable in reads]
         lines = [f"{name.name} = {code}" for name, code in zip(self.variables[1:], expressions, strict=False)]
         return [*lines, f"return {expressions[-1]}"]
 
     def phrases(self) -> list[str]:
         """What each step does, in words, as a command."""
-        told = [step.primitive.phrase(step.phrase, step.option, read) for step, read in zip(self.steps, self.variables, strict=True)]
-        last = len(told) - 1
-        verbs = [("return " if place == last else "find ") if step.primitive.answer else "" for place, step in enumerate(self.steps)]
-        return [verb + words for verb, words in zip(verbs, told, strict=True)]
+        told = []
+        for step, variable in zip(self.steps, self.variables, strict=True):
+            words = step.primitive.phrase(step.phrase, step.option, variable)
+            verb = "return" if step is self.steps[-1] else "find"
+            told.append(f"{verb} {words}" if step.primitive.answer else words)
+        return told
 
 
 def run(steps: Sequence[Step], value: Any) -> Any:
@@ -78,33 +83,26 @@ def run(steps: Sequence[Step], value: Any) -> Any:
 
 
 #: Pairs that the snippets in `data/concepts.txt` do themselves.
-_TAUGHT = frozenset(
-    (
-        ("keep_positive", "sort"), ("sort", "take"), ("take", "sort"), ("sort_down", "take"), ("split_words", "longest"),
-        ("split_words", "lengths"), ("lengths", "largest"), ("split_words", "capitalize_each"), ("capitalize_each", "join_words"),
-        ("add", "keep_even"), ("running", "differences"), ("keep_negative", "negate"), ("keep_positive", "square"), ("strip", "title"),
-        ("upper_each", "longer_than"), ("longer_than", "upper_each"), ("square", "sum"), ("digits", "sum"), ("unique", "count"),
-        ("split_commas", "count_words"), ("split_words", "count_words"), ("sort", "symmetric"), ("keep_digits", "read_digits"),
-    )
-)  # fmt: skip
+_TAUGHT = frozenset(words("taught pairs"))
 
 
 @cache
 def pair_is_held_out(first: str, second: str) -> bool:
     """Whether no training program may do `second` right after `first`; parameters and phrases do not matter."""
-    if (first, second) in _TAUGHT:
+    if f"{first}>{second}" in _TAUGHT:
         return False
     return int.from_bytes(sha256(f"{first}>{second}".encode()).digest()[:4], "big") < _HELD_OUT_SHARE * 2**32
 
 
 def is_held_out(names: Sequence[str]) -> bool:
     """Whether a sequence of primitives is kept from all that the teacher writes: it holds a pair that is held out."""
-    return any(pair_is_held_out(first, second) for first, second in zip(names, names[1:], strict=False))
+    return any(pair_is_held_out(first, second) for first, second in pairwise(names))
 
 
 @cache
 def _starting(kind: Kind, level: int, last: bool) -> tuple[Primitive, ...]:
-    return tuple(each for each in PRIMITIVES if each.takes == kind and each.level <= level and (last or each.gives not in _ENDS))
+    known = (each for each in primitives() if each.takes == kind and each.level <= level)
+    return tuple(each for each in known if last or each.gives not in _ENDS)
 
 
 @cache
@@ -125,23 +123,24 @@ def draw_steps(
     `start` wants a parameter of this kind; `opening` wants this primitive first.
     """
     kind = opening.takes if opening else start or rng.choices(tuple(_STARTS), tuple(_STARTS.values()))[0]
-    primitives: list[Primitive] = []
+    chosen: list[Primitive] = []
     for place in range(length):
         last = place == length - 1
         if place:
-            known = _following(primitives[-1].name, kind, level, last, held_out)
+            known = _following(chosen[-1].name, kind, level, last, held_out)
         else:
             known = (opening,) if opening else _starting(kind, level, last)
         if not known:
             return None
-        primitives.append(rng.choice(known))
-        kind = primitives[-1].gives
-    return tuple(Step(each, rng.choice(each.options), rng.randrange(len(each.phrases))) for each in primitives)
+        chosen.append(rng.choice(known))
+        kind = chosen[-1].gives
+    return tuple(Step(each, rng.choice(each.options), rng.randrange(len(each.phrases))) for each in chosen)
 
 
 def omissions(steps: tuple[Step, ...]) -> list[tuple[Step, ...]]:
     """The same without one step, wherever the kinds still fit, and without any."""
-    shorter = [steps[:place] + steps[place + 1 :] for place, step in enumerate(steps) if step.primitive.takes == step.primitive.gives]
+    same = [place for place, step in enumerate(steps) if step.primitive.takes == step.primitive.gives]
+    shorter = [steps[:place] + steps[place + 1 :] for place in same]
     if steps[0].primitive.takes == steps[-1].primitive.gives and len(steps) > 1:
         shorter.append(())
     return shorter

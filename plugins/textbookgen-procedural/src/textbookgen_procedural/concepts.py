@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
@@ -60,13 +61,32 @@ def topics() -> tuple[str, ...]:
     return tuple(concepts())
 
 
+@cache
 def concept_for(topic: str) -> Concept:
-    """The concept of this name, or else one whose name shares a word with the topic, or else one that stands for it for good."""
+    """The concept of this name, or else the one whose text is nearest to the topic's words, or else any, always the same."""
     known = concepts()
     wanted = topic.strip().lower()
     if wanted in known:
         return known[wanted]
-    words = {word.removesuffix("s") for word in wanted.split() if len(word) > 3}
-    near = [each for each in known.values() if words & {word.removesuffix("s") for word in each.name.split()}]
-    pool = near or list(known.values())
-    return pool[int.from_bytes(sha256(wanted.encode()).digest()[:4], "big") % len(pool)]
+    stems = set(_stems(wanted))
+    scores = {name: len(stems & named) * 4 + len(stems & said) for name, (named, said) in _vocabularies().items()}
+    best = max(scores.values())
+    near = [known[name] for name, score in scores.items() if score == best]
+    return near[int.from_bytes(sha256(wanted.encode()).digest()[:4], "big") % len(near)]
+
+
+@cache
+def _vocabularies() -> dict[str, tuple[frozenset[str], frozenset[str]]]:
+    """The words of each concept's name, and those of its sentences."""
+    told = {name: " ".join((*each.definitions, *each.explanations, *each.practice)) for name, each in concepts().items()}
+    return {name: (frozenset(_stems(name)), frozenset(_stems(text))) for name, text in told.items()}
+
+
+def _stems(text: str) -> list[str]:
+    """Words of four letters or more, without the endings that tell forms of one word apart."""
+    return [re.sub(r"(?:ies|es|s|ing|ed)$", "", word) for word in re.findall(r"[a-z]{4,}", text.lower()) if word not in _COMMON]
+
+
+_COMMON = frozenset(
+    ("with", "when", "that", "this", "from", "what", "which", "their", "than", "into", "number", "numbers", "list", "lists")
+)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Any
@@ -68,23 +68,34 @@ def find_cases(rng: Random, steps: tuple[Step, ...], count: int, rivals: Sequenc
     None if some step makes no difference to forty inputs, or if too few inputs give something short enough to print.
     """
     wrong = omissions(steps)
-    kind = steps[0].primitive.takes
-    tried = [case for case in (_case(rng, kind, steps) for _ in range(40)) if case is not None]
+    tried: list[Case] = []
     chosen: list[Case] = []
     for place, rival in enumerate((*wrong, *rivals)):
         if any(_differs(rival, case) for case in chosen):
             continue
-        telling = next((case for case in tried if _differs(rival, case)), None)
+        telling = next((case for case in _growing(rng, steps, tried, 40) if _differs(rival, case)), None)
         if telling is not None:
             chosen.append(telling)
         elif place < len(wrong):
             return None
+    for _ in _growing(rng, steps, tried, 12):
+        pass
     rest = [case for case in tried if case not in chosen]
     chosen += _various(rest, {literal(case.result) for case in chosen})[: max(0, count - len(chosen))]
     if len(chosen) < count or len({literal(case.result) for case in chosen}) < 2:
         return None
     rng.shuffle(chosen)
     return chosen
+
+
+def _growing(rng: Random, steps: tuple[Step, ...], tried: list[Case], most: int) -> Iterator[Case]:
+    """The cases tried so far, and then new ones, up to so many inputs."""
+    yield from tuple(tried)
+    for _ in range(most - len(tried)):
+        case = _case(rng, steps[0].primitive.takes, steps)
+        if case is not None:
+            tried.append(case)
+            yield case
 
 
 def _case(rng: Random, kind: Kind, steps: tuple[Step, ...]) -> Case | None:
@@ -106,7 +117,8 @@ def _differs(steps: tuple[Step, ...], case: Case) -> bool:
 
 def _various(cases: list[Case], known: set[str]) -> list[Case]:
     """The cases, each with an input of its own, those whose results were not seen yet before the others."""
-    fresh, stale = [], []
+    fresh: list[Case] = []
+    stale: list[Case] = []
     inputs: set[str] = set()
     for case in cases:
         if (value := literal(case.value)) in inputs:
@@ -164,7 +176,7 @@ def draw_exercise(
     opening: Primitive | None = None,
     count: int | None = None,
 ) -> Exercise:
-    """An exercise that training may hold, of this difficulty (1 to 5); a wish that cannot be met is let go after forty tries."""
+    """An exercise that training may hold, of this difficulty (1 to 5); an opening that does not fit is let go."""
     lengths, level = LADDER[difficulty]
     for attempt in itertools.count():
         wished = opening if attempt < 40 else None

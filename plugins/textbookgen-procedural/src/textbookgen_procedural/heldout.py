@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from random import Random
 
 from textbookgen.benchmark import Benchmark, Item
@@ -15,11 +16,11 @@ from textbookgen_procedural.exercises import Exercise, make_exercise
 _NAME = re.compile(r"exercises-heldout(?::(\d+))?")
 _MOST = 2_000
 _LONGEST_LINE = 10  # words
-_VERBS = "solve work handle treat process compute derive make build shape refine settle arrange prepare finish".split()
-_THINGS = "task puzzle riddle case problem request order job input entry record batch parcel ticket row".split()
+_VERBS = ("solve", "work", "handle", "treat", "process", "derive", "build", "shape", "refine", "settle", "arrange", "finish")
+_THINGS = ("task", "puzzle", "riddle", "case", "problem", "request", "order", "job", "input", "entry", "record", "batch")
 
 
-@dataclass(frozen=True)
+@dataclass
 class HeldOut:
     """So many held-out exercises of two and three steps, the same for everybody."""
 
@@ -56,7 +57,7 @@ def _rivals(steps: tuple[Step, ...]) -> list[tuple[Step, ...]]:
     """Other programs near by: two steps swapped where the kinds allow it, and each parameter replaced by another."""
     swapped = [
         (*steps[:place], after, before, *steps[place + 2 :])
-        for place, (before, after) in enumerate(zip(steps, steps[1:], strict=False))
+        for place, (before, after) in enumerate(pairwise(steps))
         if before.primitive.takes == before.primitive.gives == after.primitive.gives
     ]
     changed = [

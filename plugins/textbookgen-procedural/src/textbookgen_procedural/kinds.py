@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any, Literal
 
+from textbookgen_procedural.wordlists import words
+
 Kind = Literal["ints", "strs", "str", "int", "bool", "dict"]
 
 #: How each kind is annotated in a signature.
@@ -28,35 +30,24 @@ class Variable:
     letter: str
 
 
-def _plurals(names: str) -> tuple[Variable, ...]:
+def _plurals(heading: str) -> tuple[Variable, ...]:
     """Variables that hold many things; the letter of a loop is the first of the name, so that one follows from the other."""
-    return tuple(Variable(name, name.removesuffix("s"), name[0]) for name in names.split())
+    return tuple(Variable(name, name.removesuffix("s"), name[0]) for name in words(heading))
 
 
-def _single(names: str) -> tuple[Variable, ...]:
-    return tuple(Variable(name, name, "c") for name in names.split())
+def _single(heading: str) -> tuple[Variable, ...]:
+    return tuple(Variable(name, name, "c") for name in words(heading))
 
 
 #: What a parameter of each kind may be called; the first name is what a value of that kind is called further down.
 VARIABLES: dict[Kind, tuple[Variable, ...]] = {
-    "ints": _plurals(
-        "numbers values scores prices heights marks readings weights grades totals bids points sums ranks ages goals hours "
-        "miles pages turns votes wages years"
-    ),
-    "strs": _plurals(
-        "words names titles fruits pets towns tags songs keys rivers meals verbs birds flags games hats jobs lakes nouns plants roads "
-        "shops tools users"
-    ),
-    "str": _single("text line sentence message phrase title note label code name answer letter motto order query reply slogan token"),
-    "int": _single("number count amount score limit size age price value total budget height offset period speed volume weight year"),
+    "ints": _plurals("list variables"),
+    "strs": _plurals("word list variables"),
+    "str": _single("text variables"),
+    "int": _single("number variables"),
 }
 
-WORDS = (
-    "apple bread cloud dog eagle fig grape hat ink jar kite level lemon moon noon nest olive pear queen river stone tree "
-    "umbrella violin wagon yarn zebra ant bee cat deer eye fox goat hen ivy kayak lion mouse nut otter pig rain sun tiger "
-    "wolf banana carrot donut garden honey island jungle kitten ladder maple orange pepper radar rocket salad table tomato "
-    "water winter Anna Ben Clara Dan Eva Otto Mia Tom Paris Rome Oslo Lima civic refer stats wow sea owl egg go up ox"
-).split()
+WORDS = words("example words")
 
 
 def example(kind: Kind, rng: Random) -> Any:
@@ -64,10 +55,10 @@ def example(kind: Kind, rng: Random) -> Any:
     if kind == "ints":
         return _numbers(rng)
     if kind == "strs":
-        words = rng.sample(WORDS, rng.randint(2, 4))
+        chosen = rng.sample(WORDS, rng.randint(2, 4))
         if rng.random() < 0.4:
-            words.insert(rng.randrange(len(words) + 1), rng.choice(words))
-        return words if rng.random() > 0.03 else []
+            chosen.insert(rng.randrange(len(chosen) + 1), rng.choice(chosen))
+        return chosen if rng.random() > 0.03 else []
     if kind == "str":
         return _text(rng)
     return rng.randint(1, 12) if rng.random() < 0.6 else rng.randint(13, 99)
@@ -82,10 +73,10 @@ def _numbers(rng: Random) -> list[int]:
 
 
 def _text(rng: Random) -> str:
-    words = rng.sample(WORDS, rng.choice((1, 2, 2, 3)))
+    chosen = rng.sample(WORDS, rng.choice((1, 2, 2, 3)))
     if rng.random() < 0.3:
-        words.append(str(rng.randint(0, 999)))
+        chosen.append(str(rng.randint(0, 999)))
     if rng.random() < 0.2:
-        words[0] = words[0].capitalize()
-    text = ("," if rng.random() < 0.15 else " ").join(words)
+        chosen[0] = chosen[0].capitalize()
+    text = ("," if rng.random() < 0.15 else " ").join(chosen)
     return f" {text} " if rng.random() < 0.05 else text

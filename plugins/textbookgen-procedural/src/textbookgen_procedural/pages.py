@@ -101,7 +101,11 @@ def _lecture(material: Material) -> list[str]:
     rng, voice = material.rng, material.voice
     blocks = [f"# {_title(material.concept.name)}", material.definition, f"{rng.choice(voice.openings)} {material.explain(2)}"]
     blocks += _snippets(material)
-    blocks += [rng.choice((material.comparison, material.pitfall)), rng.choice(voice.works).format(one="function"), material.function()]
+    blocks += [
+        rng.choice((material.comparison, material.pitfall)),
+        rng.choice(voice.works).format(one="function"),
+        material.function(),
+    ]
     return [*blocks, material.steps()] if rng.random() < 0.5 else blocks
 
 
@@ -117,7 +121,10 @@ def _questions(material: Material) -> list[str]:
 
 def _worked(material: Material) -> list[str]:
     rng = material.rng
-    blocks = [f"# {_title(material.concept.name)}: {rng.choice(('a worked example', 'step by step', 'an example in full'))}", material.definition]
+    blocks = [
+        f"# {_title(material.concept.name)}: {rng.choice(('a worked example', 'step by step', 'an example in full'))}",
+        material.definition,
+    ]
     blocks += [material.explain(1), *_snippets(material)]
     blocks += [f"{rng.choice(_PROBLEM)} {material.steps()}", material.function(), f"{material.explain(1)} {material.pitfall}"]
     return blocks
@@ -128,7 +135,9 @@ def _story(material: Material) -> list[str]:
     learner, teacher = rng.sample(NAMES, 2)
     blocks = [f"# {learner} and {rng.choice(('the lesson on', 'a morning with', 'the puzzle of', 'a question about'))} {name}"]
     blocks.append(f"{material.definition} That is what {teacher} had written on the board when {learner} came in.")
-    blocks.append(f'{rng.choice(_WONDER).format(learner=learner, teacher=teacher)} "{material.comparison}" {material.explain(1)}')
+    blocks.append(
+        f'{rng.choice(_WONDER).format(learner=learner, teacher=teacher)} "{material.comparison}" {material.explain(1)}'
+    )
     blocks += _snippets(material)
     blocks.append(f"{rng.choice(_TRY).format(learner=learner, teacher=teacher)} {material.steps()}")
     return [*blocks, material.function(), f'"{material.pitfall.removesuffix(".")}," {teacher} added with a smile.']
@@ -173,10 +182,10 @@ _SLIP = ("What often goes wrong?", "Which mistake should I look out for?", "Wher
 _USE = ("How is it used in a function?", "What does a whole function look like?", "And with a real task?")
 _PROBLEM = ("Now to a whole problem.", "Here is a problem to solve.", "Let us solve a task.", "A complete function shows more.")
 _WONDER = (
-    '{learner} frowned, and {teacher} explained:',
+    "{learner} frowned, and {teacher} explained:",
     '"What is it good for?" {learner} asked. {teacher} thought for a moment.',
     '"I do not see it yet," said {learner}, so {teacher} drew a picture.',
-    '{teacher} saw that {learner} had a question.',
+    "{teacher} saw that {learner} had a question.",
 )
 _TRY = (
     '"Let me try," said {learner}, and wrote a function.',

@@ -16,9 +16,23 @@ from hashlib import sha256
 _LONGEST = 400  # lines that are looked at
 _NOISE = 0.1  # share of labels that are one point off, as two careful readers would differ
 
-_GUI = frozenset("tkinter turtle curses PyQt5 PyQt6 PySide6 wx gi kivy pygame idlelib".split())
-_TESTS = frozenset("unittest pytest doctest test mock".split())
-_FAR = frozenset("socket ssl ctypes subprocess threading multiprocessing asyncio select winreg distutils setuptools".split())
+_GUI = frozenset(["tkinter", "turtle", "curses", "PyQt5", "PyQt6", "PySide6", "wx", "gi", "kivy", "pygame", "idlelib"])
+_TESTS = frozenset(["unittest", "pytest", "doctest", "test", "mock"])
+_FAR = frozenset(
+    [
+        "socket",
+        "ssl",
+        "ctypes",
+        "subprocess",
+        "threading",
+        "multiprocessing",
+        "asyncio",
+        "select",
+        "winreg",
+        "distutils",
+        "setuptools",
+    ]
+)
 
 
 @dataclass(frozen=True)
@@ -122,7 +136,17 @@ def find(text: str) -> Findings | None:
     )
 
 
-_COMPUTING = (ast.BinOp, ast.Compare, ast.For, ast.While, ast.ListComp, ast.DictComp, ast.SetComp, ast.GeneratorExp, ast.AugAssign)
+_COMPUTING = (
+    ast.BinOp,
+    ast.Compare,
+    ast.For,
+    ast.While,
+    ast.ListComp,
+    ast.DictComp,
+    ast.SetComp,
+    ast.GeneratorExp,
+    ast.AugAssign,
+)
 
 
 def _parsed(lines: list[str]) -> ast.Module | None:

@@ -58,8 +58,14 @@ def slot_value(kind: str, rng: Random) -> str:
 
 
 _RANGES = {
-    "small": (2, 9), "tiny": (2, 4), "three": (3, 7), "big": (12, 99), "large": (120, 999), "signed": (-20, 20), "index": (0, 3),
-}  # fmt: skip
+    "small": (2, 9),
+    "tiny": (2, 4),
+    "three": (3, 7),
+    "big": (12, 99),
+    "large": (120, 999),
+    "signed": (-20, 20),
+    "index": (0, 3),
+}
 _CHOICES = {"word": _LOWER, "lowword": _LOWER, "name": NAMES, "letter": tuple("aeinorst"), "palin": _PALINDROMES}
 
 

@@ -2,35 +2,60 @@
 
 from __future__ import annotations
 
+import re
 from random import Random
 
 from textbookgen_procedural.names import BOYS, GIRLS
+from textbookgen_procedural.wordlists import words
 
 _PRONOUNS = {
     "he": {"he": "he", "his": "his", "him": "him", "himself": "himself"},
     "she": {"he": "she", "his": "her", "him": "her", "himself": "herself"},
 }
-_SPECIES = (
-    "fox bear mouse rabbit owl frog hedgehog squirrel duck cat dog pig lamb goat turtle badger mole otter penguin elephant lion "
-    "monkey pony beaver raccoon deer snail bee"
-).split()
-_PETS = (
-    "Pip Bo Dot Tiki Momo Coco Bubba Pepper Nutmeg Button Biscuit Waffles Muffin Clover Sunny Ziggy Fluff Taffy Juno Kiki Lulu Nibbles "
-    "Patch Rusty Socks Toffee Acorn Bean Bramble Cricket Fern Hazel Maple Olive Pebble Poppy Sage Willow"
-).split()
-_RELATIVES = (
-    ("Mom", "she"), ("Dad", "he"), ("Grandma", "she"), ("Grandpa", "he"), ("Aunt Rosa", "she"), ("Uncle Ben", "he"), ("Mama", "she"),
-    ("Papa", "he"), ("Aunt May", "she"), ("Uncle Joe", "he"),
-)  # fmt: skip
+_SPECIES = words("species")
+_PETS = words("animal names")
+_RELATIVES = {
+    "she": ("Mom", "Grandma", "Mama", "Aunt Rosa", "Aunt May"),
+    "he": ("Dad", "Grandpa", "Papa", "Uncle Ben", "Uncle Joe"),
+}
 _HELPERS = (
-    "an old owl:the owl|a tall man with a beard:the man|a woman with a red hat:the woman|a small mouse:the mouse|a kind baker:the baker|"
-    "the mailman:the mailman|an old turtle:the turtle|a girl on a bike:the girl|a boy with a big dog:the boy|a wise old cat:the cat|"
-    "a farmer with a cart:the farmer|a fat frog:the frog|a lady with a basket:the lady|a gray goose:the goose|the teacher:the teacher|"
-    "a funny little man:the little man|an old sailor:the sailor|a busy squirrel:the squirrel|the neighbor:the neighbor|"
-    "a slow snail:the snail|a nurse on her way home:the nurse|a crow on a post:the crow|a painter:the painter|an old donkey:the donkey"
-).split("|")
-_LOOKS = ("with big ears", "with a long tail", "with a soft voice", "with bright eyes", "with a crooked smile", "with muddy feet", "")
-_CHARMS = ("piece of string", "red button", "small mirror", "silver bell", "blue ribbon", "little key", "feather", "round stone")
+    "an old owl",
+    "a tall man with a beard",
+    "a woman with a red hat",
+    "a small mouse",
+    "a kind baker",
+    "the mailman",
+    "an old turtle",
+    "a girl on a bike",
+    "a boy with a big dog",
+    "a wise old cat",
+    "a farmer with a cart",
+    "a fat frog",
+    "a lady with a basket",
+    "a gray goose",
+    "the teacher",
+    "a funny little man",
+    "an old sailor",
+    "a busy squirrel",
+    "the neighbor",
+    "a slow snail",
+    "a nurse on her way home",
+    "a crow on a post",
+    "a painter",
+    "an old donkey",
+)
+_LOOKS = ("with big ears", "with a soft voice", "with bright eyes", "with a crooked smile", "with muddy feet", "")
+_CHARMS = (
+    "piece of string",
+    "red button",
+    "small mirror",
+    "silver bell",
+    "blue ribbon",
+    "little key",
+    "feather",
+    "round stone",
+)
+_ADDED = re.compile(r" (?:with|on) .*|\b(?:old|tall|small|kind|wise|fat|gray|busy|slow|funny) ")
 
 
 def make_cast(rng: Random) -> dict[str, str]:
@@ -38,9 +63,9 @@ def make_cast(rng: Random) -> dict[str, str]:
     animal = rng.random() < 0.4
     hero_is = rng.choice(("he", "she"))
     hero = rng.choice(_PETS if animal else GIRLS if hero_is == "she" else BOYS)
-    kind = f"a {rng.choice(('little', 'young', 'small'))} {rng.choice(_SPECIES)}" if animal else "a girl" if hero_is == "she" else "a boy"
+    kind = _kind(rng, animal, hero_is)
     friend, friend_is = _friend(rng, animal, hero)
-    helper, _, the_helper = rng.choice(_HELPERS).partition(":")
+    helper = rng.choice(_HELPERS)
     look = rng.choice(_LOOKS)
     cast = {
         "h": hero,
@@ -51,16 +76,22 @@ def make_cast(rng: Random) -> dict[str, str]:
         "f": friend,
         "f_s": f"{friend}'s",
         "helper": helper,
-        "the_helper": the_helper,
+        "the_helper": f"the {_ADDED.sub('', helper.partition(' ')[2])}",
         "charm": rng.choice(_CHARMS),
     }
     cast |= _PRONOUNS[hero_is] | {f"f{name}": word for name, word in _PRONOUNS[friend_is].items()}
     return cast | {f"{name[0].upper()}{name[1:]}": f"{word[0].upper()}{word[1:]}" for name, word in cast.items() if word}
 
 
+def _kind(rng: Random, animal: bool, pronoun: str) -> str:
+    if animal:
+        return f"a {rng.choice(('little', 'young', 'small'))} {rng.choice(_SPECIES)}"
+    return "a girl" if pronoun == "she" else "a boy"
+
+
 def _friend(rng: Random, animal: bool, hero: str) -> tuple[str, str]:
-    if rng.random() < 0.4:
-        return rng.choice(_RELATIVES)
     friend_is = rng.choice(("he", "she"))
+    if rng.random() < 0.4:
+        return rng.choice(_RELATIVES[friend_is]), friend_is
     names = _PETS if animal else GIRLS if friend_is == "she" else BOYS
     return rng.choice([name for name in names if name != hero]), friend_is

@@ -43,8 +43,7 @@ def moments() -> Mapping[str, tuple[str, ...]]:
 @cache
 def word_classes() -> Mapping[str, frozenset[str]]:
     """Words by how they stand in a sentence."""
-    classes = {name: frozenset(" ".join(lines).split()) for name, lines in _headed("words").items() if name != "odd"}
-    return classes
+    return {name: frozenset(" ".join(lines).split()) for name, lines in _headed("words").items() if name != "odd"}
 
 
 @cache

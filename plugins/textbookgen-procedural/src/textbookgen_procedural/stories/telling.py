@@ -13,7 +13,9 @@ from textbookgen_procedural.stories.inflection import mend_articles
 from textbookgen_procedural.stories.wording import adjective_sentence, noun_sentence, verb_sentence
 
 _CHOICE = re.compile(r"\[([^\[\]]*)\]")
-_HAS_PRIZE = re.compile(r"piece of string|red button|small mirror|bit of bread|silver bell|blue ribbon|little key|feather|round stone")
+_HAS_PRIZE = re.compile(
+    r"piece of string|red button|small mirror|bit of bread|silver bell|blue ribbon|little key|feather|round stone"
+)
 
 
 class Teller:

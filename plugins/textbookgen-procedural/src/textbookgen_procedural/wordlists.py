@@ -1,0 +1,24 @@
+"""The word lists of `data/wordlists.txt`."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.resources import files
+
+
+def words(heading: str) -> tuple[str, ...]:
+    """The words under a heading, in order."""
+    return tuple(_lists()[heading])
+
+
+@cache
+def _lists() -> dict[str, list[str]]:
+    lists: dict[str, list[str]] = {}
+    heading = ""
+    for line in files("textbookgen_procedural").joinpath("data/wordlists.txt").read_text(encoding="utf-8").splitlines():
+        if line.startswith("= "):
+            heading = line[2:]
+            lists[heading] = []
+        elif line and not line.startswith("#"):
+            lists[heading] += line.split()
+    return lists
