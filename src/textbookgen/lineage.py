@@ -163,7 +163,7 @@ class Lineage:
 
     def _step(self, label: str) -> dict[str, Any]:
         for step in self.steps:
-            if label in (step["label"], step["address"], Path(label).name):
+            if Path(label).name in (step["label"], step["address"]):
                 return step
         labels = ", ".join(step["label"] for step in self.steps)
         raise WorkspaceError(f"run {self.run.name} has no stage '{label}'", hint=f"there are {labels}")

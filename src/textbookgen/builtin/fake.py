@@ -28,6 +28,7 @@ class Fake(Teacher):
     """
 
     name = "fake"
+    stand_in = True
 
     answers: tuple[str, ...] = Field(
         (), description="replies to choose from, by a hash of the request; `{prompt}` and `{sample}` are filled in"
