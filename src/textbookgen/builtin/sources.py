@@ -19,6 +19,7 @@ from pydantic import BeforeValidator, Field, PrivateAttr
 from textbookgen.artifacts import document_id
 from textbookgen.errors import Complaint, RunError
 from textbookgen.hookspecs import hookimpl
+from textbookgen.marks import Placement
 from textbookgen.stage import Given, Judge, Source, Stage, Volume
 
 ROWS = 1_000  # rows of a frame: enough for polars to be quick, few enough that long documents fit in memory
@@ -141,6 +142,9 @@ class _Read(Source):
     )
     kind: str = Field("document", description="what these documents are called where a recipe balances by kind")
     max_documents: int | None = Field(None, gt=0, description="read at most so many documents, the first ones")
+    expected_tokens: Annotated[float | None, Placement] = Field(
+        None, gt=0, description="tokens there are to read, as `recipe check` should expect them where it cannot look"
+    )
 
     def read(self) -> Iterator[pl.DataFrame]:
         """One document a row, `source.path` says from which file."""
@@ -159,6 +163,8 @@ class _Read(Source):
 
     def foresee(self, flows: Mapping[str, Volume]) -> Volume | None:
         """From sizes alone, where files are here and not compressed."""
+        if self.expected_tokens:
+            return Volume(self.max_documents, self.expected_tokens, disk_bytes=self.expected_tokens * BYTES_A_TOKEN / 3)
         files = self._files()
         if self.max_documents or any(_remote(file) or Path(file).suffix in {".gz", ".zst"} for file in files):
             return Volume(documents=self.max_documents)
@@ -230,6 +236,8 @@ class Parquet(_Rows):
 
     def foresee(self, flows: Mapping[str, Volume]) -> Volume | None:
         """Rows counted from the files' own footers, unless they are elsewhere."""
+        if self.expected_tokens:
+            return super().foresee(flows)
         if any(_remote(file) for file in self._files()):
             return Volume(documents=self.max_documents)
         rows = sum(pl.scan_parquet(file).select(pl.len()).collect().item() for file in self._files())
