@@ -1,0 +1,16 @@
+"""Reasoning made by program, with answers that are known: LEGO's chains, arithmetic, and reasoning-gym."""
+
+from __future__ import annotations
+
+from textbookgen import hookimpl
+from textbookgen.stage import Stage
+from textbookgen_reasoning.gym import Gym
+from textbookgen_reasoning.lego import Lego
+from textbookgen_reasoning.score import CellScores
+from textbookgen_reasoning.sums import Arithmetic
+
+
+@hookimpl
+def stages() -> list[type[Stage]]:
+    """What makes problems, and what scores models on them."""
+    return [Lego, Arithmetic, Gym, CellScores]

@@ -1,0 +1,52 @@
+"""Finite groups acting on themselves, with names for their elements."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from itertools import permutations
+
+_S3_NAMES = "EABRQC"
+
+
+@dataclass(frozen=True)
+class Group:
+    """A group by its multiplication table: `table[g][x]` is the place of g * x among the elements."""
+
+    name: str
+    elements: tuple[str, ...]
+    table: tuple[tuple[int, ...], ...]
+
+    def act(self, action: str, value: str) -> str:
+        """What becomes of a value under an action, both elements by name."""
+        return self.elements[self.table[self.elements.index(action)][self.elements.index(value)]]
+
+
+@cache
+def group(name: str) -> Group:
+    """The group of this name: `Z2` (signs), `Z3`, `Z4`, ... (addition modulo k), or `S3` (permutations of three things).
+
+    Raises:
+        ValueError: there is no such group here.
+    """
+    if name == "Z2":
+        return Group("Z2", ("+1", "-1"), ((0, 1), (1, 0)))
+    if name == "S3":
+        return _s3()
+    if name[:1] == "Z" and name[1:].isdecimal() and int(name[1:]) > 2:
+        k = int(name[1:])
+        table = tuple(tuple((g + x) % k for x in range(k)) for g in range(k))
+        return Group(name, tuple(map(str, range(k))), table)
+    raise ValueError(f"no group is called '{name}' here: there are Z2, Z3, Z4 and so on, and S3")
+
+
+def _s3() -> Group:
+    """The six permutations of three things, in lexicographic order: E is the identity, R and Q the rotations."""
+    elements = list(permutations(range(3)))
+    table = tuple(tuple(elements.index(_after(g, x)) for x in elements) for g in elements)
+    return Group("S3", tuple(_S3_NAMES), table)
+
+
+def _after(g: Sequence[int], x: Sequence[int]) -> tuple[int, ...]:
+    return tuple(g[each] for each in x)

@@ -1,0 +1,130 @@
+"""Scores models on problems with known answers, cell by cell: by place in a chain, by digits, by task."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from typing import Annotated, Any, ClassVar, Literal
+
+import polars as pl
+from pydantic import Field
+
+from textbookgen.artifacts import Checkpoint, Documents
+from textbookgen.errors import RunError
+from textbookgen.marks import Labels, Pipe, Placement
+from textbookgen.stage import Evaluate, Given
+from textbookgen_reasoning.arithmetic import Format, digit_accuracy
+from textbookgen_reasoning.gym import gym_score
+
+
+class CellScores(Evaluate):
+    """Has each checkpoint complete `reasoning.prompt` greedily, and counts right answers in each `reasoning.cell`.
+
+    `exact` compares with `reasoning.answer`, white space aside; `result` compares only what stands behind the last `=`,
+    so that a scratchpad may go wrong; `gym` asks reasoning-gym's scorer. For places in a chain (LEGO) a shortcut index is
+    reported too: accuracy at the last place minus accuracy in the middle, which is above 0 if the end is guessed without
+    following the chain. For sums and products the share of right digits is reported too.
+    """
+
+    name: ClassVar[str] = "score"
+
+    inputs: Annotated[Labels, Pipe(Checkpoint)] = Field(alias="from", description="stages above whose checkpoints are scored")
+    problems: Annotated[Labels, Pipe(Documents)] = Field(description="stages above whose problems are asked")
+    by: Literal["exact", "result", "gym"] = Field("exact", description="when an answer is right")
+    most_problems: int = Field(1_000, gt=0, description="problems asked of each cell at most, the first ones")
+    max_tokens: int = Field(64, gt=0, description="tokens of an answer at most")
+    batch: Annotated[int, Placement] = Field(64, gt=0, description="problems that are asked at once")
+
+    def measure(self, given: Given, out: Any) -> pl.DataFrame:
+        """Accuracy in each cell and over all; `answers.parquet` keeps every answer."""
+        problems = given["problems"].scan().group_by("reasoning.cell", maintain_order=True).head(self.most_problems).collect()
+        if problems.is_empty():
+            raise RunError("there are no problems to ask", place="problems")
+        answers = pl.concat([self._asked(label, flow, problems, given) for label, flow in given.each("from").items()])
+        answers.write_parquet(out / "answers.parquet")
+        rows = [
+            row for (subject,), each in answers.group_by("subject", maintain_order=True) for row in figures(str(subject), each)
+        ]
+        return pl.DataFrame(rows, schema=_FIGURES)
+
+    def _asked(self, label: str, checkpoint: Any, problems: pl.DataFrame, given: Given) -> pl.DataFrame:
+        """One model's answers, with what each is worth."""
+        answers: list[str] = []
+        stop = ends(problems["reasoning.answer"].to_list())
+        with closing(given.doors.model(checkpoint.path)) as model:
+            for some in problems.iter_slices(self.batch):
+                found = model.complete(
+                    some["reasoning.prompt"].to_list(), max_tokens=self.max_tokens, stop=stop, seed=given.seed
+                )
+                answers += [each[0] for each in found]
+        worth = [self.worth(row, answer) for row, answer in zip(problems.iter_rows(named=True), answers, strict=True)]
+        digits = [_digits(row, answer) for row, answer in zip(problems.iter_rows(named=True), answers, strict=True)]
+        return problems.select("id", "reasoning.cell", "reasoning.prompt", "reasoning.answer").with_columns(
+            subject=pl.lit(label),
+            answer=pl.Series(answers, dtype=pl.String),
+            worth=pl.Series(worth, dtype=pl.Float64),
+            digits=pl.Series(digits, dtype=pl.Float64),
+        )
+
+    def worth(self, row: dict[str, Any], answer: str) -> float:
+        """What an answer is worth, from 0 to 1."""
+        wanted = str(row["reasoning.answer"])
+        match self.by:
+            case "gym":
+                return gym_score(row["reasoning.cell"], answer.strip(), wanted.strip(), row["reasoning.metadata"])
+            case "result":
+                return float(_bare(answer.rpartition("=")[2]) == _bare(wanted.rpartition("=")[2]))
+            case _:
+                return float(_bare(answer) == _bare(wanted))
+
+
+def figures(subject: str, answers: pl.DataFrame) -> Iterator[dict[str, Any]]:
+    """The figures of one model from its answers: `reasoning.cell`, `worth` and, for numbers, `digits`."""
+    yield _figure(subject, "accuracy", answers["worth"].to_list())
+    cells = {
+        str(cell): each["worth"].to_list()
+        for (cell,), each in sorted(answers.group_by("reasoning.cell"), key=lambda pair: pair[0])
+    }
+    yield from (_figure(subject, f"accuracy {cell}", worth) for cell, worth in cells.items())
+    digits = answers["digits"].drop_nulls().to_list()
+    if digits:
+        yield _figure(subject, "right digits", digits)
+    if len(cells) > 2 and all(cell.startswith("place ") for cell in cells):
+        index = shortcut_index([sum(worth) / len(worth) for worth in cells.values()])
+        yield {"subject": subject, "metric": "shortcut index", "value": index, "stderr": None, "n": len(cells)}
+
+
+def ends(answers: Sequence[str]) -> tuple[str, ...]:
+    """What ends an answer: a newline, and the mark that all answers end with and hold nowhere else, if there is one."""
+    marks = {answer.rstrip()[-1:] for answer in answers}
+    (mark,) = marks if len(marks) == 1 else ("",)
+    once = mark in (";", ",") and all(answer.count(mark) == 1 for answer in answers)
+    return ("\n", mark) if once else ("\n",)
+
+
+def shortcut_index(accuracy: Sequence[float]) -> float:
+    """Accuracy at the end of a chain minus accuracy in its middle: above 0 if ends are guessed without following the chain."""
+    return accuracy[-1] - accuracy[len(accuracy) // 2]
+
+
+def _figure(subject: str, metric: str, values: Sequence[float]) -> dict[str, Any]:
+    mean = sum(values) / len(values)
+    spread = sum((value - mean) ** 2 for value in values) / max(len(values) - 1, 1)
+    return {"subject": subject, "metric": metric, "value": mean, "stderr": math.sqrt(spread / len(values)), "n": len(values)}
+
+
+def _digits(row: dict[str, Any], answer: str) -> float | None:
+    """The share of right digits, read off as written; None for what is no number."""
+    if row.get("kind") != "arithmetic":
+        return None
+    plain = Format()
+    wanted = plain.answer(str(row["reasoning.answer"]))
+    return None if wanted is None else digit_accuracy(wanted, plain.answer(answer))
+
+
+def _bare(text: str) -> str:
+    return "".join(text.split()).rstrip(";,")
+
+
+_FIGURES = {"subject": pl.String, "metric": pl.String, "value": pl.Float64, "stderr": pl.Float64, "n": pl.Int64}

@@ -1,0 +1,64 @@
+"""reasoning-gym: its problems, its scorer, and what is said where it is missing."""
+
+from __future__ import annotations
+
+import importlib.util
+import warnings
+
+import polars as pl
+import pytest
+from textbookgen_reasoning.gym import Gym, gym_score
+from textbookgen_reasoning.score import CellScores
+
+from textbookgen.errors import RunError
+
+needs_gym = pytest.mark.skipif(importlib.util.find_spec("reasoning_gym") is None, reason="reasoning-gym is not installed")
+
+
+@pytest.fixture(autouse=True)
+def _strangers_may_warn():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+@needs_gym
+def test_problems_come_with_answers_that_score():
+    source = Gym(tasks=("leg_counting", "spell_backward"), count=5, options={"leg_counting": {"max_animals": 4}})
+    assert list(source.check()) == []
+    rows = pl.concat(source.read())
+    assert rows["reasoning.cell"].to_list() == ["leg_counting"] * 5 + ["spell_backward"] * 5
+    assert (rows["text"] == rows["reasoning.prompt"] + rows["reasoning.answer"]).all()
+    assert rows["id"].n_unique() == 10
+    scores = CellScores(inputs="model", problems="gym", by="gym")
+    for row in rows.iter_rows(named=True):
+        assert scores.worth(row, row["reasoning.answer"]) == 1.0
+        assert (
+            gym_score(row["reasoning.cell"], "surely wrong", row["reasoning.answer"].strip(), row["reasoning.metadata"]) < 1.0
+        )
+    assert rows.equals(pl.concat(source.read()))
+    assert not rows.equals(pl.concat(source.model_copy(update={"seed": 1}).read()))
+    assert "reasoning-gym 0" in source.digest()
+
+
+@needs_gym
+def test_what_the_library_does_not_know_is_told():
+    source = Gym(tasks=("no_such_task",), count=1, options={"leg_counting": {}}, question="?")
+    assert [complaint.place for complaint in source.check()] == ["tasks", "options", "question"]
+    with pytest.raises(RunError, match="refuses the task"):
+        list(Gym(tasks=("leg_counting",), count=1, options={"leg_counting": {"legs": 3}}).read())
+
+
+def test_without_the_library_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch):
+    import sys
+
+    monkeypatch.setitem(sys.modules, "reasoning_gym", None)
+    monkeypatch.setattr("textbookgen_reasoning.gym._version", lambda: None)
+    source = Gym(tasks=("leg_counting",), count=1)
+    (complaint,) = source.check()
+    assert "not installed" in complaint.problem
+    assert "pip install" in complaint.hint
+    with pytest.raises(RunError, match="not installed"):
+        list(source.read())
+    with pytest.raises(RunError, match="not installed"):
+        gym_score("leg_counting", "1", "1", "{}")
