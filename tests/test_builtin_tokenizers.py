@@ -54,14 +54,42 @@ def test_the_card_says_what_the_file_is(trained):
     assert (tokenizer.vocabulary, tokenizer.digest, tokenizer.file) == (320, card["digest"], trained.file)
 
 
+@pytest.fixture(scope="module")
+def quick(trained):
+    return FileTokenizer(trained.file)
+
+
+@pytest.fixture(scope="module")
+def plain(trained):
+    tokenizer = FileTokenizer(trained.file)
+    tokenizer._quick = None
+    return tokenizer
+
+
 @settings(max_examples=200, deadline=None)
 @given(text=st.text())
-def test_every_text_comes_back(trained, text):
-    tokenizer = open_tokenizer(f"hf:{trained.file}")
-    for each in (tokenizer, open_tokenizer("bytes")):
+def test_every_text_comes_back(quick, text):
+    for each in (quick, open_tokenizer("bytes")):
         [ids] = each.encode_batch([text])
         assert each.decode(ids) == text
         assert all(0 <= i < each.vocabulary and i != each.eod for i in ids)
+
+
+ODD = r"([a-z]{1,3}|\s{1,3}|\d{1,4}|['\".]|<\|endoftext\|>|\u00e9|e\u0301)*"
+
+
+@settings(max_examples=200, deadline=None)
+@given(text=st.one_of(st.text(), st.from_regex(ODD, fullmatch=True)))
+def test_the_quick_way_gives_the_same_ids(quick, plain, text):
+    assert quick.encode_batch([text, ""]) == plain.encode_batch([text, ""])
+
+
+def test_the_quick_way_is_taken_where_it_can_be(trained, tmp_path):
+    pytest.importorskip("gigatoken")
+    assert FileTokenizer(trained.file)._quick is not None
+    words = Tokenizer(models.WordLevel({"<|endoftext|>": 0, "?": 1}, "?"))
+    words.save(str(tmp_path / "words.json"))
+    assert FileTokenizer(tmp_path / "words.json")._quick is None
 
 
 def test_no_document_can_end_itself(trained):
@@ -75,7 +103,7 @@ def test_digits_stand_alone_unless_told_otherwise(trained, tmp_path):
     [ids] = FileTokenizer(trained.file).encode_batch(["345"])
     assert len(ids) == 3
     joined = train(tmp_path / "joined", {"docs": table(tmp_path, TEXTS)}, vocabulary=320, split_digits=False)
-    [ids] = FileTokenizer(joined.file).encode_batch([" 345"])
+    [ids] = FileTokenizer(joined.file).encode_batch(["345"])
     assert len(ids) < 3
 
 

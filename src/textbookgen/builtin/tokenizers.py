@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar, NamedTuple, cast
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple, cast
 
 import polars as pl
 from pydantic import Field
@@ -25,12 +26,21 @@ if TYPE_CHECKING:
 
 END_OF_DOCUMENT = "<|endoftext|>"
 
+#: Where merges may not reach across, as GPT-4's and Qwen2's tokenizers have it: contractions, words, digits, punctuation,
+#: ends of lines, other space. Kept to the letter, since faster libraries know these two by it.
+PIECES = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}%s| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+PROBES = (
+    f"one {END_OF_DOCUMENT} two\n\n    return 12345 + x9  # it's, I'LL\r\n\t",
+    "cafe\u0301 caf\u00e9 \u0661\u0662 \u00bd \u00a0\u3000 \u65e5\u672c\u8a9e \U0001f642\u200d\U0001f642 \x00",
+)
+
 
 class FileTokenizer:
     """A tokenizer kept in a `tokenizer.json`; its end of document is `<|endoftext|>`.
 
     Text that spells a special token is encoded as the text it is, so that no document can end itself. `vocabulary` is
-    one more than the highest id, which is what a table of embeddings must hold; `digest` is the file's sha256.
+    one more than the highest id, which is what a table of embeddings must hold; `digest` is the file's sha256. Where the
+    library gigatoken is installed and knows this kind of tokenizer, it encodes: the same ids, some twenty times as fast.
 
     Raises:
         RunError: the file is not there, cannot be read, or has no end of document.
@@ -42,6 +52,7 @@ class FileTokenizer:
         self.name = f"hf:{file}"
         self.file = file
         self._opened = _open(file)
+        self._quick = _quick(self._opened)
         self.digest = hashlib.sha256(file.read_bytes()).hexdigest()
         ids = self._opened.get_vocab(with_added_tokens=True)
         self.vocabulary = 1 + max(ids.values(), default=-1)
@@ -55,7 +66,9 @@ class FileTokenizer:
 
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
         """The ids of each text, without an end of document."""
-        return [encoded.ids for encoded in self._opened.encode_batch_fast(list(texts), add_special_tokens=False)]
+        if self._quick is not None:
+            return self._quick(list(texts))
+        return _encode(self._opened, texts)
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text of these ids; special ones are left out."""
@@ -77,15 +90,34 @@ def _open(file: Path) -> tokenizers.Tokenizer:
     return opened
 
 
+def _encode(opened: tokenizers.Tokenizer, texts: Sequence[str]) -> list[list[int]]:
+    return [encoded.ids for encoded in opened.encode_batch_fast(list(texts), add_special_tokens=False)]
+
+
+def _quick(opened: tokenizers.Tokenizer) -> Callable[[list[str]], list[list[int]]] | None:
+    """gigatoken's way of encoding; None if it is not installed, does not know this kind, or does not agree on samples."""
+    try:
+        gigatoken: Any = import_module("gigatoken")
+    except ImportError:
+        return None
+    described = json.loads(opened.to_str())
+    described["added_tokens"] = []  # so that text which spells one is text
+    try:
+        encode: Callable[[list[str]], list[list[int]]] = gigatoken.Tokenizer.from_json(json.dumps(described)).encode_batch_list
+        return encode if encode(list(PROBES)) == _encode(opened, PROBES) else None
+    except RuntimeError:
+        return None
+
+
 class TrainTokenizer(Pack):
     """Trains a byte-level BPE tokenizer on a corpus: every text can be encoded, and nothing is ever unknown.
 
     It learns from documents taken evenly from the whole corpus, as many as `max_documents` and `max_mib` allow, so that
     memory is bounded. The same corpus and options give the same `tokenizer.json`, byte for byte. `vocabulary.json` says
     how many ids there are (fewer than asked for if the corpus has too few words), the file's sha256, what it was
-    trained on, and `bytes_per_token` of (at most 10,000 documents of) that.
+    trained on, and `bytes_per_token` of (at most 1,000 documents of) that.
 
-    Source: Sennrich et al., arXiv 1508.07909, over bytes as in GPT-2.
+    Source: Sennrich et al., arXiv 1508.07909, over bytes as in GPT-2, split into words as in GPT-4.
     """
 
     name: ClassVar[str] = "train-tokenizer"
@@ -96,7 +128,9 @@ class TrainTokenizer(Pack):
     )
     vocabulary: int = Field(4096, ge=257, description="how many ids there are to be: 256 bytes, <|endoftext|>, and merges")
     min_frequency: int = Field(2, gt=0, description="a merge must be seen so often in the texts that are learnt from")
-    split_digits: bool = Field(True, description="each digit is a token of its own, which helps with arithmetic")
+    split_digits: bool = Field(
+        True, description="each digit is a token of its own, which helps arithmetic; else up to three are one"
+    )
     max_documents: int = Field(1_000_000, gt=0, description="learn from at most so many documents, taken evenly from all")
     max_mib: float = Field(256.0, gt=0, description="learn from at most so many MiB of text, taken evenly from all")
 
@@ -110,7 +144,7 @@ class TrainTokenizer(Pack):
         trained = self._train(learnt.count(_some(tables, drawn.share)), drawn.documents)
         trained.save(str(out / "tokenizer.json"))
         tokenizer = FileTokenizer(out / "tokenizer.json")
-        measured = _some(tables, drawn.share * min(1.0, 10_000 / drawn.documents))
+        measured = _some(tables, drawn.share * min(1.0, 1000 / drawn.documents))
         card = {
             "vocabulary": tokenizer.vocabulary,
             "digest": tokenizer.digest,
@@ -121,13 +155,14 @@ class TrainTokenizer(Pack):
         (out / Vocabulary.card_name).write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
 
     def _train(self, texts: Iterator[str], documents: int) -> tokenizers.Tokenizer:
+        from tokenizers import Regex, decoders, models, pre_tokenizers, trainers
         from tokenizers import Tokenizer as Trained
-        from tokenizers import decoders, models, pre_tokenizers, trainers
 
         trained = Trained(models.BPE())
-        byte_level = pre_tokenizers.ByteLevel(add_prefix_space=False)
-        digits = [pre_tokenizers.Digits(individual_digits=True)] if self.split_digits else []
-        trained.pre_tokenizer = pre_tokenizers.Sequence([*digits, byte_level])
+        pieces = Regex(PIECES % ("" if self.split_digits else "{1,3}"))
+        trained.pre_tokenizer = pre_tokenizers.Sequence(
+            [pre_tokenizers.Split(pieces, "isolated"), pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
+        )
         trained.decoder = decoders.ByteLevel()
         trainer = trainers.BpeTrainer(
             vocab_size=self.vocabulary,
