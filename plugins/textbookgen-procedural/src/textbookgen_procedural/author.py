@@ -27,6 +27,8 @@ class Author(Teacher):
     """
 
     name: ClassVar[str] = "author"
+    reads_draw: ClassVar[bool] = True
+    stand_in: ClassVar[bool] = True
     version: ClassVar[int] = 1
 
     async def complete(self, request: Request) -> Reply:

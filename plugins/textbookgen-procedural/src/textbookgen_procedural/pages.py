@@ -8,7 +8,7 @@ from random import Random
 from typing import Any
 
 from textbookgen_procedural.concepts import Concept, concept_for
-from textbookgen_procedural.exercises import Exercise, draw_exercise, literal
+from textbookgen_procedural.exercises import Case, Exercise, draw_exercise, literal
 from textbookgen_procedural.names import NAMES, function_name
 from textbookgen_procedural.primitives import by_name
 from textbookgen_procedural.snippets import Snippet, outputs, shown, slot_value
@@ -57,7 +57,7 @@ class Material:
     def function(self) -> str:
         """The worked function with one or two calls, as Markdown."""
         task = self.task
-        calls = [f"print({task.name}({literal(case.value)}))  # {case.result}" for case in task.cases[:2]]
+        calls = [_call(task.name, case) for case in task.cases[:2]]
         return f"```python\n{task.prompt}{task.solution}\n" + "\n".join(calls) + "\n```"
 
     def steps(self) -> str:
@@ -67,6 +67,13 @@ class Material:
             return f"It needs only one step: {phrases[0]}."
         places = ("First", "Then", "After that", "Finally")
         return " ".join(f"{places[place]} we {phrase}." for place, phrase in enumerate(phrases))
+
+
+def _call(name: str, case: Case) -> str:
+    """A call that prints its result; one that would not be seen in print is printed in quotes."""
+    call = f"{name}({literal(case.value)})"
+    hidden = isinstance(case.result, str) and case.result != (case.result.strip() or None)
+    return f"print(repr({call}))  # {case.result!r}" if hidden else f"print({call})  # {case.result}"
 
 
 def write_page(rng: Random, draw: Mapping[str, Any]) -> str:

@@ -1,0 +1,82 @@
+"""The teacher: deterministic, free, and frank about what it cannot do."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+
+import pytest
+import textbookgen_procedural as plugin
+from textbookgen_procedural.author import Author
+
+from textbookgen.errors import Refused
+from textbookgen.teacher import Price, Request
+
+STORY = {"verb": "jump", "noun": "cake", "adjective": "brave", "features": ["Twist"]}
+PAGE = {"topic": "sets", "audience": "a curious child", "difficulty": 3, "style": "lecture"}
+EXERCISE = {"function_name": "count_birds", "difficulty": 2}
+
+
+@pytest.mark.parametrize(("task", "draw"), [("story", STORY), ("page", PAGE), ("exercise", EXERCISE)])
+def test_the_same_request_gets_the_same_reply_and_another_sample_another(ask, task, draw):
+    again = dict(reversed(draw.items()))
+    assert ask(task, draw, 1) == ask(task, again, 1)
+    assert len({ask(task, draw, sample) for sample in range(10)}) > 5
+
+
+def test_replies_do_not_depend_on_the_hash_seed():
+    code = (
+        "import asyncio\n"
+        "from textbookgen.teacher import Request\n"
+        "from textbookgen_procedural.author import Author\n"
+        "from textbookgen_procedural.heldout import HeldOut\n"
+        "for topic in ('sets', 'dictionaries', 'a topic nobody knows'):\n"
+        "    print(asyncio.run(Author().complete(Request((), 'page', {'topic': topic}))).text)\n"
+        "print([item for item in HeldOut(count=5).items()])\n"
+    )
+    said = [
+        subprocess.run([sys.executable, "-c", code], env={"PYTHONHASHSEED": seed}, capture_output=True, check=True).stdout
+        for seed in ("1", "2")
+    ]
+    assert said[0] and said[0] == said[1]
+
+
+def test_it_costs_nothing():
+    assert Author().price() == Price(0, 0)
+
+
+@pytest.mark.parametrize(
+    ("task", "draw", "named"),
+    [
+        ("poem", {}, "poem"),
+        ("", {}, "cannot do"),
+        ("story", {"verb": "jump", "noun": "cake"}, "adjective"),
+        ("page", {}, "topic"),
+        ("page", {"topic": "sets", "difficulty": 9}, "difficulty"),
+        ("exercise", {"function_name": "two words"}, "function_name"),
+        ("exercise", {"function_name": "lambda"}, "function_name"),
+        ("educational-value", {"document": {}}, "document"),
+    ],
+)
+def test_what_it_cannot_do_is_refused_with_a_hint(task, draw, named):
+    with pytest.raises(Refused) as raised:
+        asyncio.run(Author().complete(Request((), task, draw)))
+    assert named in raised.value.problem
+    assert raised.value.hint
+
+
+def test_hooks_bring_the_teacher_and_the_benchmark():
+    assert plugin.teachers() == [Author]
+    assert plugin.open_benchmark("humaneval") is None
+    benchmark = plugin.open_benchmark("exercises-heldout")
+    assert benchmark is not None and benchmark.name == "exercises-heldout"
+
+
+def test_importing_the_plugin_brings_nothing_heavy():
+    code = (
+        "import sys, textbookgen_procedural\n"
+        "print([name for name in ('torch', 'litellm', 'sklearn', 'datasketch') if name in sys.modules])"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert out.strip() == "[]"

@@ -1,0 +1,152 @@
+"""Exercises: they run, their asserts tell them from near misses, and no held-out composition is among them."""
+
+from __future__ import annotations
+
+import ast
+import doctest
+import itertools
+import re
+from random import Random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from textbookgen_procedural.compositions import draw_steps, is_held_out, omissions, run
+from textbookgen_procedural.exercises import Exercise, draw_exercise, literal
+from textbookgen_procedural.kinds import ANNOTATIONS, VARIABLES, example
+from textbookgen_procedural.primitives import primitives
+
+seeds = st.integers(0, 2**32)
+
+
+def drawn(seed: int, difficulty: int = 3) -> Exercise:
+    return draw_exercise(Random(seed), "work_it_out", difficulty)
+
+
+@settings(deadline=None, max_examples=150)
+@given(seeds, st.integers(1, 5))
+def test_an_exercise_passes_its_own_asserts(seed, difficulty):
+    exercise = drawn(seed, difficulty)
+    assert 3 <= exercise.tests.count("\nassert ") + 1 <= 8
+    exec(exercise.program(), {})
+
+
+@settings(deadline=None, max_examples=100)
+@given(seeds)
+def test_leaving_out_a_step_fails_the_asserts(seed):
+    exercise = drawn(seed)
+    for shorter in omissions(exercise.composition.steps):
+        namespace = {"work_it_out": lambda value, shorter=shorter: run(shorter, value)}
+        with pytest.raises(AssertionError):
+            exec(exercise.tests, namespace)
+
+
+@settings(deadline=None, max_examples=100)
+@given(seeds)
+def test_the_body_does_what_the_composition_does(seed):
+    exercise = drawn(seed)
+    namespace: dict[str, object] = {}
+    exec(exercise.prompt + exercise.solution, namespace)
+    rng = Random(seed)
+    for _ in range(5):
+        value = example(exercise.composition.takes, rng)
+        assert namespace["work_it_out"](value) == exercise.composition.run(value)
+
+
+@settings(deadline=None, max_examples=100)
+@given(seeds, st.integers(1, 5))
+def test_nothing_held_out_is_written(seed, difficulty):
+    names = [step.primitive.name for step in drawn(seed, difficulty).composition.steps]
+    assert not is_held_out(names)
+
+
+@settings(deadline=None, max_examples=60)
+@given(seeds)
+def test_examples_in_docstrings_are_true(seed):
+    exercise = drawn(seed)
+    namespace: dict[str, object] = {}
+    exec(exercise.prompt + exercise.solution, namespace)
+    finder = doctest.DocTestFinder()
+    runner = doctest.DocTestRunner(verbose=False)
+    for test in finder.find(namespace["work_it_out"], "work_it_out", module=False, globs=namespace):
+        runner.run(test)
+    assert runner.failures == 0
+
+
+def test_a_reply_is_one_fence_with_one_function_and_asserts(ask):
+    reply = ask("exercise", {"function_name": "sum_prices_by_week", "difficulty": 4})
+    assert reply.startswith("```python\n") and reply.endswith("\n```") and reply.count("```") == 2
+    tree = ast.parse(reply.removeprefix("```python\n").removesuffix("```"))
+    function, *asserts = tree.body
+    assert isinstance(function, ast.FunctionDef) and function.name == "sum_prices_by_week"
+    assert ast.get_docstring(function) and function.returns and function.args.args[0].annotation
+    assert 3 <= len(asserts) <= 8 and all(isinstance(each, ast.Assert) for each in asserts)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "annotation"),
+    [
+        (["list[int]"], "list[int]"),
+        (["list[str]", "int"], "list[str]"),
+        (["str"], "str"),
+        ("a list of numbers", "list[int]"),
+        (["int"], "int"),
+    ],
+)
+def test_arguments_choose_the_parameter(ask, arguments, annotation):
+    for sample in range(5):
+        reply = ask("exercise", {"function_name": "f", "arguments": arguments}, sample)
+        assert re.search(r"def f\(\w+: (.*?)\) ->", reply)[1] == annotation
+
+
+def test_a_name_that_the_body_would_need_still_works(ask):
+    for name in ("sum", "sorted", "len", "list", "str"):
+        for sample in range(20):
+            exec(ask("exercise", {"function_name": name}, sample).split("```")[1].removeprefix("python\n"), {})
+
+
+def test_a_concept_of_the_pages_chooses_the_first_step(ask):
+    reply = ask("exercise", {"function_name": "f", "concept": "running totals", "arguments": ["list[int]"], "difficulty": 1})
+    assert "sum(" in reply or "zip(" in reply
+
+
+@pytest.mark.parametrize("primitive", primitives(), ids=lambda each: each.name)
+def test_each_primitive_gives_what_it_says_and_some_training_composition_has_it(primitive):
+    kinds = {"ints": list, "strs": list, "str": str, "int": int, "bool": bool, "dict": dict}
+    rng = Random(primitive.name)
+    variable = VARIABLES[primitive.takes][0]
+    for option in primitive.options:
+        ast.parse(primitive.expression(option, variable))
+        for _ in range(5):
+            value = example(primitive.takes, rng)
+            before = literal(value)
+            assert type(primitive.function(option)(value)) is kinds[primitive.gives]
+            assert literal(value) == before
+    neighbours = [each for each in primitives() if each.takes == primitive.gives and not each.first]
+    before = [each for each in primitives() if each.gives == primitive.takes]
+    pairs = [(primitive.name, each.name) for each in neighbours] + [(each.name, primitive.name) for each in before]
+    assert primitive.first or any(not is_held_out(pair) for pair in pairs)
+
+
+def test_no_two_primitives_answer_to_the_same_phrase():
+    told: dict[tuple[str, str], set[str]] = {}
+    for each in primitives():
+        for phrase in each.phrases:
+            told.setdefault((each.takes, phrase), set()).add(each.name)
+    assert not {phrase: names for phrase, names in told.items() if len(names) > 1}
+
+
+def test_there_are_many_primitives_and_the_split_holds_out_a_tenth():
+    names = [each.name for each in primitives()]
+    assert len(names) == len(set(names)) >= 60
+    pairs = [(a.name, b.name) for a, b in itertools.product(primitives(), repeat=2) if a.gives == b.takes and not b.first]
+    share = sum(map(is_held_out, pairs)) / len(pairs)
+    assert 0.08 < share < 0.12
+
+
+def test_steps_fit_each_other():
+    for seed in range(300):
+        steps = draw_steps(Random(seed), 3, 3)
+        if steps:
+            assert all(a.primitive.gives == b.primitive.takes for a, b in itertools.pairwise(steps))
+            assert steps[0].primitive.takes in ANNOTATIONS
