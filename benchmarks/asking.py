@@ -1,0 +1,216 @@
+"""What asking costs on top of the teacher: the whole pipeline beside bare loops, against one loopback server, in one run.
+
+    python benchmarks/asking.py [--quick]
+
+The server answers each request after 20 ms with a canned text. The pipeline is a recipe of one generator: draw, render, ask,
+ledger, parquet. Each measurement is a process of its own, timed after its imports; memory is the most it ever held. The
+last line is JSON for 64 at once and the most requests.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import Future
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+SERVER = Path(__file__).with_name("chat_server.py")
+PROMPT = (
+    "Write a short story (3 to 5 paragraphs) of words that a small child knows, with the verb {n}, a noun, an adjective. " * 5
+)
+RECIPE = """
+[recipe]
+name = "asking"
+[teacher.server]
+use = "{use}"
+model = "{model}"
+api_base = "{address}/v1"
+max_parallel = {parallel}
+[sampler.words]
+use = "tinystories/words"
+[stage.stories]
+use = "tinystories/story"
+teacher = "server"
+sampler = "words"
+count = {requests}
+"""
+
+
+# -- the contestants, each in a process of its own
+
+
+async def _bare_aiohttp(address: str, requests: int, parallel: int) -> None:
+    import aiohttp
+
+    numbers = iter(range(requests))
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
+
+        async def worker() -> None:
+            for n in numbers:
+                body = json.dumps(
+                    {"model": "m", "messages": [{"role": "user", "content": PROMPT.replace("{n}", str(n))}]}
+                ).encode()
+                async with session.post(
+                    f"{address}/v1/chat/completions", data=body, headers={"Content-Type": "application/json"}
+                ) as answer:
+                    assert json.loads(await answer.read())["choices"][0]["message"]["content"]
+
+        await asyncio.gather(*(worker() for _ in range(parallel)))
+
+
+async def _bare_litellm(address: str, requests: int, parallel: int) -> None:
+    import litellm
+
+    numbers = iter(range(requests))
+
+    async def worker() -> None:
+        for n in numbers:
+            messages = [{"role": "user", "content": PROMPT.replace("{n}", str(n))}]
+            answer = await litellm.acompletion(
+                model="openai/m", messages=messages, api_base=f"{address}/v1", api_key="none", num_retries=0
+            )
+            assert answer.choices[0].message.content
+
+    await asyncio.gather(*(worker() for _ in range(parallel)))
+
+
+def _pipeline(use: str, model: str, address: str, requests: int, parallel: int) -> None:
+    from textbookgen.engine import run_plan
+    from textbookgen.plan import make_plan
+    from textbookgen.plugins import Plugins
+    from textbookgen.recipe import read_recipe
+    from textbookgen.workspace import Workspace
+
+    with tempfile.TemporaryDirectory() as folder:
+        recipe = Path(folder, "recipe.toml")
+        recipe.write_text(RECIPE.format(use=use, model=model, address=address, parallel=parallel, requests=requests))
+        plugins = Plugins()
+        run_plan(make_plan(read_recipe(recipe), plugins), Workspace(Path(folder, "work")), plugins, executor="serial")
+        import polars as pl
+
+        rows = pl.scan_parquet(f"{folder}/work/steps/*/data/*.parquet").select(pl.len()).collect().item()
+        assert rows == requests, rows
+
+
+@contextmanager
+def _nothing_kept() -> Any:
+    """The pipeline without its ledger, to see what the ledger costs."""
+    from textbookgen.ledger import Ledger
+
+    kept: Future[None] = Future()
+    kept.set_result(None)
+    put, get = Ledger.put, Ledger.get
+    Ledger.put, Ledger.get = (lambda *_, **__: kept), (lambda *_: None)  # type: ignore[method-assign,assignment]
+    try:
+        yield
+    finally:
+        Ledger.put, Ledger.get = put, get  # type: ignore[method-assign]
+
+
+def _work(name: str, address: str, requests: int, parallel: int) -> None:
+    if name == "bare_aiohttp":
+        asyncio.run(_bare_aiohttp(address, requests, parallel))
+    elif name == "bare_litellm":
+        asyncio.run(_bare_litellm(address, requests, parallel))
+    elif name == "litellm":
+        _pipeline("litellm/chat", "openai/m", address, requests, parallel)
+    elif name == "openai":
+        _pipeline("openai", "m", address, requests, parallel)
+    else:
+        with _nothing_kept():
+            _pipeline("openai", "m", address, requests, parallel)
+
+
+def _import_first(name: str) -> None:
+    """What would be imported anyway, before the clock starts."""
+    if name != "bare_litellm":
+        import aiohttp  # noqa: F401
+    if "litellm" in name:
+        import litellm  # noqa: F401
+    if not name.startswith("bare"):
+        import textbookgen.engine  # noqa: F401
+        from textbookgen.plugins import Plugins
+
+        Plugins()
+
+
+def _measure(name: str, address: str, requests: int, parallel: int, profile: bool) -> dict[str, float]:
+    _import_first(name)
+    if profile:
+        return _profile(name, address, requests, parallel)
+    wall, cpu = time.perf_counter(), time.process_time()
+    _work(name, address, requests, parallel)
+    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return {"cpu_ms": cpu / requests * 1e3, "requests_per_s": requests / wall, "peak_mib": peak}
+
+
+def _profile(name: str, address: str, requests: int, parallel: int) -> dict[str, float]:
+    import cProfile
+    import pstats
+
+    profiler = cProfile.Profile()
+    profiler.runcall(_work, name, address, requests, parallel)
+    pstats.Stats(profiler, stream=sys.stderr).sort_stats("tottime").print_stats(40)
+    return {}
+
+
+# -- the run
+
+
+@contextmanager
+def serving() -> Any:
+    """The loopback server, in a process of its own."""
+    with subprocess.Popen([sys.executable, str(SERVER)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        yield f"http://127.0.0.1:{process.stdout.readline().strip()}"
+        process.stdin.close()
+
+
+def measure(name: str, requests: int, parallel: int, *more: str) -> dict[str, float]:
+    """One measurement, in a process of its own, against a server of its own."""
+    with serving() as address:
+        command = [sys.executable, __file__, "--one", name, address, str(requests), str(parallel), *more]
+        environment = {**os.environ, "LITELLM_LOCAL_MODEL_COST_MAP": "True"}
+        done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="2,000 requests only")
+    parser.add_argument("--profile", metavar="NAME", help="print where the time of one contestant goes")
+    parser.add_argument("--one", nargs=4, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.one:
+        name, address, requests, parallel = given.one
+        print(json.dumps(_measure(name, address, int(requests), int(parallel), given.profile is not None)))
+        return
+    if given.profile:
+        measure(given.profile, 1500, 64, "--profile", "yes")
+        return
+    sizes = (2_000,) if given.quick else (2_000, 10_000)
+    figures = {}
+    print(f"{'':14}{'at once':>8}{'requests':>10}{'CPU ms':>9}{'req/s':>8}{'MiB':>6}")
+    for requests in sizes:
+        for parallel in (64, 256):
+            for name in ("bare_aiohttp", "openai", "no_ledger", "bare_litellm", "litellm"):
+                told = figures[name, parallel, requests] = measure(name, requests, parallel)
+                print(
+                    f"{name:14}{parallel:>8}{requests:>10,}{told['cpu_ms']:>9.3f}{told['requests_per_s']:>8.0f}{told['peak_mib']:>6.0f}",
+                    flush=True,
+                )
+    names = ("openai", "litellm", "bare_aiohttp", "bare_litellm", "no_ledger")
+    print(json.dumps({name: {key: round(value, 3) for key, value in figures[name, 64, sizes[-1]].items()} for name in names}))
+
+
+if __name__ == "__main__":
+    main()
