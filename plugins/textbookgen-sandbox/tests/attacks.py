@@ -1,5 +1,6 @@
 """Programs that mean harm. Each is written to end well if its attack works, so that it must fail; cheats come with tests."""
 
+# ruff: noqa: E501 - an attack reads better on its own line
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -41,12 +42,16 @@ PROCESSES = {
     "exec": Attack("import os, sys\nos.execv('/usr/bin/python3', ['python3', '-c', 'pass'])", NOT_THERE),
     "daemon by double fork": Attack("import os\nif os.fork() == 0:\n    os.setsid()\n    os.fork()", DENIED),
     "setsid": Attack("import os\nos.setsid()", DENIED),
-    "multiprocessing": Attack("import multiprocessing as m\np = m.Process(target=print)\np.start()\np.join()", {*NOT_THERE, "OSError"}),
+    "multiprocessing": Attack(
+        "import multiprocessing as m\np = m.Process(target=print)\np.start()\np.join()", {*NOT_THERE, "OSError"}
+    ),
     "thread bomb": Attack(
         "import threading, time\nwhile True: threading.Thread(target=time.sleep, args=(99,)).start()",
         {"RuntimeError", "memory limit", "time limit"},
     ),
-    "thread that outlives the program": Attack("import threading, time\nthreading.Thread(target=time.sleep, args=(99,)).start()", {"time limit"}),
+    "thread that outlives the program": Attack(
+        "import threading, time\nthreading.Thread(target=time.sleep, args=(99,)).start()", {"time limit"}
+    ),
 }
 
 SIGNALS = {
@@ -57,7 +62,9 @@ SIGNALS = {
     "tgkill another": Attack(RAW + "call(234, 131, 2, 2, 9)", DENIED),
     "tkill another": Attack(RAW + "call(200, 130, 2, 9)", DENIED),
     "queue a signal": Attack(RAW + "call(129, 138, 2, 9, bytes(128))", DENIED),
-    "signal through a pidfd": Attack("import os, signal\nsignal.pidfd_send_signal(os.pidfd_open(1), 9)", {"PermissionError", "OSError"}),
+    "signal through a pidfd": Attack(
+        "import os, signal\nsignal.pidfd_send_signal(os.pidfd_open(1), 9)", {"PermissionError", "OSError"}
+    ),
     "drop the parent's death signal": Attack(RAW + "call(157, 167, 1, 0, 0, 0, 0)", DENIED),
     "own signals by fcntl": Attack("import fcntl, os\nr, w = os.pipe()\nfcntl.fcntl(r, 8, 1)", DENIED),
     "ignore being stopped": Attack(
@@ -71,7 +78,9 @@ FILES = {
     "read by going up": Attack("open('../../../../../../etc/passwd').read()", NOT_THERE),
     "read through a symbolic link": Attack("import os\nos.symlink('/etc/passwd', 'link')\nopen('link').read()", NOT_THERE),
     "hard link": Attack("import os\nos.link('/etc/passwd', 'link')", {*NOT_THERE, "OSError"}),
-    "list the root": Attack("import os\nassert set(os.listdir('/')) & {'etc', 'root', 'home', 'proc', 'sys', 'var'}", {"AssertionError", *NOT_THERE}),
+    "list the root": Attack(
+        "import os\nassert set(os.listdir('/')) & {'etc', 'root', 'home', 'proc', 'sys', 'var'}", {"AssertionError", *NOT_THERE}
+    ),
     "proc of its own": Attack("open('/proc/self/maps').read()", NOT_THERE),
     "proc of others": Attack("open('/proc/1/environ').read()", NOT_THERE),
     "sys": Attack("import os\nos.listdir('/sys/kernel')", NOT_THERE),
@@ -91,7 +100,9 @@ FILES = {
     "terminal": Attack("open('/dev/tty', 'w')", NO_WRITE),
     "shared memory": Attack("open('/dev/shm/evil', 'w')", NO_WRITE),
     "huge file": Attack("f = open('big', 'wb')\nwhile True: f.write(bytes(1 << 20))", {"OSError"}),
-    "huge file by allocation": Attack("import os\nos.posix_fallocate(os.open('big', os.O_CREAT | os.O_WRONLY), 0, 1 << 30)", {"OSError"}),
+    "huge file by allocation": Attack(
+        "import os\nos.posix_fallocate(os.open('big', os.O_CREAT | os.O_WRONLY), 0, 1 << 30)", {"OSError"}
+    ),
     "many large files": Attack("for n in range(99):\n    open(str(n), 'wb').write(bytes(8 << 20))", {"OSError"}),
     "many files": Attack("for n in range(100_000): open(str(n), 'w').close()", {"OSError"}),
     "many folders": Attack("import os\nwhile True:\n    os.mkdir('d')\n    os.chdir('d')", {"OSError"}),
@@ -133,8 +144,12 @@ KERNEL = {
     "host name": Attack("import socket\nsocket.sethostname('evil')", DENIED),
     "set the clock": Attack("import time\ntime.clock_settime(time.CLOCK_REALTIME, 0)", DENIED),
     "nicer than others": Attack("import os\nos.nice(-5)", DENIED),
-    "raise its limits": Attack("import resource\nresource.setrlimit(resource.RLIMIT_AS, (-1, -1))", {"ValueError", "PermissionError"}),
-    "limits of others": Attack("import resource\nresource.prlimit(2, resource.RLIMIT_AS, (1, 1))", {"PermissionError", "ProcessLookupError"}),
+    "raise its limits": Attack(
+        "import resource\nresource.setrlimit(resource.RLIMIT_AS, (-1, -1))", {"ValueError", "PermissionError"}
+    ),
+    "limits of others": Attack(
+        "import resource\nresource.prlimit(2, resource.RLIMIT_AS, (1, 1))", {"PermissionError", "ProcessLookupError"}
+    ),
     "undo the filter": Attack(RAW + "call(317, 277, 0, 0, 0)", DENIED),
     "other calling convention": Attack(RAW + "call(0x40000000 + 39, 0x40000000 + 39)", {"killed"}),
     "type into the terminal": Attack("import fcntl\nfcntl.ioctl(0, 0x5412, b'x')", {*DENIED, "OSError"}),
@@ -176,18 +191,30 @@ EXHAUSTION = {
     "deadlock": Attack("import threading\nl = threading.Lock()\nl.acquire()\nl.acquire()", {"time limit"}, seconds=0.5),
     "slow pattern": Attack("import re\nre.match('(a+)+$', 'a' * 40 + 'b')", {"time limit"}, seconds=1),
     "large power": Attack("9 ** 9 ** 9", {"time limit", "memory limit"}, seconds=1),
-    "loop while compiling": Attack("x = 9 ** 9 ** 9 ** 9 if 0 else " + "(" * 150 + "1" + ")" * 150 + "\nwhile 1: x", {"time limit", "SyntaxError"}, seconds=1),
+    "loop while compiling": Attack(
+        "x = 9 ** 9 ** 9 ** 9 if 0 else " + "(" * 150 + "1" + ")" * 150 + "\nwhile 1: x",
+        {"time limit", "SyntaxError"},
+        seconds=1,
+    ),
     "loop at exit": Attack("import atexit\n@atexit.register\ndef f():\n    while True: pass", {"time limit"}, seconds=1),
     "threads that burn": Attack(
-        "import threading\ndef f():\n    while True: pass\nfor _ in range(8): threading.Thread(target=f).start()", {"time limit"}, seconds=1
+        "import threading\ndef f():\n    while True: pass\nfor _ in range(8): threading.Thread(target=f).start()",
+        {"time limit"},
+        seconds=1,
     ),
     "endless output": Attack("while True: print('x' * 999)", {"output limit"}),
     "endless errors": Attack("import sys\nwhile True: sys.stderr.write('x' * 999)", {"output limit"}),
     "output past Python": Attack("import os\nwhile True: os.write(1, b'x' * 999)", {"output limit"}),
     "reports without end": Attack("import os\nwhile True: os.write(3, b'x' * 999)", {"output limit"}),
-    "deep recursion": Attack("import sys\nsys.setrecursionlimit(10**9)\ndef f(): f()\nf()", {"killed", "memory limit", "RecursionError", "SystemError"}, seconds=5),
+    "deep recursion": Attack(
+        "import sys\nsys.setrecursionlimit(10**9)\ndef f(): f()\nf()",
+        {"killed", "memory limit", "RecursionError", "SystemError", "time limit"},
+        seconds=5,
+    ),
     "deep recursion in C": Attack(
-        "import sys\nsys.setrecursionlimit(10**9)\nx = []\nfor _ in range(10**6): x = [x]\nrepr(x)", {"killed", "memory limit", "RecursionError", "SystemError"}, seconds=5
+        "import sys\nsys.setrecursionlimit(10**9)\nx = []\nfor _ in range(10**6): x = [x]\nrepr(x)",
+        {"killed", "memory limit", "RecursionError", "SystemError", "time limit"},
+        seconds=5,
     ),
 }
 
@@ -195,22 +222,30 @@ CRASHES = {
     "null": Attack("import ctypes\nctypes.string_at(0)", {"killed"}),
     "abort": Attack("import os\nos.abort()", {"killed"}),
     "bad bytecode": Attack(
-        "import types\ndef f(): pass\nexec(f.__code__.replace(co_code=bytes([100, 200] * 50), co_consts=()))", {"killed", "SystemError", "time limit", "exited early"}
+        "import types\ndef f(): pass\nexec(f.__code__.replace(co_code=bytes([100, 200] * 50), co_consts=()))",
+        {"killed", "SystemError", "time limit", "exited early"},
     ),
-    "write over the interpreter": Attack("import ctypes\nctypes.memset(id(type), 0x41, 4096)", {"killed", "exited early", "time limit"}),
-    "own SIGSEGV": Attack("import os, signal\nsignal.signal(signal.SIGSEGV, signal.SIG_DFL)\nimport ctypes\nctypes.memset(1, 0, 1)", {"killed"}),
+    "write over the interpreter": Attack(
+        "import ctypes\nctypes.memset(id(type), 0x41, 4096)", {"killed", "exited early", "time limit"}
+    ),
+    "own SIGSEGV": Attack(
+        "import os, signal\nsignal.signal(signal.SIGSEGV, signal.SIG_DFL)\nimport ctypes\nctypes.memset(1, 0, 1)", {"killed"}
+    ),
 }
 
 EARLY = {
     "leave past everything": Attack("import os\nos._exit(0)", {"exited early"}),
     "leave by number": Attack(RAW + "call(231, 94, 0)", {"exited early"}),
-    "leave from a thread": Attack("import os, threading, time\nthreading.Thread(target=os._exit, args=(0,)).start()\ntime.sleep(9)", {"exited early"}),
+    "leave from a thread": Attack(
+        "import os, threading, time\nthreading.Thread(target=os._exit, args=(0,)).start()\ntime.sleep(9)", {"exited early"}
+    ),
     "leave at exit": Attack("import atexit, os\natexit.register(os._exit, 0)", {"exited early"}),
     "forged report": Attack("import os\nos.write(3, b'{\"ended\": true}\\n')\nos._exit(0)", {"exited early"}),
     "forged report to every file": Attack(
-        "import os\nfor fd in range(64):\n    try: os.write(fd, b'{\"ended\": true, \"key\": \"\"}\\n')\n    except OSError: pass\nos._exit(0)", {"exited early"}
+        'import os\nfor fd in range(64):\n    try: os.write(fd, b\'{"ended": true, "key": ""}\\n\')\n    except OSError: pass\nos._exit(0)',
+        {"exited early"},
     ),
-    "unknown reason": Attack("import os\nos.write(3, b'{\"raised\": \"Everything is fine\"}\\n')\nos._exit(0)", {"exited early"}),
+    "unknown reason": Attack('import os\nos.write(3, b\'{"raised": "Everything is fine"}\\n\')\nos._exit(0)', {"exited early"}),
     "report that is no report": Attack("import os\nos.write(3, b'[' * 9999 + b'\\n')\nos._exit(0)", {"exited early"}),
 }
 
@@ -223,7 +258,21 @@ def check(candidate):
 
 check(square)
 """
-_ANY = {"Exception", "FileNotFoundError", "RuntimeError", "memory limit", "AssertionError", "TypeError", "exited early", "SystemExit", "NameError", "killed", "time limit", "ValueError", "AttributeError"}
+_ANY = {
+    "Exception",
+    "FileNotFoundError",
+    "RuntimeError",
+    "memory limit",
+    "AssertionError",
+    "TypeError",
+    "exited early",
+    "SystemExit",
+    "NameError",
+    "killed",
+    "time limit",
+    "ValueError",
+    "AttributeError",
+}
 _EVIL = """
 class Evil:
     def __eq__(self, other): return True

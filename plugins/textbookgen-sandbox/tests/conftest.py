@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from textbookgen.errors import PluginError
 from textbookgen_sandbox.pool import Pool, close_pools
+
+from textbookgen.errors import PluginError
 
 
 @pytest.fixture(scope="session")

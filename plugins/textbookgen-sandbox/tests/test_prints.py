@@ -34,7 +34,10 @@ RIGHT = {
     "never run": page("def f():\n    print(1)  # 2"),
     "over several lines": page("print(\n    1,\n    2,\n)  # 1 2"),
     "foretold error": page("1 / 0  # ZeroDivisionError: division by zero", "print(1)  # 1"),
-    "conversation": page(">>> x = 2\n>>> x + 1\n3\n>>> print('a')\na\n>>> 1 / 0\nTraceback (most recent call last):\n  ...\nZeroDivisionError: division by zero"),
+    "conversation": page(
+        ">>> x = 2\n>>> x + 1\n3\n>>> print('a')\na\n"
+        ">>> 1 / 0\nTraceback (most recent call last):\n  ...\nZeroDivisionError: division by zero"
+    ),
     "other languages": "```sh\nrm -rf /\n```\n" + page("print(1)  # 1"),
 }
 WRONG = {

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 
 from textbookgen import hookimpl
 from textbookgen.stage import Stage
-
 from textbookgen_sandbox.prints import Prints
 from textbookgen_sandbox.runs import Runs
 

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from textbookgen.errors import PluginError, RunError
-
 from textbookgen_sandbox.inside import walls, zygote
 from textbookgen_sandbox.inside.page import Note
+from textbookgen_sandbox.inside.watch import CLOCK
 
 _START = "import sys; sys.path.insert(0, {folder!r}); from inside.zygote import main; main({channel}, {memory}, {bare})"
 _NOBODY = 65534
@@ -27,7 +27,7 @@ _PATIENCE = 30.0  # seconds for an interpreter to start on a busy machine
 
 @dataclass(frozen=True)
 class Program:
-    """A program to run, its tests, and what it may use; `seconds` of CPU, twice as many by the clock.
+    """A program to run, its tests, and what it may use; `seconds` of CPU, five times as many by the clock.
 
     With `page` the text is Markdown, and what is run is its snippets.
     """
@@ -91,12 +91,11 @@ class Worker:
 
     def run(self, program: Program) -> Outcome:
         """Runs one program. Tests that are run apart go as a file, which is handed on unread."""
-        self.channel.settimeout(2 * program.seconds + _PATIENCE)
+        self.channel.settimeout(CLOCK * program.seconds + _PATIENCE)
         apart = bool(program.tests) and program.apart
-        text = program.text if apart or not program.tests else f"{program.text}\n\n{program.tests}"
-        asked = {"text": text, "tested": bool(program.tests), "page": program.page}
+        asked = {"text": program.text, "tests": "" if apart else program.tests, "page": program.page}
         asked |= {"seconds": program.seconds, "output": program.output_kib << 10}
-        with open(os.memfd_create("tests"), "w+b") as tests:
+        with os.fdopen(os.memfd_create("tests"), "w+b") as tests:
             if apart:
                 tests.write(program.tests.encode(errors="surrogatepass"))
                 tests.seek(0)

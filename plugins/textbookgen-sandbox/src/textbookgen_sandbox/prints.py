@@ -12,7 +12,9 @@ from textbookgen_sandbox.inside.page import Note
 from textbookgen_sandbox.pool import Outcome, Program
 from textbookgen_sandbox.running import VERDICTS, RunsPrograms, detail
 
-_PREFIX = re.compile(r"^(?:[-=]+>|→|⇒|>>>|(?:this )?(?:(?:will )?(?:print|output|display|show)s?|result|returns?)\s*:?)\s+", re.I)
+_PREFIX = re.compile(
+    r"^(?:[-=]+>|→|⇒|>>>|(?:this )?(?:(?:will )?(?:print|output|display|show)s?|result|returns?)\s*:?)\s+", re.I
+)
 _ASIDE = re.compile(r"\s+(?:\(|[-–—]\s|because\b|since\b)")
 _ADDRESS = re.compile(r"\b0x[0-9a-fA-F]+")
 _WORD = re.compile(r"\w+")
@@ -47,7 +49,12 @@ def _verdict(outcome: Outcome) -> tuple[bool, str | None, float | None, str | No
     score = 1 - len(wrong) / len(held) if held else 1.0 if outcome.snippets else None
     if not wrong:
         return True, None, score, None
-    return False, OTHER, score, "\n".join(f"line {note.line}: says {note.says!r}, prints {_shown(note)!r}" for note in wrong[:8])
+    return (
+        False,
+        OTHER,
+        score,
+        "\n".join(f"line {note.line}: says {note.says!r}, prints {_shown(note)!r}" for note in wrong[:8]),
+    )
 
 
 def _shown(note: Note) -> str:

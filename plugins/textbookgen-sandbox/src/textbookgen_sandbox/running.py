@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import polars as pl
-from textbookgen.marks import Placement
-from textbookgen.stage import Given, Judge
 from typing import Annotated
 
+import polars as pl
 from pydantic import Field
 
+from textbookgen.marks import Placement
+from textbookgen.stage import Given, Judge
 from textbookgen_sandbox.pool import Outcome, Pool, open_pool
 
 DETAIL_LINES = 12
@@ -18,11 +18,15 @@ class RunsPrograms(Judge):
     """A judge that needs programs run: the options every such judge has."""
 
     text: str = Field("text", description="column that holds what is run")
-    seconds: float = Field(3.0, gt=0, description="CPU seconds a program may use; by the clock it may take twice as long")
+    seconds: float = Field(3.0, gt=0, description="CPU seconds a program may use; by the clock it may take five times as long")
     memory_mib: int = Field(256, ge=16, description="MiB of memory a program may take, beyond the interpreter's own")
     max_output_kib: int = Field(64, ge=1, description="KiB a program may print before it is stopped")
-    workers: Annotated[int | None, Placement] = Field(None, gt=0, description="programs run side by side; one a core unless given")
-    unsafe: Annotated[bool, Placement] = Field(False, description="run programs even where this machine cannot wall them in fully")
+    workers: Annotated[int | None, Placement] = Field(
+        None, gt=0, description="programs run side by side; one a core unless given"
+    )
+    unsafe: Annotated[bool, Placement] = Field(
+        False, description="run programs even where this machine cannot wall them in fully"
+    )
 
     def prepare(self, given: Given) -> None:
         """Finds out, once, whether this machine can wall programs in.

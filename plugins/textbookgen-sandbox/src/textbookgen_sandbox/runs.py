@@ -22,7 +22,9 @@ class Runs(RunsPrograms):
 
     name: ClassVar[str] = "runs"
 
-    tests: str = Field("textbooks.tests", description="column that holds tests, run after the text where there are any; it may be missing")
+    tests: str = Field(
+        "textbooks.tests", description="column that holds tests, run after the text where there are any; it may be missing"
+    )
     apart: bool = Field(True, description="run tests in a process of their own, which the program cannot tamper with")
 
     def judge(self, docs: pl.DataFrame) -> pl.DataFrame:

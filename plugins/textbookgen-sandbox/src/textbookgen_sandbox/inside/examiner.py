@@ -11,16 +11,16 @@ from .lender import Lender
 from .standins import Borrower
 from .wire import Gone
 
-TESTS = "tests"
 
-
-def run_alone(source: str, mouth: int, key: str, tested: bool) -> None:
-    """Runs a program, and its tests as its last lines, in one process."""
+def run_alone(source: str, tests: str, mouth: int, key: str) -> None:
+    """Runs a program, and its tests after it, in one process."""
     namespace: dict[str, Any] = vars(program.module("__main__"))
-    report = program.attempt(lambda: program.run(source, "program.py", namespace))
-    if report.get("raised") == "SystemExit" and not report["code"] and not tested:
-        report = {"ended": True}
-    program.say(mouth, {**report, "key": key})
+    report = program.attempt(lambda: program.run(source, "program.py", namespace), finish=not tests)
+    if tests and report["ended"]:
+        report = program.attempt(lambda: program.run(tests, "tests.py", namespace))
+    elif tests:
+        report["code"] = 1  # whoever leaves before the tests has not passed them
+    program.say(mouth, {**_left_well(report), "key": key})
     program.leave()
 
 
@@ -38,16 +38,19 @@ def examine(tests: int, wire: int, mouth: int) -> None:
     """Runs tests, read from a file that only this process has, on a program that lives in another process."""
     with open(tests, encoding="utf-8") as file:
         source = file.read()
-    namespace: dict[str, Any] = vars(program.module(TESTS))
-    namespace["__name__"] = "__main__"
+    namespace: dict[str, Any] = vars(program.module("__main__"))
     try:
         report = program.attempt(lambda: _examine(source, wire, namespace))
     except Gone:
         report = {"ended": False, "gone": True}
-    if report.get("raised") == "SystemExit" and not report["code"] and not report["of_program"]:
-        report = {"ended": True}  # unittest.main() leaves like that
-    program.say(mouth, report)
+    program.say(mouth, _left_well(report))
     _wait()
+
+
+def _left_well(report: dict[str, Any]) -> dict[str, Any]:
+    """A program may leave by `sys.exit(0)` at its end, as unittest.main() does for tests: that is an end like any other."""
+    well = report.get("raised") == "SystemExit" and report.get("code") == 0 and not report["of_program"]
+    return {"ended": True} if well else report
 
 
 def _wait() -> None:

@@ -44,22 +44,22 @@ _X86_64 = _table("""
 _AARCH64 = _table("""
     read=63 write=64 readv=65 writev=66 pread64=67 pwrite64=68 preadv=69 pwritev=70 preadv2=286 pwritev2=287 openat=56
     close=57 close_range=436 fstat=80 statx=291 statfs=43 fstatfs=44 lseek=62 faccessat=48 faccessat2=439 getdents64=61
-    newfstatat=79 readlinkat=78 getcwd=17 chdir=49 fchdir=50 mkdirat=34 unlinkat=35 renameat=38 renameat2=276 linkat=37 symlinkat=36
-    fchmod=52 fchmodat=53 utimensat=88 truncate=45 ftruncate=46 fallocate=47 fsync=82 fdatasync=83 sync_file_range=84
-    flock=32 umask=166 copy_file_range=285 sendfile=71 fadvise64=223 readahead=213 getxattr=8 lgetxattr=9 fgetxattr=10
-    listxattr=11 llistxattr=12 flistxattr=13 mmap=222 mprotect=226 munmap=215 mremap=216 madvise=233 msync=227 mincore=232
-    brk=214 membarrier=283 rt_sigaction=134 rt_sigprocmask=135 rt_sigreturn=139 rt_sigpending=136 rt_sigtimedwait=137
-    rt_sigsuspend=133 sigaltstack=132 signalfd4=74 pipe2=59 dup=23 dup3=24 ppoll=73 pselect6=72 epoll_create1=20
-    epoll_ctl=21 epoll_pwait=22 epoll_pwait2=441 eventfd2=19 timerfd_create=85 timerfd_settime=86 timerfd_gettime=87
-    recvfrom=207 sendto=206 recvmsg=212 sendmsg=211 shutdown=210 getsockname=204 getpeername=205 getsockopt=209
-    setsockopt=208 nanosleep=101 clock_nanosleep=115 clock_gettime=113 clock_getres=114 gettimeofday=169 times=153
-    setitimer=103 getitimer=102 timer_create=107 timer_settime=110 timer_gettime=108 timer_delete=111 timer_getoverrun=109
-    sched_yield=124 sched_getaffinity=123 sched_getparam=121 sched_getscheduler=120 sched_get_priority_max=125
-    sched_get_priority_min=126 getpriority=141 getcpu=168 futex=98 futex_waitv=449 set_robust_list=99 get_robust_list=100
-    set_tid_address=96 rseq=293 restart_syscall=128 exit=93 exit_group=94 wait4=260 waitid=95 getpid=172 gettid=178
-    getppid=173 getuid=174 geteuid=175 getgid=176 getegid=177 getresuid=148 getresgid=150 getgroups=158 getpgid=155
-    getsid=156 getrlimit=163 setrlimit=164 getrusage=165 sysinfo=179 uname=160 getrandom=278 fcntl=25 ioctl=29 prctl=167
-    prlimit64=261 socketpair=199 clone=220 clone3=435 kill=129 tgkill=131
+    newfstatat=79 readlinkat=78 getcwd=17 chdir=49 fchdir=50 mkdirat=34 unlinkat=35 renameat=38 renameat2=276 linkat=37
+    symlinkat=36 fchmod=52 fchmodat=53 utimensat=88 truncate=45 ftruncate=46 fallocate=47 fsync=82 fdatasync=83
+    sync_file_range=84 flock=32 umask=166 copy_file_range=285 sendfile=71 fadvise64=223 readahead=213 getxattr=8 lgetxattr=9
+    fgetxattr=10 listxattr=11 llistxattr=12 flistxattr=13 mmap=222 mprotect=226 munmap=215 mremap=216 madvise=233 msync=227
+    mincore=232 brk=214 membarrier=283 rt_sigaction=134 rt_sigprocmask=135 rt_sigreturn=139 rt_sigpending=136
+    rt_sigtimedwait=137 rt_sigsuspend=133 sigaltstack=132 signalfd4=74 pipe2=59 dup=23 dup3=24 ppoll=73 pselect6=72
+    epoll_create1=20 epoll_ctl=21 epoll_pwait=22 epoll_pwait2=441 eventfd2=19 timerfd_create=85 timerfd_settime=86
+    timerfd_gettime=87 recvfrom=207 sendto=206 recvmsg=212 sendmsg=211 shutdown=210 getsockname=204 getpeername=205
+    getsockopt=209 setsockopt=208 nanosleep=101 clock_nanosleep=115 clock_gettime=113 clock_getres=114 gettimeofday=169
+    times=153 setitimer=103 getitimer=102 timer_create=107 timer_settime=110 timer_gettime=108 timer_delete=111
+    timer_getoverrun=109 sched_yield=124 sched_getaffinity=123 sched_getparam=121 sched_getscheduler=120
+    sched_get_priority_max=125 sched_get_priority_min=126 getpriority=141 getcpu=168 futex=98 futex_waitv=449
+    set_robust_list=99 get_robust_list=100 set_tid_address=96 rseq=293 restart_syscall=128 exit=93 exit_group=94 wait4=260
+    waitid=95 getpid=172 gettid=178 getppid=173 getuid=174 geteuid=175 getgid=176 getegid=177 getresuid=148 getresgid=150
+    getgroups=158 getpgid=155 getsid=156 getrlimit=163 setrlimit=164 getrusage=165 sysinfo=179 uname=160 getrandom=278
+    fcntl=25 ioctl=29 prctl=167 prlimit64=261 socketpair=199 clone=220 clone3=435 kill=129 tgkill=131
 """)
 
 #: By `platform.machine()`: the number by which the kernel knows the machine (AUDIT_ARCH), and the allowed calls.
@@ -73,7 +73,7 @@ _NEWER = 450  # calls above this are newer than the list: a C library told "no s
 
 _CLONE_THREAD = 0x00010000
 _FIONREAD, _FIONBIO, _FIOCLEX, _FIONCLEX, _TCGETS, _TIOCGWINSZ = 0x541B, 0x5421, 0x5451, 0x5450, 0x5401, 0x5413
-_F_DUPFD, _F_GETFD, _F_SETFD, _F_GETFL, _F_SETFL, _F_GETLK, _F_SETLK, _F_SETLKW, _F_DUPFD_CLOEXEC = 0, 1, 2, 3, 4, 5, 6, 7, 1030
+_FCNTL = (0, 1, 2, 3, 4, 5, 6, 7, 1030)  # F_DUPFD to F_SETLKW, F_DUPFD_CLOEXEC: no owners, signals, pipe sizes
 _PR_SET_NAME, _PR_GET_NAME = 15, 16
 _AF_UNIX, _SOCK_STREAM, _SOCK_TYPE = 1, 1, 0xF
 
@@ -92,9 +92,7 @@ def _checks(pid: int) -> dict[str, tuple[_Check, ...]]:
     return {
         "clone": (_Check(0, (_CLONE_THREAD,), _CLONE_THREAD),),
         "ioctl": (_Check(1, (_FIONREAD, _FIONBIO, _FIOCLEX, _FIONCLEX, _TCGETS, _TIOCGWINSZ)),),
-        "fcntl": (
-            _Check(1, (_F_DUPFD, _F_GETFD, _F_SETFD, _F_GETFL, _F_SETFL, _F_GETLK, _F_SETLK, _F_SETLKW, _F_DUPFD_CLOEXEC)),
-        ),
+        "fcntl": (_Check(1, _FCNTL),),
         "prctl": (_Check(0, (_PR_SET_NAME, _PR_GET_NAME)),),
         "prlimit64": (_Check(0, (0,)),),
         "socketpair": (_Check(0, (_AF_UNIX,)), _Check(1, (_SOCK_STREAM,), _SOCK_TYPE)),

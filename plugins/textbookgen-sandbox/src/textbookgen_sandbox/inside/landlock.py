@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 from collections.abc import Sequence
+from pathlib import Path
 
 from . import kernel
 
@@ -32,11 +33,11 @@ def _handled(offered: int) -> int:
 
 
 def _allow(rules: int, path: str, rights: int) -> None:
-    if not os.path.exists(path):
+    if not Path(path).exists():
         return
     opened = os.open(path, os.O_PATH | os.O_CLOEXEC)
     try:
-        rights &= ~0 if os.path.isdir(path) else _FILES
+        rights &= ~0 if Path(path).is_dir() else _FILES
         beneath = rights.to_bytes(8, "little") + opened.to_bytes(4, "little")
         kernel.call("landlock_add_rule", rules, _PATH_BENEATH, ctypes.create_string_buffer(beneath, 12), 0)
     finally:

@@ -15,14 +15,12 @@ from . import program, values
 from .wire import Message, Wire
 
 #: Special methods that stand-ins forward; a stand-in has those its class has.
-SPECIAL = frozenset(
-    f"__{name}__"
-    for name in (
-        "call len iter next reversed getitem setitem delitem contains enter exit bool int float index complex round abs neg pos invert hash "
-        "str repr format lt le gt ge add sub mul truediv floordiv mod divmod pow matmul and or xor lshift rshift radd rsub rmul rtruediv "
-        "rfloordiv rmod rpow rmatmul rand ror rxor rlshift rrshift iadd isub imul itruediv iand ior ixor"
-    ).split()
-)
+_SPECIAL = """
+    call len iter next reversed getitem setitem delitem contains enter exit bool int float index complex round abs neg pos
+    invert hash str repr format lt le gt ge add sub mul truediv floordiv mod divmod pow matmul and or xor lshift rshift radd
+    rsub rmul rtruediv rfloordiv rmod rpow rmatmul rand ror rxor rlshift rrshift iadd isub imul itruediv iand ior ixor
+"""
+SPECIAL = frozenset(f"__{name}__" for name in _SPECIAL.split())
 #: Types whose values are copied, and that the program's own classes may be kinds of.
 PLAIN = (bool, int, float, complex, str, bytes, tuple, frozenset, list, dict, set, bytearray)
 _PLAINLY: dict[Any, Callable[[Any], Any]] = {
@@ -36,9 +34,11 @@ class Borrowed:
     """An object of the tests that the program was handed and uses from afar."""
 
     def __init__(self, lender: Lender, number: int) -> None:
+        # Past __setattr__ and __getattr__, which are the tests' own.
         self.__dict__.update(lender=lender, number=number)
 
     def __call__(self, *args: Any, **named: Any) -> Any:
+        """Calls it, where it is."""
         return self.lender.use(self, "call", args, named)
 
     def __iter__(self) -> Any:
@@ -114,7 +114,9 @@ class Lender:
         try:
             named = {key: self.decode(each) for key, each in request.get("named", {}).items()}
             value = getattr(self, f"do_{request['do']}")(request.get("on"), *args, **named)
-            place = next((index for index, each in enumerate(args) if each is value and not isinstance(value, int | str | None)), None)
+            place = next(
+                (index for index, each in enumerate(args) if each is value and not isinstance(value, int | str | None)), None
+            )
             reply: Message = {"value": self.encode(value) if place is None else ["argument", place]}
         except BaseException as error:
             reply = self._raised(error)
@@ -140,15 +142,22 @@ class Lender:
         return {name: self.namespace[name] for name in here}
 
     def do_describe(self, number: int) -> list[Any]:
-        """A class: its name, its bases, and the special methods it has."""
+        """A class: its name, its bases, the special methods it has, the built-in error it is, and its docstring."""
         kind = self.objects[number]
         bases = [base for base in kind.__mro__[1:-1] if base.__module__ != "builtins" and _has_number(base)]
         direct = [base for base in kind.__bases__ if base in bases]
-        special = [name for name in SPECIAL if getattr(kind, name, None) is not None and getattr(kind, name) is not getattr(object, name, None)]
+        special = [
+            name
+            for name in SPECIAL
+            if getattr(kind, name, None) is not None and getattr(kind, name) is not getattr(object, name, None)
+        ]
         of_class = [name for name in ("__iter__", "__len__", "__getitem__", "__contains__") if hasattr(type(kind), name)]
-        error = next((base.__name__ for base in kind.__mro__ if base.__module__ == "builtins" and issubclass(base, BaseException)), "")
+        error = next(
+            (base.__name__ for base in kind.__mro__ if base.__module__ == "builtins" and issubclass(base, BaseException)), ""
+        )
         hashable = kind.__hash__ is not None
-        return [kind.__name__, [self._number(base) for base in direct], special, of_class, error, hashable]
+        words = kind.__doc__ if isinstance(kind.__doc__, str) else None
+        return [kind.__name__, [self._number(base) for base in direct], special, of_class, error, hashable, words]
 
     def do_call(self, number: int, *args: Any, **named: Any) -> Any:
         """Calls a function, a class or an object."""
@@ -163,8 +172,8 @@ class Lender:
     def do_special(self, number: int, name: str, *args: Any) -> Any:
         """Calls a special method as the interpreter would: through the operator where there is one."""
         it = self.objects[number]
-        found: Callable[..., Any] | None = {"__str__": str, "__repr__": repr, "__iter__": iter, "__next__": next}.get(name)
-        return found(it) if found else getattr(type(it), name)(it, *args)
+        by_function: dict[str, Callable[[Any], Any]] = {"__str__": str, "__repr__": repr, "__iter__": iter, "__next__": next}
+        return by_function[name](it) if name in by_function else getattr(type(it), name)(it, *args)
 
     def do_get(self, number: int, name: str) -> Any:
         """An attribute."""
@@ -198,10 +207,8 @@ def _has_number(kind: type) -> bool:
 
 
 def _can_change(value: Any) -> bool:
-    return type(value) in (list, dict, set, bytearray, values.deque, values.OrderedDict, values.Counter, values.defaultdict) or (
-        type(value) is tuple and any(map(_can_change, value))
-    )
+    return type(value) in values.CAN_CHANGE or (type(value) is tuple and any(map(_can_change, value)))
 
 
 def _is_plain(value: Any) -> bool:
-    return type(value) in (type(None), *PLAIN, values.deque, values.Counter, values.OrderedDict, values.defaultdict)
+    return value is None or type(value) in (*PLAIN, *values.CAN_CHANGE)

@@ -1,4 +1,4 @@
-"""Runs the snippets of a Markdown page in order, as one program, and notes what each print says it prints and what it printed."""
+"""Runs the snippets of a Markdown page as one program, and notes what each print is said to print and what it printed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ from typing import Any
 
 from . import program
 
-_FENCE = re.compile(r"^(?P<indent> {0,3})(?P<fence>```+|~~~+)[ \t]*(?:python3?|py|pycon)\b[^\n]*\n(?P<code>.*?)^ {0,3}(?P=fence)[ \t]*$", re.M | re.S)
+_FENCE = re.compile(
+    r"^(?P<indent> {0,3})(?P<fence>```+|~~~+)[ \t]*(?:python3?|py|pycon)\b[^\n]*\n(?P<code>.*?)^ {0,3}(?P=fence)[ \t]*$",
+    re.M | re.S,
+)
 _MOST_NOTES = 500
 _MOST_TEXT = 500
 
@@ -64,7 +67,9 @@ class Page:
     def report(self) -> list[list[Any]]:
         """The notes, as lists of line, words, prints and exactness."""
         kept = [note for _, note in sorted(self.notes.items()) if note.printed][:_MOST_NOTES]
-        return [[note.line, note.says[:_MOST_TEXT], [text[:_MOST_TEXT] for text in note.printed[:20]], note.exact] for note in kept]
+        return [
+            [note.line, note.says[:_MOST_TEXT], [text[:_MOST_TEXT] for text in note.printed[:20]], note.exact] for note in kept
+        ]
 
     def _run(self, before: int, code: str) -> None:
         """Runs a snippet statement by statement, so that an error its comment foretells does not end the page."""

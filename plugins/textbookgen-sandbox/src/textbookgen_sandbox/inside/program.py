@@ -51,11 +51,12 @@ def _show_lines(source: str, name: str) -> None:
 
 def reason(error: BaseException) -> str:
     """The first built-in class of an error: a short list however many classes programs define."""
-    return next(kind.__name__ for kind in type(error).__mro__ if kind.__name__ in BUILTIN and kind.__module__ == "builtins")
+    names = (kind.__name__ for kind in type(error).__mro__ if kind.__module__ == "builtins")
+    return next(name for name in names if name in BUILTIN)
 
 
 def wind_up() -> None:
-    """What the interpreter does at the end of a program: waits for its threads, calls what it registered, writes what is left."""
+    """What the interpreter does at the end: waits for the program's threads, calls what it registered, writes what is left."""
     getattr(threading, "_shutdown")()  # noqa: B009 - the interpreter's own name for it, which type stubs leave out
     getattr(atexit, "_run_exitfuncs")()  # noqa: B009
     for stream in (sys.stdout, sys.stderr):
@@ -83,7 +84,9 @@ def attempt(work: Callable[[], None], finish: bool = True) -> dict[str, Any]:
 def _show(error: BaseException) -> None:
     """Prints the traceback from the first frame that is the program's."""
     step = error.__traceback__
-    while step is not None and step.tb_frame.f_code.co_filename.endswith(("inside/program.py", "inside/examiner.py", "inside/standins.py", "inside/page.py")):
+    while step is not None and step.tb_frame.f_code.co_filename.endswith(
+        ("inside/program.py", "inside/examiner.py", "inside/standins.py", "inside/page.py")
+    ):
         step = step.tb_next
     try:
         traceback.print_exception(type(error), error, step, limit=-8, file=sys.stderr)
@@ -107,9 +110,9 @@ def leave() -> NoReturn:
 def settle() -> None:
     """Makes the process the program's own: fresh streams, and chance that falls the same way on every run."""
     random.seed(0)
-    sys.stdin = open(0, encoding="utf-8", closefd=False)
-    sys.stdout = open(1, "w", encoding="utf-8", errors="backslashreplace", closefd=False)
-    sys.stderr = open(2, "w", encoding="utf-8", errors="backslashreplace", closefd=False, buffering=1)
+    sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115 - open for as long as the process lives
+    sys.stdout = open(1, "w", encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115
+    sys.stderr = open(2, "w", encoding="utf-8", errors="backslashreplace", closefd=False, buffering=1)  # noqa: SIM115
     sys.__stdin__, sys.__stdout__, sys.__stderr__ = sys.stdin, sys.stdout, sys.stderr  # type: ignore[misc]
     sys.argv = ["program.py"]
     sys.path[:] = [path for path in sys.path if path]

@@ -1,4 +1,4 @@
-"""The tests' end of the wire: stand-ins for the program's functions, classes and objects, which answer from the program's process.
+"""The tests' end of the wire: stand-ins for the program's functions, classes and objects, which answer from its process.
 
 What decides a test is compared here, where the program cannot reach. So an object of the program's own making is never equal to
 a plain value, unless it is a kind of that plain type and has its value; and where arithmetic told the program a number of the
@@ -17,19 +17,28 @@ from . import values
 from .lender import PLAIN, SPECIAL
 from .wire import Message, Wire
 
-_ARITHMETIC = frozenset(
-    f"__{side}{name}__"
-    for name in "add sub mul truediv floordiv mod divmod pow matmul and or xor lshift rshift".split()
-    for side in ("", "r", "i")
-)
+_OPERATORS = "add sub mul truediv floordiv mod divmod pow matmul and or xor lshift rshift"
+_ARITHMETIC = frozenset(f"__{side}{name}__" for name in _OPERATORS.split() for side in ("", "r", "i"))
 _ORDER = {"__lt__": "<", "__le__": "<=", "__gt__": ">", "__ge__": ">="}
-_CONVERSIONS = frozenset(f"__{name}__" for name in "abs neg pos invert round int float index complex".split())
-_ASKED_DUNDERS = frozenset({"__name__", "__qualname__", "__doc__", "__dict__", "__annotations__", "__defaults__", "__wrapped__"})
+_CONVERSIONS = frozenset(f"__{name}__" for name in ("abs", "neg", "pos", "invert", "round", "int", "float", "index", "complex"))
+_ASKED_DUNDERS = frozenset(
+    {"__name__", "__qualname__", "__doc__", "__dict__", "__annotations__", "__defaults__", "__wrapped__"}
+)
 _MUST_BE: dict[str, type] = {
-    **{"__len__": int, "__hash__": int, "__bool__": bool, "__int__": int, "__float__": float, "__index__": int, "__complex__": complex},
+    **{
+        "__len__": int,
+        "__hash__": int,
+        "__bool__": bool,
+        "__int__": int,
+        "__float__": float,
+        "__index__": int,
+        "__complex__": complex,
+    },
     **{"__str__": str, "__repr__": str, "__format__": str, "__contains__": bool},
 }
-_NOT_LET_IN = frozenset({"exit", "quit", "open", "input", "breakpoint", "eval", "exec", "compile", "__import__", "help", "setattr", "delattr"})
+_NOT_LET_IN = frozenset(
+    {"exit", "quit", "open", "input", "breakpoint", "eval", "exec", "compile", "__import__", "help", "setattr", "delattr"}
+)
 
 
 class _Class(type):
@@ -105,7 +114,12 @@ def _forward(name: str) -> Callable[..., Any]:
     return forward
 
 
-_FORWARDS = {name: _forward(name) for name in SPECIAL - {"__hash__"}}
+def _call(self: StandIn, *args: Any, **named: Any) -> Any:
+    return self._sandbox_borrower.call(self._sandbox_number, args, named)
+
+
+_FORWARDS = {name: _forward(name) for name in SPECIAL - {"__hash__"}} | {"__call__": _call}
+_FUNCTIONS = frozenset({"function", "method", "builtin_function_or_method"})
 
 
 class Borrower:
@@ -168,7 +182,7 @@ class Borrower:
     def _class(self, number: int, depth: int = 0) -> type:
         """The stand-in for a class, made when first seen."""
         if number not in self.classes:
-            name, base_numbers, special, of_class, error, hashable = self.ask("describe", number)
+            name, base_numbers, special, of_class, error, hashable, words = self.ask("describe", number)
             bases: list[type] = [self._class(int(each), depth + 1) for each in base_numbers] if depth < 20 else []
             root = getattr(builtins, error, None) if error else None
             if isinstance(root, type) and issubclass(root, Exception) and not any(issubclass(base, root) for base in bases):
@@ -176,7 +190,9 @@ class Borrower:
             if not any(issubclass(base, StandIn) for base in bases):
                 bases.insert(0, StandIn)
             body: dict[str, Any] = {each: _FORWARDS[each] for each in special if each in _FORWARDS}
+            own_words = property(lambda it: self.ask("get", it._sandbox_number, "__doc__"))
             body.update({"borrower": self, "number": number, "__module__": "__main__"})
+            body["__doc__"] = own_words if name in _FUNCTIONS else words
             if not hashable:
                 body["__hash__"] = None
             self.classes[number] = (_Collection if of_class else _Class)(str(name), tuple(bases), body)
@@ -201,13 +217,13 @@ class Borrower:
             if name in self.followed:
                 self.namespace[name] = self.decode(value)
         if "raised" in reply:
-            raise self._error(reply, what)
+            raise self._error(reply, may_stop=what == "special" and args[:1] == ("__next__",))
         value = reply["value"]
         if isinstance(value, list) and value[0] == "argument":
             return args[int(value[1])]
         return self.decode(value)
 
-    def _error(self, reply: Message, what: str) -> BaseException:
+    def _error(self, reply: Message, may_stop: bool) -> BaseException:
         """The error the program raised; one that would end a loop or leave the tests unseen is made one that does not."""
         args = self.decode(reply["args"])
         if isinstance(own := reply.get("own"), list):
@@ -216,7 +232,7 @@ class Borrower:
                 return made
         kind = getattr(builtins, str(reply["raised"]), Exception)
         error: BaseException = kind(*args) if isinstance(kind, type) and issubclass(kind, BaseException) else Exception(*args)
-        if isinstance(error, StopIteration | StopAsyncIteration) and what != "special":
+        if isinstance(error, StopIteration | StopAsyncIteration) and not may_stop:
             return RuntimeError(f"the program raised {type(error).__name__}")  # as a generator would, see PEP 479
         if isinstance(error, SystemExit):
             error.__dict__["of_program"] = True
@@ -246,7 +262,9 @@ class Borrower:
             if plain := self.plain(it):
                 return getattr(plain[0], name, lambda *_: NotImplemented)(*args)
             if name in _ORDER:
-                raise TypeError(f"{_ORDER[name]} between an object of the program and a plain value is not for the program to say")
+                raise TypeError(
+                    f"{_ORDER[name]} between an object of the program and a plain value is not for the program to say"
+                )
         answer = self.ask("special", it._sandbox_number, name, *args)
         if name in _MUST_BE and type(answer) is not _MUST_BE[name]:
             raise TypeError(f"{name} returned {type(answer).__name__}")
@@ -268,14 +286,21 @@ class Borrower:
             return {"value": self.encode(self._use(it, str(request["do"]), args, named))}
         except Exception as error:
             kind = next(each.__name__ for each in type(error).__mro__ if each.__module__ == "builtins")
-            return {"raised": kind, "args": self.encode(tuple(map(str, error.args)))}
+            plain = [each if type(each) in (str, int, float, bool) else str(each) for each in error.args]
+            return {"raised": kind, "args": self.encode(tuple(plain))}
 
     def _use(self, it: Any, what: str, args: list[Any], named: dict[str, Any]) -> Any:
         if what == "call":
             return it(*args, **named)
         if what == "attr" and type(it).__module__ == self.tests_module and not args[0].startswith("_"):
             return getattr(it, args[0])
-        simple: dict[str, Callable[..., Any]] = {"iter": iter, "next": next, "len": len, "str": str, "item": lambda it, key: it[key]}
+        simple: dict[str, Callable[..., Any]] = {
+            "iter": iter,
+            "next": next,
+            "len": len,
+            "str": str,
+            "item": lambda it, key: it[key],
+        }
         if what not in simple:
             raise AttributeError(args[0] if args else what)
         return simple[what](it, *args)

@@ -16,14 +16,17 @@ from fractions import Fraction
 from typing import Any
 
 #: Modules whose functions and classes are the same on both sides; none of them ends a process or makes equal what is not.
-SHARED = frozenset(
-    "abc bisect cmath collections collections.abc copy dataclasses datetime decimal enum fractions functools heapq itertools json math "
-    "numbers operator random re statistics string textwrap time typing".split()
-)
+_SHARED = """
+    abc bisect cmath collections collections.abc copy dataclasses datetime decimal enum fractions functools heapq itertools json
+    math numbers operator random re statistics string textwrap time typing
+"""
+SHARED = frozenset(_SHARED.split())
 _LISTS: dict[type, str] = {list: "list", tuple: "tuple", set: "set", frozenset: "frozenset", deque: "deque"}
 _DICTS: dict[type, str] = {dict: "dict", OrderedDict: "ordered", Counter: "counter"}
 _TIMES: dict[type, str] = {datetime.datetime: "datetime", datetime.date: "date", datetime.time: "time"}
 _LARGEST_PLAIN = 1 << 53
+#: Types that can change while their value is elsewhere.
+CAN_CHANGE: tuple[type, ...] = (list, dict, set, bytearray, deque, OrderedDict, Counter, defaultdict)
 
 Encoded = Any
 Elsewhere = Callable[[Any], Encoded]  # names a value that cannot be copied
@@ -50,7 +53,7 @@ def encode(value: Any, elsewhere: Elsewhere) -> Encoded:
     return _rarer(value, kind) or _shared(value) or elsewhere(value)
 
 
-def _rarer(value: Any, kind: type) -> Encoded | None:
+def _rarer(value: Any, kind: Any) -> Encoded | None:
     """Plain values that JSON has no word for."""
     if kind is int:
         return ["int", format(value, "x")]
@@ -82,7 +85,11 @@ def _shared(value: Any) -> Encoded | None:
         return ["builtin", name]
     if isinstance(value, types.BuiltinFunctionType) and module == "builtins":
         return ["builtin", name]
-    if not isinstance(module, str) or module not in SHARED or not isinstance(value, type | types.FunctionType | types.BuiltinFunctionType):
+    if (
+        not isinstance(module, str)
+        or module not in SHARED
+        or not isinstance(value, type | types.FunctionType | types.BuiltinFunctionType)
+    ):
         return None
     try:
         return ["shared", module, name] if getattr(importlib.import_module(module), str(name)) is value else None
@@ -91,7 +98,11 @@ def _shared(value: Any) -> Encoded | None:
 
 
 _MAKE: dict[str, Callable[[Any], Any]] = {"list": list, "tuple": tuple, "set": set, "frozenset": frozenset, "deque": deque}
-_MAKE_DICT: dict[str, Callable[[Any], Any]] = {"dict": dict, "ordered": OrderedDict, "counter": lambda pairs: Counter(dict(pairs))}
+_MAKE_DICT: dict[str, Callable[[Any], Any]] = {
+    "dict": dict,
+    "ordered": OrderedDict,
+    "counter": lambda pairs: Counter(dict(pairs)),
+}
 _PARSE: dict[str, Callable[..., Any]] = {
     "int": lambda text: int(text, 16),
     "float": float,
@@ -164,7 +175,10 @@ def refill(old: Any, new: Any) -> None:
         for key in new:
             if key in old:
                 refill(old[key], new[key])
-        fresh_items = {key: old[key] if key in old and type(old[key]) is type(new[key]) and old[key] == new[key] else new[key] for key in new}
+        fresh_items = {
+            key: old[key] if key in old and type(old[key]) is type(new[key]) and old[key] == new[key] else new[key]
+            for key in new
+        }
         old.clear()
         old.update(fresh_items)
     elif isinstance(old, set):

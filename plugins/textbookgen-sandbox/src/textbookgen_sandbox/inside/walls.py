@@ -7,12 +7,12 @@ import os
 import resource
 import shutil
 import socket
-import stat
 import sys
 import sysconfig
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from . import filter as calls
 from . import kernel, landlock
@@ -51,40 +51,37 @@ class Walls:
 def _readable() -> list[str]:
     """The folders of the interpreter and of the libraries its modules are linked against."""
     library = [sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"), sysconfig.get_config_var("LIBDIR")]
-    found = [path for path in (*_LIBRARIES, *library) if path and os.path.isdir(path)]
+    found = [path for path in (*_LIBRARIES, *library) if path and Path(path).is_dir()]
     return [path for path in sorted(set(found)) if not any(path.startswith(f"{other}/") for other in found)]
 
 
 def _others() -> list[str]:
     """Folders of packages beside the standard library, which are hidden."""
-    library = os.path.dirname(sysconfig.get_path("stdlib"))
-    below = (os.path.join(library, each, name) for each in os.listdir(library) for name in ("site-packages", "dist-packages"))
-    return [path for path in below if os.path.isdir(path)]
+    library = Path(sysconfig.get_path("stdlib")).parent
+    return [str(path) for name in ("site-packages", "dist-packages") for path in library.glob(f"*/{name}") if path.is_dir()]
 
 
 def _bind(old: str, path: str) -> None:
     """Shows a file or folder of the machine under the same name inside."""
-    source = old + path
-    if os.path.islink(source):
-        os.symlink(os.readlink(source), path)
+    source, here = Path(old + path), Path(path)
+    here.parent.mkdir(parents=True, exist_ok=True)
+    if source.is_symlink():
+        here.symlink_to(source.readlink())
         return
-    if os.path.exists(path):
-        return
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    if stat.S_ISDIR(os.stat(source).st_mode):
-        os.mkdir(path)
+    if source.is_dir():
+        here.mkdir()
     else:
-        os.close(os.open(path, os.O_CREAT | os.O_WRONLY))
-    kernel.mount(source, path, None, kernel.MS_BIND | kernel.MS_REC)
+        here.touch()
+    kernel.mount(str(source), path, None, kernel.MS_BIND | kernel.MS_REC)
 
 
 def _move_in(readable: list[str]) -> None:
     """Makes a small empty root, shows in it what programs may read, and leaves the old root for good."""
     kernel.mount("none", "/", None, kernel.MS_REC | kernel.MS_PRIVATE)
     kernel.mount("tmpfs", DESK, "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, "size=256k,nr_inodes=4k,mode=755")
-    old = os.path.join(DESK, "old")
-    os.mkdir(old)
-    kernel.call("pivot_root", DESK.encode(), old.encode())
+    old = Path(DESK, "old")
+    old.mkdir()
+    kernel.call("pivot_root", DESK.encode(), str(old).encode())
     os.chdir("/")
     for path in readable:
         _bind("/old", path)
@@ -92,9 +89,9 @@ def _move_in(readable: list[str]) -> None:
         kernel.mount("tmpfs", path, "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, "size=4k,nr_inodes=2")
     for path in DEVICES:
         _bind("/old", path)
-    os.makedirs(DESK, exist_ok=True)
+    Path(DESK).mkdir(exist_ok=True)
     kernel.call("umount2", b"/old", kernel.MNT_DETACH)
-    os.rmdir("/old")
+    Path("/old").rmdir()
     for path in readable:
         kernel.seal(path, kernel.ATTR_RDONLY | kernel.ATTR_NOSUID | kernel.ATTR_NODEV)
     kernel.seal("/", kernel.ATTR_RDONLY | kernel.ATTR_NOSUID)
@@ -133,7 +130,11 @@ def _layers(desk: str) -> Walls:
     """The walls that need nobody's leave, made ready once so that a child has little left to do."""
     known = calls.known()
     return Walls(
-        seccomp=known, landlock=landlock.version() > 0, desk=desk, readable=_readable(), filter=calls.program(1) if known else b""
+        seccomp=known,
+        landlock=landlock.version() > 0,
+        desk=desk,
+        readable=_readable(),
+        filter=calls.program(1) if known else b"",
     )
 
 
@@ -147,7 +148,7 @@ def _become_first() -> None:
 
 def clear_desk(walls: Walls, first: bool) -> None:
     """Gives the next program an empty folder to work in; one that is still empty is kept."""
-    if not first and not os.listdir(walls.desk):
+    if not first and not any(Path(walls.desk).iterdir()):
         return
     if walls.namespaces:
         if not first:
@@ -156,7 +157,7 @@ def clear_desk(walls: Walls, first: bool) -> None:
         kernel.mount("tmpfs", DESK, "tmpfs", flags, f"size={DESK_MIB}m,nr_inodes=1k,mode=1777")
     else:
         shutil.rmtree(walls.desk, ignore_errors=True)
-        os.makedirs(walls.desk, mode=0o700, exist_ok=True)
+        Path(walls.desk).mkdir(mode=0o700, exist_ok=True)
     if walls.rules is not None:
         os.close(walls.rules)
     if walls.landlock:
@@ -208,8 +209,7 @@ def confine(walls: Walls, memory: int, seconds: float) -> None:
 
 def address_space() -> int:
     """Bytes of address space this process has, in which programs begin."""
-    with open("/proc/self/statm", encoding="ascii") as told:
-        return int(told.read().split()[0]) * resource.getpagesize()
+    return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0]) * resource.getpagesize()
 
 
 def interpreter() -> str:

@@ -14,17 +14,19 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from . import examiner, page, program, walls
 from .watch import Watch, Watched
 
 #: Imported once and inherited by every program, so that importing them costs a program nothing.
-WARM = (
-    "abc array ast bisect calendar cmath collections collections.abc contextlib copy csv dataclasses datetime decimal doctest enum fractions functools "
-    "hashlib heapq inspect io itertools json keyword linecache math numbers operator pprint queue random re statistics string struct "
-    "tempfile textwrap threading time tokenize traceback types typing unicodedata uuid weakref"
-).split()
+WARM = """
+    abc array ast bisect calendar cmath collections collections.abc contextlib copy csv dataclasses datetime decimal doctest
+    enum fractions functools hashlib heapq inspect io itertools json keyword linecache math numbers operator pprint queue
+    random re statistics string struct tempfile textwrap threading time tokenize traceback types typing unicodedata uuid
+    weakref
+"""
 _LARGEST_REQUEST = 1 << 26
 _KEPT_OUTPUT = 8192
 _MOUTH, _WIRE, _TESTS = 3, 4, 5  # where a child finds its report and, if it has them, its wire and the tests
@@ -105,7 +107,7 @@ class Zygote:
         if request["page"]:
             return [start(lambda: page.run_page(text, _MOUTH, key))]
         if not files:
-            return [start(lambda: examiner.run_alone(text, _MOUTH, key, request["tested"]))]
+            return [start(lambda: examiner.run_alone(text, request["tests"], _MOUTH, key))]
         ours, theirs = socket.socketpair()
         with ours, theirs:
             return [
@@ -181,7 +183,7 @@ def _read(process: Watched, key: str) -> dict[str, Any] | None:
 def main(channel: int, memory_mib: int, bare: bool) -> None:
     """Warms up, builds the walls, tells the host how high they are, and serves."""
     host = socket.socket(fileno=channel)
-    for name in WARM:
+    for name in WARM.split():
         importlib.import_module(name)
     memory = walls.address_space() + (memory_mib << 20)
 
@@ -190,7 +192,7 @@ def main(channel: int, memory_mib: int, bare: bool) -> None:
         return bool((receive(host)[0] or {}).get("guest"))
 
     built = walls.do_without() if bare else walls.build(ask_to_settle)
-    sys.path[:] = [path for path in sys.path if os.path.isdir(path) and not os.path.exists(os.path.join(path, "inside"))]
+    sys.path[:] = [path for path in sys.path if Path(path).is_dir() and not Path(path, "inside").exists()]
     gc.collect()
     gc.freeze()
     send(host, {"lacks": built.lacks})
