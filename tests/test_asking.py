@@ -242,6 +242,16 @@ def test_tokens_a_minute_count_what_was_taken_and_not_what_was_feared(ledger: Le
     assert 0.9 <= time.monotonic() - began < 2.0  # ten tokens each, a hundred a second; feared were over a hundred each
 
 
+def test_a_desk_outlives_event_loops(ledger: Ledger) -> None:
+    teacher = Scripted.of(echo, requests_per_minute=1_200, tokens_per_minute=12_000, max_parallel=2)
+    desk = Desk(teacher)
+    began = time.monotonic()
+    for name in "abc":
+        texts, _ = ask_all(teacher, ledger, [asked(f"{name}{n}") for n in range(7)], desk=desk)
+        assert texts == [f"{name.upper()}{n}" for n in range(7)]
+    assert time.monotonic() - began > 0.9
+
+
 def test_the_gate_falls_when_many_are_turned_away_and_comes_back() -> None:
     async def rounds(gate: Gate, number: int, away: float) -> None:
         for n in range(number):

@@ -22,11 +22,11 @@ class Pace:
     def __init__(self, per_minute: float) -> None:
         self._seconds = (60 + _SLACK) / per_minute
         self._free_at = 0.0
-        self._first = asyncio.Lock()
-        self._moved = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     async def turn(self, units: float = 1.0) -> None:
         """Waits until so many units may be sent; those who wait are served in the order they came."""
+        self._come_in()
         async with self._first:
             while (wait := self._free_at - time.monotonic()) > 0:
                 self._moved.clear()
@@ -35,6 +35,12 @@ class Pace:
                 except TimeoutError:
                     pass
             self._free_at = max(self._free_at, time.monotonic() - _SLACK) + units * self._seconds
+
+    def _come_in(self) -> None:
+        """A pace outlives event loops, of which each step of a run has its own; what one waits with does not."""
+        loop = asyncio.get_running_loop()
+        if loop is not self._loop:
+            self._loop, self._first, self._moved = loop, asyncio.Lock(), asyncio.Event()
 
     def correct(self, expected: float, units: float) -> None:
         """Says that a turn took `units`, not as `expected`."""
