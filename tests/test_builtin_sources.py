@@ -136,9 +136,9 @@ def test_lines_come_back_as_they_were_written(tmp_path_factory, lines):
     assert len({key for frame in source.read() for key in frame["id"]}) == len(expected)
 
 
-def test_complaints_name_the_option_and_say_where_it_was_looked_for(tmp_path):
+def test_complaints_name_the_option_and_the_file():
     [complaint] = Text(path="nowhere/*.txt").check()
-    assert (complaint.place, "nowhere/*.txt" in complaint.problem, str(Path.cwd()) in complaint.problem) == ("path", True, True)
+    assert (complaint.place, "nowhere/*.txt" in complaint.problem) == ("path", True)
     assert list(Parquet(path="hf://datasets/someone/something/*.parquet").check()) == []
     assert [each.place for each in Text(path=__file__, per="line", separator="--").check()] == ["separator"]
     assert [each.place for each in PythonCode(min_kib=9, max_kib=1).check()] == ["min_kib"]

@@ -1,4 +1,4 @@
-"""Springs that need no teacher: real Python code, tables and texts from files or addresses, and samples of them."""
+"""Springs that need no teacher: real Python code, and tables and texts from files or addresses."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import Annotated, ClassVar, Literal, NamedTuple, TypeVar
 
 import polars as pl
-from pydantic import BeforeValidator, Field, PrivateAttr
+from pydantic import BeforeValidator, Field
 
 from textbookgen.artifacts import document_id
+from textbookgen.builtin.sample import Sample, stable_hash
 from textbookgen.errors import Complaint, RunError
 from textbookgen.hookspecs import hookimpl
 from textbookgen.marks import Placement
-from textbookgen.stage import Given, Judge, Source, Stage, Volume
+from textbookgen.stage import Source, Stage, Volume
 
 ROWS = 1_000  # rows of a frame: enough for polars to be quick, few enough that long documents fit in memory
 BYTES_A_TOKEN = 4.0  # a rule of thumb for foreseeing, nothing else
@@ -84,7 +85,7 @@ class PythonCode(Source):
 
     def _files(self) -> list[PythonFile]:
         fit = (each for each in _installed() if self.min_kib <= each.size / 1024 <= self.max_kib)
-        return sorted(fit, key=lambda each: (_hash(f"{self.seed}/{each.name}"), each.name))
+        return sorted(fit, key=lambda each: (stable_hash(f"{self.seed}/{each.name}"), each.name))
 
     def _rows(self) -> Iterator[Row]:
         for each in self._files():
@@ -326,79 +327,10 @@ def _state(file: str) -> str:
     return f"{file} {facts.st_size} {facts.st_mtime_ns}"
 
 
-# -- Fewer of them
-
-
-class Sample(Judge):
-    """Keeps a share of the documents, or so many of them, drawn by a hash of their ids: the same ones on every run.
-
-    A sample of fewer is part of a sample of more, and a document's fate does not hang on the others' order.
-    """
-
-    name: ClassVar[str] = "sample"
-
-    share: float | None = Field(None, gt=0, le=1, description="keep about this share of the documents")
-    count: int | None = Field(None, gt=0, description="keep so many documents, or all if there are fewer")
-    seed: int = Field(0, description="another seed draws another sample")
-    _limit: int | None = PrivateAttr(None)
-
-    def check(self) -> Iterable[Complaint]:
-        """Neither or both of share and count, or a count of documents that do not flow by."""
-        if (self.share is None) == (self.count is None):
-            yield Complaint(
-                "share", "say either `share` or `count`", "share = 0.1 keeps a tenth, count = 1000 keeps a thousand documents"
-            )
-        if self.count is not None and not self.inputs:
-            yield Complaint("count", "needs a `from` to count", "use `share` where documents are judged one by one")
-
-    def prepare(self, given: Given) -> None:
-        """Finds the hash below which so many documents lie, reading ids alone, and keeps it beside the step."""
-        if self.share is not None:
-            self._limit = int(self.share * 2**64)
-            return
-        kept = given.folder / f"limit-{self.count}-{self.seed}"
-        if not kept.exists():
-            limit = self._find_limit(given)
-            given.folder.mkdir(parents=True, exist_ok=True)
-            beside = kept.with_suffix(f".{os.getpid()}")
-            beside.write_text(str(limit), encoding="utf-8")
-            beside.replace(kept)
-        self._limit = int(kept.read_text(encoding="utf-8"))
-
-    def judge(self, docs: pl.DataFrame) -> pl.DataFrame:
-        """Keeps what lies below the limit."""
-        if self._limit is None:
-            raise RunError("was asked to judge before it was prepared")
-        keep = pl.Series("keep", [_hash(f"{self.seed}/{key}") < self._limit for key in docs["id"]], dtype=pl.Boolean)
-        reason = pl.when("keep").then(None).otherwise(pl.lit("not sampled")).alias("reason")
-        return docs.select("id").with_columns(keep).with_columns(reason)
-
-    def foresee(self, flows: Mapping[str, Volume]) -> Volume | None:
-        """A share of what flows in."""
-        flow = flows.get("from")
-        if flow is None or flow.documents is None:
-            return Volume(documents=self.count)
-        share = self.share if self.share is not None else min(1.0, (self.count or 0) / max(flow.documents, 1))
-        return Volume(documents=flow.documents * share, tokens=None if flow.tokens is None else flow.tokens * share)
-
-    def _find_limit(self, given: Given) -> int:
-        count = self.count or 0
-        lowest = pl.Series("hash", [], dtype=pl.UInt64)
-        for docs in given["from"].frames(["id"]):
-            hashes = pl.Series("hash", [_hash(f"{self.seed}/{key}") for key in docs["id"]], dtype=pl.UInt64)
-            lowest = pl.concat([lowest, hashes]).bottom_k(count)
-        return 2**64 if len(lowest) < count else int(lowest.max()) + 1  # type: ignore[arg-type]
-
-
 def _batches(rows: Iterable[Each], size: int) -> Iterator[list[Each]]:
     rest = iter(rows)
     while batch := list(islice(rest, size)):
         yield batch
-
-
-def _hash(text: str) -> int:
-    """A number below 2**64, the same on every machine."""
-    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big")
 
 
 def _digest(facts: Iterable[str]) -> str:

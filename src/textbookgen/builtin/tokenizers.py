@@ -132,7 +132,7 @@ class TrainTokenizer(Pack):
         True, description="each digit is a token of its own, which helps arithmetic; else up to three are one"
     )
     max_documents: int = Field(1_000_000, gt=0, description="learn from at most so many documents, taken evenly from all")
-    max_mib: float = Field(256.0, gt=0, description="learn from at most so many MiB of text, taken evenly from all")
+    max_mib: float = Field(64.0, gt=0, description="learn from at most so many MiB of text, taken evenly from all")
 
     def pack(self, given: Given, out: Path) -> None:
         """Writes `tokenizer.json`, then `vocabulary.json`."""
