@@ -1,0 +1,46 @@
+"""Requests as chats for supervised finetuning: the user asks, the assistant answers with the call."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import polars as pl
+from pydantic import Field
+
+from textbookgen.artifacts import MESSAGES, Artifact, Chats, document_id
+from textbookgen.stage import Transform
+
+
+class RequestChats(Transform):
+    """Turns requests into chats whose answer is the call."""
+
+    name: ClassVar[str] = "chats"
+    gives: ClassVar[type[Artifact] | None] = Chats
+
+    system: str = Field("", description="what the system message says; none if empty")
+
+    def change(self, docs: pl.DataFrame) -> pl.DataFrame:
+        """One chat a request."""
+        first = [{"role": "system", "content": self.system}] if self.system else []
+        rows = [
+            {
+                "id": document_id("api-chat", row["id"]),
+                "kind": "chat",
+                "parents": [row["id"]],
+                "messages": [
+                    *first,
+                    {"role": "user", "content": row["api.request"]},
+                    {"role": "assistant", "content": row["api.call"]},
+                ],
+                "api.case": row["api.case"],
+            }
+            for row in docs.iter_rows(named=True)
+        ]
+        schema = {
+            "id": pl.String(),
+            "kind": pl.String(),
+            "parents": pl.List(pl.String()),
+            "messages": MESSAGES,
+            "api.case": pl.String(),
+        }
+        return pl.DataFrame(rows, schema=schema)
