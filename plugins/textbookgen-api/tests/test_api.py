@@ -132,9 +132,8 @@ def test_files_that_cannot_be_read(tmp_path: Path):
             read_application(path)
     path.write_text(json.dumps([{**STOCK, "templates": ["{products}"]}]), encoding="utf-8")
     assert [complaint.place for complaint in Requests(path=str(path), count=1).check()] == ["missing_share"]
-    assert [c.place for c in Requests(path=str(path), count=1, missing_share=0.5, outside_share=0.6).check()][
-        0
-    ] == "missing_share"
+    shares = Requests(path=str(path), count=1, missing_share=0.5, outside_share=0.6)
+    assert next(iter(shares.check())).problem == "the shares come to more than 1"
 
 
 # -- requests
