@@ -12,11 +12,12 @@ from typing import Any
 
 import polars as pl
 import pytest
+from textbookgen_megatron.packing import MegatronPack
+from textbookgen_megatron.training import Training
+
 from textbookgen.artifacts import Artifact, Documents, Part
 from textbookgen.stage import Given, Job
 from textbookgen.tokenizer import ByteTokenizer, Tokenizer
-from textbookgen_megatron.packing import MegatronPack
-from textbookgen_megatron.training import Training
 
 
 class BytesOnly:
@@ -30,8 +31,10 @@ class BytesOnly:
 def stories(count: int, seed: int = 0) -> list[str]:
     """Sentences a small model can learn, of many lengths."""
     draw = random.Random(seed)
-    who, what = "Tom Ann Sue Bob Max Lily".split(), "ball cat dog kite book cake".split()
-    return [" ".join(f"{draw.choice(who)} had a {draw.choice(what)}." for _ in range(draw.randint(1, 12))) for _ in range(count)]
+    who, what = ["Tom", "Ann", "Sue", "Bob", "Max", "Lily"], ["ball", "cat", "dog", "kite", "book", "cake"]
+    return [
+        " ".join(f"{draw.choice(who)} had a {draw.choice(what)}." for _ in range(draw.randint(1, 12))) for _ in range(count)
+    ]
 
 
 def documents(folder: Path, texts: list[str], **columns: list[str | None]) -> Documents:

@@ -3,7 +3,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from textbookgen.tokenizer import ByteTokenizer
 from textbookgen_megatron.backend import weights
 from textbookgen_megatron.backend.data import Stream, WholeDocuments, batch
 from textbookgen_megatron.backend.device import processes
@@ -13,6 +12,8 @@ from textbookgen_megatron.serving.forward import Network
 from textbookgen_megatron.serving.generation import Writer
 from textbookgen_megatron.shape import Shape
 from textbookgen_megatron.shards import PackedShards
+
+from textbookgen.tokenizer import ByteTokenizer
 
 from .conftest import documents, pack, stories
 
@@ -66,7 +67,10 @@ def test_every_token_of_every_document_is_shown_once_an_epoch(asked):
             owners = [windows[number] for number in numbers]
             shown = sum(windows.tokens(number, number + 1) for number in numbers)
             assert shown == sum(len(text.encode()) + 1 for text in texts)
-            assert sum(int(window["loss_mask"].sum()) for window in owners) == PackedShards.read(folder).counts("train").loss_tokens
+            assert (
+                sum(int(window["loss_mask"].sum()) for window in owners)
+                == PackedShards.read(folder).counts("train").loss_tokens
+            )
         orders = [[windows._window(epoch * len(windows) + i) for i in range(len(windows))] for epoch in range(2)]
     assert sorted(orders[0]) == sorted(orders[1])
     assert orders[0] != orders[1]

@@ -4,11 +4,12 @@ from dataclasses import replace
 
 import pytest
 import torch
-from textbookgen.errors import TrainerError
 from textbookgen_megatron.backend import growth, weights
 from textbookgen_megatron.backend.device import processes
 from textbookgen_megatron.backend.model import build
 from textbookgen_megatron.shape import Shape
+
+from textbookgen.errors import TrainerError
 
 PHI = Shape("phi", layers=2, hidden=32, heads=2, kv_heads=2, ffn=128, vocabulary=100, sequence_length=24)
 LLAMA = Shape("llama", layers=2, hidden=32, heads=4, kv_heads=2, ffn=48, vocabulary=100, sequence_length=24)
@@ -83,7 +84,9 @@ def test_a_width_that_is_no_whole_factor_stays_near():
     with processes():
         small = trained(PHI)
         before = logits(PHI, small)
-        gap = torch.linalg.norm(logits(large, growth.tile(small, PHI, large, noise=0, seed=0)) - before) / torch.linalg.norm(before)
+        gap = torch.linalg.norm(logits(large, growth.tile(small, PHI, large, noise=0, seed=0)) - before) / torch.linalg.norm(
+            before
+        )
     assert 1e-5 < gap < 0.5
 
 
@@ -113,7 +116,11 @@ def test_reuse_keeps_the_small_matrix_in_the_corner_and_draws_the_rest(shape):
 
 @pytest.mark.parametrize(
     ("change", "problem"),
-    [({"layers": 1}, "layers would shrink"), ({"hidden": 40}, "no multiple"), ({"hidden": 48, "heads": 3, "kv_heads": 1}, "cannot share")],
+    [
+        ({"layers": 1}, "layers would shrink"),
+        ({"hidden": 40}, "no multiple"),
+        ({"hidden": 48, "heads": 3, "kv_heads": 1}, "cannot share"),
+    ],
 )
 def test_growth_that_cannot_be_is_told(change, problem):
     with pytest.raises(TrainerError, match=problem):

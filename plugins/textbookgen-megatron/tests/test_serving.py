@@ -4,8 +4,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from textbookgen.errors import TrainerError
-from textbookgen.tokenizer import ByteTokenizer
 from textbookgen_megatron import open_model
 from textbookgen_megatron.backend import weights
 from textbookgen_megatron.backend.device import processes
@@ -15,6 +13,9 @@ from textbookgen_megatron.serving.forward import Network
 from textbookgen_megatron.serving.generation import Wish, Writer, cut
 from textbookgen_megatron.shape import Shape
 
+from textbookgen.errors import TrainerError
+from textbookgen.tokenizer import ByteTokenizer
+
 PHI = Shape("phi", layers=2, hidden=32, heads=4, kv_heads=4, ffn=128, vocabulary=257, sequence_length=48)
 LLAMA = Shape("llama", layers=2, hidden=48, heads=6, kv_heads=2, ffn=80, vocabulary=257, sequence_length=48)
 PROMPTS = ["Once", "a", "", "There was a small dog", "Ann had", "x" * 40]
@@ -23,7 +24,10 @@ PROMPTS = ["Once", "a", "", "There was a small dog", "Ann had", "x" * 40]
 def trained(shape: Shape) -> dict[str, torch.Tensor]:
     """Weights far from their start, so that likeliest tokens vary."""
     draw = torch.Generator().manual_seed(5)
-    return {name: weight + 0.3 * torch.randn(weight.shape, generator=draw) for name, weight in weights.gather(build(shape), shape).items()}
+    return {
+        name: weight + 0.3 * torch.randn(weight.shape, generator=draw)
+        for name, weight in weights.gather(build(shape), shape).items()
+    }
 
 
 @pytest.fixture(scope="module", params=[PHI, LLAMA], ids=lambda shape: shape.architecture)
@@ -109,7 +113,9 @@ def test_scores_are_summed_log_probabilities(network, writer):
     pairs = [("Ann had", " a dog."), ("", "Tom"), ("a longer beginning of it", "!"), ("", "")]
     for (before, after), (logprob, tokens, _) in zip(pairs, writer.score(pairs), strict=True):
         ids = torch.tensor([[256, *before.encode(), *after.encode()]])
-        every = network.logits(network.hidden(ids)[0])[0, :-1].log_softmax(-1).gather(-1, ids[0, 1:, None])[len(before.encode()) :]
+        every = (
+            network.logits(network.hidden(ids)[0])[0, :-1].log_softmax(-1).gather(-1, ids[0, 1:, None])[len(before.encode()) :]
+        )
         assert tokens == len(after.encode())
         assert logprob == pytest.approx(float(every.sum()), rel=1e-5, abs=1e-5)
 
@@ -133,7 +139,9 @@ def checkpoint(tmp_path: Path) -> Path:
     with processes():
         weights.write(trained(PHI), tmp_path)
     tokenizer = {"name": "bytes", "digest": "bytes", "file": None}
-    write_card(tmp_path, {"format": "megatron", "shape": PHI.card(), "weights": weights.FILE, "tokenizer": tokenizer, "eod": 256})
+    write_card(
+        tmp_path, {"format": "megatron", "shape": PHI.card(), "weights": weights.FILE, "tokenizer": tokenizer, "eod": 256}
+    )
     return tmp_path
 
 

@@ -12,7 +12,16 @@ from textbookgen_megatron.training import Grow, Pretrain, Sft
 from .conftest import card, documents, metrics, pack, stories
 
 STEPS, BATCH = 24, 8
-SMALL = {"shards": "s", "layers": 2, "hidden": 32, "heads": 4, "batch": BATCH, "tokens": STEPS * BATCH * 64, "learning_rate": 5e-3, "dropout": 0.0}
+SMALL = {
+    "shards": "s",
+    "layers": 2,
+    "hidden": 32,
+    "heads": 4,
+    "batch": BATCH,
+    "tokens": STEPS * BATCH * 64,
+    "learning_rate": 5e-3,
+    "dropout": 0.0,
+}
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +96,9 @@ def test_layouts_agree_on_parity_of_growth_and_finetuning(small, bench, shards, 
 
 def test_growing_without_tokens_and_from_scratch(small, bench, shards):
     folder = bench.folder / "small"
-    kept = bench.work("kept", Grow(shards="s", checkpoint="c", hidden=96, tokens=0, batch=BATCH), shards=shards, checkpoint=folder)
+    kept = bench.work(
+        "kept", Grow(shards="s", checkpoint="c", hidden=96, tokens=0, batch=BATCH), shards=shards, checkpoint=folder
+    )
     assert kept["bits_per_byte"] == pytest.approx(small["bits_per_byte"], rel=1e-5)
     assert (kept["step"], kept["tokens"], kept["loss"]) == (0, 0, None)
     options = Grow(shards="s", checkpoint="c", layers=3, tokens=0, batch=BATCH, method="scratch")

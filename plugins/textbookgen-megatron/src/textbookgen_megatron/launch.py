@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
@@ -51,7 +52,7 @@ def _start(rank: int, processes: int, job: str, meeting: Path) -> subprocess.Pop
     return subprocess.Popen(command, env=environment, stdin=subprocess.PIPE)
 
 
-def _forwarding(running: list[subprocess.Popen[bytes]]) -> signal.Handlers | object:
+def _forwarding(running: list[subprocess.Popen[bytes]]) -> Callable[[int, FrameType | None], None]:
     def forward(number: int, frame: FrameType | None) -> None:
         for process in running:
             process.send_signal(signal.SIGTERM)

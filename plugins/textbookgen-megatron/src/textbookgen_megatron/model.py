@@ -21,7 +21,7 @@ class ServedModel:
 
     def __init__(self, checkpoint: Path) -> None:
         self._checkpoint = checkpoint
-        self._complaints = tempfile.TemporaryFile()  # noqa: SIM115: open as long as the process is
+        self._complaints = tempfile.TemporaryFile()  # noqa: SIM115
         self._asking = threading.Lock()
         self._ready = False
         threads = os.environ.get("OMP_NUM_THREADS") or str(os.cpu_count() or 1)

@@ -47,7 +47,7 @@ class MegatronPack(Pack):
     seed: int = Field(0, description="another seed holds out other documents")
     prompt: str | None = Field(
         None,
-        description="column that holds how each text begins, such as `textbooks.prompt`; only what follows is learned by `megatron/sft`",
+        description="column with each text's beginning, such as `textbooks.prompt`; `megatron/sft` learns only what follows",
     )
 
     def pack(self, given: Given, out: Path) -> None:

@@ -96,6 +96,7 @@ def shape_problem(architecture: Architecture, hidden: int, heads: int, kv_heads:
         return f"hidden {hidden} does not split into {heads} heads"
     if heads % kv_heads:
         return f"{heads} heads cannot share {kv_heads} kv_heads evenly"
-    if (hidden // heads) % (4 if architecture == "phi" else 2):
-        return f"a head of {hidden // heads} is too odd to rotate: {architecture} needs a multiple of {4 if architecture == 'phi' else 2}"
+    even = 4 if architecture == "phi" else 2
+    if (hidden // heads) % even:
+        return f"a head of {hidden // heads} cannot be rotated: {architecture} needs a multiple of {even}"
     return ""

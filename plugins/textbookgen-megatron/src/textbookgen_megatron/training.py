@@ -153,13 +153,13 @@ class Grow(Training):
     ffn: int | None = Field(None, gt=0, description="width of the MLP; in proportion to `hidden` unless given")
     method: Literal["tile", "reuse", "scratch"] = Field(
         "tile",
-        description="`tile` fills matrices with copies and keeps what the model computes, if the width grows by a whole factor; "
+        description="`tile` fills matrices with copies and, if the width grows by a whole factor, keeps the function; "
         "`reuse` copies the parent into a corner and draws the rest; `scratch` draws all of it, to compare with",
     )
     noise: float = Field(
         1.0,
         ge=0,
-        description="with `tile`: noise that lets copies drift apart, as a share of the weights' spread; sums to zero over copies",
+        description="with `tile`: noise that sets copies apart, as a share of the weights' spread; sums to zero over copies",
     )
     layer_rounding: Literal["even", "down"] = Field(
         "even", description="which layer a new one between two copies: `even` rounds, `down` cuts off"

@@ -30,7 +30,7 @@ class ShardWriter:
     def __init__(self, folder: Path, vocabulary: int, *, masked: bool) -> None:
         self.masked = masked
         self._batches: dict[Split, tuple[list[list[int]], list[int]]] = {split: ([], []) for split in SPLITS}
-        self._complaints = tempfile.TemporaryFile()
+        self._complaints = tempfile.TemporaryFile()  # noqa: SIM115
         self._process = subprocess.Popen(
             [sys.executable, "-m", "textbookgen_megatron.writing", str(folder), str(vocabulary), str(int(masked))],
             stdin=subprocess.PIPE,

@@ -5,6 +5,9 @@ mean the CPU: devices given to torch functions, some functions of `torch.cuda`, 
 Megatron-core keeps apart for tensor parallelism. No arithmetic is touched.
 """
 
+# Megatron-core ships no types
+# mypy: disable-error-code="import-untyped,misc"
+
 from __future__ import annotations
 
 import contextlib
@@ -83,6 +86,8 @@ class _CpuRandomStates(megatron_random.CudaRNGStatesTracker):
         self.seeds_.add(seed)
         self.states_[name] = torch.Generator("cpu").manual_seed(seed).get_state()
 
+    _current_state_name: str
+
     @contextlib.contextmanager
     def fork(self, name: str = "model-parallel-rng") -> Iterator[None]:
         outer_name, outer = self._current_state_name, torch.get_rng_state()
@@ -96,6 +101,9 @@ class _CpuRandomStates(megatron_random.CudaRNGStatesTracker):
             self.states_[name] = torch.get_rng_state()
             torch.set_rng_state(outer if outer_name == "default-rng" else self.states_[outer_name])
             self._current_state_name = outer_name
+
+
+def _nothing(*_: Any, **__: Any) -> None: ...
 
 
 def _replace_names() -> None:
@@ -112,12 +120,13 @@ def _replace_names() -> None:
         "stream": lambda stream=None: contextlib.nullcontext(),
         "Stream": _IdleStream,
         "Event": _IdleStream,
-        **dict.fromkeys(("set_device", "synchronize", "empty_cache"), lambda *_, **__: None),
+        **dict.fromkeys(("set_device", "synchronize", "empty_cache"), _nothing),
         **dict.fromkeys(("memory_allocated", "max_memory_allocated", "memory_reserved"), lambda *_: 0),
     }
     for name, meaning in meanings.items():
         setattr(torch.cuda, name, meaning)
-    torch.cuda.nvtx.range_push = torch.cuda.nvtx.range_pop = lambda *_, **__: None
+    for name in ("range_push", "range_pop"):
+        setattr(torch.cuda.nvtx, name, _nothing)
     megatron_random._get_cuda_rng_state = lambda device="cuda", clone=False, graph_safe=False: torch.get_rng_state()
     megatron_random._set_cuda_rng_state = lambda state, device=-1, graph_safe=False: torch.set_rng_state(state)
     megatron_random.CudaRNGStatesTracker = _CpuRandomStates

@@ -4,6 +4,9 @@ A source is asked for sample `i` of the run, whoever asks, so that a run can be 
 taken up after any step.
 """
 
+# Megatron-core ships no types
+# mypy: disable-error-code="import-untyped"
+
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -51,7 +54,7 @@ class _TokenizerFacts:
 
 
 class Stream:
-    """Windows of all documents one after the other, reshuffled each epoch, as phi-1 was pretrained: by Megatron's GPTDataset."""
+    """Windows of all documents one after the other, reshuffled each epoch, as for phi-1: by Megatron's GPTDataset."""
 
     def __init__(self, shards: PackedShards, samples: int, seed: int, cache: Path) -> None:
         self._length = shards.sequence_length

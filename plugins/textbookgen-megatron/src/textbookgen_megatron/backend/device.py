@@ -1,5 +1,8 @@
 """Where a process computes and how processes find each other: the only place that tells CPUs from GPUs."""
 
+# Megatron-core ships no types
+# mypy: disable-error-code="import-untyped"
+
 from __future__ import annotations
 
 import contextlib
@@ -44,7 +47,8 @@ def _join() -> None:
     if CUDA:
         torch.cuda.set_device(device())
     if "RANK" not in os.environ:
-        dist.init_process_group(backend, store=dist.HashStore(), rank=0, world_size=1)
+        store = dist.HashStore()  # type: ignore[attr-defined]
+        dist.init_process_group(backend, store=store, rank=0, world_size=1)
     elif meeting := os.environ.get("TEXTBOOKGEN_MEETING_FILE"):
         rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
         dist.init_process_group(backend, init_method=f"file://{meeting}", rank=rank, world_size=size)

@@ -1,5 +1,8 @@
 """One training step on stock Megatron-core: its data parallel wrapper, optimizer, schedule and forward-backward function."""
 
+# Megatron-core ships no types
+# mypy: disable-error-code="import-untyped"
+
 from __future__ import annotations
 
 import math

@@ -3,6 +3,9 @@
 Names are Megatron-core's; tensors are in the order that one process without tensor parallelism has them.
 """
 
+# Megatron-core ships no types
+# mypy: disable-error-code="import-untyped"
+
 from __future__ import annotations
 
 from pathlib import Path

@@ -70,8 +70,8 @@ class Network:
         for layer in range(self.shape.layers):
             had = None if cache is None else (cache.keys[layer], cache.values[layer], cache.filled)
             x, key, value = self._layer(f"decoder.layers.{layer}.", x, turn, had, visible)
-            keys.append(key)
-            values.append(value)
+            keys.append(key if had is None else had[0])
+            values.append(value if had is None else had[1])
         return self._norm("decoder.final_layernorm.", x), Cache(keys, values, start + tokens.size(1))
 
     def logits(self, hidden: Tensor) -> Tensor:
@@ -79,7 +79,12 @@ class Network:
         return functional.linear(hidden, self.weights["output_layer.weight"][: self.shape.vocabulary])
 
     def _layer(
-        self, name: str, x: Tensor, turn: tuple[Tensor, Tensor], had: tuple[Tensor, Tensor, Tensor] | None, visible: Tensor | None
+        self,
+        name: str,
+        x: Tensor,
+        turn: tuple[Tensor, Tensor],
+        had: tuple[Tensor, Tensor, Tensor] | None,
+        visible: Tensor | None,
     ) -> tuple[Tensor, Tensor, Tensor]:
         normed = self._norm(f"{name}input_layernorm.", x)
         attended, key, value = self._attention(f"{name}self_attention.", normed, turn, had, visible)
@@ -89,7 +94,12 @@ class Network:
         return x + self._mlp(f"{name}mlp.", self._norm(f"{name}pre_mlp_layernorm.", x)), key, value
 
     def _attention(
-        self, name: str, x: Tensor, turn: tuple[Tensor, Tensor], had: tuple[Tensor, Tensor, Tensor] | None, visible: Tensor | None
+        self,
+        name: str,
+        x: Tensor,
+        turn: tuple[Tensor, Tensor],
+        had: tuple[Tensor, Tensor, Tensor] | None,
+        visible: Tensor | None,
     ) -> tuple[Tensor, Tensor, Tensor]:
         shape, (b, s, _) = self.shape, x.shape
         per_group = shape.heads // shape.kv_heads
@@ -99,7 +109,8 @@ class Network:
         if had is not None:
             rows, places = torch.arange(b, device=self.device), had[2]
             had[0][rows, :, places], had[1][rows, :, places] = key[:, :, 0], value[:, :, 0]
-            key, value = had[0], had[1]
+            assert visible is not None
+            key, value = had[0][:, :, : visible.size(-1)], had[1][:, :, : visible.size(-1)]
         out = functional.scaled_dot_product_attention(
             query, key, value, attn_mask=visible, is_causal=visible is None and s > 1, enable_gqa=per_group > 1
         )
@@ -137,6 +148,6 @@ def _turned(x: Tensor, turn: tuple[Tensor, Tensor]) -> Tensor:
 
 
 def _visible(cache: Cache) -> Tensor:
-    """Which places a row's next token sees: those filled, and its own. `[b, 1, 1, length]`."""
-    places = torch.arange(cache.keys[0].size(2), device=cache.filled.device)
+    """Which places a row's next token sees: those filled, and its own; up to the fullest row. `[b, 1, 1, length]`."""
+    places = torch.arange(int(cache.filled.max()) + 1, device=cache.filled.device)
     return (places <= cache.filled[:, None])[:, None, None, :]

@@ -43,7 +43,9 @@ class Row:
 class Writer:
     """A network with the tokenizer's two functions and its eod."""
 
-    def __init__(self, network: Network, encode: Callable[[list[str]], list[list[int]]], decode: Callable[[list[int]], str], eod: int) -> None:
+    def __init__(
+        self, network: Network, encode: Callable[[list[str]], list[list[int]]], decode: Callable[[list[int]], str], eod: int
+    ) -> None:
         self._network, self._encode, self._decode, self._eod = network, encode, decode, eod
         self._window = network.shape.sequence_length
 
@@ -83,7 +85,11 @@ class Writer:
         live = list(rows)
         for place in range(most):
             chosen = _chosen(logits, [row.draws.random() for row in live] if wish.temperature else None, wish.temperature)
-            goes_on = [index for index, (row, token) in enumerate(zip(live, chosen, strict=True)) if self._take(row, token, heads, wish)]
+            goes_on = [
+                index
+                for index, (row, token) in enumerate(zip(live, chosen, strict=True))
+                if self._take(row, token, heads, wish)
+            ]
             if not goes_on or place + 1 == most:
                 break
             if len(goes_on) < len(live):
@@ -171,5 +177,3 @@ def _chosen(logits: Tensor, draws: list[float] | None, temperature: float) -> li
 def cut(text: str, stop: Sequence[str]) -> str:
     """The text before the first stop text in it."""
     return text[: min((place for place in map(text.find, stop) if place >= 0), default=len(text))]
-
-

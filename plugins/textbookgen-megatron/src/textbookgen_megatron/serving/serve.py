@@ -15,7 +15,9 @@ from typing import Any
 from textbookgen.tokenizer import ByteTokenizer
 
 
-def _tokenizer(checkpoint: Path, card: dict[str, Any]) -> tuple[Callable[[list[str]], list[list[int]]], Callable[[list[int]], str]]:
+def _tokenizer(
+    checkpoint: Path, card: dict[str, Any]
+) -> tuple[Callable[[list[str]], list[list[int]]], Callable[[list[int]], str]]:
     """How texts are encoded and decoded, as when the checkpoint's shards were packed."""
     if card["tokenizer"]["file"] is None:
         plain = ByteTokenizer()
