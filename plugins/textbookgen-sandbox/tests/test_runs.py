@@ -1,5 +1,6 @@
 """The judge `runs`: what it keeps, the reasons it gives, and that programs cannot tell whether they are tested."""
 
+# ruff: noqa: E501 - a program reads better on its own line
 from __future__ import annotations
 
 import gzip
@@ -8,9 +9,10 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from textbookgen.stage import Given
 from textbookgen_sandbox.pool import Pool, Program
 from textbookgen_sandbox.runs import Runs
+
+from textbookgen.stage import Given
 
 DATA = next((folder for up in Path(__file__).resolve().parents if (folder := up / "shared" / "data").is_dir()), None)
 

@@ -9,7 +9,7 @@ import queue
 import socket
 import subprocess
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,7 +22,8 @@ from textbookgen_sandbox.inside.watch import CLOCK
 
 _START = "import sys; sys.path.insert(0, {folder!r}); from inside.zygote import main; main({channel}, {memory}, {bare})"
 _NOBODY = 65534
-_PATIENCE = 30.0  # seconds for an interpreter to start on a busy machine
+_PATIENCE = 60.0  # seconds for an interpreter to start on a busy machine
+_STOPPED = RunError("the sandbox's interpreter stopped", hint="its own words are above, on stderr")
 
 
 @dataclass(frozen=True)
@@ -79,14 +80,23 @@ class Worker:
         """Maps users when the interpreter asks for it, and hears what its walls lack."""
         told = self._receive()
         if "unshared" in told:
-            zygote.send(self.channel, {"guest": _map_users(told["unshared"])})
+            self._send({"guest": _map_users(told["unshared"])})
             told = self._receive()
         return tuple(told["lacks"])
 
+    def _send(self, message: dict[str, Any], files: Sequence[int] = ()) -> None:
+        try:
+            zygote.send(self.channel, message, files)
+        except OSError as error:
+            raise _STOPPED from error
+
     def _receive(self) -> dict[str, Any]:
-        told, _ = zygote.receive(self.channel)
+        try:
+            told, _ = zygote.receive(self.channel)
+        except OSError as error:
+            raise _STOPPED from error
         if not isinstance(told, dict):
-            raise RunError("the sandbox's interpreter stopped", hint="its own words are above, on stderr")
+            raise _STOPPED
         return told
 
     def run(self, program: Program) -> Outcome:
@@ -99,7 +109,7 @@ class Worker:
             if apart:
                 tests.write(program.tests.encode(errors="surrogatepass"))
                 tests.seek(0)
-            zygote.send(self.channel, asked, [tests.fileno()] if apart else [])
+            self._send(asked, [tests.fileno()] if apart else [])
         return _outcome(self._receive())
 
     def close(self) -> None:

@@ -84,7 +84,7 @@ class Watch:
 
     def _hear(self, poll: select.poll, fd: int) -> None:
         if fd == self.host:
-            os._exit(0)  # nobody is left to tell
+            raise SystemExit  # nobody is left to tell
         for each in self.processes:
             if fd == each.pidfd:
                 poll.unregister(fd)

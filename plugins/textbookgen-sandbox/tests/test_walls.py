@@ -1,0 +1,237 @@
+"""The walls themselves: who may build them, what stands without them, and that nobody is left behind."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from textbookgen_sandbox.inside import filter as calls
+from textbookgen_sandbox.inside import landlock
+from textbookgen_sandbox.pool import Pool, Program, Worker
+from textbookgen_sandbox.runs import Runs
+
+from textbookgen.errors import PluginError, RunError
+from textbookgen.stage import Given
+
+
+def run_python(code: str, *before: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+    """Runs code in an interpreter of its own, behind other commands."""
+    environment = {"PYTHONPATH": os.pathsep.join(sys.path), "PATH": os.environ["PATH"]}
+    command = [*before, sys.executable, "-c", textwrap.dedent(code)]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=timeout, check=False)
+
+
+def test_the_root_inside_has_nothing_but_the_interpreter(pool: Pool):
+    seen = pool.run(
+        Program(
+            "import os\nfor r in ('/etc', '/proc', '/sys', '/home', '/root/.ssh', '/var', '/opt'): print(os.path.exists(r))"
+        )
+    )
+    assert set(seen.stdout.split()) == {"False"}, seen
+
+
+def test_a_program_is_nobody(pool: Pool):
+    seen = pool.run(Program("import os\nprint(os.getpid(), os.getppid(), os.getgroups())\nprint(os.uname().nodename)"))
+    assert seen.stdout.splitlines()[0].startswith("1 0 ")
+    assert seen.stdout.splitlines()[1] == "sandbox"
+
+
+def _in_reach(folder: Path) -> tuple[str, ...]:
+    """A command that shows this interpreter to everybody, where it lives in a home that is closed (for the command alone)."""
+    prefix = Path(sys.base_prefix)
+    closed = next((each for each in reversed(prefix.parents) if not each.stat().st_mode & stat.S_IXOTH), None)
+    if closed is None:
+        return ()
+    steps = f"""
+        mkdir -p {folder}/kept && mount --bind {prefix} {folder}/kept && mount -t tmpfs -o mode=755 tmpfs {closed} &&
+        mkdir -p {prefix} && mount --move {folder}/kept {prefix} && exec "$0" "$@"
+    """
+    return ("unshare", "--mount", "--propagation", "private", "sh", "-c", steps)
+
+
+def test_an_ordinary_user_has_the_same_walls(pool: Pool, tmp_path: Path):
+    if os.geteuid() != 0:
+        pytest.skip("these tests are run by an ordinary user already")
+    if not shutil.which("setpriv"):
+        pytest.skip("setpriv is not installed")
+    user = (*_in_reach(tmp_path), "setpriv", "--reuid=12345", "--regid=12345", "--clear-groups", "sh", "-c", 'exec "$0" "$@"')
+    if run_python("import textbookgen_sandbox.pool", *user).returncode:
+        pytest.skip("an ordinary user cannot read this interpreter, or this checkout")
+    done = run_python(
+        """
+        from textbookgen_sandbox.pool import Pool, Program
+        pool = Pool(1, 64)
+        for text in ("open('/etc/passwd')", "import os; os.fork()", "import socket; socket.socket()", "open('x', 'w')"):
+            print(pool.run(Program(text)).reason)
+        print(pool.run(Program("def f(x): return x", "assert f(1) == 1")).ok)
+        pool.close()
+        """,
+        *user,
+    )
+    assert done.returncode == 0, done
+    reading, *others = done.stdout.split("\n")
+    assert reading in ("FileNotFoundError", "PermissionError")
+    assert others == ["PermissionError", "PermissionError", "", "True", ""]
+
+
+#: Where nobody may make user namespaces any more: a namespace whose limit of them is none.
+WITHOUT = ("unshare", "--user", "--map-root-user", "sh", "-c", 'echo 0 > /proc/sys/user/max_user_namespaces && exec "$0" "$@"')
+
+
+@pytest.fixture(scope="module")
+def _poorer() -> None:
+    if not shutil.which("unshare") or run_python("print(1)", *WITHOUT).returncode:
+        pytest.skip("cannot make a place without user namespaces here")
+
+
+@pytest.mark.usefixtures("_poorer")
+def test_a_machine_that_offers_less_is_refused_by_name():
+    done = run_python(
+        """
+        import pathlib
+        from textbookgen.errors import PluginError
+        from textbookgen.stage import Given
+        from textbookgen_sandbox.runs import Runs
+        try:
+            Runs(workers=1).prepare(Given({}, pathlib.Path("."), None))
+        except PluginError as error:
+            print(error.problem)
+            print(error.hint)
+        """,
+        *WITHOUT,
+    )
+    problem, hint = done.stdout.splitlines()
+    assert "namespaces" in problem
+    assert "unsafe = true" in hint
+
+
+@pytest.mark.usefixtures("_poorer")
+def test_unsafe_runs_there_all_the_same():
+    done = run_python(
+        """
+        from textbookgen_sandbox.pool import Pool, Program
+        pool = Pool(1, 64, unsafe=True)
+        print(pool.run(Program("def f(x): return x", "assert f(1) == 1")).ok)
+        pool.close()
+        """,
+        *WITHOUT,
+    )
+    assert done.stdout == "True\n", done
+
+
+@pytest.fixture(scope="module")
+def bare() -> Iterator[Worker]:
+    """A worker without namespaces: what `unsafe` has where there are none."""
+    if not (calls.known() and landlock.version()):
+        pytest.skip("neither Landlock nor a seccomp filter here")
+    worker = Worker(64, bare=True)
+    yield worker
+    worker.close()
+
+
+BARE = {
+    "fork": ("import os\nos.fork()", {"PermissionError"}),
+    "subprocess": ("import subprocess\nsubprocess.run(['true'])", {"PermissionError", "FileNotFoundError"}),
+    "socket": ("import socket\nsocket.socket()", {"PermissionError"}),
+    "kill the parent": ("import os\nos.kill(os.getppid(), 9)", {"PermissionError"}),
+    "read": ("open('/etc/passwd').read()", {"PermissionError"}),
+    "read processes": ("import os\nopen(f'/proc/{os.getppid()}/environ').read()", {"PermissionError"}),
+    "list": ("import os\nos.listdir('/')", {"PermissionError"}),
+    "write": ("open('/var/tmp/evil', 'w')", {"PermissionError"}),
+    "run for ever": ("while True: pass", {"time limit"}),
+    "memory": ("x = bytes(1 << 32)", {"memory limit"}),
+    "leave": ("import os\nos._exit(0)", {"exited early"}),
+}
+
+
+@pytest.mark.parametrize("name", BARE)
+def test_landlock_seccomp_and_limits_hold_by_themselves(name: str, bare: Worker):
+    text, reasons = BARE[name]
+    outcome = bare.run(Program(text, seconds=1))
+    assert outcome.reason in reasons, outcome
+    assert bare.run(Program("open('x', 'w').write('x')", "import os\nassert os.listdir('.') == ['x']")).ok
+
+
+def test_the_filter_knows_both_machines(monkeypatch: pytest.MonkeyPatch):
+    lengths = set()
+    for machine in ("x86_64", "aarch64"):
+        monkeypatch.setattr("platform.machine", lambda machine=machine: machine)
+        assert calls.known()
+        program = calls.program(1)
+        assert len(program) % 8 == 0 and len(program) // 8 < 4096  # the kernel's BPF_MAXINSNS
+        lengths.add(len(program))
+    assert len(lengths) == 2
+    monkeypatch.setattr("platform.machine", lambda: "m68k")
+    assert not calls.known()
+
+
+def _workers_of(pid: int) -> set[int]:
+    """The processes below a process."""
+    found = {int(child) for task in Path("/proc", str(pid), "task").glob("*/children") for child in task.read_text().split()}
+    return found.union(*map(_workers_of, found))
+
+
+def _alive(pid: int) -> bool:
+    try:
+        return Path("/proc", str(pid), "stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+@pytest.mark.parametrize("text", ["while True: pass", "import time; time.sleep(600)", "print(1)"])
+def test_nothing_outlives_a_host_that_is_killed(text: str, pool: Pool):
+    start = "from textbookgen_sandbox.pool import Pool, Program\np = Pool(1, 64)\np.check()\nprint('up', flush=True)\n"
+    code = f"{start}p.run(Program({text!r}, seconds=600))\ninput()"
+    environment = {"PYTHONPATH": os.pathsep.join(sys.path)}
+    host = subprocess.Popen([sys.executable, "-c", code], env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    with host:
+        assert host.stdout is not None
+        assert host.stdout.readline() == b"up\n"
+        time.sleep(0.3)
+        below = _workers_of(host.pid)
+        assert below
+        host.send_signal(signal.SIGKILL)
+        host.wait()
+        deadline = time.monotonic() + 20
+        while any(map(_alive, below)) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert not any(map(_alive, below))
+
+
+def test_a_worker_that_dies_is_an_error_and_is_replaced(pool: Pool):
+    fresh = Pool(1, 64)
+    fresh.check()
+    with fresh._worker() as worker:
+        worker.process.kill()
+        worker.process.wait()
+    with pytest.raises(RunError):
+        fresh.run(Program("1"))
+    assert fresh.run(Program("1")).ok
+    fresh.close()
+
+
+def test_nothing_is_left_running_between_programs(pool: Pool):
+    with pool._worker() as worker:
+        pool_process = worker.process.pid
+    pool.run(
+        Program(
+            "import threading, time\nfor _ in range(9): threading.Thread(target=time.sleep, args=(99,)).start()", seconds=0.2
+        )
+    )
+    assert len(_workers_of(pool_process)) == 1  # the zygote alone
+
+
+def test_prepare_finds_the_walls_sound(pool: Pool, tmp_path: Path):
+    try:
+        Runs(workers=1, memory_mib=64).prepare(Given({}, tmp_path, None))  # type: ignore[arg-type]
+    except PluginError as error:
+        pytest.fail(str(error))
