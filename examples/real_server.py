@@ -1,0 +1,129 @@
+"""Asks a real model on a real server: `transformers serve` on loopback, through the teachers `openai` and `litellm/chat`.
+
+    pip install "transformers[serving]" accelerate torch textbookgen textbookgen-litellm
+    python examples/real_server.py [--model FOLDER]
+
+FOLDER is a model in the transformers format, such as one that a recipe trained and exported. Without it a tiny one is made
+with random weights: it writes gibberish, but over the same wire. Prints what each teacher said and used; the exit code is 0
+if both answered and, asked again, were answered by the ledger for nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from socket import socket
+from urllib.error import URLError
+from urllib.request import urlopen
+
+from textbookgen.asking import Asking, work_many
+from textbookgen.builtin.teachers import OpenAI
+from textbookgen.ledger import Ledger
+from textbookgen.teacher import Message, Request, Teacher
+
+TEMPLATE = "{% for message in messages %}{{ message['role'] }}: {{ message['content'] }}\n{% endfor %}assistant: "
+PROMPTS = ("Tell a story about a fox.", "Tell a story about a boat.", "What is a loop in Python?")
+
+
+def make_tiny_model(folder: Path) -> Path:
+    """A Llama with two small layers, random weights and a byte-level vocabulary of its own."""
+    import torch
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer, tokenizer.decoder = pre_tokenizers.ByteLevel(), decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    tokenizer.train_from_iterator(
+        PROMPTS, trainers.BpeTrainer(vocab_size=400, special_tokens=["<eos>"], initial_alphabet=alphabet)
+    )
+    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<eos>", pad_token="<eos>")
+    fast.chat_template = TEMPLATE
+    torch.manual_seed(0)
+    shape = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4}
+    config = LlamaConfig(
+        vocab_size=len(fast), max_position_embeddings=512, bos_token_id=None, eos_token_id=0, pad_token_id=0, **shape
+    )
+    LlamaForCausalLM(config).save_pretrained(folder)
+    fast.save_pretrained(folder)
+    return folder
+
+
+@contextmanager
+def serving(model: Path) -> Iterator[str]:
+    """`transformers serve` with this model, from when it is well until it is no longer needed."""
+    with socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [str(Path(sys.executable).with_name("transformers")), "serve", str(model), "--port", str(port), "--device", "cpu"]
+    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        wait_for(f"http://127.0.0.1:{port}/health", server)
+        yield f"http://127.0.0.1:{port}/v1"
+    finally:
+        server.terminate()
+        server.wait(30)
+
+
+def wait_for(address: str, server: subprocess.Popen[bytes]) -> None:
+    """Returns once the address answers.
+
+    Raises:
+        SystemExit: the server died, or was not there within three minutes.
+    """
+    for _ in range(180):
+        try:
+            urlopen(address).close()
+            return
+        except (URLError, ConnectionError):
+            if server.poll() is not None:
+                raise SystemExit("the server did not start; is transformers[serving] installed?") from None
+            time.sleep(1)
+    raise SystemExit("the server did not start within three minutes")
+
+
+async def ask(teacher: Teacher, use: str, ledger: Ledger) -> tuple[int, int]:
+    """Asks all prompts, prints the replies, and returns how many requests were sent and how many replies came."""
+    requests = [Request((Message("user", prompt),)) for prompt in PROMPTS]
+    replies = 0
+    async with Asking(teacher, use, ledger) as asking:
+        async for request, answer in work_many(requests, asking.answer, teacher.max_parallel):
+            if isinstance(answer, Exception):
+                print(f"{use}: {request.messages[0].content} -> {answer}")
+                continue
+            replies += 1
+            reply = answer.reply
+            paid = "" if answer.paid else ", from the ledger"
+            counts = f"{reply.tokens_in} tokens read, {reply.tokens_out} written, {reply.finish}{paid}"
+            print(f"{use}: {request.messages[0].content} -> {reply.text[:60]!r} ({counts})")
+        return asking.usage.requests, replies
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--model", type=Path, help="folder of a model in the transformers format")
+    given = parser.parse_args()
+    from textbookgen_litellm import Chat
+
+    with tempfile.TemporaryDirectory() as folder:
+        model = (given.model or make_tiny_model(Path(folder, "model"))).resolve()
+        ledger = Ledger(Path(folder, "ledger.sqlite"))
+        with serving(model) as address:
+            direct = OpenAI(model=str(model), api_base=(address,), max_tokens=24, max_parallel=2)
+            through = Chat(model=f"openai/{model}", api_base=address, max_tokens=24, max_parallel=2)
+            both: tuple[tuple[Teacher, str], ...] = ((direct, "openai"), (through, "litellm/chat"))
+            first = [asyncio.run(ask(teacher, use, ledger)) for teacher, use in both]
+            again = [asyncio.run(ask(teacher, use, ledger)) for teacher, use in both]
+        ledger.close()
+    sys.exit(first != [(3, 3)] * 2 or again != [(0, 3)] * 2)
+
+
+if __name__ == "__main__":
+    main()
