@@ -6,9 +6,12 @@ from textbookgen import hookimpl
 from textbookgen.sampler import Sampler
 from textbookgen.stage import Stage
 from textbookgen_tinystories.checks import StoryChecks
+from textbookgen_tinystories.completions import Beginnings, Completions
 from textbookgen_tinystories.draws import Words
+from textbookgen_tinystories.grades import Grades, GradeScores
 from textbookgen_tinystories.instruct import Instruct, InstructChats
 from textbookgen_tinystories.openings import Openings
+from textbookgen_tinystories.overlap import Overlap
 from textbookgen_tinystories.records import Record, read_record, read_records
 from textbookgen_tinystories.story import Story
 from textbookgen_tinystories.summary import Summary
@@ -18,8 +21,9 @@ __all__ = ["Record", "read_record", "read_records"]
 
 @hookimpl
 def stages() -> list[type[Stage]]:
-    """Stories, and what is done with them."""
-    return [Story, Summary, StoryChecks, Openings, Instruct, InstructChats]
+    """Stories, what is done with them, and how models that learnt from them are judged."""
+    stories: list[type[Stage]] = [Story, Summary, StoryChecks, Openings, Instruct, InstructChats]
+    return [*stories, Beginnings, Completions, Grades, GradeScores, Overlap]
 
 
 @hookimpl

@@ -1,0 +1,115 @@
+"""GPT-Eval: a teacher grades stories as a student's work, first in words, then in points."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
+
+import polars as pl
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from textbookgen.artifacts import Documents
+from textbookgen.errors import RunError, Unusable
+from textbookgen.marks import Labels, Pipe, Template
+from textbookgen.stage import Ask, Draw, Evaluate, Generator, Given
+from textbookgen.teacher import Message, Reply
+from textbookgen_tinystories.story import told
+
+AXES = ("grammar", "creativity", "consistency", "plot")
+
+
+class Marks(BaseModel):
+    """What a grader gives: points from 1 to 10, and the age group of the student, from A (3 or under) to F (13 to 16)."""
+
+    model_config = ConfigDict(frozen=True, json_schema_extra={"additionalProperties": False})
+
+    grammar: int = Field(ge=1, le=10)
+    creativity: int = Field(ge=1, le=10)
+    consistency: int = Field(ge=1, le=10)
+    plot: int = Field(ge=1, le=10)
+    age: Literal["A", "B", "C", "D", "E", "F"]
+
+
+class Grades(Generator):
+    """Grades each completion (TinyStories, arXiv 2305.07759, section 3, "GPT-Eval").
+
+    The grader sees the beginning, `***`, and how the student went on. It is asked for an assessment in words first, then
+    for grades of grammar, creativity, consistency with the beginning and plot, and for the student's age group. Columns: one
+    for each axis (`tinystories.grammar` ...), `tinystories.age`, `tinystories.assessment`.
+    """
+
+    name: ClassVar[str] = "grades"
+    task: ClassVar[str] = "assess-story"
+    kind: ClassVar[str] = "story"
+
+    prompt: Annotated[str, Template] = Field(
+        "tinystories/assess.md.j2", description="prompt template that asks for an assessment in words"
+    )
+    grade_prompt: Annotated[str, Template] = Field(
+        "tinystories/grade.md.j2", description="prompt template that then asks for grades"
+    )
+
+    async def write(self, draw: Draw, ask: Ask) -> Iterable[dict[str, Any]]:
+        """The completion with its grades.
+
+        Raises:
+            Unusable: the grades cannot be read.
+        """
+        question = ask.render(self.prompt, draw)
+        assessment = told(await ask(question)).strip()
+        facts = {**draw, "assessment": assessment}
+        talk = [
+            Message("user", question),
+            Message("assistant", assessment),
+            Message("user", ask.render(self.grade_prompt, facts)),
+        ]
+        marks = _read(await ask(talk, draw=facts, task="grade-story", schema=Marks.model_json_schema()))
+        document = draw["document"]
+        own = {name: document.get(name) for name in ("tinystories.beginning", "tinystories.completion")}
+        points = {f"tinystories.{name}": value for name, value in marks.model_dump().items()}
+        return [{"text": document["text"], **own, **points, "tinystories.assessment": assessment}]
+
+
+def _read(reply: Reply) -> Marks:
+    found = re.search(r"\{.*\}", reply.text, re.DOTALL)
+    try:
+        return Marks.model_validate_json(found[0] if found else "")
+    except ValidationError as error:
+        raise Unusable("the grades cannot be read") from error
+
+
+class GradeScores(Evaluate):
+    """Means of the grades of each model's stories, with standard errors, and how its age groups are spread."""
+
+    name: ClassVar[str] = "scores"
+
+    inputs: Annotated[Labels, Pipe(Documents)] = Field(
+        alias="from", description="stages above whose graded stories are counted, one a model"
+    )
+
+    def measure(self, given: Given, out: Path) -> pl.DataFrame:
+        """The figures, model by model."""
+        rows = [row for label, flow in given.each("from").items() for row in self._figures(label, flow)]
+        return pl.DataFrame(rows, schema=_FIGURES)
+
+    def _figures(self, label: str, flow: Any) -> Iterator[dict[str, Any]]:
+        stories = flow.scan().collect()
+        missing = [name for name in (*AXES, "age") if f"tinystories.{name}" not in stories.columns]
+        if missing or stories.is_empty():
+            raise RunError(f"'{label}' has no graded stories", hint="grade them with `tinystories/grades`", place="from")
+        for axis in AXES:
+            yield _mean(label, axis, stories[f"tinystories.{axis}"].cast(pl.Float64).to_list())
+        for age in "ABCDEF":
+            yield _mean(label, f"age group {age}", [float(each == age) for each in stories["tinystories.age"]])
+
+
+def _mean(subject: str, metric: str, values: Sequence[float]) -> dict[str, Any]:
+    mean = sum(values) / len(values)
+    spread = sum((value - mean) ** 2 for value in values) / max(len(values) - 1, 1)
+    return {"subject": subject, "metric": metric, "value": mean, "stderr": math.sqrt(spread / len(values)), "n": len(values)}
+
+
+_FIGURES = {"subject": pl.String, "metric": pl.String, "value": pl.Float64, "stderr": pl.Float64, "n": pl.Int64}
