@@ -3,8 +3,9 @@
     python chat_server.py [--seconds 0.02] [--words 120]
 
 prints its port and serves until its standard input closes. A prompt may hold a cue: `<<KINDxTIMES@SECONDS>>` with KIND one
-of 429, 500 (any status), cut, drop, half, hang, junk or empty; after TIMES it is answered (`<<400>>` never is). GET /stats
-tells, for each prompt, how often it was asked and answered. Plain asyncio, so that the server takes little of the machine.
+of 429, 500 (any status), cut, drop, half, hang, junk or empty; after TIMES it is answered (`<<400>>` never is). With
+`--trouble SHARE:CUE` that share of all prompts, by their hashes, is taken to hold the cue. GET /stats tells, for each
+prompt, how often it was asked and answered. Plain asyncio, so that the server takes little of the machine.
 """
 
 from __future__ import annotations
@@ -25,14 +26,24 @@ WORDS = ("once", "upon", "a", "time", "a", "small", "fox", "found", "a", "quiet"
 class Chat:
     """What the server knows: how to answer, and what it was asked."""
 
-    def __init__(self, seconds: float, words: int, refuse: list[str] | None) -> None:
+    def __init__(self, seconds: float, words: int, refuse: list[str] | None, trouble: list[str]) -> None:
         self.refuse = refuse
+        self.trouble = [(float(share), f"<<{cue}>>".encode()) for share, _, cue in (each.partition(":") for each in trouble)]
         self.keys: set[str] = set()
         self.seconds = seconds
         self.text = " ".join(WORDS[n % len(WORDS)] for n in range(words))
         self.asked: Counter[str] = Counter()
         self.answered: Counter[str] = Counter()
         self.under_way = self.most_under_way = 0
+
+    def cue(self, prompt: str, body: bytes) -> re.Match[bytes] | None:
+        """What is to go wrong with this prompt."""
+        place = int(sha256(f"trouble {prompt}".encode()).hexdigest()[:8], 16) / 2**32
+        for share, cue in self.trouble:
+            if place < share:
+                return CUE.fullmatch(cue)
+            place -= share
+        return CUE.search(body)
 
     def stats(self) -> dict[str, object]:
         return {
@@ -77,7 +88,7 @@ class Connection(asyncio.Protocol):
         chat.asked[prompt] += 1
         chat.under_way += 1
         chat.most_under_way = max(chat.most_under_way, chat.under_way)
-        asyncio.get_running_loop().call_later(chat.seconds, self.answer, asked, prompt, CUE.search(body))
+        asyncio.get_running_loop().call_later(chat.seconds, self.answer, asked, prompt, chat.cue(prompt, body))
 
     def answer(self, asked: dict, prompt: str, cue: re.Match[bytes] | None) -> None:
         self.chat.under_way -= 1
@@ -141,8 +152,9 @@ def main() -> None:
     parser.add_argument("--words", type=int, default=120)
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--refuse", nargs=2, metavar=("STATUS", "BODY"), help="answer so to all requests")
+    parser.add_argument("--trouble", action="append", default=[], metavar="SHARE:CUE", help="fail so for this share of prompts")
     given = parser.parse_args()
-    asyncio.run(serve(Chat(given.seconds, given.words, given.refuse), given.port))
+    asyncio.run(serve(Chat(given.seconds, given.words, given.refuse, given.trouble), given.port))
 
 
 if __name__ == "__main__":

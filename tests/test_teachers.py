@@ -200,7 +200,8 @@ def test_all_options_explain_themselves() -> None:
 def ask_all(teacher: OpenAI, ledger: Ledger, prompts: list[str], parallel: int = 32) -> tuple[list[Any], Usage]:
     async def run() -> tuple[list[Any], Usage]:
         async with Asking(teacher, "openai", ledger) as asking:
-            results = [result async for _, result in work_many(map(asked, prompts), asking.answer, parallel)]
+            done = work_many(enumerate(prompts), lambda item: asking.answer(asked(item[1])), parallel)
+            results = [result for _, result in sorted([(n, result) async for (n, _), result in done], key=lambda each: each[0])]
             return [result if isinstance(result, Exception) else result.reply for result in results], asking.usage
 
     return asyncio.run(run())

@@ -1,8 +1,9 @@
-"""Many things worked at once, handed on in their order, with no more of them in memory than are being worked."""
+"""Many things worked at once, handed on as they are done, with no more of them in memory than are being worked."""
 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from typing import Generic, TypeVar
 
@@ -11,18 +12,16 @@ from textbookgen.errors import TextbookgenError
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-#: So many times `parallel` results may wait for a slow one before them.
-AHEAD = 4
-
 
 async def work_many(
     items: Iterable[Item], work: Callable[[Item], Awaitable[Result]], parallel: int
 ) -> AsyncIterator[tuple[Item, Result | TextbookgenError]]:
-    """Works `items`, at most `parallel` at once, and gives each with its result, in the order of the items.
+    """Works `items`, at most `parallel` at once, and gives each with its result as it is done: a slow one holds up nobody.
 
     An error meant for people (a refusal, a budget that is used up) is given as the result; any other ends the work.
-    Items are taken one by one as there is room. Closed early (`contextlib.aclosing`), it takes no more items and lets
-    those being worked finish, since their replies may have been paid for; cancelled, it drops them.
+    Items are taken one by one as there is room, and no more than `parallel` results wait to be taken away. Closed early
+    (`contextlib.aclosing`), it takes no more items and lets those being worked finish, since their replies may have been
+    paid for; cancelled, it drops them.
     """
     crowd = _Crowd(iter(items), work, parallel)
     crowd.begin()
@@ -41,12 +40,10 @@ class _Crowd(Generic[Item, Result]):
     """Workers that share an iterator, and a shelf of what they made."""
 
     def __init__(self, items: Iterator[Item], work: Callable[[Item], Awaitable[Result]], parallel: int) -> None:
-        self._items = enumerate(items)
+        self._items = items
         self._work = work
         self._parallel = parallel
-        self._shelf: dict[int, tuple[Item, Result | TextbookgenError]] = {}
-        self._next = 0
-        self._taken = 0
+        self._shelf: deque[tuple[Item, Result | TextbookgenError]] = deque()
         self._over = False
         self._made = asyncio.Event()
         self._room = asyncio.Event()
@@ -59,30 +56,28 @@ class _Crowd(Generic[Item, Result]):
 
     async def _worker(self) -> None:
         while not self._over:
-            if self._taken >= self._next + AHEAD * self._parallel:
+            if len(self._shelf) >= self._parallel:
                 self._room.clear()
                 await self._room.wait()
                 continue
-            number, item = next(self._items, (None, None))
-            if number is None:
+            for item in self._items:
+                await self._work_one(item)
+                break
+            else:
                 self._over = True
-                return
-            self._taken += 1
-            await self._work_one(number, item)  # type: ignore[arg-type]  # an item comes with every number
 
-    async def _work_one(self, number: int, item: Item) -> None:
+    async def _work_one(self, item: Item) -> None:
         try:
-            self._shelf[number] = item, await self._work(item)
+            self._shelf.append((item, await self._work(item)))
         except TextbookgenError as error:
-            self._shelf[number] = item, error
-        if number == self._next:
-            self._made.set()
+            self._shelf.append((item, error))
+        self._made.set()
 
     async def results(self) -> AsyncIterator[tuple[Item, Result | TextbookgenError]]:
         while True:
-            while self._next in self._shelf:
-                result = self._shelf.pop(self._next)
-                self._next += 1
+            self._made.clear()
+            while self._shelf:
+                result = self._shelf.popleft()
                 self._room.set()
                 yield result
             for worker in self._workers:
@@ -91,12 +86,12 @@ class _Crowd(Generic[Item, Result]):
             if all(worker.done() for worker in self._workers) and not self._shelf:
                 return
             await self._made.wait()
-            self._made.clear()
 
     async def end(self, drain: bool) -> None:
         self._over = True
         self._room.set()
-        if not drain or any(worker.done() and worker.exception() for worker in self._workers if not worker.cancelled()):
+        broken = any(worker.done() and not worker.cancelled() and worker.exception() for worker in self._workers)
+        if broken or not drain:
             for worker in self._workers:
                 worker.cancel()
         await asyncio.gather(*self._workers, return_exceptions=True)

@@ -1,0 +1,108 @@
+"""What becomes of a run whose teacher fails: rows, requests, seconds and exit codes, for each way of failing.
+
+    python benchmarks/bad_endpoints.py [--requests 1000] [--parallel 64]
+
+Each case is a recipe of one generator, run from the command line against a loopback server that fails for some prompts.
+The last line is JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from urllib.request import urlopen
+
+import polars as pl
+
+SERVER = Path(__file__).with_name("chat_server.py")
+RECIPE = """
+[recipe]
+name = "bad-endpoints"
+[teacher.server]
+use = "openai"
+model = "m"
+api_base = "{address}/v1"
+max_parallel = {parallel}
+time_limit = 3.0
+max_tokens = 400
+[sampler.words]
+use = "tinystories/words"
+[stage.stories]
+use = "tinystories/story"
+teacher = "server"
+sampler = "words"
+count = {requests}
+max_failures = 1.0
+"""
+CASES: dict[str, tuple[str, ...]] = {
+    "clean": (),
+    "5% one 429, wait 1 s": ("0.05:429x1@1",),
+    "5% three 500s": ("0.05:500x3",),
+    "5% connection dropped once": ("0.05:dropx1",),
+    "1% hang once": ("0.01:hangx1",),
+    "5% malformed JSON once": ("0.05:junkx1",),
+    "5% no choices once": ("0.05:emptyx1",),
+    "1% always 400": ("0.01:400",),
+    "all cut at max_tokens": ("1.0:cut",),
+}
+
+
+def run(trouble: tuple[str, ...], requests: int, parallel: int) -> dict[str, float]:
+    """One case: what the user got, and what the server saw."""
+    options = [part for each in trouble for part in ("--trouble", each)]
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        subprocess.Popen(
+            [sys.executable, str(SERVER), *options], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        ) as server,
+    ):
+        address = f"http://127.0.0.1:{server.stdout.readline().strip()}"
+        recipe = Path(folder, "recipe.toml")
+        recipe.write_text(RECIPE.format(address=address, parallel=parallel, requests=requests))
+        command = [sys.executable, "-m", "textbookgen", "recipe", "run", str(recipe), "--work", f"{folder}/work", "--quiet"]
+        began = time.monotonic()
+        code = subprocess.run(
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=300, check=False
+        ).returncode
+        seconds = time.monotonic() - began
+        with urlopen(f"{address}/stats") as stats:
+            asked = json.load(stats)["asked"]
+        server.stdin.close()
+        steps = Path(folder, "work", "steps")
+        rows, failures = (_rows(steps, kind) for kind in ("data", "failures"))
+    most = max(asked.values(), default=0)
+    return {
+        "exit": code,
+        "rows": rows,
+        "failures": failures,
+        "requests": sum(asked.values()),
+        "most_a_prompt": most,
+        "seconds": seconds,
+    }
+
+
+def _rows(steps: Path, kind: str) -> int:
+    return sum(pl.scan_parquet(file).select(pl.len()).collect().item() for file in steps.glob(f"*/{kind}/*.parquet"))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--requests", type=int, default=1000)
+    parser.add_argument("--parallel", type=int, default=64)
+    given = parser.parse_args()
+    told = {}
+    print(f"{'':28}{'exit':>5}{'rows':>6}{'failures':>9}{'requests':>9}{'most a prompt':>14}{'seconds':>8}")
+    for name, trouble in CASES.items():
+        case = told[name] = run(trouble, given.requests, given.parallel)
+        counts = f"{case['exit']:>5}{case['rows']:>6}{case['failures']:>9}{case['requests']:>9}{case['most_a_prompt']:>14}"
+        print(f"{name:28}{counts}{case['seconds']:>8.1f}", flush=True)
+    print(json.dumps(told))
+
+
+if __name__ == "__main__":
+    main()
