@@ -30,7 +30,7 @@ class ServedModel:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._complaints,
-            env={**os.environ, "OMP_NUM_THREADS": threads},
+            env={"OMP_WAIT_POLICY": "PASSIVE", **os.environ, "OMP_NUM_THREADS": threads},
             text=True,
             encoding="utf-8",
         )
