@@ -6,6 +6,7 @@ from textbookgen import hookimpl
 from textbookgen.stage import Stage
 from textbookgen_reasoning.gym import Gym
 from textbookgen_reasoning.lego import Lego
+from textbookgen_reasoning.programs import Programs
 from textbookgen_reasoning.score import CellScores
 from textbookgen_reasoning.sums import Arithmetic
 
@@ -13,4 +14,4 @@ from textbookgen_reasoning.sums import Arithmetic
 @hookimpl
 def stages() -> list[type[Stage]]:
     """What makes problems, and what scores models on them."""
-    return [Lego, Arithmetic, Gym, CellScores]
+    return [Lego, Arithmetic, Programs, Gym, CellScores]
