@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import polars as pl
-from pydantic import Field, PrivateAttr
+from pydantic import BeforeValidator, Field, PrivateAttr
 
 from textbookgen.errors import Complaint, RunError
 from textbookgen.stage import Given, Judge
@@ -14,6 +14,8 @@ from textbookgen_minhash.grams import problems_of
 from textbookgen_minhash.rules import AnyGram, Diff, Finding, Hybrid, Rule
 from textbookgen_minhash.trees import TreeMatch
 from textbookgen_minhash.words import text_of
+
+Name = Literal["ngram", "hybrid", "cosmopedia", "ast"]
 
 _VERDICT = {
     "id": pl.String,
@@ -31,10 +33,11 @@ class Decontaminate(Judge):
     name: ClassVar[str] = "decontaminate"
 
     benchmarks: tuple[str, ...] = Field(min_length=1, description="names of the benchmarks to keep out")
-    rule: Literal["ngram", "hybrid", "cosmopedia", "ast"] = Field(
-        "ngram",
-        description="what counts: any n-gram (GPT-3, phi-1), phi-4's 13- and 7-grams, Cosmopedia's 10-gram and difflib, "
-        "or phi-1's match of syntax trees",
+    rule: Annotated[tuple[Name, ...], BeforeValidator(lambda it: (it,) if isinstance(it, str) else it)] = Field(
+        ("ngram",),
+        min_length=1,
+        description="what counts: any n-gram (`ngram`: GPT-3, phi-1), phi-4's 13- and 7-grams (`hybrid`), a 10-gram and difflib "
+        "(`cosmopedia`), or phi-1's match of syntax trees (`ast`); of several, the first that finds something",
     )
     n: int | None = Field(
         None, ge=2, description="words in an n-gram; 13 for rule `ngram` and 10 for `cosmopedia` unless given"
@@ -54,15 +57,15 @@ class Decontaminate(Judge):
     match_rate: float = Field(
         0.95, gt=0, le=1, description="rule `ast`: match rate of syntax trees from which a document is dropped"
     )
-    min_nodes: int = Field(20, ge=1, description="rule `ast`: syntax nodes that a function must have to be compared")
+    min_nodes: int = Field(8, ge=1, description="rule `ast`: syntax nodes that a function must have to be compared")
     text: str = Field("text", description="the column that is searched")
 
-    _rule: Rule | None = PrivateAttr(None)
+    _rules: list[Rule] = PrivateAttr(default_factory=list)
 
     def check(self) -> Iterable[Complaint]:
         """Complains about an `n` that the rule does not use."""
-        if self.n is not None and self.rule in ("hybrid", "ast"):
-            yield Complaint("n", f"rule `{self.rule}` has n-grams of its own", "leave `n` out")
+        if self.n is not None and not {"ngram", "cosmopedia"} & set(self.rule):
+            yield Complaint("n", f"rule `{self.rule[0]}` has no `n` to choose", "leave `n` out")
 
     def prepare(self, given: Given) -> None:
         """Opens the benchmarks.
@@ -82,13 +85,17 @@ class Decontaminate(Judge):
             "cosmopedia": Diff(problems, self.n or 10, self.ratio),
             "ast": TreeMatch(problems, self.match_rate, self.min_nodes),
         }
-        self._rule = rules[self.rule]
+        self._rules = [rules[name] for name in self.rule]
 
     def judge(self, docs: pl.DataFrame) -> pl.DataFrame:
         """Verdicts; of a dropped document `detail` has item and evidence, and `minhash.item` the benchmark and item."""
-        if self._rule is None:
+        if not self._rules:
             raise RunError("`minhash/decontaminate` judges only after `prepare` has opened its benchmarks")
-        findings: dict[int, Finding] = {each.row: each for each in self._rule.find(text_of(docs, self.text))}
+        texts, findings = text_of(docs, self.text), dict[int, Finding]()
+        for rule in self._rules:
+            for found in rule.find(texts):
+                if not (found.row in findings and findings[found.row].contaminated):
+                    findings[found.row] = found
         rows = [_verdict(id_, findings.get(row)) for row, id_ in enumerate(docs["id"].to_list())]
         return pl.DataFrame(rows, schema=_VERDICT, orient="row")
 

@@ -52,7 +52,7 @@ def _mix32(x: Any) -> Any:
 
 @compiled
 def prepare(data: Any) -> Any:
-    """The bytes with letters lower-case, bytes of other scripts as they are, zero for what is part of no word; eight at a time."""
+    """The bytes eight at a time: letters lower-case, other scripts as they are, zero for what is part of no word."""
     out = np.zeros((len(data) // 8 + 2) * 8, np.uint8)
     for i in range(len(data)):
         byte = data[i]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import builtins
 import re
+import textwrap
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,14 +17,16 @@ from textbookgen_minhash.grams import Problem
 from textbookgen_minhash.rules import Finding
 
 _FENCE = re.compile(r"^```[ \t]*(?:python|py|python3)?[ \t]*\n(.*?)^```", re.DOTALL | re.MULTILINE | re.IGNORECASE)
-_DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 _SKIPPED = ("annotation", "returns", "decorator_list", "type_params", "ctx", "type_comment")
+_FUNCTION = re.compile(r"^([ \t]*)(?:async )?def .*\n(?:\1[ \t]+.*\n?|[ \t]*\n)*", re.MULTILINE)
+_BUILTINS = frozenset(dir(builtins))
 _LETTERS: dict[str, str] = {}
 
 
 def _letter(name: str) -> str:
     """One character for a kind of node, so that strings can be compared by a fast library."""
-    return _LETTERS.setdefault(name, chr(0x100 + len(_LETTERS)))
+    return _LETTERS.setdefault(name, chr(0x10000 + len(_LETTERS)))
 
 
 def parse(code: str) -> ast.Module | None:
@@ -36,11 +40,16 @@ def parse(code: str) -> ast.Module | None:
 
 
 def code_in(text: str) -> Iterator[ast.Module]:
-    """The code of a document: its fenced blocks that parse, or else the whole of it."""
-    blocks = _FENCE.findall(text) or [text]
-    for block in blocks:
-        if tree := parse(block):
+    """The code of a document: its fenced blocks or else the whole of it, and where that does not parse, each function in it.
+
+    A body without its head counts too.
+    """
+    text = text.replace("\r\n", "\n")
+    for block in _FENCE.findall(text) or [text]:
+        if tree := parse(block) or (parse(f"def _():\n{block}") if block.lstrip("\n")[:1].isspace() else None):
             yield tree
+        else:
+            yield from filter(None, (parse(textwrap.dedent(each.group())) for each in _FUNCTION.finditer(block)))
 
 
 def linear(tree: ast.AST) -> str:
@@ -52,50 +61,76 @@ def linear(tree: ast.AST) -> str:
 
 
 def _walk(node: ast.AST, letters: list[str]) -> None:
-    name = type(node).__name__
-    letters.append(_letter(f"{name}:{type(node.value).__name__}" if isinstance(node, ast.Constant) else name))
+    letters.append(_letter(_kind(node)))
     for field, value in ast.iter_fields(node):
         if field in _SKIPPED:
             continue
         children = value if isinstance(value, list) else [value]
-        if field == "body" and isinstance(node, (*_DEFINITIONS, ast.Module)) and children and _is_docstring(children[0]):
+        if (
+            field == "body"
+            and isinstance(node, (*_FUNCTIONS, ast.ClassDef, ast.Module))
+            and children
+            and _is_docstring(children[0])
+        ):
             children = children[1:]
         for child in children:
             if isinstance(child, ast.AST):
                 _walk(child, letters)
 
 
+def _kind(node: ast.AST) -> str:
+    """What a node is; names are left out but for those that are the language's own, and what is looked up on an object."""
+    name = type(node).__name__
+    match node:
+        case ast.Constant(value=value):
+            return f"{name} {type(value).__name__}"
+        case ast.Name(id=known) if known in _BUILTINS:
+            return f"{name} {known}"
+        case ast.Attribute(attr=attribute):
+            return f"{name} {attribute}"
+    return name
+
+
 def _is_docstring(node: object) -> bool:
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
 
 
-def definitions(tree: ast.Module) -> list[str]:
-    """The functions and classes of a module, at any depth but within functions, or the module where it has none."""
-    found = [node for node in tree.body if isinstance(node, _DEFINITIONS)]
-    found += [node for each in found if isinstance(each, ast.ClassDef) for node in each.body if isinstance(node, _DEFINITIONS)]
-    return [linear(node) for node in found] or [linear(tree)]
+def bodies(tree: ast.Module) -> list[str]:
+    """What each function does, at any depth but within functions, or what the module does where it has none."""
+    functions = [node for node in tree.body if isinstance(node, _FUNCTIONS)]
+    classes = [node for node in tree.body if isinstance(node, ast.ClassDef)]
+    functions += [node for each in classes for node in each.body if isinstance(node, _FUNCTIONS)]
+    return ["".join(map(linear, _statements(node))) for node in functions] or [linear(tree)]
+
+
+def _statements(function: ast.FunctionDef | ast.AsyncFunctionDef) -> list[ast.stmt]:
+    return function.body[1:] if _is_docstring(function.body[0]) else function.body
 
 
 @dataclass(frozen=True)
 class TreeMatch:
     """phi-1's study of pruning (Gunasekar et al. 2023, section 5): edit distance of syntax trees, without names and comments.
 
+    Unlike the paper's, our trees keep the names of built-ins and attributes, which nobody renames: with them short functions
+    can be told apart, and hardly any clean code is taken.
+
     The rate is `1 - Levenshtein(a, b) / max(len(a), len(b))` over linearised trees; the paper prunes at 0.8 to 0.95.
-    Definitions of fewer than `least` nodes are passed over: short functions are all alike.
+    Functions are compared by their bodies, so that a solution counts without its head. Those of fewer than `least` nodes
+    are passed over: short ones are all alike.
     """
 
     problems: Sequence[Problem]
     rate: float = 0.95
-    least: int = 20
+    least: int = 8
 
     @cached_property
     def _trees(self) -> tuple[list[str], list[int]]:
-        """The linearised definitions of items, and the item of each."""
+        """The linearised functions of items, and the item of each."""
         pairs = [
             (each, at)
             for at, problem in enumerate(self.problems)
-            for tree in code_in(problem.text)
-            for each in definitions(tree)
+            for tree in (list(code_in(problem.text)) or code_in(problem.solution))
+            for each in bodies(tree)
             if len(each) >= self.least
         ]
         return [tree for tree, _ in pairs], [at for _, at in pairs]
@@ -106,7 +141,7 @@ class TreeMatch:
         from rapidfuzz.process import cdist
 
         trees, owners = self._trees
-        mine = [(row, each) for row, text in enumerate(texts) for tree in code_in(text) for each in definitions(tree)]
+        mine = [(row, each) for row, text in enumerate(texts) for tree in code_in(text) for each in bodies(tree)]
         mine = [(row, each) for row, each in mine if len(each) >= self.least]
         if not trees or not mine:
             return

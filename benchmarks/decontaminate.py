@@ -1,0 +1,207 @@
+"""Decontamination rules, side by side: the share that each finds of benchmark items hidden in six ways, what it takes from
+code that has none of them, and documents a CPU second.
+
+    python benchmarks/decontaminate.py --humaneval HumanEval.jsonl.gz --mbpp mbpp.jsonl.gz
+
+Files as their publishers give them. Clean code is this Python's standard library and installed packages, by the function.
+The last line is JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import builtins
+import gzip
+import json
+import random
+import sysconfig
+import time
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from textbookgen_minhash.decontaminate import Decontaminate
+
+from textbookgen.benchmark import Item
+from textbookgen.stage import Given
+
+RULES: dict[str, dict[str, Any]] = {
+    "any 13-gram (GPT-3, phi-1)": {"rule": "ngram"},
+    "any 8-gram": {"rule": "ngram", "n": 8},
+    "13- and 7-grams (phi-4)": {"rule": "hybrid"},
+    "10-gram + difflib > 0.5 (Cosmopedia)": {"rule": "cosmopedia"},
+    "syntax trees at 0.95 (phi-1)": {"rule": "ast"},
+    "syntax trees at 0.9 (phi-1)": {"rule": "ast", "match_rate": 0.9},
+    "13-grams and syntax trees at 0.95": {"rule": ["ngram", "ast"]},
+    "13- and 7-grams and syntax trees at 0.95": {"rule": ["hybrid", "ast"]},
+}
+
+
+@dataclass
+class Items:
+    """A benchmark from its file."""
+
+    name: str
+    found: list[Item]
+    stop: tuple[str, ...] = ()
+
+    def items(self) -> Iterator[Item]:
+        yield from self.found
+
+
+@dataclass
+class Doors:
+    """All that a judge asks for here."""
+
+    benchmarks: dict[str, Items]
+
+    def benchmark(self, name: str) -> Items:
+        return self.benchmarks[name]
+
+
+def lines_of(file: Path) -> Iterator[dict[str, Any]]:
+    text = gzip.decompress(file.read_bytes()) if file.suffix == ".gz" else file.read_bytes()
+    yield from map(json.loads, text.decode().splitlines())
+
+
+def humaneval(file: Path) -> Items:
+    return Items("humaneval", [Item(row["task_id"], row["prompt"], row["canonical_solution"]) for row in lines_of(file)])
+
+
+def mbpp(file: Path) -> Items:
+    rows = [row for row in lines_of(file) if 11 <= row["task_id"] <= 510]
+    return Items(
+        "mbpp", [Item(f"mbpp/{row['task_id']}", row["text"] + "\n", row["code"].replace("\r\n", "\n")) for row in rows]
+    )
+
+
+class Renamed(ast.NodeTransformer):
+    """Other names for functions, arguments and variables; imported and built-in names stay."""
+
+    def __init__(self) -> None:
+        self.names: dict[str, str] = {}
+
+    def _new(self, name: str) -> str:
+        return self.names.setdefault(name, f"{random.Random(name).choice(('item', 'thing', 'part', 'step'))}_{len(self.names)}")
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
+        node.name = self._new(node.name)
+        for argument in node.args.args:
+            argument.arg = self._new(argument.arg)
+        return self.generic_visit(node)
+
+    def visit_Name(self, node: ast.Name) -> ast.AST:
+        if isinstance(node.ctx, ast.Store) or node.id in self.names:
+            node.id = node.id if hasattr(builtins, node.id) else self._new(node.id)
+        return node
+
+
+def without_docstrings(tree: ast.Module) -> ast.Module:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef) and ast.get_docstring(node) is not None:
+            node.body = node.body[1:] or [ast.Pass()]
+    return tree
+
+
+def kinds(items: list[Item], code: bool, around: list[str]) -> dict[str, list[str]]:
+    """The items, hidden in each way; `around` is text to embed them in."""
+    rng = random.Random(0)
+    whole = [item.prompt + item.solution if code else item.solution for item in items]
+    hidden = {
+        "verbatim": [item.prompt + item.solution for item in items],
+        "embedded": [f"{rng.choice(around)}\n\n{item.prompt}{item.solution}\n\n{rng.choice(around)}" for item in items],
+        "solution only": [item.solution for item in items],
+        "prompt only": [item.prompt for item in items],
+        "reformatted": [ast.unparse(ast.parse(text)) for text in whole],
+        "renamed": [ast.unparse(Renamed().visit(ast.parse(text))) for text in whole],
+        "renamed, no docstring": [ast.unparse(without_docstrings(Renamed().visit(ast.parse(text)))) for text in whole],
+    }
+    if not code:
+        del hidden["renamed"]  # the solutions have no docstrings
+    return hidden
+
+
+def functions(folder: Path, many: int) -> list[str]:
+    """Functions and classes of code that has nothing to do with the benchmarks, evenly drawn."""
+    found = []
+    files = sorted(folder.rglob("*.py"))
+    random.Random(1).shuffle(files)
+    for file in files:
+        if "site-packages" in file.relative_to(folder).parts or "test" in str(file):
+            continue
+        try:
+            source = file.read_text(encoding="utf-8")
+            tree = ast.parse(source)
+        except (SyntaxError, ValueError):
+            continue
+        found += [
+            ast.get_source_segment(source, node) or "" for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)
+        ]
+        if len(found) >= many:
+            break
+    return [text for text in found[:many] if text]
+
+
+def frame(texts: list[str]) -> pl.DataFrame:
+    return pl.DataFrame({"id": [str(number) for number in range(len(texts))], "text": texts})
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--humaneval", type=Path)
+    parser.add_argument("--mbpp", type=Path)
+    parser.add_argument("--clean", type=int, default=5_000, help="functions of clean code of each kind")
+    parser.add_argument("--show", type=int, default=0, help="print so many false alarms of each rule")
+    told = parser.parse_args()
+    warnings.simplefilter("ignore")
+    paths = sysconfig.get_paths()
+    clean = {
+        "standard library": functions(Path(paths["stdlib"]), told.clean),
+        "packages": functions(Path(paths["purelib"]), told.clean),
+    }
+    loaded = [read(file) for read, file in ((humaneval, told.humaneval), (mbpp, told.mbpp)) if file]
+    results: dict[str, dict[str, dict[str, float]]] = {}
+    for items in loaded:
+        hidden = kinds(items.found, items.name == "humaneval", clean["standard library"])
+        given = Given({}, Path(), Doors({items.name: items}))  # type: ignore[arg-type]
+        results[items.name] = {}
+        for rule, options in RULES.items():
+            judge = Decontaminate(benchmarks=(items.name,), **options)
+            judge.prepare(given)
+            judge.judge(frame(["def warm():\n    return 1\n"]))
+            row = {kind: 1 - judge.judge(frame(texts))["keep"].mean() for kind, texts in hidden.items()}
+            began, many = time.process_time(), 0
+            for name, texts in clean.items():
+                verdicts = judge.judge(frame(texts))
+                row[f"false: {name}"] = 1 - verdicts["keep"].mean()
+                many += len(texts)
+                for found in verdicts.filter(~pl.col("keep")).head(told.show).iter_rows(named=True):
+                    print(f"  {rule}: {name} {found['id']}: {found['reason']}: {found['detail']}")
+            row["documents a CPU second"] = many / (time.process_time() - began)
+            results[items.name][rule] = row
+        print(
+            f"\n{items.name}: {len(items.found)} items; clean: {', '.join(f'{len(texts)} of {name}' for name, texts in clean.items())}\n"
+        )
+        print(table(results[items.name]))
+    print(json.dumps({"ours": results}))
+
+
+def table(rows: dict[str, dict[str, float]]) -> str:
+    """The figures, for people."""
+    names = list(next(iter(rows.values())))
+    lines = ["| rule | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
+    for rule, row in rows.items():
+        cells = [
+            f"{row[name]:,.0f}" if "second" in name else f"{row[name]:.4f}" if "false" in name else f"{row[name]:.2f}"
+            for name in names
+        ]
+        lines.append(f"| {rule} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()
