@@ -60,9 +60,9 @@ def _wait() -> None:
 
 
 def _examine(source: str, wire: int, namespace: dict[str, Any]) -> None:
-    wanted = _names(program.compiled(source, "tests.py"))
-    Borrower(wire, "__main__").take(namespace, wanted)
-    program.run(source, "tests.py", namespace)
+    code = program.compiled(source, "tests.py")
+    Borrower(wire, "__main__").take(namespace, _names(code))
+    exec(code, namespace)
 
 
 def _names(code: types.CodeType) -> set[str]:

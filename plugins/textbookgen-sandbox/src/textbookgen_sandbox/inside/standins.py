@@ -145,7 +145,7 @@ class Borrower:
         return values.decode(value, self._stand_in, _may)
 
     def _lend(self, value: Any) -> values.Encoded:
-        number = getattr(value, "_standin_number", None) if isinstance(value, types.FunctionType) else None
+        number = value.__dict__.get("sandbox_number") if isinstance(value, types.FunctionType) else None
         if isinstance(value, _Class):
             number = value.number
         elif isinstance(value, StandIn):
@@ -162,7 +162,8 @@ class Borrower:
         if kind == "class":
             return self._class(number)
         if number not in self.objects:
-            self.objects[number] = self._coroutine(number) if kind == "async" else self._object(number, int(named[2]))
+            function = kind in ("function", "async")
+            self.objects[number] = self._function(number, *named) if function else self._object(number, int(named[2]))
         return self.objects[number]
 
     def _object(self, number: int, class_number: int, args: tuple[Any, ...] = ()) -> Any:
@@ -172,12 +173,17 @@ class Borrower:
             object.__setattr__(made, name, value)
         return made
 
-    def _coroutine(self, number: int) -> Callable[..., Any]:
-        async def stand_in(*args: Any, **named: Any) -> Any:
+    def _function(self, number: int, kind: str, _: int, name: str, words: str | None) -> Any:
+        def stand_in(*args: Any, **named: Any) -> Any:
+            return self.call(number, args, named)
+
+        async def coroutine(*args: Any, **named: Any) -> Any:
             return self.call(number, args, named, "await")
 
-        stand_in._standin_number = number  # type: ignore[attr-defined]
-        return stand_in
+        made: Any = coroutine if kind == "async" else stand_in
+        made.__name__ = made.__qualname__ = str(name)
+        made.__doc__, made.__module__, made.sandbox_number = words, "__main__", number
+        return made
 
     def _class(self, number: int, depth: int = 0) -> type:
         """The stand-in for a class, made when first seen."""

@@ -80,21 +80,15 @@ def _shared(value: Any) -> Encoded | None:
     """A module, class or function of the standard library, by name."""
     if isinstance(value, types.ModuleType):
         return ["module", value.__name__] if value.__name__ in SHARED else None
-    module, name = getattr(value, "__module__", None), getattr(value, "__qualname__", None)
-    if isinstance(value, type) and module == "builtins":
-        return ["builtin", name]
-    if isinstance(value, types.BuiltinFunctionType) and module == "builtins":
-        return ["builtin", name]
-    if (
-        not isinstance(module, str)
-        or module not in SHARED
-        or not isinstance(value, type | types.FunctionType | types.BuiltinFunctionType)
-    ):
+    if not isinstance(value, type | types.FunctionType | types.BuiltinFunctionType):
         return None
-    try:
-        return ["shared", module, name] if getattr(importlib.import_module(module), str(name)) is value else None
-    except AttributeError:
+    module, name = str(value.__module__), value.__qualname__
+    if module == "builtins":
+        return ["builtin", name]
+    module = module[1:] if module[1:] in SHARED else module  # _functools.reduce is functools.reduce
+    if module not in SHARED or getattr(importlib.import_module(module), name, None) is not value:
         return None
+    return ["shared", module, name]
 
 
 _MAKE: dict[str, Callable[[Any], Any]] = {"list": list, "tuple": tuple, "set": set, "frozenset": frozenset, "deque": deque}
