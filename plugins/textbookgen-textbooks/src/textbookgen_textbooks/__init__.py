@@ -19,11 +19,13 @@ from textbookgen_textbooks.reversal import Reverse
 from textbookgen_textbooks.revision import Revise
 from textbookgen_textbooks.rewrite import Rewrite
 from textbookgen_textbooks.section import Section
+from textbookgen_textbooks.steps import Steps
 from textbookgen_textbooks.taxonomy import Taxonomy
+from textbookgen_textbooks.tidy import Tidy
 from textbookgen_textbooks.unknowns import Attempts, HonestChats, HonestPairs
 
 _PHI1: list[type[Stage]] = [Page, Exercise]
-_PHI15: list[type[Stage]] = [Taxonomy, Section]
+_PHI15: list[type[Stage]] = [Taxonomy, Section, Tidy]
 _PHI4_SEEDS: list[type[Stage]] = [Excerpts, Deductions, Plurality, Middle]
 _PHI4_TEXTS: list[type[Stage]] = [Rewrite, Revise]
 _PHI4_CHATS: list[type[Stage]] = [Reverse, Conversation, Best, Preferences, Attempts, HonestChats, HonestPairs]
@@ -38,4 +40,4 @@ def stages() -> list[type[Stage]]:
 @hookimpl
 def samplers() -> list[type[Sampler]]:
     """What keeps the writing various."""
-    return [FunctionNames, Lessons, Everyday]
+    return [FunctionNames, Steps, Lessons, Everyday]
