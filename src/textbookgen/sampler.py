@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict
 class Tally:
     """What the parts already on disk hold: `documents` accepted so far, how often each value was drawn, and texts' openings.
 
-    `draws[field][value]` counts the accepted documents for which `field` was drawn as `value` (as text);
+    `draws[field][value]` counts the accepted documents for which `field` was drawn as `value` (as text; each of a list);
     `openings[words]` counts accepted documents by their first five words, lower-cased.
     """
 
@@ -27,7 +27,8 @@ class Tally:
         """Counts one accepted document."""
         self.documents += 1
         for name, value in draw.items():
-            self.draws.setdefault(name, Counter())[str(value)] += 1
+            for each in value if isinstance(value, list | tuple) else (value,):
+                self.draws.setdefault(name, Counter())[str(each)] += 1
         self.openings[" ".join(text.lower().split()[:5])] += 1
 
 

@@ -32,7 +32,7 @@ class ByteTokenizer:
     vocabulary = 257
     eod = 256
     digest = "bytes"
-    file = None
+    file: Path | None = None
 
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
         """The bytes of each text."""
