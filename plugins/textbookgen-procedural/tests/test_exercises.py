@@ -136,12 +136,12 @@ def test_no_two_primitives_answer_to_the_same_phrase():
     assert not {phrase: names for phrase, names in told.items() if len(names) > 1}
 
 
-def test_there_are_many_primitives_and_the_split_holds_out_a_tenth():
+def test_there_are_many_primitives_and_the_split_holds_out_a_sixth():
     names = [each.name for each in primitives()]
     assert len(names) == len(set(names)) >= 60
     pairs = [(a.name, b.name) for a, b in itertools.product(primitives(), repeat=2) if a.gives == b.takes and not b.first]
     share = sum(map(is_held_out, pairs)) / len(pairs)
-    assert 0.08 < share < 0.12
+    assert 0.12 < share < 0.18
 
 
 def test_steps_fit_each_other():

@@ -16,7 +16,7 @@ from textbookgen_procedural.wordlists import words
 
 _STARTS: dict[Kind, float] = {"ints": 0.4, "strs": 0.27, "str": 0.23, "int": 0.1}
 _ENDS = frozenset(("bool", "dict"))
-_HELD_OUT_SHARE = 0.1
+_HELD_OUT_SHARE = 0.15
 
 
 @dataclass(frozen=True)

@@ -10,20 +10,31 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
+from textbookgen_procedural import kinds
 from textbookgen_procedural.compositions import Composition, Step, draw_steps, omissions, run
-from textbookgen_procedural.kinds import ANNOTATIONS, VARIABLES, Kind, example
+from textbookgen_procedural.kinds import ANNOTATIONS, VARIABLES, Kind
 from textbookgen_procedural.primitives import Primitive
 
 _LONGEST = 60  # characters of a result in an assert
 _LARGEST = 10**6
 
-#: By difficulty: how many steps, each as likely as it is often named, and the level of primitives.
-LADDER: dict[int, tuple[tuple[int, ...], int]] = {
-    1: ((1, 2), 1),
-    2: ((2,), 1),
-    3: ((2, 2, 3), 2),
-    4: ((2, 3), 2),
-    5: ((3,), 3),
+
+@dataclass(frozen=True)
+class Rung:
+    """How hard exercises of one difficulty are: the numbers of `steps`, each as likely as it is often named, the highest
+    `level` of primitives, and how often the docstring shows an `example`."""
+
+    steps: tuple[int, ...]
+    level: int
+    example: float
+
+
+LADDER: dict[int, Rung] = {
+    1: Rung((1, 2), 1, 0.1),
+    2: Rung((2,), 1, 0.1),
+    3: Rung((2, 2, 3), 1, 0.1),
+    4: Rung((2, 3), 2, 0.4),
+    5: Rung((3,), 3, 0.4),
 }
 
 
@@ -99,7 +110,7 @@ def _growing(rng: Random, steps: tuple[Step, ...], tried: list[Case], most: int)
 
 
 def _case(rng: Random, kind: Kind, steps: tuple[Step, ...]) -> Case | None:
-    value = example(kind, rng)
+    value = kinds.example(kind, rng)
     result = run(steps, value)
     return Case(value, result) if _modest(result) else None
 
@@ -130,9 +141,18 @@ def _various(cases: list[Case], known: set[str]) -> list[Case]:
 
 
 def make_exercise(
-    rng: Random, name: str, steps: tuple[Step, ...], count: int, rivals: Sequence[tuple[Step, ...]] = ()
+    rng: Random,
+    name: str,
+    steps: tuple[Step, ...],
+    count: int,
+    *,
+    example: float = 0.1,
+    rivals: Sequence[tuple[Step, ...]] = (),
 ) -> Exercise | None:
-    """The exercise for these steps, with a parameter, a wording and cases drawn for it; None where the cases tell nothing."""
+    """The exercise for these steps, with a parameter, a wording and cases drawn for it; None where the cases tell nothing.
+
+    `example` is how likely the docstring is to show a call.
+    """
     composition = Composition(steps, rng.choice(VARIABLES[steps[0].primitive.takes]))
     solution = "".join(f"    {line}\n" for line in composition.body())
     if re.search(rf"\b{name}\b", solution.replace(composition.variable.name, "")):
@@ -142,7 +162,7 @@ def make_exercise(
         return None
     header = f"def {name}({composition.variable.name}: {ANNOTATIONS[composition.takes]}) -> {ANNOTATIONS[composition.gives]}:"
     task = sentence(rng, composition.phrases())
-    shown = f"\n\n    >>> {name}({literal(cases[0].value)})\n    {cases[0].result!r}\n    " if rng.random() < 0.4 else ""
+    shown = f"\n\n    >>> {name}({literal(cases[0].value)})\n    {cases[0].result!r}\n    " if rng.random() < example else ""
     tests = "".join(_assert(name, case) for case in cases)
     return Exercise(name, composition, tuple(cases), f'{header}\n    """{task}{shown}"""\n', solution, tests)
 
@@ -177,12 +197,12 @@ def draw_exercise(
     count: int | None = None,
 ) -> Exercise:
     """An exercise that training may hold, of this difficulty (1 to 5); an opening that does not fit is let go."""
-    lengths, level = LADDER[difficulty]
+    rung = LADDER[difficulty]
     for attempt in itertools.count():
         wished = opening if attempt < 40 else None
-        length = 1 if wished and wished.gives in ("bool", "dict") else rng.choice(lengths)
-        steps = draw_steps(rng, length, max(level, wished.level if wished else 1), start=start, opening=wished)
-        made = make_exercise(rng, name, steps, count or rng.randint(3, 5)) if steps else None
+        length = 1 if wished and wished.gives in ("bool", "dict") else rng.choice(rung.steps)
+        steps = draw_steps(rng, length, max(rung.level, wished.level if wished else 1), start=start, opening=wished)
+        made = make_exercise(rng, name, steps, count or rng.randint(3, 5), example=rung.example) if steps else None
         if made:
             return made
     raise AssertionError("unreachable: the loop above has no end")

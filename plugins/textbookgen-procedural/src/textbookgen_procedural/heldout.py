@@ -16,6 +16,8 @@ from textbookgen_procedural.exercises import Exercise, make_exercise
 _NAME = re.compile(r"exercises-heldout(?::(\d+))?")
 _MOST = 2_000
 _LONGEST_LINE = 10  # words
+_THREE_STEPS = 0.25  # share of draws
+_VAIN = 200  # draws in vain, after which primitives of a higher level are let in
 _VERBS = ("solve", "work", "handle", "treat", "process", "derive", "build", "shape", "refine", "settle", "arrange", "finish")
 _THINGS = ("task", "puzzle", "riddle", "case", "problem", "request", "order", "job", "input", "entry", "record", "batch")
 
@@ -34,18 +36,30 @@ class HeldOut:
             yield Item(f"exercises-heldout/{n}", exercise.prompt, exercise.solution, exercise.tests, exercise.name)
 
     def exercises(self) -> Iterator[Exercise]:
-        """The exercises with their compositions; no sequence of primitives comes twice."""
+        """The exercises with their compositions; no sequence of primitives comes twice.
+
+        Primitives are those of level 1 until they are used up, which a benchmark of 300 does not reach.
+        """
         seen: set[tuple[str, ...]] = set()
         rng = Random("exercises-heldout")
+        level, vain = 1, 0
         while len(seen) < self.count:
-            steps = draw_steps(rng, 3 if rng.random() < 0.25 else 2, 2 if rng.random() < 0.3 else 1, held_out=True)
-            if steps is None or (sequence := tuple(step.primitive.name for step in steps)) in seen:
-                continue
-            name = f"{rng.choice(_VERBS)}_{rng.choice(_THINGS)}_{len(seen) + 1}"
-            exercise = make_exercise(rng, name, steps, rng.randint(4, 6), _rivals(steps))
-            if exercise and _is_terse(exercise):
-                seen.add(sequence)
+            exercise = _draw(rng, level, len(seen) + 1, seen)
+            vain = 0 if exercise else vain + 1
+            if vain == _VAIN:
+                level, vain = level + 1, 0
+            if exercise:
+                seen.add(tuple(step.primitive.name for step in exercise.composition.steps))
                 yield exercise
+
+
+def _draw(rng: Random, level: int, number: int, seen: set[tuple[str, ...]]) -> Exercise | None:
+    steps = draw_steps(rng, 3 if rng.random() < _THREE_STEPS else 2, level, held_out=True)
+    if steps is None or tuple(step.primitive.name for step in steps) in seen:
+        return None
+    name = f"{rng.choice(_VERBS)}_{rng.choice(_THINGS)}_{number}"
+    exercise = make_exercise(rng, name, steps, rng.randint(4, 6), rivals=_rivals(steps))
+    return exercise if exercise and _is_terse(exercise) else None
 
 
 def _is_terse(exercise: Exercise) -> bool:

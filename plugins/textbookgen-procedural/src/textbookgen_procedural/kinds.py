@@ -30,9 +30,9 @@ class Variable:
     letter: str
 
 
-def _plurals(heading: str) -> tuple[Variable, ...]:
-    """Variables that hold many things; the letter of a loop is the first of the name, so that one follows from the other."""
-    return tuple(Variable(name, name.removesuffix("s"), name[0]) for name in words(heading))
+def _plurals(heading: str, letter: str) -> tuple[Variable, ...]:
+    """Variables that hold many things."""
+    return tuple(Variable(name, name.removesuffix("s"), letter) for name in words(heading))
 
 
 def _single(heading: str) -> tuple[Variable, ...]:
@@ -41,8 +41,8 @@ def _single(heading: str) -> tuple[Variable, ...]:
 
 #: What a parameter of each kind may be called; the first name is what a value of that kind is called further down.
 VARIABLES: dict[Kind, tuple[Variable, ...]] = {
-    "ints": _plurals("list variables"),
-    "strs": _plurals("word list variables"),
+    "ints": _plurals("list variables", "n"),
+    "strs": _plurals("word list variables", "w"),
     "str": _single("text variables"),
     "int": _single("number variables"),
 }

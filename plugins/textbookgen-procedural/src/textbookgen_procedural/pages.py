@@ -43,7 +43,7 @@ class Material:
         self.comparison = rng.choice(concept.comparisons)
         self.pitfall = rng.choice(concept.pitfalls)
         self.snippets = 1 if difficulty <= 2 or rng.random() < 0.3 else 2
-        self.task = self._task(difficulty)
+        self.task, self.other = self._task(difficulty), self._task(difficulty)
 
     def _task(self, difficulty: int) -> Exercise:
         opening = by_name()[self.rng.choice(self.concept.practice)]
@@ -54,9 +54,9 @@ class Material:
         taken, self.explanations = self.explanations[:count], self.explanations[count:]
         return " ".join(taken)
 
-    def function(self) -> str:
-        """The worked function with one or two calls, as Markdown."""
-        task = self.task
+    def function(self, task: Exercise | None = None) -> str:
+        """The worked function, or another, with one or two calls, as Markdown."""
+        task = task or self.task
         calls = [_call(task.name, case) for case in task.cases[:2]]
         return f"```python\n{task.prompt}{task.solution}\n" + "\n".join(calls) + "\n```"
 
@@ -89,7 +89,9 @@ def write_page(rng: Random, draw: Mapping[str, Any]) -> str:
 
 
 def _fitted(material: Material, blocks: list[str], closing: list[str]) -> list[str]:
-    """The blocks, with sentences added before the closing question while the page is too short."""
+    """The blocks, with a second function if there is room, and sentences while the page is too short, before the question."""
+    if material.snippets == 1 and len(" ".join(blocks + closing).split()) < _MOST - 80:
+        blocks += [material.rng.choice(_MORE), material.function(material.other)]
     while len(" ".join(blocks + closing).split()) < _FEWEST and (extra := _extra(material)):
         blocks.append(extra)
     return blocks + closing
@@ -199,6 +201,12 @@ _TRY = (
     "Soon {learner} had a task to solve.",
     '"Your turn," said {teacher}.',
     "Together they wrote a function.",
+)
+_MORE = (
+    "One more function of the same kind:",
+    "Here is another, for practice:",
+    "Cover the body of the next function and write it yourself first:",
+    "A second function, with other steps:",
 )
 _ASK = (
     "What would {first} print with `{new}` in place of `{old}`?",

@@ -1,0 +1,122 @@
+"""Measures how various the embedded teacher is, and how fast: `python variety.py [documents]`.
+
+Needs datasketch and the plugins tinystories and textbooks, whose samplers draw what is asked. Near duplicates are documents
+whose MinHash (128 permutations over 5-word shingles) says Jaccard 0.8 or more with an earlier one, counted as that one's copy.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import sys
+import time
+from collections import Counter
+from random import Random
+
+from datasketch import MinHash, MinHashLSH
+from textbookgen_procedural import topics
+from textbookgen_procedural.author import Author
+from textbookgen_procedural.heldout import HeldOut
+from textbookgen_procedural.stories.inflection import past
+from textbookgen_textbooks.exercise import read_exercise
+from textbookgen_textbooks.function_names import FunctionNames
+from textbookgen_textbooks.lessons import Lessons
+from textbookgen_tinystories.draws import Words
+
+from textbookgen.sampler import Sampler, Tally
+from textbookgen.teacher import Request
+
+
+async def written(task: str, sampler: Sampler, count: int) -> tuple[list[dict], list[str], float]:
+    """Draws, replies, and replies a second of processor time."""
+    teacher = Author()
+    draws = [sampler.draw(n, Random(f"{task} {n}"), Tally()) for n in range(count)]
+    start = time.process_time()
+    replies = [(await teacher.complete(Request((), task, draw))).text for draw in draws]
+    return draws, replies, count / (time.process_time() - start)
+
+
+def near_duplicates(texts: list[str]) -> float:
+    """The share of texts that are near duplicates of an earlier one."""
+    index = MinHashLSH(threshold=0.8, num_perm=128)
+    found = 0
+    for n, text in enumerate(texts):
+        words = re.findall(r"\w+", text.lower())
+        sketch = MinHash(num_perm=128)
+        sketch.update_batch([" ".join(words[i : i + 5]).encode() for i in range(len(words) - 4)])
+        if any(sketch.jaccard(kept) >= 0.8 for kept in (SKETCHES[key] for key in index.query(sketch))):
+            found += 1
+        else:
+            SKETCHES[n] = sketch
+            index.insert(n, sketch)
+    SKETCHES.clear()
+    return found / len(texts)
+
+
+SKETCHES: dict[int, MinHash] = {}
+
+
+def grams(text: str) -> set[tuple[str, ...]]:
+    """The 13-grams of words of a text."""
+    words = re.findall(r"\w+", text.lower())
+    return {tuple(words[n : n + 13]) for n in range(len(words) - 12)}
+
+
+def lengths(texts: list[str]) -> str:
+    """Fewest, median and most words."""
+    counts = sorted(len(text.split()) for text in texts)
+    return f"{counts[0]} / {counts[len(counts) // 2]} / {counts[-1]} words"
+
+
+def stories(count: int) -> None:
+    """Stories: speed, length, near duplicates, openings, words."""
+    draws, texts, rate = asyncio.run(written("story", Words(), count))
+    (opening, times), *_ = Counter(" ".join(text.lower().split()[:5]) for text in texts).most_common(1)
+    print(f"stories    {rate:,.0f}/s, {lengths(texts)}, near duplicates {near_duplicates(texts):.3%}")
+    missing = sum(not _holds(text, draw) for text, draw in zip(texts, draws, strict=True))
+    print(f"           commonest opening {times / count:.2%} ({opening!r}), a word missing in {missing / count:.3%}")
+
+
+def _holds(text: str, draw: dict[str, str]) -> bool:
+    words = set(re.findall(r"[a-z]+", text.lower()))
+    return bool(words & {draw["verb"], past(draw["verb"])}) and {draw["noun"], draw["adjective"]} <= words
+
+
+def exercises(count: int) -> None:
+    """Exercises: speed, length, near duplicates, asserts, 13-grams in common with the benchmark."""
+    _, replies, rate = asyncio.run(written("exercise", FunctionNames(), count))
+    programs = [reply.removeprefix("```python\n").removesuffix("```") for reply in replies]
+    solved = [read_exercise(program) for program in programs]
+    print(
+        f"exercises  {rate:,.0f}/s, {lengths(programs)}, near duplicates {near_duplicates(programs):.3%} with asserts, ", end=""
+    )
+    print(f"{near_duplicates([each.text for each in solved]):.3%} without")
+    print(f"           asserts fail in {sum(not _passes(program) for program in programs) / count:.3%}")
+    held = set().union(*(grams(item.prompt + item.solution) for item in HeldOut().items()))
+    tested = set().union(*(grams(item.prompt + item.solution + item.tests) for item in HeldOut().items()))
+    short = sum(bool(grams(each.text) & held) for each in solved) / count
+    whole = sum(bool(grams(program) & tested) for program in programs) / count
+    print(f"           share a 13-gram with the held-out set: {short:.3%} without asserts, {whole:.3%} with")
+
+
+def _passes(program: str) -> bool:
+    try:
+        exec(program, {})
+    except AssertionError:
+        return False
+    return True
+
+
+def pages(count: int) -> None:
+    """Pages: speed, length, near duplicates, openings."""
+    _, texts, rate = asyncio.run(written("page", Lessons(topic=topics()), count))
+    held = set().union(*(grams(item.prompt + item.solution) for item in HeldOut().items()))
+    print(f"pages      {rate:,.0f}/s, {lengths(texts)}, near duplicates {near_duplicates(texts):.3%}")
+    print(f"           share a 13-gram with the held-out set: {sum(bool(grams(text) & held) for text in texts) / count:.3%}")
+
+
+if __name__ == "__main__":
+    documents = int(sys.argv[1]) if len(sys.argv) > 1 else 20_000
+    stories(documents)
+    exercises(documents)
+    pages(documents // 4)
