@@ -69,6 +69,7 @@ def unknown(text: str, more: frozenset[str] = frozenset()) -> list[str]:
     return [word for word in words if not (_known(word) or _plain(word) in names or stem(word) in more)]
 
 
+@lru_cache(maxsize=1 << 16)
 def _known(word: str) -> bool:
     return word in _function_words() or any(each in known_stems() for each in _stems(word))
 

@@ -1,0 +1,39 @@
+"""Held out: a story is dropped if and only if it was asked for all of a combination."""
+
+from __future__ import annotations
+
+import polars as pl
+import pytest
+from pydantic import ValidationError
+from textbookgen_tinystories.held_out import HeldOut
+
+DOCS = pl.DataFrame(
+    {
+        "id": ["both", "word", "feature", "none", "pair"],
+        "text": [""] * 5,
+        "tinystories.words": [["go", "sad"], ["sad"], ["go"], None, ["cat", "dog"]],
+        "tinystories.features": [["Twist"], [], ["Twist"], None, []],
+    }
+)
+
+
+def test_only_whole_combinations_are_held_out():
+    judge = HeldOut(inputs="stories", combinations=(("Twist", "sad"), ("dog", "cat")))
+    found = judge.judge(DOCS)
+    assert found["id"].to_list() == DOCS["id"].to_list()
+    assert found["keep"].to_list() == [False, True, True, True, False]
+    assert found["reason"].to_list() == ["held out", None, None, None, "held out"]
+    assert found["detail"].to_list() == ["Twist + sad", None, None, None, "dog + cat"]
+
+
+def test_the_two_halves_are_the_whole():
+    others = HeldOut(inputs="stories", combinations=(("Twist",),)).judge(DOCS)["keep"]
+    held = HeldOut(inputs="stories", combinations=(("Twist",),), keep="held-out").judge(DOCS)
+    assert (others != held["keep"]).all()
+    assert held["reason"].to_list() == [None, "not held out", None, "not held out", "not held out"]
+
+
+def test_without_columns_nothing_is_held_out_and_nothing_is_no_combination():
+    assert HeldOut(inputs="s", combinations=(("sad",),)).judge(DOCS.select("id", "text"))["keep"].all()
+    with pytest.raises(ValidationError, match="at least one"):
+        HeldOut(inputs="s", combinations=((),))
