@@ -5,6 +5,7 @@ JSON carries them, since reading it runs nobody's code. A value that is not a JS
 
 from __future__ import annotations
 
+import builtins
 import datetime
 import importlib
 import math
@@ -84,7 +85,7 @@ def _shared(value: Any) -> Encoded | None:
         return None
     module, name = str(value.__module__), value.__qualname__
     if module == "builtins":
-        return ["builtin", name]
+        return ["builtin", name] if getattr(builtins, name, None) is value else None
     module = module[1:] if module[1:] in SHARED else module  # _functools.reduce is functools.reduce
     if module not in SHARED or getattr(importlib.import_module(module), name, None) is not value:
         return None
