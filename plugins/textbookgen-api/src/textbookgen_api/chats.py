@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import polars as pl
 from pydantic import Field
 
-from textbookgen.artifacts import MESSAGES, Artifact, Chats, document_id
+from textbookgen.artifacts import MESSAGES, Artifact, Chats, Documents, document_id
+from textbookgen.marks import Labels, Pipe
 from textbookgen.stage import Transform
 
 
@@ -17,6 +18,7 @@ class RequestChats(Transform):
     name: ClassVar[str] = "chats"
     gives: ClassVar[type[Artifact] | None] = Chats
 
+    inputs: Annotated[Labels, Pipe(Documents)] = Field(alias="from", description="stages above whose requests become chats")
     system: str = Field("", description="what the system message says; none if empty")
 
     def change(self, docs: pl.DataFrame) -> pl.DataFrame:

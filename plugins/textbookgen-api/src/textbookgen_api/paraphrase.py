@@ -9,8 +9,9 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
+from textbookgen.artifacts import Documents
 from textbookgen.errors import Unusable
-from textbookgen.marks import Placement, Template
+from textbookgen.marks import Labels, Pipe, Placement, Template
 from textbookgen.stage import Ask, Draw, Generator
 from textbookgen.teacher import Reply
 from textbookgen_api.calling import read_call
@@ -29,6 +30,9 @@ class Paraphrase(Generator):
     kind: ClassVar[str] = "request"
 
     prompt: Annotated[str, Template] = Field("api/paraphrase.md.j2", description="name of the prompt template")
+    inputs: Annotated[Labels, Pipe(Documents)] = Field(
+        alias="from", min_length=1, description="stages above whose requests are put in other words"
+    )
     roles: tuple[str, ...] = Field((), description="voices to draw from; the plugin's unless given. A drawn `role` goes first")
     paraphrases: int = Field(1, gt=0, description="paraphrases of each request, in different voices where there are enough")
     keep_original: bool = Field(True, description="give the request as it was beside its paraphrases")

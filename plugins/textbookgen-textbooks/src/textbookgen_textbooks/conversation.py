@@ -13,7 +13,7 @@ from textbookgen.marks import Template
 from textbookgen.stage import Ask, Draw
 from textbookgen_textbooks.replies import prose
 from textbookgen_textbooks.revision import Rubric, revised
-from textbookgen_textbooks.selective import Selective
+from textbookgen_textbooks.selective import AboutDocuments, Selective
 from textbookgen_textbooks.together import chance
 
 MOVES = (
@@ -24,7 +24,7 @@ MOVES = (
 )
 
 
-class Conversation(Selective):
+class Conversation(AboutDocuments, Selective):
     """Writes chats between a curious reader and a tutor about each snippet that flows in (phi-4, arXiv 2412.08905).
 
     The first question comes from the snippet and, if the sampler draws one, a `persona`; then the two take turns. Before

@@ -11,7 +11,7 @@ from textbookgen.errors import Unusable
 from textbookgen.marks import Template
 from textbookgen.stage import Ask, Draw
 from textbookgen_textbooks.forms import Form, filled
-from textbookgen_textbooks.selective import Selective
+from textbookgen_textbooks.selective import AboutDocuments, Selective
 from textbookgen_textbooks.together import side_by_side
 
 _COMPLEXITY = "ABCD"
@@ -46,7 +46,7 @@ class Tags(Form):
     excerpts: list[Excerpt]
 
 
-class Excerpts(Selective):
+class Excerpts(AboutDocuments, Selective):
     """Writes the excerpts of each document that are complex enough and hold a chain of reasoning, one document each.
 
     phi-4's seeds (arXiv 2412.08905, section 2.2): pages with educational potential are split into passages, and each is

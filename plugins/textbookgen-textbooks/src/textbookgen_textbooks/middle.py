@@ -16,7 +16,7 @@ from textbookgen.marks import Template
 from textbookgen.stage import Ask, Draw
 from textbookgen_textbooks.forms import Form, filled
 from textbookgen_textbooks.replies import parsed, prose
-from textbookgen_textbooks.selective import Selective
+from textbookgen_textbooks.selective import AboutDocuments, Selective
 from textbookgen_textbooks.together import chance
 
 GAP = "[...]"
@@ -42,7 +42,7 @@ class Gapped:
     after: str
 
 
-class Middle(Selective):
+class Middle(AboutDocuments, Selective):
     """Writes exercises in which the missing middle of a document is reasoned back (phi-4, arXiv 2412.08905).
 
     A sentence of prose or a statement of code is taken out. The teacher reasons about what stood there and guesses; a guess

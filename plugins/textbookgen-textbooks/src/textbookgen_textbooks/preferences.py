@@ -8,9 +8,9 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from textbookgen.artifacts import Artifact, Chats, Pairs
+from textbookgen.artifacts import Artifact, Chats, Documents, Pairs
 from textbookgen.errors import Unusable
-from textbookgen.marks import Template
+from textbookgen.marks import Labels, Pipe, Template
 from textbookgen.stage import Ask, Draw
 from textbookgen.teacher import Message
 from textbookgen_textbooks.forms import Form, filled
@@ -61,6 +61,9 @@ class _Compared(Selective):
     )
     grade_prompt: Annotated[str, Template] = Field(
         "phi4/preference.md.j2", description="prompt template that grades all replies at once"
+    )
+    inputs: Annotated[Labels, Pipe(Documents, Chats)] = Field(
+        alias="from", min_length=1, description="stages above whose questions or chats are answered"
     )
     samples: int = Field(4, ge=2, le=26, description="replies asked for each prompt that brings none in `textbooks.attempts`")
 

@@ -15,7 +15,7 @@ from textbookgen.stage import Ask, Draw
 from textbookgen.teacher import Reply
 from textbookgen_textbooks.answers import answer_of, canonical
 from textbookgen_textbooks.replies import prose
-from textbookgen_textbooks.selective import Selective
+from textbookgen_textbooks.selective import AboutDocuments, Selective
 from textbookgen_textbooks.together import samples
 
 _QUESTION = re.compile(
@@ -24,7 +24,7 @@ _QUESTION = re.compile(
 )
 
 
-class Deductions(Selective):
+class Deductions(AboutDocuments, Selective):
     """Writes a question with a worked answer about the key step of each passage's reasoning.
 
     phi-4's "Q&A creation" (arXiv 2412.08905, section 2.2): not a question on the surface of a text, but deduction chains
@@ -53,7 +53,7 @@ class Deductions(Selective):
         return [question_row(found["question"].strip(), found["solution"].strip())]
 
 
-class Plurality(Selective):
+class Plurality(AboutDocuments, Selective):
     """Answers each question several times and keeps those on which answers agree, but not all too well.
 
     phi-4 (arXiv 2412.08905, section 2.2): k independent answers, a vote; questions on which all agree are too easy, those

@@ -13,11 +13,11 @@ from textbookgen.errors import Unusable
 from textbookgen.marks import Template
 from textbookgen.stage import Ask, Draw
 from textbookgen_textbooks.replies import code, parsed, prose
-from textbookgen_textbooks.selective import Selective
+from textbookgen_textbooks.selective import AboutDocuments, Selective
 from textbookgen_textbooks.together import samples
 
 
-class Reverse(Selective):
+class Reverse(AboutDocuments, Selective):
     """Writes chats in which somebody asks for a piece of code and gets it (phi-4, arXiv 2412.08905, "instruction reversal").
 
     The request is inferred from the code; then code is written from the request alone, `tries` times. The pair is kept if

@@ -8,8 +8,9 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
+from textbookgen.artifacts import Documents
 from textbookgen.errors import Unusable
-from textbookgen.marks import Template
+from textbookgen.marks import Labels, Pipe, Template
 from textbookgen.stage import Ask, Draw
 from textbookgen_textbooks.forms import Form, filled
 from textbookgen_textbooks.replies import prose
@@ -96,6 +97,9 @@ class Revise(Selective):
     kind: ClassVar[str] = "revised"
 
     prompt: Annotated[str, Template] = Field("phi15/section.md.j2", description="prompt template for the draft")
+    inputs: Annotated[Labels, Pipe(Documents)] = Field(
+        (), alias="from", description="stages above whose documents are written again"
+    )
     critique_prompt: Annotated[str, Template] = Field("phi4/critique.md.j2", description="prompt template for the critic")
     revise_prompt: Annotated[str, Template] = Field("phi4/revise.md.j2", description="prompt template for writing anew")
     rubric: tuple[str, ...] = Field(

@@ -10,8 +10,9 @@ from pydantic import Field
 
 from textbookgen.errors import Unusable
 from textbookgen.marks import Template
-from textbookgen.stage import Ask, Draw, Generator
+from textbookgen.stage import Ask, Draw
 from textbookgen_textbooks.replies import prose
+from textbookgen_textbooks.selective import AboutDocuments
 from textbookgen_textbooks.together import those_that_worked
 
 Style = Literal["exercise", "discussion", "reasoning", "tutorial"]
@@ -19,7 +20,7 @@ Style = Literal["exercise", "discussion", "reasoning", "tutorial"]
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 
 
-class Rewrite(Generator):
+class Rewrite(AboutDocuments):
     """Writes each document that flows in anew, once in each style (phi-4, arXiv 2412.08905, "rewrite and augment").
 
     A rewriting that loses the passage's numbers is refused: at least `numbers_kept` of its different numbers must come up

@@ -7,8 +7,9 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
+from textbookgen.artifacts import Documents
 from textbookgen.errors import Unusable
-from textbookgen.marks import Template
+from textbookgen.marks import Labels, Pipe, Template
 from textbookgen.stage import Ask, Draw, Generator
 from textbookgen.teacher import Reply
 from textbookgen_textbooks.replies import prose
@@ -28,6 +29,9 @@ class Section(Generator):
     kind: ClassVar[str] = "section"
 
     prompt: Annotated[str, Template] = Field("phi15/section.md.j2", description="name of the prompt template")
+    inputs: Annotated[Labels, Pipe(Documents)] = Field(
+        (), alias="from", description="stages above whose documents are passages or topics"
+    )
     documents_are: Literal["passage", "topic"] = Field(
         "passage", description="what a document that flows in is: a passage to vary the angle by, or the topic"
     )

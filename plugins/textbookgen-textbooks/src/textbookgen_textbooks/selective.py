@@ -1,4 +1,4 @@
-"""Generators that refuse much by design."""
+"""Generators that ask about documents, and those that refuse many of them by design."""
 
 from __future__ import annotations
 
@@ -6,8 +6,17 @@ from typing import Annotated
 
 from pydantic import Field
 
-from textbookgen.marks import Placement
+from textbookgen.artifacts import Documents
+from textbookgen.marks import Labels, Pipe, Placement
 from textbookgen.stage import Generator
+
+
+class AboutDocuments(Generator):
+    """A generator that has nothing to ask without documents."""
+
+    inputs: Annotated[Labels, Pipe(Documents)] = Field(
+        alias="from", min_length=1, description="stages above whose documents are asked about"
+    )
 
 
 class Selective(Generator):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import polars as pl
 from pydantic import Field
 
-from textbookgen.artifacts import document_id
+from textbookgen.artifacts import Documents, document_id
+from textbookgen.marks import Labels, Pipe
 from textbookgen.stage import Transform
 
 # A line is taken off whole, so what it may hold besides the stock words is bounded: a paragraph is no greeting.
@@ -39,6 +40,7 @@ class Tidy(Transform):
 
     name: ClassVar[str] = "tidy"
 
+    inputs: Annotated[Labels, Pipe(Documents)] = Field(alias="from", description="stages above whose texts are tidied")
     openings: tuple[str, ...] = Field((), description="further regular expressions for lines that a text must not begin with")
     closings: tuple[str, ...] = Field((), description="further regular expressions for lines that a text must not end with")
 

@@ -11,16 +11,16 @@ from pydantic import Field, model_validator
 from textbookgen.artifacts import Artifact, Chats, Pairs
 from textbookgen.errors import Unusable
 from textbookgen.marks import Template
-from textbookgen.stage import Ask, Draw, Generator
+from textbookgen.stage import Ask, Draw
 from textbookgen_textbooks.forms import Form, filled
 from textbookgen_textbooks.preferences import pair_row
 from textbookgen_textbooks.questions import question_of
 from textbookgen_textbooks.replies import prose
-from textbookgen_textbooks.selective import Selective
+from textbookgen_textbooks.selective import AboutDocuments, Selective
 from textbookgen_textbooks.together import samples, side_by_side
 
 
-class Attempts(Generator):
+class Attempts(AboutDocuments):
     """Has a model answer each question several times, and writes its answers beside it as `textbooks.attempts`.
 
     Name the model that is to learn (a checkpoint, say) as the teacher here, and a stronger one in the stages that judge.
@@ -77,7 +77,7 @@ class Known:
         return len(self.right) / max(len(self.right) + len(self.wrong), 1)
 
 
-class _Honesty(Selective):
+class _Honesty(AboutDocuments, Selective):
     """What the two stages have in common: how attempts are checked and refusals asked for."""
 
     task: ClassVar[str] = "refusal"

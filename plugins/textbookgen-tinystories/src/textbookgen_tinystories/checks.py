@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import polars as pl
 from pydantic import Field
 
+from textbookgen.artifacts import Documents
+from textbookgen.marks import Labels, Pipe
 from textbookgen.stage import Judge
 from textbookgen_tinystories.words import forms_found, stem, stems_in, tokens, unknown
 
@@ -26,6 +28,7 @@ class StoryChecks(Judge):
 
     name: ClassVar[str] = "story-checks"
 
+    inputs: Annotated[Labels, Pipe(Documents)] = Field((), alias="from", description="stages above whose stories are checked")
     min_words: int = Field(50, ge=0, description="a story has at least so many words")
     max_words: int = Field(400, gt=0, description="a story has at most so many words")
     coverage: float = Field(0.95, ge=0, le=1, description="share of a story's words that a small child must know")

@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar
 import polars as pl
 from pydantic import Field, PrivateAttr
 
-from textbookgen.artifacts import Checkpoint, document_id
+from textbookgen.artifacts import Checkpoint, Documents, document_id
 from textbookgen.marks import Labels, Pipe, Placement
 from textbookgen.stage import Doors, Given, Source, Transform
 
@@ -44,6 +44,9 @@ class Completions(Transform):
 
     name: ClassVar[str] = "completions"
 
+    inputs: Annotated[Labels, Pipe(Documents)] = Field(
+        alias="from", description="stages above whose beginnings are gone on with"
+    )
     checkpoint: Annotated[Labels, Pipe(Checkpoint)] = Field(description="stage above whose model goes on")
     samples: int = Field(10, gt=0, description="completions of each beginning")
     temperature: float = Field(1.0, ge=0, description="how freely the model writes; 0 is greedy, and all samples are alike")

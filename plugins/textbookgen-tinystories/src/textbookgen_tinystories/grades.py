@@ -48,6 +48,9 @@ class Grades(Generator):
     prompt: Annotated[str, Template] = Field(
         "tinystories/assess.md.j2", description="prompt template that asks for an assessment in words"
     )
+    inputs: Annotated[Labels, Pipe(Documents)] = Field(
+        alias="from", min_length=1, description="stages above whose completions are graded"
+    )
     grade_prompt: Annotated[str, Template] = Field(
         "tinystories/grade.md.j2", description="prompt template that then asks for grades"
     )

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from random import Random
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import polars as pl
 from pydantic import Field
 
-from textbookgen.artifacts import MESSAGES, Artifact, Chats, document_id
+from textbookgen.artifacts import MESSAGES, Artifact, Chats, Documents, document_id
+from textbookgen.marks import Labels, Pipe
 from textbookgen.stage import Transform
 from textbookgen_tinystories.records import FIELDS, Record
 
@@ -26,6 +27,7 @@ class Instruct(Transform):
 
     name: ClassVar[str] = "instruct"
 
+    inputs: Annotated[Labels, Pipe(Documents)] = Field(alias="from", description="stages above whose stories are asked for")
     records: int = Field(1, gt=0, description="records made of each story, each with a header of its own")
     fewest_fields: int = Field(1, ge=0, le=4, description="a header has at least so many fields, where so many are known")
     seed: int = Field(0, description="another seed draws other headers")

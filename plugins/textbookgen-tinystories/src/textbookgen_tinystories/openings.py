@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import polars as pl
 from pydantic import Field
 
+from textbookgen.artifacts import Documents
+from textbookgen.marks import Labels, Pipe
 from textbookgen.stage import CorpusJudge
 
 
@@ -19,6 +21,7 @@ class Openings(CorpusJudge):
 
     name: ClassVar[str] = "openings"
 
+    inputs: Annotated[Labels, Pipe(Documents)] = Field(alias="from", description="stages above whose stories are compared")
     words: int = Field(4, gt=0, description="stories begin alike if so many first words are the same, case apart")
     max_share: float = Field(0.05, gt=0, le=1, description="share of the corpus that may begin alike; one story always may")
 

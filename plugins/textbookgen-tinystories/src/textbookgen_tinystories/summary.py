@@ -7,8 +7,9 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
+from textbookgen.artifacts import Documents
 from textbookgen.errors import Unusable
-from textbookgen.marks import Template
+from textbookgen.marks import Labels, Pipe, Template
 from textbookgen.stage import Draw, Generator
 from textbookgen.teacher import Reply
 from textbookgen_tinystories.story import told
@@ -25,6 +26,9 @@ class Summary(Generator):
     kind: ClassVar[str] = "story"
 
     prompt: Annotated[str, Template] = Field("tinystories/summary.md.j2", description="name of the prompt template")
+    inputs: Annotated[Labels, Pipe(Documents)] = Field(
+        alias="from", min_length=1, description="stages above whose stories are summed up"
+    )
     most_words: int = Field(60, gt=0, description="a longer summary is refused")
 
     def read(self, draw: Draw, reply: Reply) -> Iterable[dict[str, Any]]:
