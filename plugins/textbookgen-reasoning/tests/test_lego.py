@@ -160,3 +160,9 @@ def test_values_are_even_and_puzzles_differ_by_seed_and_not_by_count():
 )
 def test_options_that_do_not_go_together_are_told(options: dict):
     assert len(list(Lego(count=1, **options).check())) == 1
+
+
+def test_what_is_foreseen_comes():
+    for options in ({"layout": "each", "chains": 2, "variables": 5, "supervised": 3}, {"layout": "all"}):
+        source = Lego(count=30, **options)
+        assert table(source).height == source.foresee({}).documents

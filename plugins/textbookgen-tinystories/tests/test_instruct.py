@@ -11,6 +11,7 @@ from textbookgen_tinystories.instruct import Instruct, InstructChats, sentences
 from textbookgen_tinystories.records import FIELDS, Record, read_record, read_records
 
 from textbookgen.artifacts import Chats
+from textbookgen.stage import Volume
 
 STORY = 'Tom had a red boat. "Look, it can swim!" he said. The boat went far away.\n\nTom was sad. Then it came back.\n'
 
@@ -122,3 +123,9 @@ def test_sentences_are_whole():
 def test_no_stories_give_no_records_of_the_same_kind():
     empty = Instruct(inputs="stories").change(frame(1).clear())
     assert empty.schema == Instruct(inputs="stories").change(frame(1)).schema
+
+
+def test_what_is_foreseen_comes():
+    stage = Instruct(inputs="stories", records=3)
+    assert stage.foresee({"from": Volume(20, 2_000)}).documents == stage.change(frame(20)).height
+    assert stage.foresee({"from": Volume()}) is None

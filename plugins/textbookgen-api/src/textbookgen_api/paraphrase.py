@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from random import Random
 from typing import Annotated, Any, ClassVar
 
@@ -12,7 +12,7 @@ from pydantic import Field
 from textbookgen.artifacts import Documents
 from textbookgen.errors import Unusable
 from textbookgen.marks import Labels, Pipe, Placement, Template
-from textbookgen.stage import Ask, Draw, Generator
+from textbookgen.stage import Ask, Draw, Generator, Volume
 from textbookgen.teacher import Reply
 from textbookgen_api.calling import read_call
 from textbookgen_api.requests import listed, request_row
@@ -39,6 +39,15 @@ class Paraphrase(Generator):
     max_failures: Annotated[float, Placement] = Field(
         1.0, ge=0, le=1, description="share of requests that may fail before the step stops"
     )
+
+    def foresee(self, flows: Mapping[str, Volume]) -> Volume | None:
+        """A request for each paraphrase, which is about as long as what it says."""
+        inflow = flows.get("from", Volume())
+        if inflow.documents is None:
+            return None
+        asked = min(inflow.documents, self.sample or inflow.documents)
+        requests, documents = asked * self.paraphrases, asked * (self.paraphrases + self.keep_original)
+        return Volume(documents, 40.0 * documents, requests, 150.0 * requests, 40.0 * requests)
 
     async def write(self, draw: Draw, ask: Ask) -> Iterable[dict[str, Any]]:
         """The paraphrases that kept every value.

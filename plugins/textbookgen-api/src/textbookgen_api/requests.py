@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from importlib.resources import files
 from itertools import islice
 from pathlib import Path
@@ -16,7 +16,7 @@ from pydantic import Field
 
 from textbookgen.artifacts import document_id
 from textbookgen.errors import Complaint, RecipeError
-from textbookgen.stage import Source
+from textbookgen.stage import Source, Volume
 from textbookgen_api.calling import Call
 from textbookgen_api.functions import Application, Function, read_application
 from textbookgen_api.templates import Phrase
@@ -70,6 +70,10 @@ class Requests(Source):
     def digest(self) -> str:
         """The contents of the file."""
         return hashlib.blake2b(Path(self.path).read_bytes(), digest_size=16).hexdigest()
+
+    def foresee(self, flows: Mapping[str, Volume]) -> Volume:
+        """The requests, at about forty tokens each."""
+        return Volume(documents=self.count, tokens=40.0 * self.count)
 
     def read(self) -> Iterator[pl.DataFrame]:
         """The requests, one a row.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, ClassVar
 
@@ -12,7 +12,7 @@ from pydantic import Field
 
 from textbookgen.artifacts import document_id
 from textbookgen.errors import Complaint, RunError
-from textbookgen.stage import Source
+from textbookgen.stage import Source, Volume
 from textbookgen_reasoning.frames import framed
 
 _INSTALL = "pip install 'textbookgen-reasoning[gym]'"
@@ -51,6 +51,10 @@ class Gym(Source):
     def digest(self) -> str:
         """The version of the library."""
         return f"reasoning-gym {_version()}"
+
+    def foresee(self, flows: Mapping[str, Volume]) -> Volume:
+        """Documents, at about 200 tokens each."""
+        return Volume(documents=self.count * len(self.tasks), tokens=200.0 * self.count * len(self.tasks))
 
     def read(self) -> Iterator[pl.DataFrame]:
         """The problems, one a row.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from random import Random
 from string import ascii_lowercase
 from typing import Any, ClassVar, Literal
@@ -12,7 +12,7 @@ from pydantic import Field, field_validator
 
 from textbookgen.artifacts import document_id
 from textbookgen.errors import Complaint
-from textbookgen.stage import Source
+from textbookgen.stage import Source, Volume
 from textbookgen_reasoning.chains import Clause, Notation, Puzzle, answered, asked, solve, told, written
 from textbookgen_reasoning.frames import framed
 from textbookgen_reasoning.groups import group
@@ -64,6 +64,11 @@ class Lego(Source):
             yield Complaint("shortest", f"is longer than the longest chain, {self.variables}")
         if self.notation == "words" and self.group != "Z2":
             yield Complaint("notation", "`words` are for Z2 alone", 'use notation = "symbols"')
+
+    def foresee(self, flows: Mapping[str, Volume]) -> Volume:
+        """Documents, at about ten tokens a variable."""
+        documents = self.count * (self.chains * self.supervised if self.layout == "each" else 1)
+        return Volume(documents=documents, tokens=documents * 10.0 * self.variables * self.chains)
 
     def read(self) -> Iterator[pl.DataFrame]:
         """The puzzles, one or more rows each."""

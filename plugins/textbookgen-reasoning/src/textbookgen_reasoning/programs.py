@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from random import Random
 from string import ascii_lowercase
@@ -14,7 +14,7 @@ from pydantic import Field
 
 from textbookgen.artifacts import document_id
 from textbookgen.errors import Complaint
-from textbookgen.stage import Source
+from textbookgen.stage import Source, Volume
 from textbookgen_reasoning.frames import framed
 
 Language = Literal["python", "c"]
@@ -99,6 +99,10 @@ class Programs(Source):
         """What keeps these options from going together."""
         if self.constant > self.largest:
             yield Complaint("constant", f"is above `largest`, {self.largest}")
+
+    def foresee(self, flows: Mapping[str, Volume]) -> Volume:
+        """Documents, at about six tokens a statement."""
+        return Volume(documents=self.count, tokens=6.0 * self.count * self.statements)
 
     def read(self) -> Iterator[pl.DataFrame]:
         """The programs, one a row."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from random import Random
 from typing import Any, ClassVar, Literal
 
@@ -11,7 +11,7 @@ from pydantic import Field
 
 from textbookgen.artifacts import document_id
 from textbookgen.errors import Complaint
-from textbookgen.stage import Source
+from textbookgen.stage import Source, Volume
 from textbookgen_reasoning.arithmetic import Format, Operation, Problem
 from textbookgen_reasoning.frames import framed
 
@@ -60,6 +60,10 @@ class Arithmetic(Source):
             yield Complaint("carry_share", "carries are drawn for sums")
         if self.balance == "values" and self.carry_share is not None:
             yield Complaint("carry_share", "is for problems drawn digit by digit", 'use balance = "digits"')
+
+    def foresee(self, flows: Mapping[str, Volume]) -> Volume:
+        """Documents, at about a token a digit and blank."""
+        return Volume(documents=self.count, tokens=6.0 * self.count * self.most_digits)
 
     def read(self) -> Iterator[pl.DataFrame]:
         """The problems, one a row."""

@@ -11,9 +11,9 @@ from textbookgen.artifacts import Artifact, Chats
 from textbookgen.errors import Unusable
 from textbookgen.marks import Template
 from textbookgen.stage import Ask, Draw
+from textbookgen_textbooks.kinds import AboutDocuments, Selective, SeveralTurns
 from textbookgen_textbooks.replies import prose
 from textbookgen_textbooks.revision import Rubric, revised
-from textbookgen_textbooks.selective import AboutDocuments, Selective
 from textbookgen_textbooks.together import chance
 
 MOVES = (
@@ -24,7 +24,7 @@ MOVES = (
 )
 
 
-class Conversation(AboutDocuments, Selective):
+class Conversation(AboutDocuments, SeveralTurns, Selective):
     """Writes chats between a curious reader and a tutor about each snippet that flows in (phi-4, arXiv 2412.08905).
 
     The first question comes from the snippet and, if the sampler draws one, a `persona`; then the two take turns. Before
@@ -64,6 +64,10 @@ class Conversation(AboutDocuments, Selective):
         if not 2 <= low <= high or low + low % 2 > high:
             raise ValueError("`turns` are the fewest and the most, at least 2, with an even number between")
         return self
+
+    def requests(self) -> float:
+        """Question and answer, and what the answer's critic and reviser say, each pair of turns."""
+        return self.turns[1] / 2 * (2 + (1 + 2 * self.rounds if self.rounds else 0))
 
     async def write(self, draw: Draw, ask: Ask) -> Iterable[dict[str, Any]]:
         """The chat.

@@ -11,7 +11,7 @@ from textbookgen.errors import Unusable
 from textbookgen.marks import Template
 from textbookgen.stage import Ask, Draw
 from textbookgen_textbooks.forms import Form, filled
-from textbookgen_textbooks.selective import AboutDocuments, Selective
+from textbookgen_textbooks.kinds import AboutDocuments, Selective
 from textbookgen_textbooks.together import side_by_side
 
 _COMPLEXITY = "ABCD"

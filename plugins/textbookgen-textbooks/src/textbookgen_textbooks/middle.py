@@ -15,8 +15,8 @@ from textbookgen.errors import Unusable
 from textbookgen.marks import Template
 from textbookgen.stage import Ask, Draw
 from textbookgen_textbooks.forms import Form, filled
+from textbookgen_textbooks.kinds import AboutDocuments, Selective, SeveralTurns
 from textbookgen_textbooks.replies import parsed, prose
-from textbookgen_textbooks.selective import AboutDocuments, Selective
 from textbookgen_textbooks.together import chance
 
 GAP = "[...]"
@@ -42,7 +42,7 @@ class Gapped:
     after: str
 
 
-class Middle(AboutDocuments, Selective):
+class Middle(AboutDocuments, SeveralTurns, Selective):
     """Writes exercises in which the missing middle of a document is reasoned back (phi-4, arXiv 2412.08905).
 
     A sentence of prose or a statement of code is taken out. The teacher reasons about what stood there and guesses; a guess
@@ -61,6 +61,10 @@ class Middle(AboutDocuments, Selective):
     hopeful: int = Field(2, ge=1, le=5, description="grade from which on another attempt is made, with a hint")
     attempts: int = Field(2, gt=0, description="attempts at most")
     fewest_words: int = Field(5, gt=0, description="a piece of prose that is taken out has at least so many words")
+
+    def requests(self) -> float:
+        """A guess and its grade, each attempt."""
+        return 2.0 * self.attempts
 
     async def write(self, draw: Draw, ask: Ask) -> Iterable[dict[str, Any]]:
         """The exercise with the reasoning that found the middle.

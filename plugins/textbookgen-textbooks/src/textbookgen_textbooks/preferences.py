@@ -14,8 +14,8 @@ from textbookgen.marks import Labels, Pipe, Template
 from textbookgen.stage import Ask, Draw
 from textbookgen.teacher import Message
 from textbookgen_textbooks.forms import Form, filled
+from textbookgen_textbooks.kinds import Selective, SeveralTurns
 from textbookgen_textbooks.questions import question_of
-from textbookgen_textbooks.selective import Selective
 from textbookgen_textbooks.together import chance, samples
 
 
@@ -51,7 +51,7 @@ class Candidate:
         return (self.accuracy + self.style + self.detail) / 3
 
 
-class _Compared(Selective):
+class _Compared(SeveralTurns, Selective):
     """What both stages have in common: where candidates come from and how they are graded."""
 
     task: ClassVar[str] = "candidate"
@@ -66,6 +66,10 @@ class _Compared(Selective):
         alias="from", min_length=1, description="stages above whose questions or chats are answered"
     )
     samples: int = Field(4, ge=2, le=26, description="replies asked for each prompt that brings none in `textbooks.attempts`")
+
+    def requests(self) -> float:
+        """The replies, and the judge's grades of them all."""
+        return 1.0 + self.samples
 
     async def _candidates(self, asked: list[dict[str, str]], draw: Draw, ask: Ask) -> list[Candidate]:
         """The different replies to a prompt, graded, in the order they came.

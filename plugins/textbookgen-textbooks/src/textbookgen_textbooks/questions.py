@@ -14,8 +14,8 @@ from textbookgen.marks import Template
 from textbookgen.stage import Ask, Draw
 from textbookgen.teacher import Reply
 from textbookgen_textbooks.answers import answer_of, canonical
+from textbookgen_textbooks.kinds import AboutDocuments, Selective, SeveralTurns
 from textbookgen_textbooks.replies import prose
-from textbookgen_textbooks.selective import AboutDocuments, Selective
 from textbookgen_textbooks.together import samples
 
 _QUESTION = re.compile(
@@ -53,7 +53,7 @@ class Deductions(AboutDocuments, Selective):
         return [question_row(found["question"].strip(), found["solution"].strip())]
 
 
-class Plurality(AboutDocuments, Selective):
+class Plurality(AboutDocuments, SeveralTurns, Selective):
     """Answers each question several times and keeps those on which answers agree, but not all too well.
 
     phi-4 (arXiv 2412.08905, section 2.2): k independent answers, a vote; questions on which all agree are too easy, those
@@ -77,6 +77,10 @@ class Plurality(AboutDocuments, Selective):
         if self.least_agreement > self.most_agreement:
             raise ValueError("`least_agreement` is above `most_agreement`: nothing would be kept")
         return self
+
+    def requests(self) -> float:
+        """One a sample."""
+        return float(self.samples)
 
     async def write(self, draw: Draw, ask: Ask) -> Iterable[dict[str, Any]]:
         """The question with the plurality's answer.

@@ -12,12 +12,12 @@ from textbookgen.artifacts import Artifact, Chats
 from textbookgen.errors import Unusable
 from textbookgen.marks import Template
 from textbookgen.stage import Ask, Draw
+from textbookgen_textbooks.kinds import AboutDocuments, Selective, SeveralTurns
 from textbookgen_textbooks.replies import code, parsed, prose
-from textbookgen_textbooks.selective import AboutDocuments, Selective
 from textbookgen_textbooks.together import samples
 
 
-class Reverse(AboutDocuments, Selective):
+class Reverse(AboutDocuments, SeveralTurns, Selective):
     """Writes chats in which somebody asks for a piece of code and gets it (phi-4, arXiv 2412.08905, "instruction reversal").
 
     The request is inferred from the code; then code is written from the request alone, `tries` times. The pair is kept if
@@ -40,6 +40,10 @@ class Reverse(AboutDocuments, Selective):
         0.8, ge=0, le=1, description="how well the syntax trees must match; 1 is the same tree, names apart"
     )
     tries: int = Field(1, gt=0, description="how often code is written from the request; the closest counts")
+
+    def requests(self) -> float:
+        """The request, and every try at the code."""
+        return 1.0 + self.tries
 
     async def write(self, draw: Draw, ask: Ask) -> Iterable[dict[str, Any]]:
         """The chat.

@@ -13,8 +13,8 @@ from textbookgen.errors import Unusable
 from textbookgen.marks import Labels, Pipe, Template
 from textbookgen.stage import Ask, Draw
 from textbookgen_textbooks.forms import Form, filled
+from textbookgen_textbooks.kinds import Selective, SeveralTurns
 from textbookgen_textbooks.replies import prose
-from textbookgen_textbooks.selective import Selective
 
 
 class Mark(Form):
@@ -84,7 +84,7 @@ async def _graded(text: str, rubric: Rubric, draw: Draw, ask: Ask) -> list[Mark]
     return [marks[each.lower()] for each in rubric.criteria]
 
 
-class Revise(Selective):
+class Revise(SeveralTurns, Selective):
     """Writes documents in rounds of draft, critique and revision (phi-4, arXiv 2412.08905, "self-revision").
 
     Without `from` the draft is asked for with `prompt`; with `from` the documents that flow in are the drafts, unless
@@ -113,6 +113,10 @@ class Revise(Selective):
         False, description="with `from`: ask for a draft about each document instead of taking it as the draft"
     )
     keep_unmet: bool = Field(False, description="keep a document whose rubric was not met in the last round")
+
+    def requests(self) -> float:
+        """A draft, a critique of it, and a revision and another critique each round."""
+        return 2.0 + 2 * self.rounds
 
     async def write(self, draw: Draw, ask: Ask) -> Iterable[dict[str, Any]]:
         """The revised document.

@@ -11,8 +11,8 @@ from pydantic import Field
 from textbookgen.errors import Unusable
 from textbookgen.marks import Template
 from textbookgen.stage import Ask, Draw
+from textbookgen_textbooks.kinds import AboutDocuments, SeveralTurns
 from textbookgen_textbooks.replies import prose
-from textbookgen_textbooks.selective import AboutDocuments
 from textbookgen_textbooks.together import those_that_worked
 
 Style = Literal["exercise", "discussion", "reasoning", "tutorial"]
@@ -20,7 +20,7 @@ Style = Literal["exercise", "discussion", "reasoning", "tutorial"]
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 
 
-class Rewrite(AboutDocuments):
+class Rewrite(AboutDocuments, SeveralTurns):
     """Writes each document that flows in anew, once in each style (phi-4, arXiv 2412.08905, "rewrite and augment").
 
     A rewriting that loses the passage's numbers is refused: at least `numbers_kept` of its different numbers must come up
@@ -39,6 +39,14 @@ class Rewrite(AboutDocuments):
         "a student in the first year of university", description="who the rewritten text is for; a drawn one goes first"
     )
     numbers_kept: float = Field(0.8, ge=0, le=1, description="share of a passage's numbers that must come up again")
+
+    def requests(self) -> float:
+        """One a style."""
+        return float(len(self.styles))
+
+    def written(self) -> float:
+        """One a style."""
+        return float(len(self.styles))
 
     async def write(self, draw: Draw, ask: Ask) -> Iterable[dict[str, Any]]:
         """The rewritings that kept the numbers.

@@ -9,8 +9,9 @@ from pydantic import Field
 
 from textbookgen.errors import Unusable
 from textbookgen.marks import Template
-from textbookgen.stage import Ask, Draw, Generator
+from textbookgen.stage import Ask, Draw
 from textbookgen_textbooks.forms import Form, filled
+from textbookgen_textbooks.kinds import SeveralTurns
 from textbookgen_textbooks.together import those_that_worked
 
 _BELOW = {"discipline": "subject", "subject": "session", "session": "concept"}
@@ -22,7 +23,7 @@ class Names(Form):
     names: list[str]
 
 
-class Taxonomy(Generator):
+class Taxonomy(SeveralTurns):
     """Writes topics, one document each, as a tree of discipline, subject, session and concept.
 
     phi-1.5 (arXiv 2309.05463) needed 20,000 topics as seeds and says only that they were "carefully selected"; the tree is
@@ -41,6 +42,14 @@ class Taxonomy(Generator):
     subjects: int = Field(10, gt=0, description="subjects of each discipline")
     sessions: int = Field(10, gt=0, description="sessions of each subject, as a course would have them")
     concepts: int = Field(5, gt=0, description="concepts of each session")
+
+    def requests(self) -> float:
+        """One for the discipline, one a subject, one a session."""
+        return 1.0 + self.subjects + self.subjects * self.sessions
+
+    def written(self) -> float:
+        """Every concept."""
+        return float(self.subjects * self.sessions * self.concepts)
 
     async def write(self, draw: Draw, ask: Ask) -> Iterable[dict[str, Any]]:
         """The concepts below the discipline that was drawn (`draw["discipline"]`).

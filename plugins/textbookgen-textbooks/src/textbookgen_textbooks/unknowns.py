@@ -13,14 +13,16 @@ from textbookgen.errors import Unusable
 from textbookgen.marks import Template
 from textbookgen.stage import Ask, Draw
 from textbookgen_textbooks.forms import Form, filled
+from textbookgen_textbooks.kinds import AboutDocuments, Selective, SeveralTurns
 from textbookgen_textbooks.preferences import pair_row
 from textbookgen_textbooks.questions import question_of
 from textbookgen_textbooks.replies import prose
-from textbookgen_textbooks.selective import AboutDocuments, Selective
 from textbookgen_textbooks.together import samples, side_by_side
 
+_ATTEMPTS = 5.0  # at each question, as `Attempts` makes them unless told otherwise
 
-class Attempts(AboutDocuments):
+
+class Attempts(AboutDocuments, SeveralTurns):
     """Has a model answer each question several times, and writes its answers beside it as `textbooks.attempts`.
 
     Name the model that is to learn (a checkpoint, say) as the teacher here, and a stronger one in the stages that judge.
@@ -32,6 +34,10 @@ class Attempts(AboutDocuments):
 
     prompt: Annotated[str, Template] = Field("phi4/attempt.md.j2", description="name of the prompt template")
     samples: int = Field(5, gt=0, description="answers asked for each question")
+
+    def requests(self) -> float:
+        """One a sample."""
+        return float(self.samples)
 
     async def write(self, draw: Draw, ask: Ask) -> Iterable[dict[str, Any]]:
         """The question with the attempts at it.
@@ -77,7 +83,7 @@ class Known:
         return len(self.right) / max(len(self.right) + len(self.wrong), 1)
 
 
-class _Honesty(AboutDocuments, Selective):
+class _Honesty(AboutDocuments, SeveralTurns, Selective):
     """What the two stages have in common: how attempts are checked and refusals asked for."""
 
     task: ClassVar[str] = "refusal"
@@ -86,6 +92,10 @@ class _Honesty(AboutDocuments, Selective):
     check_prompt: Annotated[str, Template] = Field(
         "phi4/check-answer.md.j2", description="prompt template that checks an answer by the key"
     )
+
+    def requests(self) -> float:
+        """A check of each attempt, of which there are as many as `textbooks/attempts` makes, and a refusal."""
+        return _ATTEMPTS + 1
 
     async def _known(self, draw: Draw, ask: Ask) -> Known:
         """What the attempts at the document's question were worth.
@@ -134,6 +144,14 @@ class HonestChats(_Honesty):
     bogus: bool = Field(True, description="also teach to refuse a bogus variant of each question")
     least_plausibility: int = Field(3, ge=1, le=5, description="how plausible a bogus question must be")
 
+    def requests(self) -> float:
+        """As above, and with `bogus` another question and its refusal."""
+        return super().requests() + 2 * self.bogus
+
+    def written(self) -> float:
+        """A chat, and with `bogus` another."""
+        return 1.0 + self.bogus
+
     @model_validator(mode="after")
     def _apart(self) -> HonestChats:
         if self.usually_wrong >= self.usually_right:
@@ -177,6 +195,10 @@ class HonestPairs(_Honesty):
     name: ClassVar[str] = "honest-pairs"
     kind: ClassVar[str] = "honesty"
     gives: ClassVar[type[Artifact] | None] = Pairs
+
+    def written(self) -> float:
+        """One for what is right, one for what is wrong."""
+        return 2.0
 
     async def write(self, draw: Draw, ask: Ask) -> Iterable[dict[str, Any]]:
         """One or two preferences.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from importlib.resources import files
 from pathlib import Path
@@ -13,7 +13,7 @@ from pydantic import Field, PrivateAttr
 
 from textbookgen.artifacts import Checkpoint, Documents, document_id
 from textbookgen.marks import Labels, Pipe, Placement
-from textbookgen.stage import Doors, Given, Source, Transform
+from textbookgen.stage import Doors, Given, Source, Transform, Volume
 
 
 class Beginnings(Source):
@@ -25,6 +25,11 @@ class Beginnings(Source):
     name: ClassVar[str] = "beginnings"
 
     beginnings: tuple[str, ...] = Field((), description="beginnings of your own; the plugin's fifty unless given")
+
+    def foresee(self, flows: Mapping[str, Volume]) -> Volume:
+        """The beginnings, at about forty tokens each."""
+        count = len(self.beginnings or _beginnings())
+        return Volume(documents=count, tokens=40.0 * count)
 
     def read(self) -> Iterator[pl.DataFrame]:
         """The beginnings, one a row."""
@@ -57,6 +62,13 @@ class Completions(Transform):
 
     _doors: Doors = PrivateAttr()
     _path: Path = PrivateAttr()
+
+    def foresee(self, flows: Mapping[str, Volume]) -> Volume | None:
+        """`samples` for each beginning, as long as they may be."""
+        beginnings = flows.get("from", Volume()).documents
+        if beginnings is None:
+            return None
+        return Volume(documents=beginnings * self.samples, tokens=beginnings * self.samples * self.max_tokens)
 
     def prepare(self, given: Given) -> None:
         """Remembers where the model is."""

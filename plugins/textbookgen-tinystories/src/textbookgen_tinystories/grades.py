@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from textbookgen.artifacts import Documents
 from textbookgen.errors import RunError, Unusable
 from textbookgen.marks import Labels, Pipe, Template
-from textbookgen.stage import Ask, Draw, Evaluate, Generator, Given
+from textbookgen.stage import Ask, Draw, Evaluate, Generator, Given, Volume
 from textbookgen.teacher import Message, Reply
 from textbookgen_tinystories.story import told
 
@@ -54,6 +54,16 @@ class Grades(Generator):
     grade_prompt: Annotated[str, Template] = Field(
         "tinystories/grade.md.j2", description="prompt template that then asks for grades"
     )
+
+    def foresee(self, flows: Mapping[str, Volume]) -> Volume | None:
+        """Two requests a story: for words, and then for grades, which read the words again."""
+        inflow = flows.get("from", Volume())
+        if inflow.documents is None or inflow.tokens is None:
+            return None
+        stories = min(inflow.documents, self.sample or inflow.documents)
+        each = inflow.tokens / max(inflow.documents, 1)
+        read = stories * (2 * each + 400 + self.reply_tokens)
+        return Volume(stories, stories * each, 2 * stories, read, 2 * stories * self.reply_tokens)
 
     async def write(self, draw: Draw, ask: Ask) -> Iterable[dict[str, Any]]:
         """The completion with its grades.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from random import Random
 from typing import Annotated, Any, ClassVar
 
@@ -11,7 +12,7 @@ from pydantic import Field
 
 from textbookgen.artifacts import MESSAGES, Artifact, Chats, Documents, document_id
 from textbookgen.marks import Labels, Pipe
-from textbookgen.stage import Transform
+from textbookgen.stage import Transform, Volume
 from textbookgen_tinystories.records import FIELDS, Record
 
 _SENTENCE = re.compile(r"[^.!?\s][^.!?\n]*[.!?]+[\"'\u201d\u2019]*")
@@ -31,6 +32,13 @@ class Instruct(Transform):
     records: int = Field(1, gt=0, description="records made of each story, each with a header of its own")
     fewest_fields: int = Field(1, ge=0, le=4, description="a header has at least so many fields, where so many are known")
     seed: int = Field(0, description="another seed draws other headers")
+
+    def foresee(self, flows: Mapping[str, Volume]) -> Volume | None:
+        """As many as flow in, times `records`."""
+        inflow = flows.get("from", Volume())
+        if inflow.documents is None or inflow.tokens is None:
+            return None
+        return Volume(documents=inflow.documents * self.records, tokens=inflow.tokens * self.records * 1.2)
 
     def change(self, docs: pl.DataFrame) -> pl.DataFrame:
         """One or more records a story, as documents of kind `instruct`."""
