@@ -41,6 +41,9 @@ RULES: dict[str, dict[str, Any]] = {
 }
 
 
+FORMATS = {"documents a CPU second": ",.0f", "false": ".4f"}
+
+
 @dataclass
 class Items:
     """A benchmark from its file."""
@@ -183,9 +186,8 @@ def main() -> None:
                     print(f"  {rule}: {name} {found['id']}: {found['reason']}: {found['detail']}")
             row["documents a CPU second"] = many / (time.process_time() - began)
             results[items.name][rule] = row
-        print(
-            f"\n{items.name}: {len(items.found)} items; clean: {', '.join(f'{len(texts)} of {name}' for name, texts in clean.items())}\n"
-        )
+        amounts = ", ".join(f"{len(texts)} functions of the {name}" for name, texts in clean.items())
+        print(f"\n{items.name}: {len(items.found)} items; clean: {amounts}\n")
         print(table(results[items.name]))
     print(json.dumps({"ours": results}))
 
@@ -195,10 +197,7 @@ def table(rows: dict[str, dict[str, float]]) -> str:
     names = list(next(iter(rows.values())))
     lines = ["| rule | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
     for rule, row in rows.items():
-        cells = [
-            f"{row[name]:,.0f}" if "second" in name else f"{row[name]:.4f}" if "false" in name else f"{row[name]:.2f}"
-            for name in names
-        ]
+        cells = [f"{row[name]:{FORMATS.get(name.split(':')[0], '.2f')}}" for name in names]
         lines.append(f"| {rule} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 

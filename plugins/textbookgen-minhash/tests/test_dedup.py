@@ -186,3 +186,24 @@ def test_options_that_do_not_fit_are_complained_about() -> None:
 def test_nothing_is_as_good_as_something() -> None:
     assert judged(table().cast(pl.String)).is_empty()
     assert judged(table(""))["keep"].to_list() == [True]
+
+
+SUM = """def total(values):
+    'Adds.'
+    result = 0  # so far
+    for value in values:
+        result += value
+    return result
+"""
+REFORMATTED = "def total( values ):\n    result=0\n    for value in values: result+=value\n    return result\n"
+RENAMED = REFORMATTED.replace("value", "number").replace("total", "add").replace("result", "so_far")
+OTHER = REFORMATTED.replace("+=", "-=")
+
+
+@pytest.mark.parametrize(
+    ("form", "kept"),
+    [("words", [True, True, True, False]), ("code", [True, False, True, True]), ("syntax", [True, False, False, True])],
+)
+def test_code_can_be_compared_by_its_tree(form: str, kept: list[bool]) -> None:
+    verdicts = judged(table(SUM, REFORMATTED, RENAMED, OTHER), form=form)
+    assert verdicts["keep"].to_list() == kept

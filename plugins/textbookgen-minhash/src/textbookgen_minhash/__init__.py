@@ -6,9 +6,10 @@ from textbookgen.hookspecs import hookimpl
 from textbookgen.stage import Stage
 from textbookgen_minhash.decontaminate import Decontaminate
 from textbookgen_minhash.dedup import Dedup
+from textbookgen_minhash.passages import Passages
 
 
 @hookimpl
 def stages() -> list[type[Stage]]:
     """The sieves of this plugin."""
-    return [Dedup, Decontaminate]
+    return [Dedup, Passages, Decontaminate]

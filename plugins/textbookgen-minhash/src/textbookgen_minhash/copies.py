@@ -8,7 +8,7 @@ is how connected components lose what has no near copy), and documents that come
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from textbookgen_minhash.sketches import Scheme, shingle_sets
-from textbookgen_minhash.words import text_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -58,20 +57,23 @@ class Room:
 def find_originals(
     sketches: pl.LazyFrame,
     corpus: pl.LazyFrame,
-    column: str,
+    compared: Callable[[pl.DataFrame], pl.Series],
     precedence: NDArray[np.int64],
     scheme: Scheme,
     threshold: float,
     room: Room,
 ) -> Originals:
-    """The original of each document; `precedence` lists documents by place in the corpus, the first to stay first."""
+    """The original of each document.
+
+    `compared` gives what counts of a text; `precedence` lists documents by place in the corpus, the first to stay first.
+    """
     import numpy as np
 
     n = len(precedence)
     found = Originals(np.full(n, NONE, np.uint32), np.zeros(n), np.zeros(n, np.bool_))
     firsts = _exact_copies(sketches, precedence, found)
     if threshold < 1 and len(firsts) > 1:
-        _near_copies(_Sieve(sketches, corpus, column, scheme, threshold, room), firsts, found)
+        _near_copies(_Sieve(sketches, corpus, compared, scheme, threshold, room), firsts, found)
     _follow(found)
     return found
 
@@ -97,7 +99,7 @@ class _Sieve:
 
     sketches: pl.LazyFrame
     corpus: pl.LazyFrame
-    column: str
+    compared: Callable[[pl.DataFrame], pl.Series]
     scheme: Scheme
     threshold: float
     room: Room
@@ -224,7 +226,7 @@ def _read_sets(sieve: _Sieve, suspects: NDArray[np.int64], n: int) -> tuple[NDAr
         here = places[low : low + len(batch)]
         low += len(batch)
         rows = here != NONE
-        values, value_ends = shingle_sets(text_of(batch.filter(pl.Series(rows)), sieve.column), sieve.scheme.size)
+        values, value_ends = shingle_sets(sieve.compared(batch.filter(pl.Series(rows))), sieve.scheme.size)
         begin = 0
         for place, end in zip(here[rows].tolist(), value_ends.tolist(), strict=True):
             sets[ends[place] : ends[place] + end - begin] = values[begin:end]

@@ -27,17 +27,21 @@ _VERDICT = {
 }
 
 
+def _several(given: object) -> object:
+    return (given,) if isinstance(given, str) else given
+
+
 class Decontaminate(Judge):
     """Drops documents that hold something of a benchmark; the verdict has the item and the words in common beside it."""
 
     name: ClassVar[str] = "decontaminate"
 
     benchmarks: tuple[str, ...] = Field(min_length=1, description="names of the benchmarks to keep out")
-    rule: Annotated[tuple[Name, ...], BeforeValidator(lambda it: (it,) if isinstance(it, str) else it)] = Field(
+    rule: Annotated[tuple[Name, ...], BeforeValidator(_several)] = Field(
         ("ngram",),
         min_length=1,
-        description="what counts: any n-gram (`ngram`: GPT-3, phi-1), phi-4's 13- and 7-grams (`hybrid`), a 10-gram and difflib "
-        "(`cosmopedia`), or phi-1's match of syntax trees (`ast`); of several, the first that finds something",
+        description="what counts: any n-gram (`ngram`: GPT-3, phi-1), phi-4's 13- and 7-grams (`hybrid`), a 10-gram and "
+        "difflib (`cosmopedia`), or phi-1's match of syntax trees (`ast`); of several, the first that finds something",
     )
     n: int | None = Field(
         None, ge=2, description="words in an n-gram; 13 for rule `ngram` and 10 for `cosmopedia` unless given"

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from textbookgen_minhash.copies import Originals
 
 Keep = Literal["first", "longest", "best", "source"]
+Form = Literal["words", "code", "syntax"]
 
 
 class Dedup(CorpusJudge):
@@ -54,6 +55,11 @@ class Dedup(CorpusJudge):
     sources: tuple[str, ...] = Field(
         (), description="with keep = 'source': stage labels or kinds, the one whose copies stay first"
     )
+    form: Form = Field(
+        "words",
+        description="what of a text is compared: its words; Python `code` without format, comments and docstrings; or its "
+        "`syntax`, without names and values too",
+    )
     text: str = Field("text", description="the column that is compared")
     memory_mib: Annotated[int, Placement] = Field(
         1024, ge=64, description="what indexes may take in memory; what does not fit is worked in blocks and files"
@@ -82,8 +88,17 @@ class Dedup(CorpusJudge):
 
     def sketch(self, docs: pl.DataFrame) -> pl.DataFrame:
         """Of each document `id`, `exact`, `words`, `signature`, and what the policy looks at as `precedence`."""
-        sketches = sketch(docs["id"], text_of(docs, self.text), self.scheme())
+        sketches = sketch(docs["id"], self._compared(docs), self.scheme())
         return sketches.with_columns(self._precedence(docs).alias("precedence"))
+
+    def _compared(self, docs: pl.DataFrame) -> pl.Series:
+        """What is compared of each document."""
+        texts = text_of(docs, self.text)
+        if self.form == "words":
+            return texts
+        from textbookgen_minhash.trees import spelled
+
+        return pl.Series([spelled(text, self.form == "code") for text in texts], dtype=pl.String)
 
     def _precedence(self, docs: pl.DataFrame) -> pl.Series:
         """A number for each document; among copies the one with the least stays."""
@@ -109,7 +124,7 @@ class Dedup(CorpusJudge):
             self._folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=self._folder, prefix="copies-") as folder:
             room = Room(Path(folder), self.memory_mib << 20)
-            found = find_originals(sketches, corpus, self.text, precedence, self.scheme(), self.threshold, room)
+            found = find_originals(sketches, corpus, self._compared, precedence, self.scheme(), self.threshold, room)
         return _verdicts(facts["id"], found)
 
 

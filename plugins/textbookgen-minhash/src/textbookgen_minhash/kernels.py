@@ -190,6 +190,22 @@ def sketch(data: Any, starts: Any, size: Any, a: Any, b: Any, signatures: Any, e
 
 
 @compiled
+def fingerprints(data: Any, starts: Any, out: Any) -> None:
+    """A 64-bit hash of the words of each document in order; 0 where there are none."""
+    prepared = prepare(data)
+    longest = 0
+    for d in range(len(starts) - 1):
+        longest = max(longest, starts[d + 1] - starts[d])
+    words = np.empty(longest // 2 + 1, np.uint64)
+    begins = np.empty(longest // 2 + 1, np.int64)
+    for d in range(len(starts) - 1):
+        value = _ZERO
+        for i in range(_words(prepared, starts[d], starts[d + 1] - 1, words, begins)):
+            value = _mix(value + words[i]) * _BASE
+        out[d] = value
+
+
+@compiled
 def shingle(data: Any, starts: Any, size: Any, out: Any, ends: Any) -> None:
     """Writes the shingle hashes of all documents one after the other; `ends[d]` is where document `d` ends."""
     words = np.empty(len(out) + 1, np.uint64)

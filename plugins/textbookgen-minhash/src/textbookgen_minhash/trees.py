@@ -91,6 +91,25 @@ def _kind(node: ast.AST) -> str:
     return name
 
 
+def spelled(text: str, names: bool) -> str:
+    """Code as words, one a node: without format, comments and docstrings, and without `names` as `linear` has it.
+
+    Text in which there is no code is given back as it is.
+    """
+    words = [word for tree in code_in(text) for word in _spell(tree, names)]
+    return " ".join(words) or text
+
+
+def _spell(node: ast.AST, names: bool) -> Iterator[str]:
+    said = (
+        [value for _, value in ast.iter_fields(node) if isinstance(value, str | int | float | bytes | complex)] if names else []
+    )
+    yield re.sub(r"\W+", "_", "_".join([_kind(node), *map(repr, said)]))
+    for child in ast.iter_child_nodes(node):
+        if not (_is_docstring(child) or isinstance(child, ast.expr_context)):
+            yield from _spell(child, names)
+
+
 def _is_docstring(node: object) -> bool:
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
 
