@@ -9,6 +9,7 @@ from textbookgen_textbooks.conversation import MOVES, Conversation
 from textbookgen_textbooks.preferences import Best, Preferences
 from textbookgen_textbooks.reversal import Reverse, tree_match
 from textbookgen_textbooks.unknowns import Attempts, HonestChats, HonestPairs
+from textbookgen_textbooks.wishes import Wishes
 
 from textbookgen.artifacts import Chats, Pairs
 from textbookgen.errors import Refused, Unusable
@@ -239,6 +240,26 @@ def test_a_judge_that_leaves_one_out_is_refused(room):
 
     with pytest.raises(Unusable, match="leaves out"):
         room.write(Best(teacher="author", inputs="questions"), page("Why?"), answer)
+
+
+# -- wishes
+
+
+def test_wishes_are_what_a_persona_would_write(room):
+    draw = {"topic": "tides", "persona": "a harbour pilot"}
+    (row,) = room.write(
+        Wishes(teacher="author", sampler="everyday", count=1, most_words=5), draw, lambda task, draw: '"When is high tide?"\n'
+    )
+    assert row == {"text": "When is high tide?", "textbooks.topic": "tides", "textbooks.persona": "a harbour pilot"}
+    assert "a harbour pilot" in room.script.asked[0][1]
+    for reply, reason in (('""', "empty"), ("Please tell me when it is.", "too long")):
+        with pytest.raises(Unusable, match=reason):
+            room.write(
+                Wishes(teacher="author", sampler="everyday", count=1, most_words=5),
+                {**draw, "persona": None},
+                lambda task, draw, reply=reply: reply,
+            )
+    assert "somebody for whom" in room.script.asked[0][1]
 
 
 # -- honesty

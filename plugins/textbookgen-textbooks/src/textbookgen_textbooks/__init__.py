@@ -23,12 +23,13 @@ from textbookgen_textbooks.steps import Steps
 from textbookgen_textbooks.taxonomy import Taxonomy
 from textbookgen_textbooks.tidy import Tidy
 from textbookgen_textbooks.unknowns import Attempts, HonestChats, HonestPairs
+from textbookgen_textbooks.wishes import Wishes
 
 _PHI1: list[type[Stage]] = [Page, Exercise]
 _PHI15: list[type[Stage]] = [Taxonomy, Section, Tidy]
 _PHI4_SEEDS: list[type[Stage]] = [Excerpts, Deductions, Plurality, Middle]
 _PHI4_TEXTS: list[type[Stage]] = [Rewrite, Revise]
-_PHI4_CHATS: list[type[Stage]] = [Reverse, Conversation, Best, Preferences, Attempts, HonestChats, HonestPairs]
+_PHI4_CHATS: list[type[Stage]] = [Wishes, Reverse, Conversation, Best, Preferences, Attempts, HonestChats, HonestPairs]
 
 
 @hookimpl
