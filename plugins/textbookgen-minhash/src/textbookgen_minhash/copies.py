@@ -71,14 +71,14 @@ def find_originals(
 
     n = len(precedence)
     found = Originals(np.full(n, NONE, np.uint32), np.zeros(n), np.zeros(n, np.bool_))
-    firsts = _exact_copies(sketches, precedence, found)
+    firsts = exact_copies(sketches, precedence, found)
     if threshold < 1 and len(firsts) > 1:
-        _near_copies(_Sieve(sketches, corpus, compared, scheme, threshold, room), firsts, found)
+        _near_copies(Sieve(sketches, corpus, compared, scheme, threshold, room), firsts, found)
     _follow(found)
     return found
 
 
-def _exact_copies(sketches: pl.LazyFrame, precedence: NDArray[np.int64], found: Originals) -> NDArray[np.int64]:
+def exact_copies(sketches: pl.LazyFrame, precedence: NDArray[np.int64], found: Originals) -> NDArray[np.int64]:
     """Notes copies with the same words in the same order; returns, in order of precedence, one of each."""
     import numpy as np
 
@@ -94,7 +94,7 @@ def _exact_copies(sketches: pl.LazyFrame, precedence: NDArray[np.int64], found: 
 
 
 @dataclass(frozen=True)
-class _Sieve:
+class Sieve:
     """What near copies are looked for in, and how."""
 
     sketches: pl.LazyFrame
@@ -111,7 +111,7 @@ class _Sieve:
 
 
 @dataclass
-class _Signs:
+class Signs:
     """Bands and the low byte of each value of the signature, for some documents in order of precedence."""
 
     bands: NDArray[np.uint32]
@@ -122,13 +122,13 @@ class _Signs:
         for low in range(0, len(self.bands), size):
             yield low, self.bands[low : low + size], self.bytes[low : low + size]
 
-    def only(self, marked: NDArray[np.bool_]) -> _Signs:
+    def only(self, marked: NDArray[np.bool_]) -> Signs:
         """The signs of the marked documents."""
-        return _Signs(self.bands[marked], self.bytes[marked])
+        return Signs(self.bands[marked], self.bytes[marked])
 
 
 @dataclass
-class _Index:
+class Index:
     """A block of documents by band: `heads` has the last document of each chain, `following` the one before."""
 
     low: int
@@ -139,7 +139,7 @@ class _Index:
     seen: NDArray[np.uint32]
 
     @classmethod
-    def empty(cls, low: int, bands: NDArray[np.uint32], bytes_: NDArray[np.uint8]) -> _Index:
+    def empty(cls, low: int, bands: NDArray[np.uint32], bytes_: NDArray[np.uint8]) -> Index:
         """An index of a block that no document has joined."""
         import numpy as np
 
@@ -152,14 +152,14 @@ class _Index:
         return self.bands, self.bytes, self.low, self.heads, self.following
 
 
-def _near_copies(sieve: _Sieve, firsts: NDArray[np.int64], found: Originals) -> None:
+def _near_copies(sieve: Sieve, firsts: NDArray[np.int64], found: Originals) -> None:
     """Notes near copies among documents that are no exact copies of each other."""
-    signs = _read_signs(sieve, firsts, len(found.of))
+    signs = read_signs(sieve, firsts, len(found.of))
     marked = _with_company(sieve, signs)
     suspects = firsts[marked]
     if not len(suspects):
         return
-    sets, ends = _read_sets(sieve, suspects, len(found.of))
+    sets, ends = read_sets(sieve, suspects, len(found.of))
     original, similarity = _settle(sieve, signs.only(marked), sets, ends)
     copies = original != NONE
     found.of[suspects[copies]] = suspects[original[copies]]
@@ -175,13 +175,14 @@ def _places(wanted: NDArray[np.int64], n: int) -> NDArray[np.uint32]:
     return places
 
 
-def _read_signs(sieve: _Sieve, firsts: NDArray[np.int64], n: int) -> _Signs:
+def read_signs(sieve: Sieve, firsts: NDArray[np.int64], n: int) -> Signs:
+    """Bands and bytes of some documents, in the order given; `n` is the size of the corpus."""
     import numpy as np
 
     from textbookgen_minhash import kernels
 
     scheme, places, low = sieve.scheme, _places(firsts, n), 0
-    signs = _Signs(
+    signs = Signs(
         sieve.room.array("bands", (len(firsts), scheme.bands), np.uint32),
         sieve.room.array("bytes", (len(firsts), scheme.permutations), np.uint8),
     )
@@ -196,7 +197,7 @@ def _read_signs(sieve: _Sieve, firsts: NDArray[np.int64], n: int) -> _Signs:
     return signs
 
 
-def _with_company(sieve: _Sieve, signs: _Signs) -> NDArray[np.bool_]:
+def _with_company(sieve: Sieve, signs: Signs) -> NDArray[np.bool_]:
     """Which documents have another whose signature is like theirs."""
     import numpy as np
 
@@ -205,14 +206,14 @@ def _with_company(sieve: _Sieve, signs: _Signs) -> NDArray[np.bool_]:
     marked = np.zeros(len(signs.bands), np.bool_)
     size = sieve.room.block(sieve.scheme.bands, sieve.scheme.permutations)
     for start, bands, bytes_ in signs.blocks(size):
-        index = _Index.empty(start, bands, bytes_)
+        index = Index.empty(start, bands, bytes_)
         kernels.index_all(index.bands, index.heads, index.following)
         for low, others, their_bytes in signs.blocks(size):
             kernels.mark(others, their_bytes, low, *index.fields(), sieve.least(), index.seen, marked)
     return marked
 
 
-def _read_sets(sieve: _Sieve, suspects: NDArray[np.int64], n: int) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
+def read_sets(sieve: Sieve, suspects: NDArray[np.int64], n: int) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
     """The shingle sets of the suspects, read from their texts: end to end by place, and where each begins (and ends)."""
     import numpy as np
 
@@ -236,7 +237,7 @@ def _read_sets(sieve: _Sieve, suspects: NDArray[np.int64], n: int) -> tuple[NDAr
 
 
 def _settle(
-    sieve: _Sieve, signs: _Signs, sets: NDArray[np.uint64], spans: NDArray[np.int64]
+    sieve: Sieve, signs: Signs, sets: NDArray[np.uint64], spans: NDArray[np.int64]
 ) -> tuple[NDArray[np.uint32], NDArray[np.float64]]:
     """For each suspect, in order of precedence, the first kept one that it is alike."""
     import numpy as np
@@ -246,12 +247,12 @@ def _settle(
     original, similarity = np.full(len(signs.bands), NONE, np.uint32), np.zeros(len(signs.bands))
     size = sieve.room.block(sieve.scheme.bands, sieve.scheme.permutations)
     for start, bands, bytes_ in signs.blocks(size):
-        index = _Index.empty(start, bands, bytes_)
+        index = Index.empty(start, bands, bytes_)
         for low, others, their_bytes in signs.blocks(size):
             if low >= start:
                 kernels.settle(
                     others, their_bytes, low, *index.fields(), sieve.least(), index.seen,
-                    sets, spans, sieve.threshold, original, similarity, low == start,
+                    sets, spans, sets, spans, sieve.threshold, original, similarity, 0, low == start,
                 )  # fmt: skip
     return original, similarity
 

@@ -61,6 +61,11 @@ class Dedup(CorpusJudge):
         "`syntax`, without names and values too",
     )
     text: str = Field("text", description="the column that is compared")
+    index: str | None = Field(
+        None,
+        description="a folder that remembers corpora: copies of what is there are dropped, and what is kept is added; the same "
+        "corpus again gets the same verdicts again",
+    )
     memory_mib: Annotated[int, Placement] = Field(
         1024, ge=64, description="what indexes may take in memory; what does not fit is worked in blocks and files"
     )
@@ -117,6 +122,7 @@ class Dedup(CorpusJudge):
         import numpy as np
 
         from textbookgen_minhash.copies import Room, find_originals
+        from textbookgen_minhash.increments import add
 
         facts = sketches.select("id", "precedence").collect()
         precedence: NDArray[np.int64] = np.argsort(facts["precedence"].to_numpy(), kind="stable")
@@ -124,8 +130,20 @@ class Dedup(CorpusJudge):
             self._folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=self._folder, prefix="copies-") as folder:
             room = Room(Path(folder), self.memory_mib << 20)
+            if self.index:
+                return add(
+                    Path(self.index),
+                    sketches,
+                    corpus,
+                    self._compared,
+                    precedence,
+                    self.scheme(),
+                    self.threshold,
+                    self.form,
+                    room,
+                )
             found = find_originals(sketches, corpus, self._compared, precedence, self.scheme(), self.threshold, room)
-        return _verdicts(facts["id"], found)
+        return verdicts_of(facts["id"], found)
 
 
 def _place(sources: tuple[str, ...]) -> pl.Expr:
@@ -137,24 +155,30 @@ def _place(sources: tuple[str, ...]) -> pl.Expr:
     return place.alias("precedence")
 
 
-def _verdicts(ids: pl.Series, found: Originals) -> pl.DataFrame:
-    """One verdict a document, in the order of the corpus."""
+def verdicts_of(ids: pl.Series, found: Originals, earlier: pl.Series | None = None) -> pl.DataFrame:
+    """One verdict a document, in the order of the corpus; originals are counted from the first of the `earlier` documents."""
     import numpy as np
 
     from textbookgen_minhash.copies import NONE
 
+    pool = ids if earlier is None else pl.concat([earlier, ids])
+    own = np.arange(len(pool) - len(ids), len(pool))
     dropped = found.of != NONE
-    heads = np.zeros(len(ids), np.bool_)
+    heads = np.zeros(len(pool), np.bool_)
     heads[found.of[dropped]] = True
-    original = ids.gather(np.where(dropped, found.of, np.arange(len(ids))).astype(np.uint32))
-    facts = pl.DataFrame(
-        {"id": ids, "dropped": dropped, "exact": found.exact, "head": heads, "original": original, "like": found.jaccard}
-    )
-    return facts.select(
+    facts = {
+        "id": ids,
+        "dropped": dropped,
+        "exact": found.exact,
+        "original": pool.gather(np.where(dropped, found.of, own).astype(np.uint32)),
+        "in_cluster": dropped | heads[own],
+        "like": found.jaccard,
+    }
+    return pl.DataFrame(facts).select(
         "id",
         keep=~pl.col("dropped"),
         reason=pl.when("exact").then(pl.lit("exact copy")).when("dropped").then(pl.lit("near copy")),
         score=pl.when("dropped").then("like"),
         detail=pl.when("dropped").then(pl.format("Jaccard {} with {}", pl.col("like").round(4), "original")),
-        **{"minhash.cluster": pl.when(pl.col("dropped") | pl.col("head")).then("original")},
+        **{"minhash.cluster": pl.when("in_cluster").then("original")},
     )

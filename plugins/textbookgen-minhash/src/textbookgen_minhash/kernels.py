@@ -326,14 +326,18 @@ def settle(
     seen: Any,
     sets: Any,
     spans: Any,
+    index_sets: Any,
+    index_spans: Any,
     threshold: Any,
     original: Any,
     similarity: Any,
+    offset: Any,
     inserting: Any,
 ) -> None:
     """Finds for each document of a block the first kept one in the index whose true Jaccard index reaches the threshold.
 
-    With `inserting`, the block is the index: a document without such an original is kept and joins it at once.
+    `original` gets its place in the index plus `offset`. With `inserting`, the block is the index: a document without such
+    an original is kept and joins it at once.
     """
     mask = np.uint32(heads.shape[1] - 1)
     found = np.empty(len(index_bands), np.uint32)
@@ -352,11 +356,12 @@ def settle(
                         found[n] = d
                         n += 1
                 d = following[d, band]
+        mine = sets[spans[0, here] : spans[1, here]]
         for d in np.sort(found[:n]):
             there = index_low + d
-            same = jaccard(sets[spans[0, here] : spans[1, here]], sets[spans[0, there] : spans[1, there]], threshold)
+            same = jaccard(mine, index_sets[index_spans[0, there] : index_spans[1, there]], threshold)
             if same >= threshold:
-                original[here] = there
+                original[here] = np.uint32(there + offset)
                 similarity[here] = same
                 break
         if inserting and original[here] == NONE:
