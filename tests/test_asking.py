@@ -156,8 +156,7 @@ def test_what_fails_in_passing_is_asked_again_and_what_is_refused_is_not(ledger:
     teacher = Scripted.of(script)
     texts, usage = ask_all(teacher, ledger, [asked(text) for text in ("well", "once", "thrice", "always", "refused")])
     assert texts[:3] == ["WELL", "ONCE", "THRICE"]
-    assert isinstance(texts[3], TeacherError)
-    assert not isinstance(texts[3], Busy)
+    assert isinstance(texts[3], Busy)
     assert isinstance(texts[4], Refused)
     assert dict(teacher._seen) == {"well": 1, "once": 2, "thrice": 4, "always": 4, "refused": 1}
     assert (usage.requests, usage.retries, usage.refused) == (12, 7, 1)
@@ -195,6 +194,21 @@ def test_a_hang_is_given_up_and_asked_again(ledger: Ledger) -> None:
     (text,), usage = ask_all(teacher, ledger, [asked("a")])
     assert text == "late"
     assert (usage.requests, usage.retries) == (2, 1)
+
+
+def test_a_teacher_that_is_gone_is_not_asked_for_ever(ledger: Ledger) -> None:
+    def script(request: Request, times: int) -> Reply:
+        if request.messages[0].content == "30":
+            return echo(request, times)
+        raise Busy("nobody there")
+
+    teacher = Scripted.of(script, max_parallel=2)
+    teacher_retries, Scripted.retries = Scripted.retries, 0
+    texts, _ = ask_all(teacher, ledger, [asked(str(n)) for n in range(25)], parallel=2)
+    later, _ = ask_all(teacher, ledger, [asked(str(n)) for n in range(22, 40)], parallel=1)
+    Scripted.retries = teacher_retries
+    assert [type(each) for each in texts] == [Busy] * 9 + [TeacherError] * 16
+    assert [type(each) for each in later] == [Busy] * 8 + [str] + [Busy] * 9
 
 
 def test_a_bug_in_a_teacher_is_no_reply(ledger: Ledger) -> None:

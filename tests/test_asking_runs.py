@@ -13,7 +13,7 @@ from urllib.request import urlopen
 import polars as pl
 import pytest
 
-from textbookgen.errors import OverBudget, TextbookgenError
+from textbookgen.errors import OverBudget, TeacherError
 from textbookgen.workspace import RunFolder
 
 SERVER = Path(__file__).parents[1] / "benchmarks" / "chat_server.py"
@@ -116,10 +116,13 @@ def test_no_key_is_in_any_file_of_a_failed_and_of_a_good_run(
     monkeypatch.setenv("THE_KEY", SECRET)
     keys = 'api_key_env = "THE_KEY"\nheaders = { "X-Key" = "env:THE_KEY" }\nretries = 0'
     told = caplog.text
-    with serving("--refuse", "401", f'{{"error": {{"message": "{SECRET} is not welcome"}}}}') as address:
-        with pytest.raises(TextbookgenError) as caught:
-            ran(recipe(address, teacher=keys, stage="").replace("max_failures = 0.9", "max_failures = 0.1"))
+    telling = f'{{"error": {{"message": "{SECRET} is not welcome"}}}}'
+    with serving("--refuse", "401", telling) as address:
+        with pytest.raises(TeacherError, match="is not welcome") as caught:
+            ran(recipe(address, teacher=keys))
         told += str(caught.value) + repr(caught.value.__cause__)
+        assert asked(address) <= 16
+    with serving("--refuse", "403", telling) as address:
         done = ran(recipe(address, teacher=keys).replace("max_failures = 0.9", "max_failures = 1.0"))
         told += done.report.read_text(encoding="utf-8")
     assert rows(folder, "failures")["reason"].str.contains("is not welcome", literal=True).all()

@@ -120,9 +120,10 @@ CUES = [
     ("<<junk>>", Busy, None, ValueError),
     ("<<empty>>", Busy, None, ValueError),
     ("<<400>>", Refused, None, None),
-    ("<<401>>", Refused, None, None),
-    ("<<404>>", Refused, None, None),
-    ("<<307>>", Refused, None, None),
+    ("<<403>>", Refused, None, None),
+    ("<<401>>", TeacherError, None, None),
+    ("<<404>>", TeacherError, None, None),
+    ("<<307>>", TeacherError, None, None),
 ]
 
 

@@ -64,8 +64,9 @@ CUES = [
     ("<<empty>>", Busy, None, ValueError),
     ("<<hang>>", Busy, None, TimeoutError),
     ("<<400>>", Refused, None, None),
-    ("<<401>>", Refused, None, None),
-    ("<<404>>", Refused, None, None),
+    ("<<403>>", Refused, None, None),
+    ("<<401>>", TeacherError, None, None),
+    ("<<404>>", TeacherError, None, None),
 ]
 
 

@@ -24,6 +24,9 @@ log = logging.getLogger(__name__)
 
 #: A reply that does not satisfy its schema is sent back so many times, unless the teacher has an option `repairs`.
 REPAIRS = 2
+#: So many requests in a row (or `max_parallel`, if that is more) that found no reply, each after all its retries, mean that
+#: the teacher is gone.
+GONE = 10
 #: Tokens that the form of a conversation adds to its words, at most: for each message, and once.
 _AROUND_MESSAGE, _AROUND_ALL = 16, 64
 
@@ -117,6 +120,7 @@ class Asking:
         self._time_limit: float | None = getattr(teacher, "time_limit", None)
         self._price = teacher.price()
         self._most_out = teacher.most_tokens_out()
+        self._in_vain = 0
         self._stopping = asyncio.Event()
         self._group: Future[None] | None = None
         self._kept: asyncio.Future[None] | None = None
@@ -161,9 +165,10 @@ class Asking:
 
         Raises:
             Refused: asking again would not help; or, offline, the ledger has no reply.
+            Busy: there was no reply to this one, after all retries; later there may be.
             OverBudget: it could cost more than is left.
             Unusable: no reply satisfied the schema.
-            TeacherError: the teacher could not be reached, after all retries.
+            TeacherError: the teacher cannot be asked at all: the key is wrong, or nobody has answered for long.
         """
         answer = await self._one(request)
         if request.schema is None:
@@ -222,8 +227,17 @@ class Asking:
             self.usage.refused += 1
             raise
         except Busy as busy:
-            problem = f"no reply after several tries: {busy.problem}"
-            raise TeacherError(problem, place=busy.place, hint=busy.hint) from busy
+            raise self._gave_up(busy) from busy
+
+    def _gave_up(self, busy: Busy) -> TeacherError:
+        """The error for one request without reply; or, once there were too many of these in a row, for the whole teacher."""
+        self._in_vain += 1
+        if self._in_vain < max(GONE, self.teacher.max_parallel):
+            return Busy(
+                f"no reply after several tries: {busy.problem}", retry_after=busy.retry_after, place=busy.place, hint=busy.hint
+            )
+        hint = busy.hint or "run the recipe again once it is back: what was answered is in the ledger"
+        return TeacherError(f"the teacher has not answered the last {self._in_vain} requests: {busy.problem}", hint=hint)
 
     async def _send_again(self, key: str, request: Request, busy: Busy) -> Reply:
         """What follows a first failure. Most requests know none, and are spared the cost of being ready for it."""
@@ -283,6 +297,7 @@ class Asking:
             reply = await self._complete(request)
             took = reply.tokens_in + reply.tokens_out
             self.usage.add(reply)
+            self._in_vain = 0
             await self._keep(key, request, reply)
         except Busy as busy:
             away = turned_away(busy)

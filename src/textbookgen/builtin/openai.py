@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from aiohttp import ClientResponse, ClientSession
 
 _PASSING = frozenset((408, 409, 425, 429, 500, 502, 503, 504, 520, 522, 524, 529))
+#: No key, no money, no such model or address: what is said to one request is said to all.
+_FOR_ALL = frozenset((401, 402, 404, 405))
 _FINISH: dict[str | None, Finish] = {"length": "length", "content_filter": "filter"}
 #: A server that failed so many times in a row is rested, first so many seconds, then twice as long each time.
 _FAILURES, _FIRST_REST, _LONGEST_REST = 3, 1.0, 60.0
@@ -92,8 +94,6 @@ class OpenAI(ChatTeacher):
                 if response.status != 200:
                     raise self._failure(response, text)
             reply = self._reply(text, request)
-        except Refused:
-            raise
         except (Busy, TimeoutError):
             server.failed(gone=False)
             raise
@@ -138,20 +138,24 @@ class OpenAI(ChatTeacher):
         return min(self._servers, key=lambda server: (max(0.0, server.rests_until - now), server.under_way))
 
     def _failure(self, response: ClientResponse, text: bytes) -> TeacherError:
-        """What a reply other than 200 means: ask again, or never."""
+        """What a reply other than 200 means: ask again, never ask this, or (TeacherError) ask nothing at all."""
         status, told = response.status, self._told(text)
         problem = f"{self.model}: HTTP {status}: {told or response.reason}"
-        if status in (401, 403):
-            variable = self.api_key_env
-            return Refused(
-                problem, hint=f"the key is in {variable}" if variable else "name the key's variable with `api_key_env`"
-            )
+        if status in _FOR_ALL or "insufficient_quota" in told:
+            return TeacherError(problem, hint=self._hint(status))
         if 300 <= status < 400:
-            return Refused(f"{problem} (moved to {response.headers.get('Location', 'nowhere')})", hint="change `api_base`")
-        if status not in _PASSING or "insufficient_quota" in told:
+            return TeacherError(f"{problem} (moved to {response.headers.get('Location', 'nowhere')})", hint="change `api_base`")
+        if status not in _PASSING:
             return Refused(problem)
         wait = _retry_after(response.headers)
         return Busy(problem, retry_after=0.0 if wait is None and status == 429 else wait)
+
+    def _hint(self, status: int) -> str:
+        if status == 401:
+            return f"the key is in {self.api_key_env}" if self.api_key_env else "name the key's variable with `api_key_env`"
+        return (
+            "is `model` the name that the server knows, and `api_base` its address up to and with /v1?" if status == 404 else ""
+        )
 
     def _told(self, text: bytes) -> str:
         """The server's own words for what is wrong, without the key."""
@@ -227,6 +231,6 @@ def _proxy(base: str) -> str | None:
     from urllib.request import getproxies, proxy_bypass
 
     address = urlsplit(base)
-    if not address.hostname or proxy_bypass(address.netloc.rpartition("@")[2]):
+    if address.hostname in (None, "localhost", "127.0.0.1", "::1") or proxy_bypass(address.netloc.rpartition("@")[2]):
         return None
     return getproxies().get(address.scheme)

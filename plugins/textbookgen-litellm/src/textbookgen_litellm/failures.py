@@ -1,4 +1,4 @@
-"""What litellm's exceptions mean: ask again, or never."""
+"""What litellm's exceptions mean: ask again, never ask this, or (a plain TeacherError) ask nothing at all."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from typing import Any
 from textbookgen.errors import Busy, Refused, TeacherError
 
 _PASSING = frozenset((408, 409, 425, 429, 500, 502, 503, 504, 520, 522, 524, 529))
+#: No key, no money, no such model or address: what is said to one request is said to all.
+_FOR_ALL = frozenset((401, 402, 404, 405))
 _NO_CONNECTION = (
     "connection refused",
     "cannot connect",
@@ -17,7 +19,7 @@ _NO_CONNECTION = (
     "connection attempts failed",
     "name or service",
 )
-_NEVER = ("insufficient_quota", "billing")
+_NO_MONEY = ("insufficient_quota", "check your plan and billing")
 
 
 def turned(error: Exception, model: str, secret: str | None) -> TeacherError:
@@ -31,7 +33,9 @@ def turned(error: Exception, model: str, secret: str | None) -> TeacherError:
     kind, status = type(error).__name__, getattr(error, "status_code", None)
     if kind == "Timeout":
         return _because(Busy(problem), TimeoutError(told[:200]))
-    if status == 429 and not any(word in told.lower() for word in _NEVER):
+    if status in _FOR_ALL or (status == 429 and any(word in told.lower() for word in _NO_MONEY)):
+        return TeacherError(problem, hint=_hint(kind, status))
+    if status == 429:
         wait = _retry_after(error)
         return Busy(problem, retry_after=0.0 if wait is None else wait)
     if _lost(error):
@@ -39,7 +43,7 @@ def turned(error: Exception, model: str, secret: str | None) -> TeacherError:
         return _because(Busy(problem), ConnectionRefusedError() if refused else ConnectionResetError())
     if any(isinstance(each, ValueError) for each in _causes(error)):
         return _because(Busy(problem), ValueError("the reply is no JSON"))
-    if status in _PASSING and status != 429:
+    if status in _PASSING:
         return Busy(problem, retry_after=_retry_after(error))
     return Refused(problem, hint=_hint(kind, status))
 
@@ -50,7 +54,7 @@ def _because(busy: Busy, cause: Exception) -> Busy:
 
 
 def _hint(kind: str, status: Any) -> str:
-    if status in (401, 403):
+    if status == 401:
         return "the provider does not take the key; `api_key_env` names the variable that holds it"
     if kind == "ContextWindowExceededError":
         return "the prompt is longer than the model can read"
