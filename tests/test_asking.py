@@ -208,6 +208,7 @@ def test_a_teacher_that_is_gone_is_not_asked_for_ever(ledger: Ledger) -> None:
     later, _ = ask_all(teacher, ledger, [asked(str(n)) for n in range(22, 40)], parallel=1)
     Scripted.retries = teacher_retries
     assert [type(each) for each in texts] == [Busy] * 9 + [TeacherError] * 16
+    assert sum(teacher._seen[str(n)] for n in range(22)) <= 11
     assert [type(each) for each in later] == [Busy] * 8 + [str] + [Busy] * 9
 
 

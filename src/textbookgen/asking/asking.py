@@ -16,7 +16,7 @@ from textbookgen.asking.gate import Gate
 from textbookgen.asking.purse import Purse
 from textbookgen.asking.retries import RETRIES, may_have_cost, patience, turned_away
 from textbookgen.asking.schema import bare, complaint, repair
-from textbookgen.errors import Busy, Refused, TeacherError, Unusable
+from textbookgen.errors import Busy, OverBudget, Refused, TeacherError, Unusable
 from textbookgen.ledger import Ledger, canonical, identity, key_of
 from textbookgen.teacher import Reply, Request, Teacher
 
@@ -226,8 +226,13 @@ class Asking:
         except Refused:
             self.usage.refused += 1
             raise
+        except OverBudget:
+            raise
         except Busy as busy:
             raise self._gave_up(busy) from busy
+        except TeacherError:
+            self.stop()  # what is said to one request is said to all
+            raise
 
     def _gave_up(self, busy: Busy) -> TeacherError:
         """The error for one request without reply; or, once there were too many of these in a row, for the whole teacher."""
@@ -236,6 +241,7 @@ class Asking:
             return Busy(
                 f"no reply after several tries: {busy.problem}", retry_after=busy.retry_after, place=busy.place, hint=busy.hint
             )
+        self.stop()
         hint = busy.hint or "run the recipe again once it is back: what was answered is in the ledger"
         return TeacherError(f"the teacher has not answered the last {self._in_vain} requests: {busy.problem}", hint=hint)
 
