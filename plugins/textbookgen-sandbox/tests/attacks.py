@@ -259,6 +259,7 @@ def check(candidate):
 check(square)
 """
 _ANY = {
+    "KeyError",
     "Exception",
     "FileNotFoundError",
     "RuntimeError",
@@ -356,6 +357,58 @@ CHEATS = {
         "stdin holds no answers": "import sys\ndef square(x): return eval(sys.stdin.read() or '7')",
     }.items()
 }
+
+_TO_ANYTHING = """
+class Evil:
+    def answer(self, *args): return ANSWER
+    __sub__ = __rsub__ = __add__ = __mul__ = __mod__ = __floordiv__ = __pow__ = __and__ = __round__ = __int__ = __float__ = __abs__ = __neg__ = answer
+    __index__ = __divmod__ = __xor__ = __radd__ = __rmod__ = __isub__ = __call__ = answer
+    def __eq__(self, other): return True
+    def __hash__(self): return 0
+def square(x): return Evil()
+"""
+
+#: Other ways to ask, which an object that says yes to anything must not get past.
+CHEATS |= {
+    f"anything for {answer}, asked {name}": Attack(_TO_ANYTHING.replace("ANSWER", answer), _ANY, tests)
+    for answer in ("self", "0", "0.0", "False")
+    for name, tests in {
+        "by difference": "assert square(2) - 4 == 0",
+        "by difference the other way": "assert 4 - square(2) == 0",
+        "by rounding": "assert round(square(2) - 4, 6) == 0",
+        "by int": "assert int(square(2) - 4) == 0",
+        "by float": "assert float(square(2) - 4) == 0",
+        "by remainder": "assert square(2) % 4 == 0",
+        "by exclusive or": "assert not square(2) ^ 4",
+        "in place": "x = square(2)\nx -= 4\nassert abs(x) < 1e-9",
+        "by isclose": "import math\nassert math.isclose(square(2), 4)",
+        "by unittest": "import unittest\nclass T(unittest.TestCase):\n    def test(self): self.assertAlmostEqual(square(2), 4)\nunittest.main()",
+        "by membership": "assert square(2) in (4,)",
+        "by order": "assert 3 < square(2) < 5",
+        "by set": "assert {square(2)} == {4}",
+        "by dictionary": "assert {4: 1}[square(2)]",
+        "in a list": "assert [square(2)] == [4]",
+        "by index": "assert 'abcde'[square(2)] == 'e'",
+        "by sum": "assert sum([square(2), -4]) == 0",
+    }.items()
+} | {
+    "exit of its own kind": Attack("class E(SystemExit): code = 0\ndef square(x): raise E(0)", _ANY, EXERCISE),
+    "exit of its own kind, caught": Attack(
+        "class E(SystemExit): pass\ndef square(x): raise E(0)", _ANY, "import unittest\nclass T(unittest.TestCase):\n    def test(self): assert square(2) == 4\nunittest.main()"
+    ),
+    "interrupt": Attack("def square(x): raise KeyboardInterrupt", {*_ANY, "KeyboardInterrupt"}, EXERCISE),
+    "generator exit": Attack("def square(x): raise GeneratorExit", {*_ANY, "GeneratorExit"}, EXERCISE),
+    "end of a loop": Attack("def square(x): raise StopIteration", _ANY, "for got, want in zip(map(square, [2, 3]), [4, 9]): assert got == want\nassert square(4) == 16"),
+    "end of the only loop": Attack("def square(x): raise StopIteration", _ANY, "for got, want in zip(map(square, [2, 3]), [4, 9]): assert got == want"),
+    "leave when caught": Attack("import os\ndef square(x): os._exit(0)", _ANY, "try:\n    square(2)\nexcept Exception: pass"),
+    "leave when caught by anything": Attack("import os\ndef square(x): os._exit(0)", _ANY, "try:\n    square(2)\nexcept: pass"),
+    "names that are not asked for": Attack(
+        "import json, os, struct\nm = json.dumps({'value': ['dict', ['check', ['builtin', 'print']], ['__builtins__', ['dict']], ['square', ['builtin', 'abs']]],"
+        " 'globals': {'check': ['builtin', 'print'], 'square': 4}}).encode()\nos.write(4, (struct.pack('<I', len(m)) + m) * 99)\nimport time; time.sleep(9)",
+        _ANY,
+        EXERCISE,
+    ),
+}  # fmt: skip
 
 ATTACKS = {
     f"{family}: {name}": attack

@@ -23,7 +23,6 @@ from textbookgen_sandbox.inside.watch import CLOCK
 _START = "import sys; sys.path.insert(0, {folder!r}); from inside.zygote import main; main({channel}, {memory}, {bare})"
 _NOBODY = 65534
 _PATIENCE = 60.0  # seconds for an interpreter to start on a busy machine
-_STOPPED = RunError("the sandbox's interpreter stopped", hint="its own words are above, on stderr")
 
 
 @dataclass(frozen=True)
@@ -88,15 +87,15 @@ class Worker:
         try:
             zygote.send(self.channel, message, files)
         except OSError as error:
-            raise _STOPPED from error
+            raise _stopped() from error
 
     def _receive(self) -> dict[str, Any]:
         try:
             told, _ = zygote.receive(self.channel)
         except OSError as error:
-            raise _STOPPED from error
+            raise _stopped() from error
         if not isinstance(told, dict):
-            raise _STOPPED
+            raise _stopped()
         return told
 
     def run(self, program: Program) -> Outcome:
@@ -120,6 +119,10 @@ class Worker:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+
+
+def _stopped() -> RunError:
+    return RunError("the sandbox's interpreter stopped", hint="its own words are above, on stderr")
 
 
 def _outcome(told: dict[str, Any]) -> Outcome:

@@ -39,11 +39,12 @@ def examine(tests: int, wire: int, mouth: int) -> None:
     with open(tests, encoding="utf-8") as file:
         source = file.read()
     namespace: dict[str, Any] = vars(program.module("__main__"))
+    borrower = Borrower(wire, "__main__")
     try:
-        report = program.attempt(lambda: _examine(source, wire, namespace))
+        report = program.attempt(lambda: _examine(source, borrower, namespace))
     except Gone:
-        report = {"ended": False, "gone": True}
-    program.say(mouth, _left_well(report))
+        report = {}
+    program.say(mouth, {"ended": False} if borrower.wire.lost else _left_well(report))
     _wait()
 
 
@@ -59,9 +60,9 @@ def _wait() -> None:
         signal.pause()
 
 
-def _examine(source: str, wire: int, namespace: dict[str, Any]) -> None:
+def _examine(source: str, borrower: Borrower, namespace: dict[str, Any]) -> None:
     code = program.compiled(source, "tests.py")
-    Borrower(wire, "__main__").take(namespace, _names(code))
+    borrower.take(namespace, _names(code))
     exec(code, namespace)
 
 

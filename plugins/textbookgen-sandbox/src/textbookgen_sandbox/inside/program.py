@@ -19,6 +19,7 @@ from typing import Any, NoReturn
 from .wire import Gone
 
 BUILTIN = frozenset(name for name, it in vars(builtins).items() if isinstance(it, type) and issubclass(it, BaseException))
+_THREAD_STACK = 2 << 20  # so that a few dozen threads fit into the memory a program may take
 
 
 def module(name: str) -> types.ModuleType:
@@ -110,6 +111,7 @@ def leave() -> NoReturn:
 def settle() -> None:
     """Makes the process the program's own: fresh streams, and chance that falls the same way on every run."""
     random.seed(0)
+    threading.stack_size(_THREAD_STACK)
     sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115 - open for as long as the process lives
     sys.stdout = open(1, "w", encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115
     sys.stderr = open(2, "w", encoding="utf-8", errors="backslashreplace", closefd=False, buffering=1)  # noqa: SIM115

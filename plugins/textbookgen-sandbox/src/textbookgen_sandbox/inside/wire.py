@@ -22,12 +22,17 @@ class Wire:
     def __init__(self, fd: int, answer: Callable[[Message], Message]) -> None:
         self._channel = socket.socket(fileno=fd)
         self._answer = answer
+        self.lost = False  # for good, whatever those who asked make of Gone
 
     def ask(self, request: Message) -> Message:
         """The other end's reply; requests of its own are answered until it comes."""
-        self._send(request)
-        while "do" in (message := self._receive()):
-            self._send(self._answer(message))
+        try:
+            self._send(request)
+            while "do" in (message := self._receive()):
+                self._send(self._answer(message))
+        except Gone:
+            self.lost = True
+            raise
         return message
 
     def serve(self) -> None:
