@@ -73,10 +73,10 @@ def test_another_process_reads_the_forest_and_another_run_grows_the_same(tmp_pat
     labels, corpus = documents(120, seed=1), documents(50, seed=2)
     first, second, again = forest(), forest(), forest(n_jobs=2)
     first.prepare(given(tmp_path / "a", labels))
-    written = (tmp_path / "a" / "step" / "forest.skops").stat().st_mtime_ns
+    written = (tmp_path / "a" / "step" / "forest.npz").stat().st_mtime_ns
     second.prepare(given(tmp_path / "a", labels))
     again.prepare(given(tmp_path / "b", labels))
-    assert (tmp_path / "a" / "step" / "forest.skops").stat().st_mtime_ns == written
+    assert (tmp_path / "a" / "step" / "forest.npz").stat().st_mtime_ns == written
     assert first.sketch(corpus).equals(second.sketch(corpus))
     assert first.sketch(corpus).equals(again.sketch(corpus))
     assert first.sketch(corpus).equals(pl.concat([first.sketch(corpus[:20]), first.sketch(corpus[20:])]))

@@ -1,4 +1,9 @@
-"""A random forest over TF-IDF and SVD: grown, measured on held-out labels, written and read without pickle."""
+"""A random forest over TF-IDF and SVD: grown, measured on held-out labels, written and read without pickle.
+
+What is written is what the forest was grown from: terms and their weights, the projection, and the projected labels.
+Growing it again takes a second and gives the same forest, while its trees, written out, would be tens of thousands of
+arrays.
+"""
 
 from __future__ import annotations
 
@@ -14,9 +19,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-# The one type that skops asks about: a tree's node indices are not checked when it is used. The file is the step's own.
-_TRUSTED = ["sklearn.tree._tree.Tree"]
-
 
 @dataclass(frozen=True)
 class Shape:
@@ -31,19 +33,50 @@ class Shape:
 
 
 @dataclass(frozen=True)
-class Classifier:
-    """Says how likely a text is good."""
+class Features:
+    """Turns texts into a few numbers: TF-IDF of words or characters, projected on the directions of largest spread."""
 
-    pipeline: Any
+    vectorizer: Any
+    projection: NDArray[np.float64]  # components x terms
     characters: int
 
     @classmethod
+    def fit(cls, shape: Shape, texts: Sequence[str], seed: int) -> Self:
+        """Learns terms, weights and projection from these texts."""
+        from sklearn.decomposition import TruncatedSVD  # type: ignore[import-untyped]
+
+        vectorizer = _vectorizer(shape)
+        counts = vectorizer.fit_transform([text[: shape.characters] for text in texts])
+        components = max(1, min(shape.components, counts.shape[1] - 1))
+        projection = TruncatedSVD(components, random_state=seed).fit(counts).components_
+        return cls(vectorizer, projection, shape.characters)
+
+    def of(self, texts: Sequence[str]) -> NDArray[np.float64]:
+        """A row a text."""
+        counts = self.vectorizer.transform([text[: self.characters] for text in texts])
+        projected: NDArray[np.float64] = counts @ self.projection.T
+        return projected
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """Says how likely a text is good."""
+
+    features: Features
+    forest: Any
+
+    @classmethod
     def load(cls, file: Path) -> Self:
-        """Reads what `learn` wrote; it holds no code, only arrays and known types."""
-        import skops.io  # type: ignore[import-untyped]
+        """Reads what `learn` wrote, arrays and JSON, and grows the same forest again."""
+        import numpy as np
 
         card = json.loads(file.with_suffix(".json").read_text(encoding="utf-8"))
-        return cls(skops.io.load(file, trusted=_TRUSTED), card["shape"]["characters"])
+        shape = Shape(**card["shape"])
+        with np.load(file, allow_pickle=False) as arrays:
+            vectorizer = _vectorizer(shape, json.loads(file.with_suffix(".terms.json").read_text(encoding="utf-8")))
+            vectorizer.idf_ = arrays["idf"]
+            features = Features(vectorizer, arrays["projection"], shape.characters)
+            return cls(features, _grown(shape, arrays["rows"], arrays["good"], card["seed"], jobs=1))
 
     def probabilities(self, texts: Sequence[str]) -> NDArray[np.float64]:
         """The share of trees' leaves that call each text good, from 0 to 1."""
@@ -51,26 +84,22 @@ class Classifier:
 
         if not texts:
             return np.zeros(0)
-        found: NDArray[np.float64] = self.pipeline.predict_proba([text[: self.characters] for text in texts])[:, 1]
+        found: NDArray[np.float64] = self.forest.predict_proba(self.features.of(texts))[:, 1]
         return found
 
 
-def _pipeline(shape: Shape, texts: Sequence[str], seed: int, jobs: int) -> Any:
-    from sklearn.decomposition import TruncatedSVD  # type: ignore[import-untyped]
-    from sklearn.ensemble import RandomForestClassifier  # type: ignore[import-untyped]
+def _vectorizer(shape: Shape, terms: Sequence[str] | None = None) -> Any:
     from sklearn.feature_extraction.text import TfidfVectorizer  # type: ignore[import-untyped]
-    from sklearn.pipeline import make_pipeline  # type: ignore[import-untyped]
 
     counted = {"token_pattern": r"\w+|[^\w\s]"} if shape.features == "words" else {"analyzer": "char", "ngram_range": (1, 3)}
-    counts = TfidfVectorizer(max_features=shape.terms, sublinear_tf=True, **counted)
-    terms = len(counts.fit(texts).vocabulary_)
-    return make_pipeline(
-        counts,
-        TruncatedSVD(max(1, min(shape.components, terms - 1)), random_state=seed),
-        RandomForestClassifier(
-            shape.trees, min_samples_leaf=shape.min_leaf, class_weight="balanced", random_state=seed, n_jobs=jobs
-        ),
-    )
+    return TfidfVectorizer(max_features=shape.terms, sublinear_tf=True, vocabulary=terms, **counted)
+
+
+def _grown(shape: Shape, rows: NDArray[np.float64], good: NDArray[np.bool_], seed: int, jobs: int) -> Any:
+    from sklearn.ensemble import RandomForestClassifier  # type: ignore[import-untyped]
+
+    options = {"min_samples_leaf": shape.min_leaf, "class_weight": "balanced", "random_state": seed, "n_jobs": jobs}
+    return RandomForestClassifier(shape.trees, **options).fit(rows, good)
 
 
 def learn(
@@ -88,18 +117,19 @@ def learn(
     Beside it go `forest.json` (the figures), `roc.parquet` and `calibration.parquet`; the model comes last, so that it
     is there only if all is.
     """
-    import skops.io
+    import numpy as np
 
     seed %= 2**32
-    texts = [text[: shape.characters] for text in texts]
     file.parent.mkdir(parents=True, exist_ok=True)
     figures = _measure(texts, good, shape, held_out, keep_share, seed, jobs, file.parent)
     card = {"shape": asdict(shape), "seed": seed, "labels": len(texts), "good": int(good.sum()), **figures}
     file.with_suffix(".json").write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
-    pipeline = _pipeline(shape, texts, seed, jobs).fit(texts, good)
-    pipeline[-1].set_params(n_jobs=1)  # parts are judged in processes of their own
-    whole = file.with_suffix(".part")
-    skops.io.dump(pipeline, whole)
+    features = Features.fit(shape, texts, seed)
+    terms = features.vectorizer.get_feature_names_out().tolist()
+    file.with_suffix(".terms.json").write_text(json.dumps(terms), encoding="utf-8")
+    arrays = {"idf": features.vectorizer.idf_, "projection": features.projection, "rows": features.of(texts), "good": good}
+    whole = file.with_suffix(".part.npz")
+    np.savez(whole, **arrays)
     whole.replace(file)
 
 
@@ -128,7 +158,9 @@ def _measure(
     if min(good.sum(), (~good).sum()) * min(held_out, 1 - held_out) < 1:
         return dict.fromkeys(names)
     seen, unseen, seen_good, truth = train_test_split(texts, good, test_size=held_out, stratify=good, random_state=seed)
-    scores = _pipeline(shape, seen, seed, jobs).fit(seen, seen_good).predict_proba(unseen)[:, 1]
+    features = Features.fit(shape, seen, seed)
+    forest = _grown(shape, features.of(seen), seen_good, seed, jobs)
+    scores = forest.predict_proba(features.of(unseen))[:, 1]
     false, true, thresholds = roc_curve(truth, scores)
     finite = np.isfinite(thresholds)
     pl.DataFrame({"threshold": thresholds, "false_positive": false, "true_positive": true}).filter(finite).write_parquet(

@@ -61,7 +61,7 @@ class Forest(CorpusJudge):
         """Grows the forest the first time, and reads it from the step's folder afterwards."""
         from textbookgen_quality.classifier import Classifier
 
-        file = given.folder / "forest.skops"
+        file = given.folder / "forest.npz"
         if not file.exists():
             self._learn(given, file)
         self._classifier = Classifier.load(file)
