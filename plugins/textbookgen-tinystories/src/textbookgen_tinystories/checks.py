@@ -12,7 +12,7 @@ from pydantic import Field
 from textbookgen.artifacts import Documents
 from textbookgen.marks import Labels, Pipe
 from textbookgen.stage import Judge
-from textbookgen_tinystories.words import forms_found, stem, stems_in, tokens, unknown
+from textbookgen_tinystories.words import forms_found, said_in, stem, tokens, unknown
 
 _QUOTED = re.compile(r"[\"\u201c][^\"\u201c\u201d]*\w[^\"\u201c\u201d]*[\"\u201d]")
 _GARBLED = re.compile("[\ufffd\x00-\x08\x0b-\x1f]|\u00e2\u20ac|\u00c3[\u0080-\u00bf]")
@@ -66,8 +66,8 @@ class StoryChecks(Judge):
             return "too short", f"{len(words)} words"
         if len(words) > self.max_words:
             return "too long", f"{len(words)} words"
-        stems = stems_in(words)
-        if missing := [word for word in row.get("tinystories.words") or () if not forms_found(word, stems)]:
+        said = said_in(words)
+        if missing := [word for word in row.get("tinystories.words") or () if not forms_found(word, said)]:
             return "a word is missing", ", ".join(missing)
         if "Dialogue" in (row.get("tinystories.features") or ()) and not _QUOTED.search(text):
             return "no dialogue", ""

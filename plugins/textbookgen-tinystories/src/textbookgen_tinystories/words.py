@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache, lru_cache
 from importlib.resources import files
 from typing import Protocol
 
 _TOKEN = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)*")
 _CONTRACTION = re.compile(r"(?:n't|'(?:s|re|ve|ll|d|m))$")
-_VOWELS = "aeiou"
 
 
 class _Stemmer(Protocol):
@@ -35,34 +35,34 @@ def stem(word: str) -> str:
     return _stemmer().stemWord(_plain(word))
 
 
-def stems_in(words: Iterable[str]) -> frozenset[str]:
-    """The stems of the words of a text; a form that no rule makes gives that of its word too (`went` gives `go`)."""
-    return frozenset(each for word in words for each in _stems(word))
+def said_in(words: Iterable[str]) -> frozenset[str]:
+    """The words of a text, plain; a form that no rule makes stands beside its word (`went` with `go`)."""
+    return frozenset(each for word in words for each in (_plain(word), _bases().get(_plain(word))) if each)
 
 
-def forms_found(word: str, text_stems: frozenset[str]) -> bool:
-    """Whether a text with these stems holds the word in some form: inflected, compared, or as an adverb."""
-    return not stems_of(word).isdisjoint(text_stems)
+def forms_found(word: str, said: frozenset[str]) -> bool:
+    """Whether a text that says this holds the word in some form."""
+    return not forms_of(word).isdisjoint(said)
 
 
 @lru_cache(maxsize=1 << 13)
-def stems_of(word: str) -> frozenset[str]:
-    """The stems of a word, its comparison and its adverb (which the stemmer leaves alone)."""
-    return frozenset(stem(form) for form in (word, *_compared(word), *_adverbs(word)))
+def forms_of(word: str) -> frozenset[str]:
+    """A word and its regular forms: those of a verb, a noun or an adjective, as the lists have it, and all if none has it."""
+    parts = [part for part in _FORMS if word in _lists()[part]] or list(_FORMS)
+    return frozenset({word, *(form for part in parts for form in _FORMS[part](word))})
 
 
 @cache
 def known_stems() -> frozenset[str]:
     """The stems of every word that a small child knows, names not counted."""
-    words = (each for name in ("nouns", "verbs", "adjectives") for each in word_list(name))
-    found = {each for word in words for each in stems_of(word)}
+    found = {stem(form) for words in _lists().values() for word in words for form in forms_of(word)}
     return frozenset(found | {stem(word) for word in word_list("function_words")})
 
 
 def unknown(text: str, more: frozenset[str] = frozenset()) -> list[str]:
     """The words of a text, in order and as often as they occur, that a small child does not know.
 
-    Names count as known: those in the list, and words that are capitalised inside a sentence.
+    Names count as known: those in the list, and words that are capitalised inside a sentence, or always and repeatedly.
     """
     names = frozenset(word_list("names")) | _capitalised(text)
     words = map(str.lower, tokens(text))
@@ -85,27 +85,70 @@ def _stems(word: str) -> tuple[str, ...]:
 
 
 def _capitalised(text: str) -> frozenset[str]:
-    """Words that are written with a capital although no sentence begins with them."""
-    found = re.findall(r"(?<=[\w,;] )[A-Z][a-z']+", text.replace("\u2019", "'"))
-    return frozenset(map(_plain, found))
+    """Words that are names, for all one can see: capitals inside a sentence, or always capitals and more than once."""
+    inside = re.findall(r"(?<=[\w,;] )[A-Z][a-z']+", text.replace("\u2019", "'"))
+    written = [_CONTRACTION.sub("", word) for word in tokens(text)]
+    counts = Counter(written)
+    always = [word for word, count in counts.items() if count > 1 and word[0].isupper() and not counts[word.lower()]]
+    return frozenset(map(_plain, [*inside, *always]))
 
 
-def _compared(word: str) -> tuple[str, ...]:
+def _verb_forms(word: str) -> Iterator[str]:
+    yield from _noun_forms(word)
+    regular = word not in _bases().values()
     if word.endswith("e"):
-        return (f"{word}r", f"{word}st")
-    if word.endswith("y") and word[-2:-1] not in _VOWELS:
-        return (f"{word[:-1]}ier", f"{word[:-1]}iest")
-    if re.fullmatch(r"[^aeiou]*[aeiou][bdgmnpt]", word):
-        return (f"{word}{word[-1]}er", f"{word}{word[-1]}est")
-    return (f"{word}er", f"{word}est")
+        yield from (f"{word[:-2]}ying" if word.endswith("ie") else f"{word[:-1]}ing", f"{word}ing")
+        ends = [f"{word}d"]
+    elif _consonant_y(word):
+        yield f"{word}ing"
+        ends = [f"{word[:-1]}ied"]
+    else:
+        yield from (f"{each}ing" for each in _before_ending(word))
+        ends = [f"{each}ed" for each in _before_ending(word)]
+    if regular:
+        yield from ends
 
 
-def _adverbs(word: str) -> tuple[str, ...]:
-    if word.endswith("y"):
-        return (f"{word[:-1]}ily",)
-    if word.endswith("le"):
-        return (f"{word[:-1]}y",)
-    return (f"{word}ly",)
+def _noun_forms(word: str) -> Iterator[str]:
+    if _consonant_y(word):
+        yield f"{word[:-1]}ies"
+    elif word.endswith(("s", "x", "z", "ch", "sh", "o")):
+        yield f"{word}es"
+    if not word.endswith(("s", "x", "z", "ch", "sh")):
+        yield f"{word}s"
+
+
+def _adjective_forms(word: str) -> Iterator[str]:
+    if word.endswith("e"):
+        yield from (f"{word}r", f"{word}st", f"{word}ly", f"{word[:-1]}y")
+    elif _consonant_y(word):
+        yield from (f"{word[:-1]}ier", f"{word[:-1]}iest", f"{word[:-1]}ily")
+    else:
+        yield from (f"{each}{ending}" for each in _before_ending(word) for ending in ("er", "est"))
+        yield f"{word}ly"
+
+
+_FORMS: Mapping[str, Callable[[str], Iterator[str]]] = {
+    "verbs": _verb_forms,
+    "nouns": _noun_forms,
+    "adjectives": _adjective_forms,
+}
+
+
+def _consonant_y(word: str) -> bool:
+    return word.endswith("y") and word[-2:-1] not in tuple("aeiou")
+
+
+def _before_ending(word: str) -> tuple[str, ...]:
+    """A word as it stands before `ed`, `ing` or `er`: doubled (`hop`), as it is (`help`), or either (`visit`)."""
+    if re.fullmatch(r"(?:[^aeiou]|qu)*[aeiouy][^aeiouwxy]", word):
+        return (word + word[-1],)
+    return (word, word + word[-1]) if re.search(r"[^aeiou][aeiouy][^aeiouwxy]$", word) else (word,)
+
+
+@cache
+def _lists() -> dict[str, frozenset[str]]:
+    return {part: frozenset(word_list(part)) for part in ("verbs", "nouns", "adjectives")}
 
 
 @cache
