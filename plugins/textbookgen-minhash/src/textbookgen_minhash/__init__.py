@@ -7,9 +7,10 @@ from textbookgen.stage import Stage
 from textbookgen_minhash.decontaminate import Decontaminate
 from textbookgen_minhash.dedup import Dedup
 from textbookgen_minhash.passages import Passages
+from textbookgen_minhash.sieve import Sieve
 
 
 @hookimpl
 def stages() -> list[type[Stage]]:
     """The sieves of this plugin."""
-    return [Dedup, Passages, Decontaminate]
+    return [Dedup, Passages, Decontaminate, Sieve]

@@ -1,0 +1,69 @@
+"""`minhash/sieve`: several judges and deduplication while each text is read once."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar
+
+import polars as pl
+from pydantic import Field, PrivateAttr
+
+from textbookgen.marks import Judges
+from textbookgen.stage import Given, Judge
+from textbookgen_minhash.dedup import Dedup
+
+
+class Sieve(Dedup):
+    """Does what steps with these judges and then `minhash/dedup` would do, with the same verdicts, in one step.
+
+    Every judge sees what those before it kept; copies are looked for among what all of them kept.
+    """
+
+    name: ClassVar[str] = "sieve"
+
+    judges: Annotated[tuple[str | dict[str, Any], ...], Judges] = Field(
+        min_length=1, description="judges that go before deduplication, in order: names, or tables with `use` and options"
+    )
+
+    _judges: list[Judge] = PrivateAttr(default_factory=list)
+
+    def prepare(self, given: Given) -> None:
+        """Makes the judges ready."""
+        super().prepare(given)
+        self._judges = [given.doors.judge(use) for use in self.judges]
+        for judge in self._judges:
+            judge.prepare(given)
+
+    def sketch(self, docs: pl.DataFrame) -> pl.DataFrame:
+        """A sketch of each document that the judges kept, and of the others why they were dropped."""
+        kept, dropped = docs, []
+        for judge in self._judges:
+            verdicts = judge.judge(kept)
+            told = verdicts.select("id", "keep", *(_column(verdicts, name) for name in ("reason", "score", "detail")))
+            dropped.append(
+                told.filter(~pl.col("keep")).select("id", out=pl.col("reason"), out_score="score", out_detail="detail")
+            )
+            kept = kept.join(told.filter("keep"), on="id", how="semi", maintain_order="left")
+        sketches = docs.select("id").join(super().sketch(kept), on="id", how="left", maintain_order="left")
+        return sketches.join(pl.concat(dropped), on="id", how="left", maintain_order="left")
+
+    def judge(self, sketches: pl.LazyFrame, corpus: pl.LazyFrame) -> pl.DataFrame:
+        """Verdicts: the judges' own on what they dropped, those of deduplication on the rest."""
+        rest = sketches.filter(pl.col("signature").is_not_null())
+        ids = rest.select("id")
+        verdicts = super().judge(rest, corpus.join(ids, on="id", how="semi", maintain_order="left"))
+        told = sketches.select("id", "out", "out_score", "out_detail").collect()
+        both = told.join(verdicts, on="id", how="left", maintain_order="left")
+        return both.select(
+            "id",
+            keep=pl.col("keep").fill_null(False),
+            reason=pl.coalesce("out", "reason"),
+            score=pl.coalesce("out_score", "score"),
+            detail=pl.coalesce("out_detail", "detail"),
+            **{"minhash.cluster": "minhash.cluster"},
+        )
+
+
+def _column(verdicts: pl.DataFrame, name: str) -> pl.Expr:
+    """A column of verdicts that a judge may leave out."""
+    kind = pl.Float64 if name == "score" else pl.String
+    return (pl.col(name) if name in verdicts.columns else pl.lit(None)).cast(kind).alias(name)

@@ -1,0 +1,74 @@
+"""That one step with several judges gives the verdicts of several steps."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import polars as pl
+from textbookgen_minhash.dedup import Dedup
+from textbookgen_minhash.sieve import Sieve
+
+from textbookgen.stage import Given, Judge
+
+
+class Long(Judge):
+    """Drops what has fewer words than it should."""
+
+    name = "long"
+    words: int = 60
+
+    def judge(self, docs: pl.DataFrame) -> pl.DataFrame:
+        many = pl.col("text").str.count_matches(r"\w+")
+        short = many < self.words
+        return docs.select("id", keep=~short, reason=pl.when(short).then(pl.lit("too short")), score=many.cast(pl.Float64))
+
+
+class Polite(Judge):
+    """Drops what says a bad word."""
+
+    name = "polite"
+
+    def judge(self, docs: pl.DataFrame) -> pl.DataFrame:
+        rude = pl.col("text").str.contains("w13 ")
+        return docs.select(
+            "id", keep=~rude, reason=pl.when(rude).then(pl.lit("rude")), detail=pl.when(rude).then(pl.lit("w13"))
+        )
+
+
+class Doors:
+    def judge(self, use: str | dict[str, int]) -> Judge:
+        return Polite() if use == "polite" else Long(words=60 if isinstance(use, str) else use["words"])
+
+
+def corpus() -> pl.DataFrame:
+    rng = random.Random(0)
+    texts = []
+    for n in range(120):
+        words = random.Random(n % 30).choices([f"w{k}" for k in range(400)], k=40 + 4 * (n % 30))
+        if n > 60:
+            words[rng.randrange(len(words))] = "other"
+        texts.append(" ".join(words) + " ")
+    return pl.DataFrame({"id": [f"d{n}" for n in range(len(texts))], "text": texts})
+
+
+def test_one_step_is_as_good_as_three(tmp_path: Path) -> None:
+    docs = corpus()
+    sieve = Sieve(inputs=("x",), judges=("polite", {"use": "long", "words": 80}))
+    sieve.prepare(Given({}, tmp_path, Doors()))  # type: ignore[arg-type]
+    sketches = pl.concat([sieve.sketch(docs[:50]), sieve.sketch(docs[50:])])
+    assert sketches["id"].equals(docs["id"])
+    found = sieve.judge(sketches.lazy(), docs.lazy())
+
+    first = Polite().judge(docs)
+    polite = docs.join(first.filter("keep"), on="id", how="semi", maintain_order="left")
+    second = Long(words=80).judge(polite)
+    long = polite.join(second.filter("keep"), on="id", how="semi", maintain_order="left")
+    dedup = Dedup(inputs=("x",))
+    third = dedup.judge(dedup.sketch(long).lazy(), long.lazy())
+    steps = pl.concat([each.filter(~pl.col("keep")).select("id", "reason") for each in (first, second, third)])
+    assert found["id"].equals(docs["id"])
+    assert sorted(found.filter(~pl.col("keep")).select("id", "reason").rows()) == sorted(steps.rows())
+    assert {"rude", "too short", "near copy", "exact copy"} <= set(found["reason"])
+    assert found.filter(reason="rude")["detail"].unique().to_list() == ["w13"]
+    assert found.filter(reason="too short")["score"].max() < 80
