@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from textbookgen.artifacts import Artifact
 from textbookgen.errors import Complaint, PluginError, RecipeError, TextbookgenError
-from textbookgen.marks import JudgesMark, Label, Pipe, PlacementMark, marked, option_name
+from textbookgen.marks import JudgesMark, Label, Pipe, PlacementMark, TemplateMark, marked, option_name
 from textbookgen.plugins import Plugins
 from textbookgen.prompts import Prompts
 from textbookgen.recipe import Entry, Recipe, in_file_order
@@ -290,6 +290,9 @@ class _Planner:
     def _generator(self, entry: Entry, stage: Generator, sampler: Bound[Sampler] | None) -> None:
         if not stage.inputs and stage.count is None:
             self._complain(entry, "", "needs the option 'count'", "how many documents are to be written")
+        if stage.inputs and stage.count is not None:
+            problem = "has no meaning with `from`: each document that flows in is asked about"
+            self._complain(entry, "count", problem, "`sample` asks about some of them")
         drawn: dict[str, Any] = sampler.options.draw(0, Random(0), Tally()) if sampler else {}
         if stage.inputs:
             drawn["document"] = {"id": "", "text": "", "kind": ""}
@@ -304,6 +307,11 @@ class _Planner:
         for name in missing:
             problem = f"'{stage.prompt}' needs the variable '{name}', which is not drawn"
             self._complain(entry, "prompt", problem, f"what is drawn: {known}")
+
+    def _templates(self, stage: Generator) -> dict[str, str]:
+        """The text of every template that an option names; `prompt` always, for a class may have given it a default."""
+        named = {"prompt", *(name for name, _ in marked(type(stage), TemplateMark))}
+        return {name: self.prompts.sources(template) for name in sorted(named) if (template := getattr(stage, name))}
 
     def _facts(
         self,
@@ -321,6 +329,6 @@ class _Planner:
             return facts | {"digest": stage.digest(), "limit": self.limit}
         facts["seed"] = self.recipe.seed
         if isinstance(stage, Generator):
-            facts |= {"prompt": self.prompts.sources(stage.prompt), "accept": [judge.identity for judge in accept]}
+            facts |= {"prompts": self._templates(stage), "accept": [judge.identity for judge in accept]}
             facts |= {"teacher": teacher and teacher.identity, "sampler": sampler and sampler.identity}
         return facts

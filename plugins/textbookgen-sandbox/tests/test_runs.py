@@ -54,8 +54,6 @@ def test_each_reason_is_told_with_its_evidence(pool: Pool):
     assert verdicts["detail"][1].endswith("\nAssertionError")
     assert verdicts["detail"][0] is None
     assert all(detail for detail in verdicts["detail"][1:])
-    assert verdicts["sandbox.seconds"].min() > 0
-    assert verdicts["sandbox.seconds"][14] >= 0.9  # the endless loop
 
 
 ENDS_WELL = {

@@ -231,7 +231,10 @@ class _Writing:
             return _Written(n, [], {"n": n, "id": source, "reason": f"{kind}: {error.problem}", "detail": error.hint})
         about = json.dumps({name: value for name, value in draw.items() if name != "document"}, sort_keys=True, default=str)
         key = ask.keys[-1] if ask.keys else None
-        name = key[:24] if key else document_id(self.bench.step.address, n)
+        if document:
+            name = document_id(document["id"], key or self.bench.step.address)
+        else:
+            name = key[:24] if key else document_id(self.bench.step.address, n)
         return _Written(
             n, [self._row(row, f"{name}-{at}" if at else name, key, about, document) for at, row in enumerate(rows)]
         )
@@ -280,6 +283,8 @@ class _Writing:
         return self._no_more_than_wanted(verdicts)
 
     def _no_more_than_wanted(self, verdicts: pl.DataFrame) -> pl.DataFrame:
+        if self.stage.inputs:
+            return verdicts
         over = pl.col("keep") & (pl.col("keep").cum_sum() > self.count - self.accepted)
         return verdicts.with_columns(
             reason=pl.when(over).then(pl.lit(_ENOUGH)).otherwise("reason"), keep=pl.col("keep") & ~over
@@ -335,7 +340,7 @@ class _Writing:
         rows = sum(len(pl.read_parquet(file, columns=["id"])) for file in files)
         judged = verdict_record(folder, rows)
         notes: tuple[str, ...] = ()
-        if self.stage.accept and judged.rows_out < self.count:
+        if self.stage.accept and not self.stage.inputs and judged.rows_out < self.count:
             notes = (f"{judged.rows_out:,} of {self.count:,} were accepted after {self.drawn:,} draws, the most allowed",)
         return Record(
             rows_in=self._wanted() if self.stage.inputs else rows,

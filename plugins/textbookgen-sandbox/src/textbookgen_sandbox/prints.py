@@ -36,7 +36,7 @@ class Prints(RunsPrograms):
         """Verdicts in the order of the documents; the detail of a wrong page says line by line what it says and prints."""
         pages = (Program(text or "", "", self.seconds, self.max_output_kib, page=True) for text in docs[self.text])
         outcomes = self._pool().map(pages)
-        rows = [(id, *_verdict(outcome), outcome.cpu) for id, outcome in zip(docs["id"], outcomes, strict=True)]
+        rows = [(id, *_verdict(outcome)) for id, outcome in zip(docs["id"], outcomes, strict=True)]
         return pl.DataFrame(rows, schema=VERDICTS, orient="row")
 
 

@@ -45,7 +45,7 @@ def detail(outcome: Outcome) -> str | None:
     if outcome.ok:
         return None
     lines = outcome.stderr.rstrip().splitlines()[-DETAIL_LINES:]
-    return "\n".join(lines) or f"{outcome.reason} after {outcome.cpu:.1f} s of CPU and {outcome.seconds:.1f} s by the clock"
+    return "\n".join(lines) or outcome.reason
 
 
 VERDICTS: dict[str, type[pl.DataType]] = {
@@ -54,5 +54,4 @@ VERDICTS: dict[str, type[pl.DataType]] = {
     "reason": pl.String,
     "score": pl.Float64,
     "detail": pl.String,
-    "sandbox.seconds": pl.Float64,
 }

@@ -28,10 +28,10 @@ class Runs(RunsPrograms):
     apart: bool = Field(True, description="run tests in a process of their own, which the program cannot tamper with")
 
     def judge(self, docs: pl.DataFrame) -> pl.DataFrame:
-        """Verdicts in the order of the documents, with `score` 1 or 0 and `sandbox.seconds`, the CPU time each took."""
+        """Verdicts in the order of the documents, with `score` 1 or 0; the same programs have the same verdicts."""
         outcomes = self._pool().map(self._programs(docs))
         rows: Iterator[tuple[Any, ...]] = (
-            (id, outcome.ok, outcome.reason or None, float(outcome.ok), detail(outcome), outcome.cpu)
+            (id, outcome.ok, outcome.reason or None, float(outcome.ok), detail(outcome))
             for id, outcome in zip(docs["id"], outcomes, strict=True)
         )
         return pl.DataFrame(list(rows), schema=VERDICTS, orient="row")
