@@ -65,10 +65,10 @@ class Forecast:
         total = self.as_dict()["total"]
         unknown = any(each.cost_usd is None for each in self.steps)
         money = f"${total['cost_usd']:,.2f}" + (" and what has no price" if unknown else "")
-        return (
-            f"In all about {_number(total['requests']) or '0'} requests, {_number(total['tokens_in'] + total['tokens_out']) or '0'} teacher tokens, "
-            f"{money}, {_bytes(total['disk_bytes']) or 'little'} of disk and {total['gpu_hours']:,.1f} GPU hours. Nothing was spent."
-        )
+        requests, tokens = _number(total["requests"]) or "0", _number(total["tokens_in"] + total["tokens_out"]) or "0"
+        disk, hours = _bytes(total["disk_bytes"]) or "little", f"{total['gpu_hours']:,.1f} GPU hours"
+        spent = f"{requests} requests, {tokens} teacher tokens, {money}, {disk} of disk and {hours}"
+        return f"In all about {spent}. Nothing was spent."
 
     def as_dict(self) -> dict[str, Any]:
         """The forecast for programs."""
@@ -88,7 +88,8 @@ class Forecast:
             teacher = each.step.teacher
             budget = teacher.options.budget_usd if teacher else None
             if teacher and budget is not None and each.cost_usd is not None and each.cost_usd > budget:
-                yield f"warning: [stage.{each.step.label}] would cost about ${each.cost_usd:,.2f}, and [teacher.{teacher.label}] may spend ${budget:,.2f}"
+                cost = f"[stage.{each.step.label}] would cost about ${each.cost_usd:,.2f}"
+                yield f"warning: {cost}, and [teacher.{teacher.label}] may spend ${budget:,.2f}"
 
 
 def foresee(plan: Plan) -> Forecast:
@@ -166,7 +167,7 @@ def _sum(volumes: Sequence[Volume]) -> Volume:
         values = [getattr(volume, name) for volume in volumes]
         return None if None in values else sum(values)
 
-    return Volume(total("documents"), total("tokens"))
+    return Volume(total("documents"), total("tokens"), parameters=volumes[0].parameters if len(volumes) == 1 else None)
 
 
 def _stored(volume: Volume) -> Volume:

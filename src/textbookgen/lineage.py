@@ -209,7 +209,8 @@ def _told(story: Mapping[str, Any]) -> Iterator[str]:
     yield f"  stage    {step['label']}, {step['use']} ({step['release']})"
     if asked:
         teacher = asked["teacher"]
-        yield f"  teacher  {teacher['label']}, {teacher['use']}{', a program and not a language model' if teacher['stand_in'] else ''}"
+        kind = ", a program and not a language model" if teacher["stand_in"] else ""
+        yield f"  teacher  {teacher['label']}, {teacher['use']}{kind}"
         yield f"  draw     {json.dumps(asked['draw'], ensure_ascii=False)}"
         yield f"  prompt   {asked['prompt']}"
         for message in asked["messages"]:

@@ -83,7 +83,7 @@ class Prompts:
         return wanted
 
     def missing(self, name: str, variables: Mapping[str, Any]) -> list[str]:
-        """The variables that the prompt needs and that are not given; those a template asks for with `is defined` are not needed.
+        """The variables that the prompt needs and that are not given; one that is asked for with `is defined` is not needed.
 
         Raises:
             PromptError: it is missing or malformed.

@@ -71,7 +71,9 @@ def read_recipe(path: Path, overrides: Mapping[str, Any] | None = None) -> Recip
     complaints = list(_head(path, text, tables))
     entries = list(_entries(path, text, tables, complaints))
     head = tables.get("recipe", {})
-    return Recipe(path, text, head.get("name", ""), head.get("version", "1"), head.get("seed", 0), tuple(entries), tuple(complaints))
+    return Recipe(
+        path, text, head.get("name", ""), head.get("version", "1"), head.get("seed", 0), tuple(entries), tuple(complaints)
+    )
 
 
 def _syntax(path: Path, error: tomllib.TOMLDecodeError) -> Complaint:

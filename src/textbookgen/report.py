@@ -81,6 +81,7 @@ def _report(run: RunFolder, workspace: Workspace, summary: Mapping[str, Any]) ->
     yield from _stand_ins(run.plan())
     yield from _models_table(summary["models"])
     yield from _curves(run, workspace, summary["models"])
+    yield from _measurements(workspace, summary)
     yield from _passages(run, workspace, summary["reports"])
     yield from _steps_table(summary["steps"])
     yield from _dropped(summary["steps"])
@@ -105,6 +106,26 @@ def _models_table(models: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
         bits = f"{model['bits_per_byte']:.3f}" if model["bits_per_byte"] is not None else ""
         yield f"| {label} | {model['parameters'] or 0:,} | {model['tokens'] or 0:,} | {bits} | {passed} |"
     yield "\nBits per byte are of the text each model held out of its own shards; the error is one standard error.\n"
+
+
+def _measurements(workspace: Workspace, summary: Mapping[str, Any]) -> Iterator[str]:
+    """Every other figure of the measuring stages."""
+    told = {
+        (label, metric)
+        for label, model in summary["models"].items()
+        for metric in model["scores"]
+        if metric.startswith("pass@1")
+    }
+    steps = [{"address": address, "gives": "Report"} for address in summary["reports"]]
+    rows = [each for each in _figures(workspace, steps) if (each["subject"], each["metric"]) not in told]
+    if not rows:
+        return
+    yield "## Measurements\n\n| of | metric | value | standard error | n |\n|---|---|---:|---:|---:|"
+    for each in rows:
+        value = "" if each["value"] is None else f"{each['value']:,.4g}"
+        stderr = "" if each.get("stderr") is None else f"{each['stderr']:,.2g}"
+        yield f"| {each['subject']} | {each['metric']} | {value} | {stderr} | {each.get('n') or ''} |"
+    yield ""
 
 
 def _curves(run: RunFolder, workspace: Workspace, models: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
@@ -156,7 +177,8 @@ def _passages(run: RunFolder, workspace: Workspace, reports: Sequence[str]) -> I
 
 def _steps_table(steps: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     yield "## Steps\n"
-    yield "| step | use | rows in | rows out | dropped | requests | tokens | cost | time | peak memory |\n|---|---|---:|---:|---:|---:|---:|---:|---:|---:|"
+    yield "| step | use | rows in | rows out | dropped | requests | tokens | cost | time | peak memory |"
+    yield "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|"
     for step in steps:
         numbers = [step["rows_in"], step["rows_out"], sum(step["dropped"].values()), step["requests"], step["tokens"]]
         cells = [f"{number:,}" if number else "" for number in numbers]
@@ -189,7 +211,8 @@ def _money(plan: Mapping[str, Any], steps: Sequence[Mapping[str, Any]]) -> Itera
     for planned in plan["steps"]:
         if planned["label"] in spent:
             step = spent[planned["label"]]
-            yield f"| {step['label']} | {planned['teacher']['label']} | {step['requests']:,} | {step['tokens']:,} | ${step['cost_usd']:,.4f} |"
+            asked = f"{step['requests']:,} | {step['tokens']:,} | ${step['cost_usd']:,.4f}"
+            yield f"| {step['label']} | {planned['teacher']['label']} | {asked} |"
     yield ""
 
 

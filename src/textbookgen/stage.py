@@ -91,6 +91,7 @@ class Volume:
     tokens_out: float = 0.0
     disk_bytes: float | None = None
     gpu_hours: float = 0.0
+    parameters: float | None = None  # of a model
 
 
 class Stage(BaseModel):

@@ -112,7 +112,8 @@ def check_plugin(name: str) -> None:
 
 def _heavy(name: str) -> Iterator[str]:
     """Loads the plugin alone in a process of its own and looks at what came with it."""
-    code = f"import sys; from textbookgen.plugins import Plugins; Plugins(['{name}']).stages; print(*(m for m in {HEAVY!r} if m in sys.modules))"
+    load = f"import sys; from textbookgen.plugins import Plugins; Plugins(['{name}']).stages; "
+    code = f"{load}print(*(name for name in {HEAVY!r} if name in sys.modules))"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     if loaded.returncode:
         yield f"does not load alone: {loaded.stderr.strip().splitlines()[-1]}"

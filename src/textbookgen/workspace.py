@@ -188,7 +188,9 @@ class Workspace:
             WorkspaceError: there is none.
         """
         runs = self.runs()
-        found = [run for run in runs if run.name == name] or [run for run in runs if run.name.startswith(name) or run.name.endswith(f"-{name}")]
+        found = [run for run in runs if run.name == name] or [
+            run for run in runs if run.name.startswith(name) or run.name.endswith(f"-{name}")
+        ]
         if not found:
             problem = f"no run is called '{name}'" if name else "there is no run yet"
             raise WorkspaceError(problem, place=str(self.root), hint="`textbookgen run list` shows the runs of a --work folder")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from itertools import islice
@@ -18,7 +18,7 @@ from textbookgen.artifacts import Artifact, Chats, Documents, Table, Vocabulary
 from textbookgen.errors import RunError
 from textbookgen.hookspecs import hookimpl
 from textbookgen.marks import Labels, Pipe
-from textbookgen.stage import Given, Pack, Stage
+from textbookgen.stage import Given, Pack, Stage, Volume
 from textbookgen.tokenizer import ByteTokenizer, Tokenizer
 
 if TYPE_CHECKING:
@@ -133,6 +133,10 @@ class TrainTokenizer(Pack):
     )
     max_documents: int = Field(1_000_000, gt=0, description="learn from at most so many documents, taken evenly from all")
     max_mib: float = Field(64.0, gt=0, description="learn from at most so many MiB of text, taken evenly from all")
+
+    def foresee(self, flows: Mapping[str, Volume]) -> Volume | None:
+        """A small file."""
+        return Volume(disk_bytes=60.0 * self.vocabulary)
 
     def pack(self, given: Given, out: Path) -> None:
         """Writes `tokenizer.json`, then `vocabulary.json`."""

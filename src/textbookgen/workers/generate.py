@@ -159,7 +159,7 @@ class _Writing:
                     n += 1
 
     def _sample(self, table: Table) -> set[str] | None:
-        """The ids of the documents to ask about: those with the smallest hashes, so that a larger sample holds a smaller one."""
+        """The ids of the documents to ask about: those of smallest hash, so that a larger sample holds a smaller one."""
         if self.stage.sample is None:
             return None
         order = f"{self.seed}/sample"
@@ -326,7 +326,7 @@ class _Writing:
         if failed > math.ceil(self.stage.max_failures * total):
             raise TooManyFailures(
                 f"{failed} documents failed, of {total}; the last: {reason}",
-                hint="`failures` in the step's folder says why; the same command asks only those again; `max_failures` allows more",
+                hint="the step's `failures` say why; the same command asks only those again; `max_failures` allows more",
             )
 
     def _wanted(self) -> int:

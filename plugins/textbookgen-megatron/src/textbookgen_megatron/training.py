@@ -109,7 +109,7 @@ def _cores() -> int:
 def _foreseen(parameters: float, tokens: float) -> Volume:
     """6 flops a parameter and token (arXiv 2001.08361), and 18 bytes a parameter for weights and the newest save."""
     hours = 6 * parameters * tokens / (PEAK_FLOPS * UTILISATION) / 3600
-    return Volume(tokens=tokens, disk_bytes=18 * parameters, gpu_hours=hours)
+    return Volume(tokens=tokens, disk_bytes=18 * parameters, gpu_hours=hours, parameters=parameters)
 
 
 class Pretrain(Training):
@@ -195,9 +195,11 @@ class Sft(Training):
     weight_decay: float = Field(0.01, ge=0, description="AdamW's weight decay (phi-1: 0.01); biases and norms are spared")
 
     def foresee(self, flows: Mapping[str, Volume]) -> Volume | None:
-        """Tokens seen; the model's size is not known before it is there."""
-        tokens = flows.get("shards", Volume()).tokens
-        return Volume(tokens=None if tokens is None else tokens * self.epochs)
+        """The shards' tokens, as often as they are gone through."""
+        tokens, parameters = flows.get("shards", Volume()).tokens, flows.get("checkpoint", Volume()).parameters
+        if tokens is None or parameters is None:
+            return Volume(tokens=None if tokens is None else tokens * self.epochs)
+        return _foreseen(parameters, tokens * self.epochs)
 
 
 STAGES: dict[str, type[Training]] = {f"megatron/{stage.name}": stage for stage in (Pretrain, Grow, Sft)}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
@@ -12,7 +12,7 @@ from pydantic import Field, PrivateAttr
 from textbookgen.artifacts import Documents
 from textbookgen.errors import Complaint, RunError
 from textbookgen.marks import Labels, Pipe, Placement
-from textbookgen.stage import CorpusJudge, Given
+from textbookgen.stage import CorpusJudge, Given, Volume
 
 if TYPE_CHECKING:
     from textbookgen_quality.classifier import Classifier
@@ -56,6 +56,14 @@ class Forest(CorpusJudge):
         """Complains about a share that a threshold makes meaningless."""
         if self.threshold is not None and "keep_share" in self.model_fields_set:
             yield Complaint("keep_share", "`threshold` and `keep_share` both say what is kept", "leave one of them out")
+
+    def foresee(self, flows: Mapping[str, Volume]) -> Volume | None:
+        """The share that is kept, as far as it is known."""
+        flow = flows["from"]
+        if flow.documents is None or self.threshold is not None:
+            return None
+        tokens = None if flow.tokens is None else flow.tokens * self.keep_share
+        return Volume(flow.documents * self.keep_share, tokens, disk_bytes=40 * flow.documents)
 
     def prepare(self, given: Given) -> None:
         """Grows the forest the first time, and reads it from the step's folder afterwards."""
