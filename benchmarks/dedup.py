@@ -100,6 +100,8 @@ def table(results: dict[str, Any]) -> str:
         lines.append(f"| {tool} | " + " | ".join(cells) + " |")
     lines += ["", "found, of the planted copies whose true Jaccard index is 0.8 or more (of all planted)", ""]
     ran = {tool: found for tool, found in results.items() if isinstance(found, dict)}
+    if not ran:
+        return "\n".join(lines)
     lines += ["| edit | " + " | ".join(ran) + " |", "|---" * (len(ran) + 1) + "|"]
     for kind in next(iter(ran.values()))["kinds"]:
         row = [found["kinds"][kind] for found in ran.values()]

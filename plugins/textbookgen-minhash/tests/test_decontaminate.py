@@ -81,8 +81,18 @@ def test_the_reason_can_be_counted_and_the_evidence_is_the_ngram() -> None:
 def test_an_item_of_fewer_words_is_looked_for_whole() -> None:
     verdicts = judged("What is the capital of Bhutan? Thimphu!", "What is the capital of Bhutan? I forgot.")
     assert verdicts["keep"].to_list() == [False, True]
-    assert verdicts["reason"][0] == "whole text of an item of toy"
+    assert verdicts["reason"][0] == "short text of toy"
     assert verdicts["detail"][0] == "toy/1: what is the capital of bhutan thimphu"
+
+
+def test_a_solution_of_eight_words_or_more_is_looked_for_alone() -> None:
+    solution = "    return max((len(word), word) for word in text.split())[1]\n"
+    verdict = Decontaminate(benchmarks=("toy",), rule="ngram")
+    toy = [Item("toy/2", "def longest(text):\n", solution)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Toy, "items", lambda self: iter(toy))
+        verdict.prepare(Given({}, Path("nowhere"), Doors()))  # type: ignore[arg-type]
+    assert verdict.judge(pl.DataFrame({"id": ["a", "b"], "text": [solution, CLEAN]}))["keep"].to_list() == [False, True]
 
 
 def test_allowed_ngrams_do_not_count() -> None:

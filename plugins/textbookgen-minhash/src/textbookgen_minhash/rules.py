@@ -14,7 +14,7 @@ import polars as pl
 from textbookgen_minhash.grams import Grams, Hit, Problem, words_in
 from textbookgen_minhash.words import plain
 
-PROMPT_WORDS = 8  # a prompt alone of fewer words than n is looked for whole from here on: the least n of GPT-3's appendix C
+PART_WORDS = 8  # a prompt or solution of fewer words than n is looked for alone from here on: the least n of GPT-3's appendix C
 
 
 @dataclass(frozen=True)
@@ -45,12 +45,13 @@ def _by_row(hits: Iterator[Hit]) -> dict[int, list[Hit]]:
 
 
 def _gather(problems: Sequence[Problem], size: int, allowed: Sequence[str], accents: bool = True) -> Grams:
-    """The n-grams of each item whole, and of its prompt alone where that is long enough to tell."""
+    """The n-grams of each item whole, and of its prompt and solution alone where they are long enough to tell."""
     grams = Grams(accents)
     for at, problem in enumerate(problems):
         grams.add(at, problem.text, size)
-        if len(words_in(problem.prompt.encode())) >= PROMPT_WORDS:
-            grams.add(at, problem.prompt, size)
+        for part in (problem.prompt, problem.solution):
+            if len(words_in(part.encode())) >= PART_WORDS:
+                grams.add(at, part, size)
     for text in allowed:
         grams.allow(text, size)
     return grams
@@ -73,7 +74,7 @@ class AnyGram:
         for row, hits in _by_row(self._grams.hits(texts)).items():
             first = max(hits, key=lambda hit: hit.size)  # whole short items are weaker evidence than n words
             problem = self.problems[first.items[0]]
-            what = f"{self.size}-gram" if first.size == self.size else "whole text of an item"
+            what = f"{self.size}-gram" if first.size == self.size else "short text"
             yield Finding(
                 row, f"{what} of {problem.benchmark}", float(len(hits)), f"{problem.id}: {first.words}", problem.place
             )
