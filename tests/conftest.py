@@ -92,7 +92,9 @@ class Join(Pack):
     def pack(self, given: Given, out: Path) -> None:
         texts = [text for frame in given["from"].frames(["text"]) for text in frame["text"]]
         (out / "all.txt").write_text("\n".join(texts), encoding="utf-8")
-        (out / "manifest.json").write_text(json.dumps({"format": "text", "documents": len(texts), "tokens": 0}), encoding="utf-8")
+        (out / "manifest.json").write_text(
+            json.dumps({"format": "text", "documents": len(texts), "tokens": 0}), encoding="utf-8"
+        )
 
 
 TRAINER = """

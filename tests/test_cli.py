@@ -30,7 +30,19 @@ def test_run_show_has_the_figures_that_programs_read(work: str) -> None:
     shown = json.loads(called("run", "show", "--json", "--work", work).stdout)
     assert shown["recipe"] == "toy"
     step = next(step for step in shown["steps"] if step["label"] == "even")
-    wanted = {"label", "use", "cached", "rows_in", "rows_out", "dropped", "requests", "tokens", "cost_usd", "seconds", "peak_mib"}
+    wanted = {
+        "label",
+        "use",
+        "cached",
+        "rows_in",
+        "rows_out",
+        "dropped",
+        "requests",
+        "tokens",
+        "cost_usd",
+        "seconds",
+        "peak_mib",
+    }
     assert wanted <= step.keys()
     assert shown["models"]["model"].keys() >= {"parameters", "tokens", "bits_per_byte", "pass_at_1"}
     assert shown["models"]["model"]["pass_at_1"].keys() == {"value", "stderr", "n"}
@@ -78,7 +90,9 @@ def test_prune_removes_only_what_no_finished_run_names(work: str, ran: Ran) -> N
 def test_corpus_head_shows_prompts_and_replies(work: str) -> None:
     shown = called("corpus", "head", "echoes", "-n", "2", "--work", work).stdout
     assert shown.count("user: Say something about a") == 2
-    rows = [json.loads(line) for line in called("corpus", "head", "half", "-n", "3", "--json", "--work", work).stdout.splitlines()]
+    rows = [
+        json.loads(line) for line in called("corpus", "head", "half", "-n", "3", "--json", "--work", work).stdout.splitlines()
+    ]
     assert len(rows) == 3
     assert all("even" in row["text"] or row["kind"] == "echo" for row in rows)
 
@@ -89,10 +103,20 @@ def test_corpus_stats_counts_by_kind(work: str) -> None:
 
 
 def test_corpus_why_walks_from_the_shard_back_to_the_prompt(work: str) -> None:
-    rows = [json.loads(line) for line in called("corpus", "head", "half", "-n", "99", "--json", "--work", work).stdout.splitlines()]
+    rows = [
+        json.loads(line) for line in called("corpus", "head", "half", "-n", "99", "--json", "--work", work).stdout.splitlines()
+    ]
     document = next(row for row in rows if row["kind"] == "echo")["id"]
     told = called("corpus", "why", document, "--work", work).stdout
-    for piece in ("stage    echoes, toy/echo", "teacher  parrot, fake", "draw     {", "prompt   echo.md.j2", "Say something about", "packed   shards", "recipe.toml"):
+    for piece in (
+        "stage    echoes, toy/echo",
+        "teacher  parrot, fake",
+        "draw     {",
+        "prompt   echo.md.j2",
+        "Say something about",
+        "packed   shards",
+        "recipe.toml",
+    ):
         assert piece in told
 
 
@@ -100,7 +124,9 @@ def test_corpus_why_names_the_verdict_that_dropped(work: str) -> None:
     (reason,) = [json.loads(line) for line in called("corpus", "dropped", "even", "--json", "--work", work).stdout.splitlines()]
     assert (reason["reason"], reason["documents"], len(reason["examples"])) == ("no even", 12, 2)
     story = json.loads(called("corpus", "why", reason["examples"][0]["id"], "--json", "--work", work).stdout)
-    assert [(verdict["label"], verdict["keep"], verdict["reason"]) for verdict in story["verdicts"]] == [("even", False, "no even")]
+    assert [(verdict["label"], verdict["keep"], verdict["reason"]) for verdict in story["verdicts"]] == [
+        ("even", False, "no even")
+    ]
     assert story["packed"] == []
 
 
@@ -138,7 +164,10 @@ def test_lists_are_not_empty() -> None:
 
 
 def test_prompt_render_fills_a_template() -> None:
-    assert "`add_two`" in called("prompt", "render", "phi1/exercise.md.j2", "function_name=add_two", "concept=sums", "difficulty=1").stdout
+    assert (
+        "`add_two`"
+        in called("prompt", "render", "phi1/exercise.md.j2", "function_name=add_two", "concept=sums", "difficulty=1").stdout
+    )
 
 
 def test_recipe_new_begins_from_a_shipped_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -148,14 +177,19 @@ def test_recipe_new_begins_from_a_shipped_one(tmp_path: Path, monkeypatch: pytes
 
 
 def program(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "textbookgen", *arguments], cwd=cwd, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        [sys.executable, "-m", "textbookgen", *arguments], cwd=cwd, capture_output=True, text=True, check=False
+    )
 
 
 def test_an_error_meant_for_people_has_no_traceback_and_exit_code_1(tmp_path: Path) -> None:
     (tmp_path / "bad.toml").write_text('[recipe]\nname = "bad"\n[stage.x]\nuse = "nobody/knows"\n', encoding="utf-8")
     done = program("recipe", "run", "bad.toml", cwd=tmp_path)
     assert done.returncode == 1
-    assert done.stderr == "bad.toml:4: [stage.x] use\n  no plugin called 'nobody' is installed\n  hint: `textbookgen plugin list` shows what is\n"
+    assert (
+        done.stderr
+        == "bad.toml:4: [stage.x] use\n  no plugin called 'nobody' is installed\n  hint: `textbookgen plugin list` shows what is\n"
+    )
     assert "Traceback" in program("--traceback", "recipe", "run", "bad.toml", cwd=tmp_path).stderr
     assert not (tmp_path / "work").exists()
 

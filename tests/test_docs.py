@@ -18,7 +18,9 @@ BUILT_IN = Plugins([])
 
 
 def test_the_generated_parts_of_the_docs_are_fresh() -> None:
-    done = subprocess.run([sys.executable, "-m", "cogapp", "--check", *map(str, DOCS)], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-m", "cogapp", "--check", *map(str, DOCS)], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stdout + done.stderr
 
 

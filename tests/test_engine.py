@@ -83,7 +83,9 @@ def test_offline_everything_comes_from_the_ledger(ran: Ran, folder: Path) -> Non
 
 
 @pytest.mark.parametrize("parallel", [1, 3, 64])
-def test_how_many_are_asked_at_once_changes_no_byte(ran: Ran, folder: Path, parallel: int, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_how_many_are_asked_at_once_changes_no_byte(
+    ran: Ran, folder: Path, parallel: int, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     ran(sets={"teacher.parrot.max_parallel": parallel})
     found = contents(folder / "work")
     other = tmp_path_factory.mktemp("other")

@@ -31,7 +31,13 @@ def imported(arguments: list[str], names: tuple[str, ...]) -> list[str]:
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--help"], ["plugin", "list"], ["stage", "list"], ["recipe", "list"], *[["recipe", "check", f"recipes/{name.name}"] for name in (ROOT / "recipes").glob("*.toml")]],
+    [
+        ["--help"],
+        ["plugin", "list"],
+        ["stage", "list"],
+        ["recipe", "list"],
+        *[["recipe", "check", f"recipes/{name.name}"] for name in (ROOT / "recipes").glob("*.toml")],
+    ],
     ids=" ".join,
 )
 def test_nothing_heavy_is_imported(arguments: list[str]) -> None:

@@ -61,7 +61,9 @@ def test_labels_are_in_the_address_but_not_in_the_fingerprint(planned: Planned) 
 
 
 def test_order_of_options_does_not_matter(planned: Planned) -> None:
-    assert prints(planned()) == prints(planned(RECIPE.replace('from = "numbers"\nword = "even"', 'word = "even"\nfrom = "numbers"')))
+    assert prints(planned()) == prints(
+        planned(RECIPE.replace('from = "numbers"\nword = "even"', 'word = "even"\nfrom = "numbers"'))
+    )
 
 
 def test_judges_give_what_they_take(planned: Planned) -> None:

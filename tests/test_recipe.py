@@ -22,9 +22,13 @@ GOLDEN = Path(__file__).parent / "golden" / "errors"
 
 
 @pytest.mark.parametrize("name", sorted(file.stem for file in GOLDEN.glob("*.toml")))
-def test_a_mistake_gives_place_problem_and_hint(name: str, plugins: Plugins, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_mistake_gives_place_problem_and_hint(
+    name: str, plugins: Plugins, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.chdir(GOLDEN)
-    plugins.installed["broken"] = Plugin("broken", "textbookgen-broken", "1", ModuleNotFoundError("No module named 'not_there'"))
+    plugins.installed["broken"] = Plugin(
+        "broken", "textbookgen-broken", "1", ModuleNotFoundError("No module named 'not_there'")
+    )
     with pytest.raises(RecipeError) as caught:
         plan = make_plan(read_recipe(Path(f"{name}.toml")), plugins)
         run_plan(plan, Workspace(tmp_path), plugins, executor="serial")
@@ -59,7 +63,9 @@ def test_overrides_take_the_place_of_options(tmp_path: Path) -> None:
         parse_override("stage.numbers.count")
 
 
-@pytest.mark.parametrize(("assignment", "value"), [("a.b=1", 1), ("a.b=true", True), ("a.b=[1, 2]", [1, 2]), ("a.b=hello there", "hello there")])
+@pytest.mark.parametrize(
+    ("assignment", "value"), [("a.b=1", 1), ("a.b=true", True), ("a.b=[1, 2]", [1, 2]), ("a.b=hello there", "hello there")]
+)
 def test_override_values_are_read_as_toml_or_text(assignment: str, value: object) -> None:
     assert parse_override(assignment) == ("a.b", value)
 

@@ -37,10 +37,23 @@ def test_a_recipe_says_what_it_is_in_its_first_line(file: Path) -> None:
     assert file.read_text(encoding="utf-8").startswith("# ")
 
 
-@pytest.mark.parametrize("file", [file for file in RECIPES if "litellm" not in file.read_text(encoding="utf-8").split("use = ")[1]], ids=lambda file: file.stem)
+@pytest.mark.parametrize(
+    "file",
+    [file for file in RECIPES if "litellm" not in file.read_text(encoding="utf-8").split("use = ")[1]],
+    ids=lambda file: file.stem,
+)
 def test_a_taste_of_a_recipe_runs(file: Path, tmp_path: Path) -> None:
     found = plan(file, limit=3).before_packing()
-    found = found.until(next((before for before, step in zip(["", *(s.label for s in found.steps)], found.steps, strict=False) if step.use == "quality/forest"), found.steps[-1].label))
+    found = found.until(
+        next(
+            (
+                before
+                for before, step in zip(["", *(s.label for s in found.steps)], found.steps, strict=False)
+                if step.use == "quality/forest"
+            ),
+            found.steps[-1].label,
+        )
+    )
     summary = run_plan(found, Workspace(tmp_path), PLUGINS, executor="serial").summary()
     assert summary is not None
     assert summary["error"] == ""

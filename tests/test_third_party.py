@@ -36,13 +36,21 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(ROOT / "examples" / "third_party_plugin", example)
     venv.create(folder / "env", with_pip=True)
     python = folder / "env" / "bin" / "python"
-    done = subprocess.run([python, "-m", "pip", "install", "--quiet", ROOT, example, broken], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [python, "-m", "pip", "install", "--quiet", ROOT, example, broken], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     return folder
 
 
 def program(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([folder / "env" / "bin" / "textbookgen", *arguments], cwd=folder / "third_party_plugin", capture_output=True, text=True, check=False)
+    return subprocess.run(
+        [folder / "env" / "bin" / "textbookgen", *arguments],
+        cwd=folder / "third_party_plugin",
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 def test_the_example_plugin_is_used_without_a_change_to_the_host(environment: Path) -> None:
@@ -78,7 +86,9 @@ def test_the_wheel_has_prompts_recipes_and_the_template(environment: Path) -> No
 
 
 def test_a_new_plugin_installs_and_its_tests_pass(tmp_path: Path) -> None:
-    subprocess.run([sys.executable, "-m", "textbookgen", "plugin", "new", "two-words", "--into", tmp_path], check=True, capture_output=True)
+    subprocess.run(
+        [sys.executable, "-m", "textbookgen", "plugin", "new", "two-words", "--into", tmp_path], check=True, capture_output=True
+    )
     folder = tmp_path / "textbookgen-two-words"
     left = [file for file in folder.rglob("*") if file.is_file() and "template" in file.name + file.read_text(encoding="utf-8")]
     assert left == []
@@ -87,6 +97,10 @@ def test_a_new_plugin_installs_and_its_tests_pass(tmp_path: Path) -> None:
     subprocess.run(install, check=True, capture_output=True)
     tests = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", folder / "tests"],
-        cwd=folder, env={"PYTHONPATH": str(site), "PATH": str(Path(sys.executable).parent)}, capture_output=True, text=True, check=False,
+        cwd=folder,
+        env={"PYTHONPATH": str(site), "PATH": str(Path(sys.executable).parent)},
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert tests.returncode == 0, tests.stdout + tests.stderr
