@@ -1,6 +1,6 @@
 """Programs that mean harm. Each is written to end well if its attack works, so that it must fail; cheats come with tests."""
 
-# ruff: noqa: E501 - an attack reads better on its own line
+
 from __future__ import annotations
 
 from dataclasses import dataclass

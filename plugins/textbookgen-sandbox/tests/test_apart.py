@@ -1,6 +1,6 @@
 """Tests in a process of their own see a program as if it were in theirs."""
 
-# ruff: noqa: E501 - what tests say reads better on its own line
+
 from __future__ import annotations
 
 import pytest

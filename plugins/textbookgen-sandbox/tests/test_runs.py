@@ -1,6 +1,6 @@
 """The judge `runs`: what it keeps, the reasons it gives, and that programs cannot tell whether they are tested."""
 
-# ruff: noqa: E501 - a program reads better on its own line
+
 from __future__ import annotations
 
 import gzip
