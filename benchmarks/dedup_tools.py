@@ -114,7 +114,7 @@ def rensa_greedy(folder: Path) -> list[str]:
 
 
 def datatrove(folder: Path) -> list[str]:
-    """datatrove's four steps with its own defaults (14 buckets of 8), in this process."""
+    """datatrove's four steps with its own defaults (14 buckets of 8), but SHA-1: its xxhash call fails with xxhash 4."""
     from datatrove.data import Document
     from datatrove.pipeline.dedup import MinhashDedupBuckets, MinhashDedupCluster, MinhashDedupFilter, MinhashDedupSignature
     from datatrove.pipeline.dedup.minhash import MinhashConfig
@@ -122,7 +122,7 @@ def datatrove(folder: Path) -> list[str]:
     from loguru import logger
 
     logger.remove()
-    config = MinhashConfig(hash_config=HashConfig(precision=64), n_grams=SIZE)
+    config = MinhashConfig(hash_config=HashConfig(precision=64, hash_fc="sha1"), n_grams=SIZE)
 
     def rows() -> Iterator[Any]:
         return (Document(text=text, id=key) for key, text in texts(folder))

@@ -1,0 +1,61 @@
+"""That the kernels see the words that a regular expression sees, whatever their lengths and places."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import polars as pl
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from textbookgen_minhash.sketches import scheme_for, shingle_sets, sketch
+from textbookgen_minhash.words import in_slices, plain
+
+TEXTS = st.lists(st.text("abcXYZ019_ \n\t.,-éßñЖ—“”", max_size=60), min_size=1, max_size=6)
+
+
+def words(text: str) -> list[str]:
+    return re.findall(r"\w+", text.lower())
+
+
+@settings(max_examples=150, deadline=None)
+@given(TEXTS)
+@example(["a" * 7, "a" * 8, "a" * 9, "a" * 15, "a" * 16, "a" * 17 + "!", "", " ", "a"])
+@example(["abcdefgh ijklmnop", " " * 23 + "x", "x" + " " * 23])
+def test_words_are_those_of_a_regular_expression(texts: list[str]) -> None:
+    series = pl.Series(texts, dtype=pl.String)
+    _, ends = shingle_sets(series, 1)
+    assert np.diff(ends, prepend=0).tolist() == [len(set(words(text))) for text in texts]
+    _, ends = shingle_sets(series, 3)
+    runs = [words(text) for text in texts]
+    assert np.diff(ends, prepend=0).tolist() == [
+        len({tuple(run[at : at + 3]) for at in range(max(1, len(run) - 2))} if run else ()) for run in runs
+    ]
+
+
+@settings(max_examples=100, deadline=None)
+@given(TEXTS)
+def test_texts_are_exact_copies_if_their_words_are_the_same(texts: list[str]) -> None:
+    series = pl.Series([*texts, *(text.upper() + " " for text in texts if "ß" not in text)], dtype=pl.String)
+    found = sketch(pl.Series([str(n) for n in range(len(series))]), series, scheme_for(0.8, 5, 16))
+    assert found["words"].to_list() == [len(words(text)) for text in series]
+    hashes: dict[tuple[str, ...], set[tuple[int, ...]]] = {}
+    for text, exact in zip(series, found["exact"].to_list(), strict=True):
+        if words(text):
+            hashes.setdefault(tuple(words(text)), set()).add(tuple(exact))
+    assert all(len(each) == 1 for each in hashes.values())
+    assert len({next(iter(each)) for each in hashes.values()}) == len(hashes)
+
+
+def test_unicode_forms_are_one_and_accents_can_go() -> None:
+    composed, decomposed = "na\u00efve caf\u00e9", "nai\u0308ve cafe\u0301"
+    assert plain(pl.Series([decomposed]))[0] == plain(pl.Series([composed]))[0] == composed
+    assert plain(pl.Series([composed]), accents=False)[0] == "naive cafe"
+    assert plain(pl.Series(["ASCII stays"]))[0] == "ASCII stays"
+
+
+def test_slices_are_everything_in_order() -> None:
+    texts = pl.Series([f"text {n}" for n in range(1030)])
+    slices = list(in_slices(texts))
+    assert [(rows.start, rows.stop) for rows, _ in slices] == [(0, 512), (512, 1024), (1024, 1030)]
+    assert b"".join(laid.data.tobytes() + b"\n" for _, laid in slices).decode().split("\n")[:-1] == texts.to_list()
