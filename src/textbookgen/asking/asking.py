@@ -1,6 +1,6 @@
 """Asking: from a request to its reply, by way of the ledger, the purse, the gate and the teacher, many at once.
 
-A request keeps its place at the gate until its reply is on disk. So a run that is killed has lost at most as many
+A request keeps its place at the gate until its reply is written. So a run that is killed has lost at most as many
 replies as were under way, and an answer that a caller has seen is in the ledger.
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from types import TracebackType
@@ -24,6 +25,8 @@ log = logging.getLogger(__name__)
 
 #: A reply that does not satisfy its schema is sent back so many times, unless the teacher has an option `repairs`.
 REPAIRS = 2
+#: Replies gather for a tenth of the time that a teacher takes, and no longer than this, before they are written: seconds.
+LONGEST_GROUP = 0.1
 #: So many requests in a row (or `max_parallel`, if that is more) that found no reply, each after all its retries, mean that
 #: the teacher is gone.
 GONE = 10
@@ -121,6 +124,7 @@ class Asking:
         self._price = teacher.price()
         self._most_out = teacher.most_tokens_out()
         self._in_vain = 0
+        self._takes = 0.0
         self._stopping = asyncio.Event()
         self._group: Future[None] | None = None
         self._kept: asyncio.Future[None] | None = None
@@ -293,7 +297,7 @@ class Asking:
         return reply
 
     async def _pass_gate(self, key: str, request: Request, most_tokens: int) -> Reply:
-        """Asks the teacher when there is room, and makes room again once the reply is on disk."""
+        """Asks the teacher when there is room, and makes room again once the reply is written."""
         gate = self.desk.gate
         expected = await gate.enter(self, most_tokens)
         took, away = 0, False
@@ -314,17 +318,24 @@ class Asking:
         return reply
 
     async def _complete(self, request: Request) -> Reply:
+        began = time.monotonic()
         try:
             async with asyncio.timeout(self._time_limit):
-                return await self.teacher.complete(request)
+                reply = await self.teacher.complete(request)
         except TimeoutError as error:
             raise Busy(
                 f"no reply within {self._time_limit or 0:g} seconds", hint="raise `time_limit` if it needs longer"
             ) from error
+        self._takes = 0.9 * self._takes + 0.1 * (time.monotonic() - began)
+        return reply
 
     async def _keep(self, key: str, request: Request, reply: Reply) -> None:
-        """Returns once the reply is on disk; all replies of one group wait for the same moment."""
-        group = self.ledger.put(key, request, reply, self._who)
+        """Returns once the reply is written; all replies of one group wait for the same moment.
+
+        Larger groups cost less, and a wait that is short beside the teacher's own is not felt.
+        """
+        within = min(LONGEST_GROUP, self._takes / 10)
+        group = self.ledger.put(key, request, reply, self._who, within=within)
         if group is not self._group or self._kept is None:
             self._group, self._kept = group, asyncio.wrap_future(group)
         await asyncio.shield(self._kept)

@@ -24,7 +24,7 @@ from textbookgen.errors import WorkspaceError
 from textbookgen.ledger.keys import canonical
 from textbookgen.teacher import Message, Reply, Request
 
-#: A group of replies is begun at most so often, in seconds: long enough for replies to gather, too short to be waited for.
+#: A group of replies is begun at most so often, in seconds, unless who puts them can wait longer: for replies to gather.
 GROUP_SECONDS = 0.002
 #: Groups survive the process as soon as they are written; so often, in seconds, they are made to survive the machine, too.
 SYNC_SECONDS = 0.1
@@ -90,6 +90,7 @@ class Ledger:
         self._hurry = threading.Event()
         self._closing = False
         self._unsynced_since: float | None = None
+        self._pause = GROUP_SECONDS
         self._thread: threading.Thread | None = None
         path.parent.mkdir(parents=True, exist_ok=True)
         with self._trouble():
@@ -120,15 +121,19 @@ class Ledger:
                 row = self._reader.execute(f"SELECT {_REPLY} FROM replies WHERE key = ?", (bytes.fromhex(key),)).fetchone()
         return None if row is None else _reply(row)
 
-    def put(self, key: str, request: Request, reply: Reply, teacher: str, *, at: datetime | None = None) -> Future[None]:
+    def put(
+        self, key: str, request: Request, reply: Reply, teacher: str, *, at: datetime | None = None, within: float = 0.0
+    ) -> Future[None]:
         """Writes down a reply; `teacher` is its `identity`. The future is done once the reply is written, whoever dies.
 
-        A key that is there already keeps its first reply. `at` is when it came, if not just now.
+        A key that is there already keeps its first reply. `at` is when it came, if not just now; `within` is how many
+        seconds it may wait for others to be written with.
         """
         came = time.time() if at is None else at.timestamp()
         with self._guard:
             if self._closing:
                 raise WorkspaceError("the ledger is closed", place=str(self.path))
+            self._pause = max(within, GROUP_SECONDS)
             group = self._waiting
             group.rows.append((key, request, reply, teacher, came))
             group.replies[key] = reply
@@ -182,7 +187,7 @@ class Ledger:
             if closing:
                 return
             if group.rows:
-                self._hurry.wait(GROUP_SECONDS - (time.monotonic() - began))
+                self._hurry.wait(self._pause - (time.monotonic() - began))
                 self._hurry.clear()
 
     def _write(self, group: _Group) -> None:
