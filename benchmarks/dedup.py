@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-from dedup_corpus import EDITS, true_pairs, write
+from dedup_corpus import EDITS, cut, true_pairs, write
 from dedup_tools import TOOLS
 
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "POLARS_MAX_THREADS", "NUMBA_NUM_THREADS", "RAYON_NUM_THREADS"), "1")
@@ -43,12 +43,18 @@ def child(tool: str, corpus: Path, warm: Path, out: Path) -> None:
     out.write_text(json.dumps({**took, "peak_mib": peak_mib(), "start_mib": base, "removed": removed}))
 
 
-def measured(tool: str, corpus: Path, warm: Path) -> dict[str, Any] | str:
+def measured(tool: str, corpus: Path, warm: Path, memory_mib: int) -> dict[str, Any] | str:
     """What a tool removed and took, or why it could not be run."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "out.json"
         command = [sys.executable, __file__, "--child", tool, "--corpus", str(corpus), "--warm", str(warm), "--out", str(out)]
-        done = subprocess.run(command, env={**os.environ, **ONE_THREAD}, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            command,
+            env={**os.environ, **ONE_THREAD, "MEMORY_MIB": str(memory_mib)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         if done.returncode:
             return (done.stderr.strip().splitlines() or ["no reason given"])[-1]
         return dict(json.loads(out.read_text()))
@@ -116,6 +122,10 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--tools", default=",".join(TOOLS), help="which to run; `ours` first")
     parser.add_argument("--work", type=Path, help="where the corpus is kept; a temporary folder unless given")
+    parser.add_argument(
+        "--cut", type=int, help="cut every document into pieces of so many characters, for a corpus of short ones"
+    )
+    parser.add_argument("--memory", type=int, default=1024, help="MiB that our indexes may take")
     parser.add_argument("--child")
     for name in ("--corpus", "--warm", "--out"):
         parser.add_argument(name, type=Path, help=argparse.SUPPRESS)
@@ -128,6 +138,9 @@ def main() -> None:
         corpus, warm = work / f"{told.documents}-{told.seed}", work / f"200-{told.seed}"
         write(corpus, told.documents, told.seed)
         write(warm, 200, told.seed)
+        if told.cut:
+            whole, corpus = corpus, work / f"{told.documents}-{told.seed}-cut{told.cut}"
+            cut(corpus, whole, told.cut)
         pairs = true_pairs(corpus)
         documents = (
             pl.scan_parquet(f"{corpus}/part-*.parquet")
@@ -140,7 +153,7 @@ def main() -> None:
         )
         results: dict[str, Any] = {}
         for tool in told.tools.split(","):
-            run = measured(tool, corpus, warm)
+            run = measured(tool, corpus, warm, told.memory)
             results[tool] = figures(run, documents, pairs) if isinstance(run, dict) else run
     print(table(results))
     wanted = ("docs_per_cpu_s", "pair_recall", "unjustified", "peak_mib")

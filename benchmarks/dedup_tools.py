@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
@@ -28,11 +29,11 @@ def texts(folder: Path) -> Iterator[tuple[str, str]]:
         yield from pl.read_parquet(part, columns=["id", "text"]).iter_rows()
 
 
-def ours(folder: Path, memory_mib: int = 1024) -> list[str]:
+def ours(folder: Path) -> list[str]:
     """`minhash/dedup` as the engine works it: sketches part by part, then one judgement."""
     from textbookgen_minhash.dedup import Dedup
 
-    judge = Dedup(inputs=("corpus",), threshold=THRESHOLD, memory_mib=memory_mib)
+    judge = Dedup(inputs=("corpus",), threshold=THRESHOLD, memory_mib=int(os.environ.get("MEMORY_MIB", "1024")))
     with tempfile.TemporaryDirectory(dir=folder) as sketches:
         for part in parts_of(folder):
             judge.sketch(pl.read_parquet(part, columns=["id", "text"])).write_parquet(Path(sketches) / part.name)
