@@ -1,0 +1,101 @@
+"""What generators do: exactly as many as asked for, failures as rows, ids of what was made from others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from textbookgen.errors import TextbookgenError
+from textbookgen.workspace import RunFolder
+
+Ran = Callable[..., RunFolder]
+HEAD = '[recipe]\nname = "g"\n[teacher.parrot]\nuse = "fake"\nwords = 12\n[sampler.things]\nuse = "grid"\nthing = ["cat", "dog", "owl", "eel"]\nplace = ["sea", "hill"]\n'
+
+
+def stage(**options: Any) -> str:
+    lines = [
+        f"{key.replace('inputs', 'from')} = {value!r}".replace("'", '"').replace("True", "true")
+        for key, value in options.items()
+    ]
+    return HEAD + "\n".join(
+        ['[stage.numbers]\nuse = "toy/numbers"\ncount = 12\n[stage.echoes]\nuse = "toy/echo"\nteacher = "parrot"', *lines]
+    )
+
+
+def rows(folder: Path, kind: str = "data") -> pl.DataFrame:
+    files = sorted((folder / "work" / "steps").glob(f"echoes-*/{kind}/*.parquet"))
+    return pl.concat([pl.read_parquet(file) for file in files], how="diagonal_relaxed") if files else pl.DataFrame()
+
+
+def step(run: RunFolder) -> dict[str, Any]:
+    summary = run.summary()
+    assert summary is not None
+    return next(each for each in summary["steps"] if each["label"] == "echoes")
+
+
+def test_exactly_as_many_as_asked_for_are_accepted(ran: Ran, folder: Path) -> None:
+    run = ran(
+        stage(sampler="things", count=300, accept=[{"use": "toy/contains", "word": "sea"}])
+        .replace('{"use": ', "{use = ")
+        .replace('"word": ', "word = ")
+    )
+    verdicts = rows(folder, "verdicts")
+    assert step(run)["rows_out"] == int(verdicts["keep"].sum()) == 300
+    assert len(verdicts) == len(rows(folder))
+    pleased = int((verdicts["keep"] | (verdicts["reason"] == "enough were accepted")).sum())
+    assert len(verdicts) <= 1.05 * 300 * len(verdicts) / pleased
+    kept = rows(folder).join(verdicts.filter("keep"), on="id", how="semi")
+    assert kept["text"].str.contains("sea").all()
+
+
+def test_no_more_than_max_draws_are_made_and_the_report_says_so(ran: Ran, folder: Path) -> None:
+    text = stage(sampler="things", count=50, max_draws=40, accept=["toy/contains"]).replace(
+        'accept = ["toy/contains"]', 'accept = [{use = "toy/contains", word = "zebra"}]'
+    )
+    run = ran(text)
+    assert (step(run)["rows_out"], len(rows(folder))) == (0, 40)
+    assert "0 of 50 were accepted after 40 draws, the most allowed" in run.report.read_text(encoding="utf-8")
+
+
+def test_each_source_document_is_asked_about_and_is_the_parent(ran: Ran, folder: Path) -> None:
+    (folder / "about.md.j2").write_text("Repeat.", encoding="utf-8")
+    run = ran(stage(inputs=["numbers"], prompt="about.md.j2"))
+    written = rows(folder)
+    assert (step(run)["rows_in"], len(written), written["id"].n_unique()) == (12, 12, 12)
+    assert written["parents"].list.len().to_list() == [1] * 12
+    assert step(run)["requests"] == 1, "the same prompt is asked once"
+
+
+def test_a_larger_sample_holds_a_smaller_one(ran: Ran, folder: Path) -> None:
+    (folder / "about.md.j2").write_text("Repeat {{ document.text }}", encoding="utf-8")
+    parents = []
+    for size in (4, 9):
+        ran(stage(inputs=["numbers"], prompt="about.md.j2", sample=size))
+        (newest,) = [
+            file for file in (folder / "work" / "steps").glob("echoes-*/data/*.parquet") if len(pl.read_parquet(file)) == size
+        ]
+        parents.append({each[0] for each in pl.read_parquet(newest)["parents"].to_list()})
+    assert len(parents[0]) == 4
+    assert parents[0] < parents[1]
+
+
+def test_refused_documents_are_rows_and_asked_again(ran: Ran, folder: Path) -> None:
+    failing = stage(sampler="things", count=16, max_failures=1.0).replace("words = 12", 'cues = { owl = "refuse" }')
+    run = ran(failing)
+    failures = rows(folder, "failures")
+    assert (step(run)["failures"], step(run)["rows_out"], len(failures)) == (4, 12, 4)
+    assert failures["reason"].str.starts_with("refused: ").all()
+    with pytest.raises(TextbookgenError, match="documents failed, of 16; the last: refused:"):
+        ran(failing.replace("max_failures = 1.0", "max_failures = 0.1"), again=frozenset({"echoes"}))
+
+
+def test_without_from_a_count_is_needed_and_with_it_has_no_meaning(ran: Ran, folder: Path) -> None:
+    (folder / "about.md.j2").write_text("Repeat.", encoding="utf-8")
+    with pytest.raises(TextbookgenError, match="needs the option 'count'"):
+        ran(stage(sampler="things"))
+    with pytest.raises(TextbookgenError, match="has no meaning with `from`"):
+        ran(stage(inputs=["numbers"], prompt="about.md.j2", count=3))
