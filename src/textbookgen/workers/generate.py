@@ -200,9 +200,13 @@ class _Writing:
             self._tell(self.accepted, self.count)
 
     def _size(self, most: int) -> int:
-        """How many to draw next: what is missing, at the rate of acceptance so far; the same for the same parts on disk."""
-        rate = self.accepted / self.drawn if self.drawn and self.accepted else 1.0
-        wanted = math.ceil((self.count - self.accepted) / max(rate, 0.05))
+        """How many to draw next: what is missing at the rate of acceptance so far, less what luck may add to it.
+
+        So the last rounds draw hardly more than is needed. The same for the same parts on disk.
+        """
+        rate = max(self.accepted / self.drawn if self.drawn and self.accepted else 1.0, 0.05)
+        missing = self.count - self.accepted
+        wanted = max(missing, math.ceil((missing - 1.5 * math.sqrt(missing * (1 - rate))) / rate))
         small = PART_ROWS // 4 if self.sampler is not None and self.sampler.adapts else PART_ROWS
         return max(1, min(wanted, small, most - self.drawn))
 
