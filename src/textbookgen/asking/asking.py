@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 #: A reply that does not satisfy its schema is sent back so many times, unless the teacher has an option `repairs`.
 REPAIRS = 2
-#: Replies gather for a tenth of the time that a teacher takes, and no longer than this, before they are written: seconds.
+#: Replies gather for a twentieth of the time that a teacher takes, and no longer than this, before they are written: seconds.
 LONGEST_GROUP = 0.1
 #: So many requests in a row (or `max_parallel`, if that is more) that found no reply, each after all its retries, mean that
 #: the teacher is gone.
@@ -334,7 +334,7 @@ class Asking:
 
         Larger groups cost less, and a wait that is short beside the teacher's own is not felt.
         """
-        within = min(LONGEST_GROUP, self._takes / 10)
+        within = min(LONGEST_GROUP, self._takes / 20)
         group = self.ledger.put(key, request, reply, self._who, within=within)
         if group is not self._group or self._kept is None:
             self._group, self._kept = group, asyncio.wrap_future(group)

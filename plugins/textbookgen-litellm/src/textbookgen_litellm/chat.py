@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any
@@ -103,6 +104,8 @@ class Chat(ChatTeacher):
             import litellm
 
             litellm.suppress_debug_info = True  # or it prints advertisements to stdout, which belongs to results
+            gc.collect()
+            gc.freeze()  # what the import left stays for good; to look it through again and again costs a tenth of each request
             return litellm
 
         self._awake = await asyncio.to_thread(wake)
