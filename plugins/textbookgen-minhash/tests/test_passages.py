@@ -19,8 +19,8 @@ ONE, TWO, THREE = (
 
 
 def changed(folder: Path, *parts: pl.DataFrame, **options: object) -> pl.DataFrame:
-    stage = Passages(inputs=("pages",), **options)
-    stage.prepare(given(folder, inflow=written(folder, *parts)))
+    stage = Passages(inputs=("pages",), corpus=("pages",), **options)
+    stage.prepare(given(folder, corpus=written(folder, *parts)))
     return pl.concat([stage.change(part) for part in parts])
 
 
@@ -60,3 +60,8 @@ def test_parts_do_not_matter_and_each_passage_stays_once(tmp_path_factory: objec
     assert changed(folder / "parts", docs[:cut], docs[cut:]).equals(whole)
     left = [passage for text in whole["text"] for passage in text.split("\n\n") if passage not in ("", "short")]
     assert sorted(left) == sorted({passage for passages in texts for passage in passages} - {"short"})
+
+
+def test_what_is_changed_must_be_counted() -> None:
+    assert [each.place for each in Passages(inputs=("pages", "web"), corpus=("pages",)).check()] == ["corpus"]
+    assert not list(Passages(inputs=("pages",), corpus=("web", "pages")).check())

@@ -72,7 +72,7 @@ class Decontaminate(Judge):
             yield Complaint("n", f"rule `{self.rule[0]}` has no `n` to choose", "leave `n` out")
 
     def prepare(self, given: Given) -> None:
-        """Opens the benchmarks.
+        """Opens the benchmarks, and has the kernels compiled once.
 
         Raises:
             RunError: a benchmark has no items.
@@ -90,6 +90,8 @@ class Decontaminate(Judge):
             "ast": TreeMatch(problems, self.match_rate, self.min_nodes),
         }
         self._rules = [rules[name] for name in self.rule]
+        for rule in self._rules:
+            list(rule.find(pl.Series([""])))
 
     def judge(self, docs: pl.DataFrame) -> pl.DataFrame:
         """Verdicts; of a dropped document `detail` has item and evidence, and `minhash.item` the benchmark and item."""

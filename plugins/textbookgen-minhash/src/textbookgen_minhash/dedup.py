@@ -88,8 +88,9 @@ class Dedup(CorpusJudge):
         return scheme_for(self.threshold, self.shingle, self.permutations, self.bands, self.rows)
 
     def prepare(self, given: Given) -> None:
-        """Remembers the step's folder, where files go that are too big for memory."""
+        """Remembers the step's folder, where files go that are too big for memory, and has the kernels compiled once."""
         self._folder = given.folder
+        sketch(pl.Series([""]), pl.Series([""]), self.scheme())
 
     def sketch(self, docs: pl.DataFrame) -> pl.DataFrame:
         """Of each document `id`, `exact`, `words`, `signature`, and what the policy looks at as `precedence`."""

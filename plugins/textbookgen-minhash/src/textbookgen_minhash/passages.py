@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import polars as pl
 from pydantic import Field, PrivateAttr
 
-from textbookgen.artifacts import document_id
-from textbookgen.errors import RunError
+from textbookgen.artifacts import Documents, document_id
+from textbookgen.errors import Complaint, RunError
+from textbookgen.marks import Labels, Pipe
 from textbookgen.stage import Given, Transform
 from textbookgen_minhash.words import in_slices
 
@@ -30,6 +32,10 @@ class Passages(Transform):
 
     name: ClassVar[str] = "passages"
 
+    corpus: Annotated[Labels, Pipe(Documents)] = Field(
+        description="stages above whose passages are counted, in the order in which the first place counts: those of `from`, "
+        "and any whose passages are not to come again"
+    )
     unit: Literal["paragraph", "line"] = Field(
         "paragraph", description="what is compared: paragraphs (between empty lines) or lines"
     )
@@ -38,6 +44,13 @@ class Passages(Transform):
     text: str = Field("text", description="the column that is changed")
 
     _repeated: tuple[NDArray[np.uint64], list[frozenset[str]]] | None = PrivateAttr(None)
+
+    def check(self) -> Iterable[Complaint]:
+        """Complains if documents would be changed that were not counted."""
+        if missing := [label for label in self.inputs if label not in self.corpus]:
+            yield Complaint(
+                "corpus", f"`from` names {', '.join(missing)}, which `corpus` does not", "name all of `from` in `corpus`"
+            )
 
     def prepare(self, given: Given) -> None:
         """Counts the passages of the whole corpus the first time, a part at a time and on disk."""
@@ -116,7 +129,7 @@ def _count(given: Given, stage: Passages, file: Path) -> None:
     folder = given.folder / "passages"
     folder.mkdir(parents=True, exist_ok=True)
     at = 0
-    for number, docs in enumerate(given["from"].frames()):
+    for number, docs in enumerate(given["corpus"].frames()):
         found = stage.passages(docs).drop_nulls("hash").select("hash", place=pl.col("row").cast(pl.Int64) + at)
         found.with_columns(docs["id"].gather(found["place"] - at).alias("id")).write_parquet(folder / f"{number:06d}.parquet")
         at += len(docs)
