@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 from numba import njit
-from textbookgen_minhash import kernels
+from textbookgen_minhash import chains
 from textbookgen_minhash.sketches import shingle_sets
 
 FOLDERS = ("/usr/share/doc", "/usr/share/man", "/usr/include", "/usr/share/perl", "/usr/lib/node_modules")
@@ -167,7 +167,7 @@ def _join(
                     seen[other] = d
                     theirs = sets[spans[0, other] : spans[1, other]]
                     if len(theirs) >= threshold * n:
-                        same = kernels.jaccard(mine, theirs, threshold)
+                        same = chains.jaccard(mine, theirs, threshold)
                         if same >= threshold:
                             if found < len(pairs):
                                 pairs[found, 0], pairs[found, 1], pairs[found, 2] = min(d, other), max(d, other), same

@@ -201,15 +201,15 @@ def _with_company(sieve: Sieve, signs: Signs) -> NDArray[np.bool_]:
     """Which documents have another whose signature is like theirs."""
     import numpy as np
 
-    from textbookgen_minhash import kernels
+    from textbookgen_minhash import chains
 
     marked = np.zeros(len(signs.bands), np.bool_)
     size = sieve.room.block(sieve.scheme.bands, sieve.scheme.permutations)
     for start, bands, bytes_ in signs.blocks(size):
         index = Index.empty(start, bands, bytes_)
-        kernels.index_all(index.bands, index.heads, index.following)
+        chains.index_all(index.bands, index.heads, index.following)
         for low, others, their_bytes in signs.blocks(size):
-            kernels.mark(others, their_bytes, low, *index.fields(), sieve.least(), index.seen, marked)
+            chains.mark(others, their_bytes, low, *index.fields(), sieve.least(), index.seen, marked)
     return marked
 
 
@@ -242,7 +242,7 @@ def _settle(
     """For each suspect, in order of precedence, the first kept one that it is alike."""
     import numpy as np
 
-    from textbookgen_minhash import kernels
+    from textbookgen_minhash import chains
 
     original, similarity = np.full(len(signs.bands), NONE, np.uint32), np.zeros(len(signs.bands))
     size = sieve.room.block(sieve.scheme.bands, sieve.scheme.permutations)
@@ -250,7 +250,7 @@ def _settle(
         index = Index.empty(start, bands, bytes_)
         for low, others, their_bytes in signs.blocks(size):
             if low >= start:
-                kernels.settle(
+                chains.settle(
                     others, their_bytes, low, *index.fields(), sieve.least(), index.seen,
                     sets, spans, sets, spans, sieve.threshold, original, similarity, 0, low == start,
                 )  # fmt: skip

@@ -132,7 +132,7 @@ class _Batch:
         """Compares the rest with what was kept before, a block at a time, and then with itself."""
         import numpy as np
 
-        from textbookgen_minhash import kernels
+        from textbookgen_minhash import chains
 
         many, size = len(self.ids), self.sieve.room.block(self.sieve.scheme.bands, self.sieve.scheme.permutations)
         original, similarity = np.full(len(unknown), NONE, np.uint32), np.zeros(len(unknown))
@@ -140,9 +140,9 @@ class _Batch:
             return
         for low, old, old_sets, old_spans in self._blocks(size):
             index = Index.empty(low, old.bands, old.bytes)
-            kernels.index_all(index.bands, index.heads, index.following)
+            chains.index_all(index.bands, index.heads, index.following)
             index.low = 0  # spans and sets are the block's own
-            kernels.settle(
+            chains.settle(
                 signs.bands, signs.bytes, 0, *index.fields(), self.sieve.least(), index.seen,
                 sets, spans, old_sets, old_spans, self.sieve.threshold, original, similarity, low, False,
             )  # fmt: skip
@@ -150,7 +150,7 @@ class _Batch:
             index = Index.empty(start, bands, bytes_)
             for low, others, their_bytes in signs.blocks(size):
                 if low >= start:
-                    kernels.settle(
+                    chains.settle(
                         others, their_bytes, low, *index.fields(), self.sieve.least(), index.seen,
                         sets, spans, sets, spans, self.sieve.threshold, original, similarity, many, low == start,
                     )  # fmt: skip
