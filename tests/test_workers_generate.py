@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -99,3 +100,29 @@ def test_without_from_a_count_is_needed_and_with_it_has_no_meaning(ran: Ran, fol
         ran(stage(sampler="things"))
     with pytest.raises(TextbookgenError, match="has no meaning with `from`"):
         ran(stage(inputs=["numbers"], prompt="about.md.j2", count=3))
+
+
+def test_a_budget_holds_for_all_stages_that_share_the_teacher(ran: Ran, folder: Path) -> None:
+    (folder / "about.md.j2").write_text("Repeat.", encoding="utf-8")
+    priced = stage(sampler="things", count=16).replace(
+        "words = 12", "words = 12\nmax_tokens = 20\nprice_in = 1000.0\nprice_out = 1000.0\nbudget_usd = 3.0"
+    )
+    more = priced + '\n[stage.more]\nuse = "toy/echo"\nteacher = "parrot"\nsampler = "things"\nseed = 1\ncount = 200\n'
+    with pytest.raises(TextbookgenError, match="budget_usd"):
+        ran(more)
+    spent = [
+        each["cost_usd"]
+        for each in json.loads(
+            (
+                folder / "work" / "runs" / sorted(p.name for p in (folder / "work" / "runs").iterdir())[0] / "run.json"
+            ).read_text()
+        )["steps"]
+    ]
+    assert 0 < sum(spent) <= 3.0
+
+
+def test_a_teacher_that_stays_busy_fails_documents_and_not_the_run(ran: Ran, folder: Path) -> None:
+    busy = stage(sampler="things", count=16, max_failures=1.0).replace("words = 12", 'cues = { owl = "busy 99" }\nretries = 1')
+    run = ran(busy)
+    assert (step(run)["failures"], step(run)["rows_out"]) == (4, 12)
+    assert rows(folder, "failures")["reason"].str.starts_with("no reply: ").all()

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from textbookgen.artifacts import Artifact, Folder, Part, Table
+from textbookgen.asking import Desk
 from textbookgen.builtin.journal import Journal
 from textbookgen.errors import Complaint, RecipeError, RunError, TextbookgenError
 from textbookgen.events import Event, Progress, Record, RunFinished, RunStarted, StageFinished, StageStarted
@@ -57,6 +58,7 @@ class Run:
     again: frozenset[str] = frozenset()
     offline: bool = False
     flows: dict[str, Artifact] = field(default_factory=dict)
+    desks: dict[str, Desk] = field(default_factory=dict)
     records: dict[str, tuple[Record, bool]] = field(default_factory=dict)
 
     def walk(self) -> None:
@@ -98,9 +100,16 @@ class Run:
             executor=self.executor,
             prompts=self.plan.prompts,
             ledger=self.workspace.ledger,
+            desk=self._desk(step),
             offline=self.offline,
             progress=self._progress(step.label),
         )
+
+    def _desk(self, step: PlannedStep) -> Desk | None:
+        """The desk of the step's teacher, the same for all stages of the run that ask it."""
+        if step.teacher is None:
+            return None
+        return self.desks.setdefault(step.teacher.label, Desk(step.teacher.options))
 
     def _progress(self, label: str) -> Callable[[float, float | None, str, str], None]:
         last = 0.0

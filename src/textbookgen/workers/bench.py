@@ -9,6 +9,7 @@ from pathlib import Path
 import polars as pl
 
 from textbookgen.artifacts import COLUMNS, Part, Table
+from textbookgen.asking import Desk
 from textbookgen.errors import RunError
 from textbookgen.events import Record
 from textbookgen.executor import Executor
@@ -31,6 +32,7 @@ class Bench:
     executor: Executor
     prompts: Prompts
     ledger: Path
+    desk: Desk | None  # where all stages that share this one's teacher ask: one gate, one budget
     offline: bool
     progress: Callable[[float, float | None, str, str], None]  # done, total, unit, note
 

@@ -21,7 +21,7 @@ import polars as pl
 
 from textbookgen.artifacts import Table, document_id
 from textbookgen.asking import Asking, Usage, work_many
-from textbookgen.errors import Refused, RunError, Unusable
+from textbookgen.errors import Busy, Refused, RunError, Unusable
 from textbookgen.events import Record
 from textbookgen.ledger import Ledger
 from textbookgen.plan import fingerprint
@@ -123,7 +123,14 @@ class _Writing:
         bench = self.bench
         teacher = bench.step.teacher
         assert teacher is not None
-        asked = Asking(teacher.options, teacher.use, self.ledger, max_cost_usd=self.stage.max_cost_usd, offline=bench.offline)
+        asked = Asking(
+            teacher.options,
+            teacher.use,
+            self.ledger,
+            desk=bench.desk,
+            max_cost_usd=self.stage.max_cost_usd,
+            offline=bench.offline,
+        )
         async with asked as asking:
             self.asking = asking
             if self.stage.inputs:
@@ -229,8 +236,8 @@ class _Writing:
         ask = _Ask(self.stage, self.bench, self.asking, draw, self.stage.seed * _SEEDS_APART + (0 if document else n))
         try:
             rows = list(await self.stage.write(draw, ask))
-        except (Refused, Unusable) as error:
-            kind = "refused" if isinstance(error, Refused) else "unusable"
+        except (Busy, Refused, Unusable) as error:
+            kind = {Busy: "no reply", Refused: "refused"}.get(type(error), "unusable")
             source = document["id"] if document else None
             return _Written(n, [], {"n": n, "id": source, "reason": f"{kind}: {error.problem}", "detail": error.hint})
         about = json.dumps({name: value for name, value in draw.items() if name != "document"}, sort_keys=True, default=str)
@@ -328,6 +335,7 @@ class _Writing:
         """Stops once so many failed that the share cannot be kept any more."""
         total = self._wanted()
         if failed > math.ceil(self.stage.max_failures * total):
+            self.asking.stop()
             raise TooManyFailures(
                 f"{failed} documents failed, of {total}; the last: {reason}",
                 hint="the step's `failures` say why; the same command asks only those again; `max_failures` allows more",
