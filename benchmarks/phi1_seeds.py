@@ -24,6 +24,7 @@ checkpoint = "small"
 shards = "corpus-shards"
 {options}
 """
+MODELS = ("small", "base", "scratch", "phi1")
 COPIED = ("layers", "hidden", "tokens", "batch", "learning_rate", "dropout", "tensor_parallel")
 
 
@@ -36,11 +37,25 @@ def with_control(recipe: str) -> str:
     return f"{before}{CONTROL.format(options=chr(10).join(options))}\n[stage.phi1]{scored}"
 
 
-def figures(recipe: Path, work: Path, seed: int) -> dict[str, Any]:
-    """Runs the recipe with this seed and reads what came of it."""
-    program = [sys.executable, "-m", "textbookgen"]
-    subprocess.run([*program, "recipe", "run", recipe, "--set", f"recipe.seed={seed}", "--work", work], cwd=ROOT, check=True)
-    shown = subprocess.run([*program, "run", "show", "--json", "--work", work], cwd=ROOT, check=True, capture_output=True, text=True)
+def begin(recipe: Path, work: Path, seed: int, together: bool) -> subprocess.Popen[bytes]:
+    """Starts the recipe with this seed; `together` with others, it takes one process and one thread for each model.
+
+    The layout is placement: it changes how fast a model is trained, and its loss by rounding only.
+    """
+    sets = [f"recipe.seed={seed}"]
+    if together:
+        sets += [f"stage.{label}.{key}=1" for label in MODELS for key in ("tensor_parallel", "threads")]
+    command = [sys.executable, "-m", "textbookgen", "recipe", "run", recipe, "--work", work / f"seed-{seed}"]
+    command += ["--executor", "serial" if together else "processes"]
+    for each in sets:
+        command += ["--set", each]
+    return subprocess.Popen(command, cwd=ROOT)
+
+
+def figures(work: Path, seed: int) -> dict[str, Any]:
+    """What came of a seed's run."""
+    command = [sys.executable, "-m", "textbookgen", "run", "show", "--json", "--work", work / f"seed-{seed}"]
+    shown = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
     return dict(json.loads(shown.stdout))
 
 
@@ -56,7 +71,7 @@ def table(runs: dict[int, dict[str, Any]]) -> str:
     heads = " | ".join(f"seed {seed}" for seed in runs)
     lines = [f"| | {heads} | mean and spread |", "|---|" + "---:|" * (len(runs) + 1)]
     models = [run["models"] for run in runs.values()]
-    for label in ("small", "base", "scratch", "phi1"):
+    for label in MODELS:
         passed = [model[label]["pass_at_1"]["value"] for model in models]
         lines.append(f"| {label}: pass@1 | {spread(passed, '.1%')} |")
     for label in ("small", "base", "scratch"):
@@ -73,17 +88,27 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--work", type=Path, default=ROOT / "work" / "seeds")
+    parser.add_argument("--together", action="store_true", help="run all seeds at once, each on one core")
     parser.add_argument("--out", type=Path, help="a Markdown file in which the table between the marks is replaced")
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
     recipe = options.work / "phi1-control.toml"
     recipe.write_text(with_control((ROOT / "recipes" / "phi1.toml").read_text(encoding="utf-8")), encoding="utf-8")
-    shown = table({seed: figures(recipe, options.work, seed) for seed in options.seeds})
+    running = []
+    for seed in options.seeds:
+        running.append(begin(recipe, options.work, seed, options.together))
+        if not options.together:
+            running[-1].wait()
+    if any(each.wait() for each in running):
+        sys.exit("a run failed: its own words are above")
+    shown = table({seed: figures(options.work, seed) for seed in options.seeds})
     print(shown)
     if options.out:
         page = options.out.read_text(encoding="utf-8")
         before, _, rest = page.partition("<!-- table -->\n")
-        options.out.write_text(f"{before}<!-- table -->\n{shown}\n<!-- end -->{rest.partition('<!-- end -->')[2]}", encoding="utf-8")
+        options.out.write_text(
+            f"{before}<!-- table -->\n{shown}\n<!-- end -->{rest.partition('<!-- end -->')[2]}", encoding="utf-8"
+        )
 
 
 if __name__ == "__main__":
