@@ -14,6 +14,7 @@ import math
 from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from functools import cached_property
 from random import Random
 from typing import Any
 
@@ -285,7 +286,7 @@ class _Writing:
             "id", keep=pl.lit(True), reason=pl.lit(None, dtype=pl.String), detail=pl.lit(None, dtype=pl.String)
         )
         left = rows
-        for judge in self._judges():
+        for judge in self._judges:
             told = aligned(judge.judge(left), left, judge.name).filter(~pl.col("keep"))
             if "detail" not in told.columns:
                 told = told.with_columns(detail=pl.lit(None, dtype=pl.String))
@@ -301,13 +302,13 @@ class _Writing:
             reason=pl.when(over).then(pl.lit(_ENOUGH)).otherwise("reason"), keep=pl.col("keep") & ~over
         )
 
+    @cached_property
     def _judges(self) -> list[Judge]:
-        if not hasattr(self, "_prepared"):
-            self._prepared = [bound.options.model_copy() for bound in self.bench.step.accept]
-            self.bench.folder.own.mkdir(parents=True, exist_ok=True)
-            for judge in self._prepared:
-                judge.prepare(self.bench.given)
-        return self._prepared
+        judges = [bound.options.model_copy() for bound in self.bench.step.accept]
+        self.bench.folder.own.mkdir(parents=True, exist_ok=True)
+        for judge in judges:
+            judge.prepare(self.bench.given)
+        return judges
 
     def _count_part(self, part: int) -> None:
         """Counts what a part on disk holds, for the rate and for samplers that look."""
@@ -333,7 +334,7 @@ class _Writing:
 
     def _stop_at(self, failed: int, reason: str) -> None:
         """Stops once so many failed that the share cannot be kept any more."""
-        total = self._wanted()
+        total = self._wanted
         if failed > math.ceil(self.stage.max_failures * total):
             self.asking.stop()
             raise TooManyFailures(
@@ -341,10 +342,9 @@ class _Writing:
                 hint="the step's `failures` say why; the same command asks only those again; `max_failures` allows more",
             )
 
+    @cached_property
     def _wanted(self) -> int:
-        if not hasattr(self, "_total"):
-            self._total = self._chosen() if self.stage.inputs else self.count
-        return self._total
+        return self._chosen() if self.stage.inputs else self.count
 
     def _record(self, usage: Usage) -> Record:
         folder = self.bench.folder
@@ -355,7 +355,7 @@ class _Writing:
         if self.stage.accept and not self.stage.inputs and judged.rows_out < self.count:
             notes = (f"{judged.rows_out:,} of {self.count:,} were accepted after {self.drawn:,} draws, the most allowed",)
         return Record(
-            rows_in=self._wanted() if self.stage.inputs else rows,
+            rows_in=self._wanted if self.stage.inputs else rows,
             rows_out=judged.rows_out if self.stage.accept else rows,
             dropped=judged.dropped,
             failures=sum(len(pl.read_parquet(file)) for file in folder.parts(FAILURES)),
