@@ -1,21 +1,26 @@
 """What a plan would take: documents, requests, tokens, money, disk and GPU hours, foreseen without spending any.
 
-Prompts of a generator are rendered on a sample of draws, so what is read is measured; what is written is the stage's own
-expectation (`reply_tokens`), or replies that the ledger already holds.
+Prompts of a generator are rendered on a sample of draws, so what is read is measured. What is written is measured too if
+the ledger holds replies to the step's first documents, as it does after `recipe run --limit 20`; otherwise it is the
+stage's own expectation, `reply_tokens`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from random import Random
 from typing import Any, ClassVar
 
 from textbookgen.errors import Complaint, TextbookgenError
+from textbookgen.ledger import Ledger, request_key
 from textbookgen.plan import Plan, PlannedStep
 from textbookgen.plugins import Plugins
 from textbookgen.sampler import Tally
 from textbookgen.stage import CorpusJudge, Evaluate, Generator, Judge, Source, Train, Transform, Volume
+from textbookgen.teacher import Message, Request
+from textbookgen.workers.generate import drawn, sample_of
 
 _SAMPLE = 20  # draws whose prompts are rendered
 _BYTES_A_TOKEN = 4.0  # of English and code, for common vocabularies
@@ -24,11 +29,12 @@ _STORED = 0.45  # bytes of compressed parquet for a byte of text
 
 @dataclass(frozen=True)
 class Foreseen:
-    """One step's volume, and what its teacher takes for it (None if the price is not known)."""
+    """One step's volume, what its teacher takes for it (None if the price is not known), and of how many replies we know."""
 
     step: PlannedStep
     volume: Volume
     cost_usd: float | None
+    measured: int = 0
 
 
 @dataclass(frozen=True)
@@ -76,7 +82,7 @@ class Forecast:
         steps = [
             {"label": each.step.label, "use": each.step.use, "gives": each.step.gives.name, "address": each.step.address}
             | {name: getattr(each.volume, name) for name in names}
-            | {"cost_usd": each.cost_usd}
+            | {"cost_usd": each.cost_usd, "measured_replies": each.measured}
             for each in self.steps
         ]
         summed = ("requests", "tokens_in", "tokens_out", "cost_usd", "disk_bytes", "gpu_hours")
@@ -92,14 +98,31 @@ class Forecast:
                 yield f"warning: {cost}, and [teacher.{teacher.label}] may spend ${budget:,.2f}"
 
 
-def foresee(plan: Plan) -> Forecast:
-    """Walks the plan from the top, volumes flowing where documents would."""
-    return _Walk(plan).forecast()
+@dataclass(frozen=True)
+class Measured:
+    """Means over the replies that a step's first documents have in the ledger."""
+
+    replies: int
+    tokens_in: float
+    tokens_out: float
+    cost_usd: float
+
+
+def foresee(plan: Plan, ledger: Path | None = None) -> Forecast:
+    """Walks the plan from the top, volumes flowing where documents would; `ledger` may hold replies to learn from."""
+    if ledger is None or not ledger.exists():
+        return _Walk(plan, None).forecast()
+    kept = Ledger(ledger)
+    try:
+        return _Walk(plan, kept).forecast()
+    finally:
+        kept.close()
 
 
 @dataclass
 class _Walk:
     plan: Plan
+    ledger: Ledger | None
     volumes: dict[str, Volume] = field(default_factory=dict)
 
     def forecast(self) -> Forecast:
@@ -108,9 +131,15 @@ class _Walk:
     def _step(self, step: PlannedStep) -> Foreseen:
         flows = {option: _sum([self.volumes[label] for label in labels]) for option, labels in step.pipes.items()}
         volume = step.stage.foresee(flows) or self._guess(step, flows)
+        measured = self._measured(step)
+        if measured is not None:
+            tokens = volume.requests * measured.tokens_out
+            volume = replace(volume, tokens_in=volume.requests * measured.tokens_in, tokens_out=tokens)
         self.volumes[step.label] = volume
         if not volume.requests or step.teacher is None:
             return Foreseen(step, volume, 0.0)
+        if measured is not None:
+            return Foreseen(step, volume, volume.requests * measured.cost_usd, measured.replies)
         price = step.teacher.options.price()
         return Foreseen(step, volume, None if price is None else price.cost(int(volume.tokens_in), int(volume.tokens_out)))
 
@@ -132,6 +161,25 @@ class _Walk:
                 return Volume()
             case _:
                 return Volume(inflow.documents, inflow.tokens, disk_bytes=None if inflow.tokens is None else 2 * inflow.tokens)
+
+    def _measured(self, step: PlannedStep) -> Measured | None:
+        """What the first documents' replies came to; None if a stage asks in turns of its own, or nothing was asked yet."""
+        stage, teacher = step.stage, step.teacher
+        if not isinstance(stage, Generator) or teacher is None or self.ledger is None or stage.inputs:
+            return None
+        if type(stage).write is not Generator.write:
+            return None
+        found = []
+        for n in range(_SAMPLE):
+            draw = drawn(step, n, Tally())
+            messages = (Message("user", self.plan.prompts.render(stage.prompt, draw)),)
+            request = Request(messages, task=stage.task, draw=draw, sample=sample_of(stage, n))
+            reply = self.ledger.get(request_key(teacher.options, teacher.use, request))
+            found += [reply] if reply is not None else []
+        if not found:
+            return None
+        sums = [sum(getattr(reply, name) for reply in found) for name in ("tokens_in", "tokens_out", "cost_usd")]
+        return Measured(len(found), *(total / len(found) for total in sums))
 
     def _written(self, step: PlannedStep, inflow: Volume) -> Volume:
         stage = step.stage

@@ -73,12 +73,17 @@ def run(
 @click.argument("file", type=click.Path(path_type=Path))
 @options.overrides
 @options.as_json
-def check(file: Path, assignments: tuple[str, ...], as_json: bool) -> None:
-    """Read a recipe, fit its pipes, and print what it would take; nothing is spent."""
+@options.work
+def check(file: Path, assignments: tuple[str, ...], as_json: bool, work: Path) -> None:
+    """Read a recipe, fit its pipes, and print what it would take; nothing is spent.
+
+    After `recipe run FILE --limit 20` it knows from the replies how long replies are.
+    """
     from textbookgen.forecast import foresee, needs_text
+    from textbookgen.workspace import Workspace
 
     plan, plugins = _planned(file, assignments, None)
-    forecast = foresee(plan)
+    forecast = foresee(plan, Workspace(work).ledger)
     if as_json:
         show.as_json(forecast.as_dict())
     else:

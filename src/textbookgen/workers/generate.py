@@ -25,7 +25,7 @@ from textbookgen.asking import Asking, Usage, work_many
 from textbookgen.errors import Busy, Refused, RunError, Unusable
 from textbookgen.events import Record
 from textbookgen.ledger import Ledger
-from textbookgen.plan import fingerprint
+from textbookgen.plan import PlannedStep, fingerprint
 from textbookgen.sampler import Tally
 from textbookgen.stage import Generator, Judge
 from textbookgen.teacher import Message, Reply, Request
@@ -61,6 +61,22 @@ def _forget_failures(bench: Bench) -> None:
         if len(pl.read_parquet(file)):
             for kind in (DATA, VERDICTS, FAILURES):
                 bench.folder.folder.joinpath(kind, file.name).unlink(missing_ok=True)
+
+
+def seed_of(step: PlannedStep) -> str:
+    """What the draws of a step depend on besides their number."""
+    assert isinstance(step.stage, Generator)
+    return f"{step.seed}/{step.stage.seed}/{fingerprint(step.sampler.identity) if step.sampler else ''}"
+
+
+def drawn(step: PlannedStep, n: int, seen: Tally) -> dict[str, Any]:
+    """What document `n` of a step is to be about."""
+    return step.sampler.options.draw(n, Random(f"{seed_of(step)}/{n}"), seen) if step.sampler else {}
+
+
+def sample_of(stage: Generator, n: int) -> int:
+    """What tells the request for document `n` apart from an equal one for another; without a `from`, each has its own."""
+    return stage.seed * _SEEDS_APART + (0 if stage.inputs else n)
 
 
 @dataclass
@@ -114,9 +130,8 @@ class _Writing:
 
     def __init__(self, bench: Bench, stage: Generator, ledger: Ledger) -> None:
         self.bench, self.stage, self.ledger = bench, stage, ledger
-        sampler = bench.step.sampler
-        self.sampler = sampler.options if sampler else None
-        self.seed = f"{bench.step.seed}/{stage.seed}/{fingerprint(sampler.identity) if sampler else ''}"
+        self.sampler = bench.step.sampler.options if bench.step.sampler else None
+        self.seed = seed_of(bench.step)
         self.accepted, self.drawn, self.failed = 0, 0, 0
         self.tally = Tally()
 
@@ -150,7 +165,7 @@ class _Writing:
     # -- what is drawn
 
     def _drawn(self, n: int) -> dict[str, Any]:
-        return self.sampler.draw(n, Random(f"{self.seed}/{n}"), self.tally) if self.sampler else {}
+        return drawn(self.bench.step, n, self.tally)
 
     def _draws(self, first: int, beyond: int) -> Iterator[tuple[int, dict[str, Any]]]:
         for n in range(first, beyond):
@@ -234,7 +249,7 @@ class _Writing:
     async def _write(self, item: tuple[int, dict[str, Any]]) -> _Written:
         n, draw = item
         document = draw.get("document")
-        ask = _Ask(self.stage, self.bench, self.asking, draw, self.stage.seed * _SEEDS_APART + (0 if document else n))
+        ask = _Ask(self.stage, self.bench, self.asking, draw, sample_of(self.stage, n))
         try:
             rows = list(await self.stage.write(draw, ask))
         except (Busy, Refused, Unusable) as error:
