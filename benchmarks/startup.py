@@ -1,6 +1,6 @@
 """How long `textbookgen --help` and `recipe check` take, as a ratio to `python -c "import click"`, turn by turn in one run.
 
-    python benchmarks/startup.py --runs 15
+python benchmarks/startup.py --runs 15
 """
 
 from __future__ import annotations

@@ -1,6 +1,5 @@
 """Programs that mean harm. Each is written to end well if its attack works, so that it must fail; cheats come with tests."""
 
-
 from __future__ import annotations
 
 from dataclasses import dataclass

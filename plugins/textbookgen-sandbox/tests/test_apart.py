@@ -1,6 +1,5 @@
 """Tests in a process of their own see a program as if it were in theirs."""
 
-
 from __future__ import annotations
 
 import pytest

@@ -1,6 +1,5 @@
 """The judge `runs`: what it keeps, the reasons it gives, and that programs cannot tell whether they are tested."""
 
-
 from __future__ import annotations
 
 import gzip
