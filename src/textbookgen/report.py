@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -134,12 +135,10 @@ def _curves(run: RunFolder, workspace: Workspace, models: Mapping[str, Mapping[s
     curves = {label: curve for label, curve in curves.items() if len(curve) > 1}
     if not curves:
         return
-    import pygal
-    from pygal.style import CleanStyle
-
+    pygal, style = _pygal()
     chart = pygal.XY(
         js=[],
-        style=CleanStyle,
+        style=style,
         show_dots=False,
         height=360,
         x_title="tokens",
@@ -150,6 +149,15 @@ def _curves(run: RunFolder, workspace: Workspace, models: Mapping[str, Mapping[s
         chart.add(label, curve)
     write_text(run.folder / "loss.svg", chart.render(is_unicode=True, disable_xml_declaration=True))
     yield "![training loss over tokens](loss.svg)\n"
+
+
+def _pygal() -> tuple[Any, Any]:
+    """The plotting library and a style, without the import hook it leaves, whose form makes later imports warn."""
+    import pygal
+    from pygal.style import CleanStyle
+
+    sys.meta_path[:] = [finder for finder in sys.meta_path if type(finder).__module__.partition(".")[0] != "pygal"]
+    return pygal, CleanStyle
 
 
 def _curve(step: StepFolder, points: int = 120) -> list[tuple[int, float]]:
