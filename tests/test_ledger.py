@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -147,7 +148,8 @@ ledger = Ledger(Path(sys.argv[1]))
 for number in range(10**9):
     request = Request((Message("user", str(number)),))
     key = request_key(Scribe(), "scribe", request)
-    ledger.put(key, request, Reply(str(number)), identity(Scribe(), "scribe")).result()
+    ledger.put(key, request, Reply(str(number)), identity(Scribe(), "scribe"))
+    ledger.flush()
     print(key, flush=True)
 """
 
@@ -174,13 +176,22 @@ def test_a_file_that_is_no_ledger_is_an_error_for_people(tmp_path: Path) -> None
     assert caught.value.place == str(path)
 
 
-def test_a_failing_disk_reaches_who_waits(tmp_path: Path) -> None:
-    ledger = Ledger(tmp_path / "ledger.sqlite")
-    ledger._writer.execute("DROP TABLE replies")
-    kept = ledger.put(request_key(Scribe(), "scribe", asked("x")), asked("x"), Reply("x"), WHO)
+def test_a_failing_disk_loses_nothing_that_waits(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.sqlite"
+    ledger = Ledger(path)
+    with sqlite3.connect(path) as other:
+        other.execute("ALTER TABLE replies RENAME TO gone")
+    key = request_key(Scribe(), "scribe", asked("x"))
+    ledger.put(key, asked("x"), Reply("x"), WHO)
     with pytest.raises(WorkspaceError):
-        kept.result(10)
+        ledger.flush()
+    with sqlite3.connect(path) as other:
+        other.execute("ALTER TABLE gone RENAME TO replies")
+    other.close()
     ledger.close()
+    again = Ledger(path)
+    assert again.get(key) == Reply("x")
+    again.close()
     with pytest.raises(WorkspaceError):
         ledger.put("00", asked("x"), Reply("x"), WHO)
 

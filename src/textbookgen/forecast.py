@@ -20,7 +20,7 @@ from textbookgen.plugins import Plugins
 from textbookgen.sampler import Tally
 from textbookgen.stage import CorpusJudge, Evaluate, Generator, Judge, Source, Train, Transform, Volume
 from textbookgen.teacher import Message, Request
-from textbookgen.workers.generate import drawn, sample_of
+from textbookgen.workers.generate import drawn, sample_of, seed_of
 
 _SAMPLE = 20  # draws whose prompts are rendered
 _BYTES_A_TOKEN = 4.0  # of English and code, for common vocabularies
@@ -169,9 +169,9 @@ class _Walk:
             return None
         if type(stage).write is not Generator.write:
             return None
-        found = []
+        found, seed = [], seed_of(step)
         for n in range(_SAMPLE):
-            draw = drawn(step, n, Tally())
+            draw = drawn(step, seed, n, Tally())
             messages = (Message("user", self.plan.prompts.render(stage.prompt, draw)),)
             request = Request(messages, task=stage.task, draw=draw, sample=sample_of(stage, n))
             reply = self.ledger.get(request_key(teacher.options, teacher.use, request))

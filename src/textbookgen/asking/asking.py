@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
-from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from types import TracebackType
 
@@ -17,7 +15,7 @@ from textbookgen.asking.gate import Gate
 from textbookgen.asking.purse import Purse
 from textbookgen.asking.retries import RETRIES, may_have_cost, patience, turned_away
 from textbookgen.asking.schema import bare, complaint, repair
-from textbookgen.errors import Busy, OverBudget, Refused, TeacherError, Unusable
+from textbookgen.errors import Busy, OverBudget, Refused, TeacherError, Unusable, WorkspaceError
 from textbookgen.ledger import Ledger, canonical, identity, key_of
 from textbookgen.teacher import Reply, Request, Teacher
 
@@ -25,8 +23,6 @@ log = logging.getLogger(__name__)
 
 #: A reply that does not satisfy its schema is sent back so many times, unless the teacher has an option `repairs`.
 REPAIRS = 2
-#: Replies gather for a twentieth of the time that a teacher takes, and no longer than this, before they are written: seconds.
-LONGEST_GROUP = 0.1
 #: So many requests in a row (or `max_parallel`, if that is more) that found no reply, each after all its retries, mean that
 #: the teacher is gone.
 GONE = 10
@@ -124,10 +120,9 @@ class Asking:
         self._price = teacher.price()
         self._most_out = teacher.most_tokens_out()
         self._in_vain = 0
-        self._takes = 0.0
         self._stopping = asyncio.Event()
-        self._group: Future[None] | None = None
-        self._kept: asyncio.Future[None] | None = None
+        self._unwritten: WorkspaceError | None = None
+        self._kept: asyncio.Event | None = None
 
     async def __aenter__(self) -> Asking:
         if not self.offline:
@@ -318,7 +313,6 @@ class Asking:
         return reply
 
     async def _complete(self, request: Request) -> Reply:
-        began = time.monotonic()
         try:
             async with asyncio.timeout(self._time_limit):
                 reply = await self.teacher.complete(request)
@@ -326,16 +320,22 @@ class Asking:
             raise Busy(
                 f"no reply within {self._time_limit or 0:g} seconds", hint="raise `time_limit` if it needs longer"
             ) from error
-        self._takes = 0.9 * self._takes + 0.1 * (time.monotonic() - began)
         return reply
 
     async def _keep(self, key: str, request: Request, reply: Reply) -> None:
-        """Returns once the reply is written; all replies of one group wait for the same moment.
+        """Returns once the reply is written, with all others that came in at the same moment."""
+        self.ledger.put(key, request, reply, self._who)
+        if self._kept is None:
+            self._kept = asyncio.Event()
+            asyncio.get_running_loop().call_soon(self._write, self._kept)
+        await self._kept.wait()
+        if self._unwritten is not None:
+            raise self._unwritten
 
-        Larger groups cost less, and a wait that is short beside the teacher's own is not felt.
-        """
-        within = min(LONGEST_GROUP, self._takes / 20)
-        group = self.ledger.put(key, request, reply, self._who, within=within)
-        if group is not self._group or self._kept is None:
-            self._group, self._kept = group, asyncio.wrap_future(group)
-        await asyncio.shield(self._kept)
+    def _write(self, kept: asyncio.Event) -> None:
+        self._kept = None
+        try:
+            self.ledger.flush()
+        except WorkspaceError as error:  # a disk that is full: raised where the replies are waited for
+            self._unwritten = error
+        kept.set()

@@ -22,6 +22,9 @@ def _plain(value: Any) -> Any:
     )
 
 
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False, default=_plain)
+
+
 def canonical(value: Any) -> str:
     """The one JSON text of a value: keys sorted, no blanks.
 
@@ -29,7 +32,7 @@ def canonical(value: Any) -> str:
         RunError: the value has no stable JSON.
     """
     try:
-        return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False, default=_plain)
+        return _ENCODER.encode(value)
     except (TypeError, ValueError) as error:
         raise RunError(f"a value has no stable form in JSON: {error}") from error
 

@@ -1,33 +1,28 @@
 """The store: every reply ever paid for, found by what was asked.
 
-One sqlite file in WAL mode. Readers never wait. Replies are written by one thread in groups, so that a commit costs
-many replies no more than one; several processes may use the same file.
+One sqlite file in WAL mode, which several processes may use. A commit only writes to the log, which takes some
+microseconds a reply, so it is done where the reply came in; what waits for the disk is done by a thread of its own.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import sqlite3
 import threading
 import time
-import zlib
 from collections.abc import Iterator, Mapping
-from concurrent.futures import Future
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import zstandard
+
 from textbookgen.errors import WorkspaceError
 from textbookgen.ledger.keys import canonical
+from textbookgen.ledger.syncing import Syncing
 from textbookgen.teacher import Message, Reply, Request
-
-#: A group of replies is begun at most so often, in seconds, unless who puts them can wait longer: for replies to gather.
-GROUP_SECONDS = 0.002
-#: Groups survive the process as soon as they are written; so often, in seconds, they are made to survive the machine, too.
-SYNC_SECONDS = 0.1
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS teachers (id INTEGER PRIMARY KEY, identity TEXT NOT NULL UNIQUE);
@@ -39,6 +34,7 @@ CREATE TABLE IF NOT EXISTS replies (
 """
 _INSERT = "INSERT OR IGNORE INTO replies VALUES (?, (SELECT id FROM teachers WHERE identity = ?), ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _REPLY = "text, tokens_in, tokens_out, cost_usd, finish, tokens_cached, tokens_reasoning"
+_GET = f"SELECT {_REPLY} FROM replies WHERE key = ?"
 _ENTRY = f"SELECT key, request, identity, at, {_REPLY} FROM replies JOIN teachers ON teachers.id = teacher"
 
 
@@ -66,165 +62,108 @@ class Spending:
     bytes: int
 
 
-@dataclass
-class _Group:
-    """Replies that are written together; `kept` is done once they are on disk."""
-
-    rows: list[tuple[str, Request, Reply, str, float]] = field(default_factory=list)
-    replies: dict[str, Reply] = field(default_factory=dict)
-    kept: Future[None] = field(default_factory=Future)
-
-
 class Ledger:
     """Every reply ever paid for.
 
-    A reply that is kept is not lost to a killed process; a machine that loses its power loses those of the last tenth of a
-    second, and the file stays whole. Made in the process that uses it, and usable from all of its threads.
+    Replies are put down in memory and written by the next `flush`, all that gathered in one commit. What was flushed is not
+    lost to a killed process; a machine that loses its power loses those of the last tenth of a second, and the file stays
+    whole. Made in the process that uses it, and usable from all of its threads.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._guard = threading.Condition()
-        self._waiting = _Group()
-        self._writing = _Group()
-        self._hurry = threading.Event()
-        self._closing = False
-        self._unsynced_since: float | None = None
-        self._pause = GROUP_SECONDS
-        self._thread: threading.Thread | None = None
+        self._guard = threading.Lock()
+        self._rows: list[tuple[Any, ...]] = []
+        self._teachers: set[str] = set()
+        self._replies: dict[str, Reply] = {}
+        self._closed = False
+        self._pack = zstandard.ZstdCompressor(level=3).compress  # one for all: making one takes longer than a short text
         path.parent.mkdir(parents=True, exist_ok=True)
         with self._trouble():
-            self._writer = _open(path)
-            self._reader = _open(path)
+            self._file = _open(path)
+        self._syncing = Syncing(path)
 
     @contextmanager
     def _trouble(self) -> Iterator[None]:
-        """Turns sqlite's errors into one for people."""
         try:
             yield
         except sqlite3.Error as error:
-            hint = "the ledger holds every reply paid for: mend it with `sqlite3 ledger.sqlite .recover`, do not delete it"
-            full = "disk" in str(error) or "locked" in str(error)
-            raise WorkspaceError(
-                f"the ledger cannot be used: {error}", place=str(self.path), hint="" if full else hint
-            ) from error
+            raise self._in_trouble(error) from error
+
+    def _in_trouble(self, error: sqlite3.Error) -> WorkspaceError:
+        """An error of sqlite as one for people."""
+        hint = "the ledger holds every reply paid for: mend it with `sqlite3 ledger.sqlite .recover`, do not delete it"
+        full = "disk" in str(error) or "locked" in str(error)
+        return WorkspaceError(f"the ledger cannot be used: {error}", place=str(self.path), hint="" if full else hint)
 
     # -- one reply
 
     def get(self, key: str) -> Reply | None:
         """The reply to what was asked under this key; None if it never was."""
         with self._guard:
-            found = self._waiting.replies.get(key) or self._writing.replies.get(key)
+            found = self._replies.get(key)
             if found is not None:
                 return found
-            with self._trouble():
-                row = self._reader.execute(f"SELECT {_REPLY} FROM replies WHERE key = ?", (bytes.fromhex(key),)).fetchone()
+            try:
+                row = self._file.execute(_GET, (bytes.fromhex(key),)).fetchone()
+            except sqlite3.Error as error:
+                raise self._in_trouble(error) from error
         return None if row is None else _reply(row)
 
-    def put(
-        self, key: str, request: Request, reply: Reply, teacher: str, *, at: datetime | None = None, within: float = 0.0
-    ) -> Future[None]:
-        """Writes down a reply; `teacher` is its `identity`. The future is done once the reply is written, whoever dies.
+    def put(self, key: str, request: Request, reply: Reply, teacher: str, *, at: datetime | None = None) -> None:
+        """Notes a reply, to be written by the next `flush`; `teacher` is its `identity`, `at` is when it came if not just now.
 
-        A key that is there already keeps its first reply. `at` is when it came, if not just now; `within` is how many
-        seconds it may wait for others to be written with.
+        A key that is there already keeps its first reply.
         """
         came = time.time() if at is None else at.timestamp()
+        asked = canonical(asked_of(request)).encode()
         with self._guard:
-            if self._closing:
+            if self._closed:
                 raise WorkspaceError("the ledger is closed", place=str(self.path))
-            self._pause = max(within, GROUP_SECONDS)
-            group = self._waiting
-            group.rows.append((key, request, reply, teacher, came))
-            group.replies[key] = reply
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._write_groups, name="ledger", daemon=True)
-                self._thread.start()
-            elif len(group.rows) == 1:
-                self._guard.notify()
-        return group.kept
+            blobs = self._pack(asked), self._pack(reply.text.encode("utf-8", "surrogatepass"))
+            tokens = (reply.tokens_in, reply.tokens_out, reply.tokens_cached, reply.tokens_reasoning)
+            row = (bytes.fromhex(key), teacher, came, *blobs, reply.finish, reply.cost_usd, *tokens)
+            self._rows.append(row)
+            self._teachers.add(teacher)
+            self._replies[key] = reply
 
     def flush(self) -> None:
-        """Returns once everything put so far is on disk.
+        """Returns once everything put so far is written, whoever dies then.
 
         Raises:
-            WorkspaceError: it could not be written.
+            WorkspaceError: it could not be written; it waits for the next flush.
         """
         with self._guard:
-            groups = [group for group in (self._writing, self._waiting) if group.rows]
-        self._hurry.set()
-        for group in groups:
-            group.kept.result()
+            if not self._rows:
+                return
+            self._commit()
+            self._rows, self._teachers, self._replies = [], set(), {}
+            self._syncing.begin()
+
+    def _commit(self) -> None:
+        with self._trouble():
+            self._file.execute("BEGIN IMMEDIATE")
+            try:
+                self._file.executemany(
+                    "INSERT OR IGNORE INTO teachers (identity) VALUES (?)", [(who,) for who in self._teachers]
+                )
+                self._file.executemany(_INSERT, self._rows)
+                self._file.execute("COMMIT")
+            except BaseException:
+                self._file.execute("ROLLBACK")
+                raise
 
     def close(self) -> None:
         """Writes what is left and lets go of the file."""
-        with self._guard:
-            if self._closing:
-                return
-            self._closing = True
-            self._guard.notify()
-        self._hurry.set()
-        if self._thread is not None:
-            self._thread.join()
-        with self._trouble():
-            self._writer.close()
-            self._reader.close()
-
-    # -- the writing thread
-
-    def _write_groups(self) -> None:
-        while True:
-            with self._guard:
-                self._guard.wait_for(lambda: self._waiting.rows or self._closing, self._until_sync())
-                group, self._waiting = self._waiting, _Group()
-                self._writing = group
-                closing = self._closing
-            began = time.monotonic()
-            if group.rows:
-                self._write(group)
-            if closing or self._until_sync() == 0:
-                self._sync()
-            if closing:
-                return
-            if group.rows:
-                self._hurry.wait(self._pause - (time.monotonic() - began))
-                self._hurry.clear()
-
-    def _write(self, group: _Group) -> None:
+        if self._closed:
+            return
         try:
-            self._commit([_row(*row) for row in group.rows], {row[3] for row in group.rows})
-        except Exception as error:  # raised where the reply is waited for
-            group.kept.set_exception(error)
-        else:
-            group.kept.set_result(None)
-        if self._unsynced_since is None:
-            self._unsynced_since = time.monotonic()
-        with self._guard:
-            self._writing = _Group()
-
-    def _until_sync(self) -> float | None:
-        """Seconds until what was written must be made to survive the machine; None if there is nothing."""
-        if self._unsynced_since is None:
-            return None
-        return max(0.0, SYNC_SECONDS - (time.monotonic() - self._unsynced_since))
-
-    def _sync(self) -> None:
-        """Sqlite syncs its log at checkpoints only, as it is set here; a sync for each group would cost more than all else."""
-        self._unsynced_since = None
-        log = self.path.with_name(self.path.name + "-wal")
-        with suppress(FileNotFoundError), log.open("rb+") as written:  # not there: a checkpoint took it into the file, synced
-            os.fsync(written.fileno())
-
-    def _commit(self, rows: list[tuple[Any, ...]], teachers: set[str]) -> None:
-        with self._trouble():
-            self._writer.execute("BEGIN IMMEDIATE")
-            try:
-                self._writer.executemany("INSERT OR IGNORE INTO teachers (identity) VALUES (?)", [(who,) for who in teachers])
-                self._writer.executemany(_INSERT, rows)
-                self._writer.execute("COMMIT")
-            except BaseException:
-                self._writer.execute("ROLLBACK")
-                raise
+            self.flush()
+        finally:
+            self._closed = True
+            self._syncing.end()
+            with self._trouble():
+                self._file.close()
 
     # -- all replies
 
@@ -232,7 +171,7 @@ class Ledger:
         """All that is known of one reply, for those who ask why a document is as it is."""
         self.flush()
         with self._guard, self._trouble():
-            row = self._reader.execute(f"{_ENTRY} WHERE key = ?", (bytes.fromhex(key),)).fetchone()
+            row = self._file.execute(f"{_ENTRY} WHERE key = ?", (bytes.fromhex(key),)).fetchone()
         return None if row is None else _entry(row)
 
     def entries(self) -> Iterator[Entry]:
@@ -270,7 +209,7 @@ class Ledger:
         sums = "count(*), sum(tokens_in), sum(tokens_out), sum(cost_usd), sum(length(request) + length(text))"
         query = f"SELECT identity, {sums} FROM replies JOIN teachers ON teachers.id = teacher GROUP BY teacher"
         with self._guard, self._trouble():
-            rows = self._reader.execute(f"{query} ORDER BY sum(cost_usd) DESC, count(*) DESC, identity").fetchall()
+            rows = self._file.execute(f"{query} ORDER BY sum(cost_usd) DESC, count(*) DESC, identity").fetchall()
         return [_spending(*row) for row in rows]
 
 
@@ -286,24 +225,19 @@ def _open(path: Path) -> sqlite3.Connection:
                 raise
             time.sleep(0.05)
     connection.execute("PRAGMA synchronous = NORMAL")
+    connection.execute("PRAGMA wal_autocheckpoint = 0")
     return connection
 
 
-def _row(key: str, request: Request, reply: Reply, teacher: str, at: float) -> tuple[Any, ...]:
-    tokens = (reply.tokens_in, reply.tokens_out, reply.tokens_cached, reply.tokens_reasoning)
-    blobs = (zlib.compress(canonical(asked_of(request)).encode()), zlib.compress(reply.text.encode("utf-8", "surrogatepass")))
-    return (bytes.fromhex(key), teacher, at, *blobs, reply.finish, reply.cost_usd, *tokens)
-
-
 def _reply(row: tuple[Any, ...]) -> Reply:
-    return Reply(zlib.decompress(row[0]).decode("utf-8", "surrogatepass"), *row[1:])
+    return Reply(zstandard.decompress(row[0]).decode("utf-8", "surrogatepass"), *row[1:])
 
 
 def _entry(row: tuple[Any, ...]) -> Entry:
     key, asked, who, at, *reply = row
     return Entry(
         key.hex(),
-        request_of(json.loads(zlib.decompress(asked))),
+        request_of(json.loads(zstandard.decompress(asked))),
         _reply(tuple(reply)),
         json.loads(who),
         datetime.fromtimestamp(at, UTC),

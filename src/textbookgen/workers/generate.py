@@ -69,9 +69,9 @@ def seed_of(step: PlannedStep) -> str:
     return f"{step.seed}/{step.stage.seed}/{fingerprint(step.sampler.identity) if step.sampler else ''}"
 
 
-def drawn(step: PlannedStep, n: int, seen: Tally) -> dict[str, Any]:
-    """What document `n` of a step is to be about."""
-    return step.sampler.options.draw(n, Random(f"{seed_of(step)}/{n}"), seen) if step.sampler else {}
+def drawn(step: PlannedStep, seed: str, n: int, seen: Tally) -> dict[str, Any]:
+    """What document `n` of a step is to be about; `seed` is that of the step, told once for all."""
+    return step.sampler.options.draw(n, Random(f"{seed}/{n}"), seen) if step.sampler else {}
 
 
 def sample_of(stage: Generator, n: int) -> int:
@@ -165,7 +165,7 @@ class _Writing:
     # -- what is drawn
 
     def _drawn(self, n: int) -> dict[str, Any]:
-        return drawn(self.bench.step, n, self.tally)
+        return drawn(self.bench.step, self.seed, n, self.tally)
 
     def _draws(self, first: int, beyond: int) -> Iterator[tuple[int, dict[str, Any]]]:
         for n in range(first, beyond):
