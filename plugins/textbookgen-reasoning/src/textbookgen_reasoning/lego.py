@@ -46,6 +46,11 @@ class Lego(Source):
     layout: Literal["all", "each", "clauses"] = Field(
         "all", description="`all` questions behind the clauses, a document for `each` question, or `clauses` without questions"
     )
+    questions: Literal["shuffled", "chain"] = Field(
+        "shuffled",
+        description="the order of questions: `shuffled`, or as in the `chain`, so that a decoder that answers `all` "
+        "can go on from its own last answer",
+    )
     seed: int = Field(0, description="another seed makes other puzzles")
 
     @field_validator("group")
@@ -81,7 +86,8 @@ class Lego(Source):
         if self.shuffle:
             rng.shuffle(clauses)
         places = [(variable, place) for chain in chains for place, variable in enumerate(chain[: self.supervised])]
-        rng.shuffle(places)
+        if self.questions == "shuffled":
+            rng.shuffle(places)
         puzzle = Puzzle(tuple(clauses), tuple((variable, values[variable]) for variable, _ in places))
         in_chains = [variable for chain in chains for variable in chain]
         order = [*in_chains, *sorted(values.keys() - set(in_chains))]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from typing import Annotated, Any, ClassVar, Literal
@@ -60,11 +61,13 @@ class CellScores(Evaluate):
                 answers += [each[0] for each in found]
         worth = [self.worth(row, answer) for row, answer in zip(problems.iter_rows(named=True), answers, strict=True)]
         digits = [_digits(row, answer) for row, answer in zip(problems.iter_rows(named=True), answers, strict=True)]
+        places = [_places(row, answer) for row, answer in zip(problems.iter_rows(named=True), answers, strict=True)]
         return problems.select("id", "reasoning.cell", "reasoning.prompt", "reasoning.answer").with_columns(
             subject=pl.lit(label),
             answer=pl.Series(answers, dtype=pl.String),
             worth=pl.Series(worth, dtype=pl.Float64),
             digits=pl.Series(digits, dtype=pl.Float64),
+            places=pl.Series(places, dtype=pl.List(pl.Float64)),
         )
 
     def worth(self, row: dict[str, Any], answer: str) -> float:
@@ -80,7 +83,7 @@ class CellScores(Evaluate):
 
 
 def figures(subject: str, answers: pl.DataFrame) -> Iterator[dict[str, Any]]:
-    """The figures of one model from its answers: `reasoning.cell`, `worth` and, for numbers, `digits`."""
+    """The figures of one model from its answers: `reasoning.cell`, `worth`, for numbers `digits`, for whole chains `places`."""
     yield _figure(subject, "accuracy", answers["worth"].to_list())
     cells = {
         str(cell): each["worth"].to_list()
@@ -90,9 +93,13 @@ def figures(subject: str, answers: pl.DataFrame) -> Iterator[dict[str, Any]]:
     digits = answers["digits"].drop_nulls().to_list()
     if digits:
         yield _figure(subject, "right digits", digits)
-    if len(cells) > 2 and all(cell.startswith("place ") for cell in cells):
-        index = shortcut_index([sum(worth) / len(worth) for worth in cells.values()])
-        yield {"subject": subject, "metric": "shortcut index", "value": index, "stderr": None, "n": len(cells)}
+    chain = list(cells.values()) if all(cell.startswith("place ") for cell in cells) else []
+    if not chain and (places := answers["places"].drop_nulls().to_list()):
+        chain = [[each[at] for each in places if len(each) > at] for at in range(max(map(len, places)))]
+        yield from (_figure(subject, f"accuracy place {at:02d}", worth) for at, worth in enumerate(chain))
+    if len(chain) > 2:
+        index = shortcut_index([sum(worth) / len(worth) for worth in chain])
+        yield {"subject": subject, "metric": "shortcut index", "value": index, "stderr": None, "n": len(chain)}
 
 
 def ends(answers: Sequence[str]) -> tuple[str, ...]:
@@ -123,8 +130,18 @@ def _digits(row: dict[str, Any], answer: str) -> float | None:
     return None if wanted is None else digit_accuracy(wanted, plain.answer(answer))
 
 
+def _places(row: dict[str, Any], answer: str) -> list[float] | None:
+    """Of a chain asked about as a whole: at each place, whether the answer is right."""
+    wanted = dict(_ANSWERED.findall(str(row["reasoning.answer"])))
+    if row.get("kind") != "lego" or not wanted:
+        return None
+    said = dict(_ANSWERED.findall(answer))
+    return [float(said.get(variable) == wanted[variable]) for variable in row["reasoning.variables"] if variable in wanted]
+
+
 def _bare(text: str) -> str:
     return "".join(text.split()).rstrip(";,")
 
 
+_ANSWERED = re.compile(r"\?\s*(\w+)\s*=\s*([^\s;,]+)")
 _FIGURES = {"subject": pl.String, "metric": pl.String, "value": pl.Float64, "stderr": pl.Float64, "n": pl.Int64}
