@@ -10,18 +10,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from textbookgen.builtin.cells import Cells
 from textbookgen.builtin.samplers import (
     FreshOpenings,
     Grid,
     LeastCovered,
     Lines,
+    Passages,
     Product,
     Taxonomy,
+    Uncovered,
     Weighted,
     Words,
     samplers,
 )
-from textbookgen.sampler import Tally
+from textbookgen.errors import RunError
+from textbookgen.sampler import Ground, Tally
+from textbookgen.testing import documents, written
 
 ONE_OF_EACH = [
     Grid(topic=["rain", "snow"], level=[1, 2, 3]),
@@ -31,6 +36,7 @@ ONE_OF_EACH = [
     Lines(lines=["one two three", "four"], words=2),
     Product(words={"use": "words", "noun": ["cat", "dog"]}, tone={"use": "weighted", "tone": {"plain": 3, "funny": 1}}),
     LeastCovered(topic=["rain", "snow"]),
+    Uncovered(topic=["rain", "snow"], level=[1, 2, 3], never=[{"topic": "snow", "level": [2, 3]}]),
     FreshOpenings(of={"use": "grid", "topic": ["rain", "snow"]}),
 ]
 
@@ -40,7 +46,7 @@ def draws(sampler, count: int, seen: Tally | None = None) -> list[dict]:
 
 
 def test_each_class_is_here():
-    assert {type(each) for each in ONE_OF_EACH} == set(samplers())
+    assert {type(each) for each in ONE_OF_EACH} | {Passages} == set(samplers())
 
 
 @pytest.mark.parametrize("sampler", ONE_OF_EACH, ids=lambda sampler: sampler.name)
@@ -169,6 +175,10 @@ def test_worn_out_openings_are_named_for_the_prompt_most_frequent_first():
     [
         (lambda: Grid(), "draws nothing"),
         (lambda: Grid(topic=[]), "at least 1 item"),
+        (lambda: Grid(topic=["a"], never=[{"tpoic": "a"}]), "there is no such field"),
+        (lambda: Grid(topic=["a"], never=[{"topic": "b"}]), "is no value of `topic`"),
+        (lambda: Grid(topic=["a"], never=[{"topic": "a"}]), "forbids every combination"),
+        (lambda: Uncovered(**{name: list(range(101)) for name in "abc"}), "more than can be looked after"),
         (lambda: Weighted(tone={"plain": 0}), "must not all be 0"),
         (lambda: Weighted(tone={"plain": -1, "funny": 3}), "greater than or equal to 0"),
         (lambda: Words(noun=["cat"], k=2), "the 1 words of `noun`"),
@@ -184,3 +194,118 @@ def test_worn_out_openings_are_named_for_the_prompt_most_frequent_first():
 def test_what_cannot_be_drawn_is_said(make, said):
     with pytest.raises(ValidationError, match=said):
         make()
+
+
+RULES = st.lists(
+    st.dictionaries(st.sampled_from("abc"), st.lists(st.integers(0, 3), min_size=1, max_size=3), min_size=1, max_size=3),
+    max_size=4,
+)
+
+
+@given(RULES)
+def test_rules_leave_exactly_what_they_do_not_forbid(rules):
+    fields = {"a": [0, 1, 2, 3], "b": [0, 1, 2, 3], "c": [0, 1, 2, 3]}
+    allowed = [
+        dict(zip("abc", values, strict=True))
+        for values in itertools.product(range(4), repeat=3)
+        if not any(all(dict(zip("abc", values, strict=True))[name] in rule[name] for name in rule) for rule in rules)
+    ]
+    if not allowed:
+        with pytest.raises(ValueError, match="forbids every combination"):
+            Cells(fields, rules)
+        return
+    cells = Cells(fields, rules)
+    found = [tuple(cells[number][name] for name in "abc") for number in range(len(cells))]
+    assert sorted(found) == [tuple(cell.values()) for cell in allowed]
+
+
+def test_a_grid_with_rules_walks_what_is_left_once_in_every_tour():
+    never = [{"audience": "child", "level": [4, 5]}, {"topic": "tax"}]
+    grid = Grid(audience=["child", "adult"], level=[1, 2, 3, 4, 5], topic=["rain", "tax"], never=never)
+    assert grid.cells == 8
+    found = [tuple(draw.values()) for draw in draws(grid, 16)]
+    assert len(set(found[:8])) == len(set(found[8:])) == 8
+    assert not any(audience == "child" and level > 3 for audience, level, _ in found)
+    assert {topic for *_, topic in found} == {"rain"}
+
+
+def test_a_grid_of_a_billion_cells_with_rules_is_as_quick():
+    many = list(range(1000))
+    grid = Grid(a=many, b=many, c=many, never=[{"a": many[:500], "b": many[:500]}, {"b": 999, "c": [1, 2, 3]}])
+    assert grid.cells == 10**9 - 500 * 500 * 1000 - 1000 * 3
+    found = draws(grid, 1000)
+    assert len({tuple(draw.values()) for draw in found}) == 1000
+    assert not any(draw["a"] < 500 and draw["b"] < 500 for draw in found)
+
+
+def test_a_product_keeps_values_of_different_samplers_apart():
+    sampler = Product(
+        who={"use": "lines", "lines": ["a child", "a lawyer"], "field": "persona"},
+        what={"use": "words", "topics": ["tax", "rain", "snow"], "k": 2},
+        never=[{"persona": "a child", "topics": "tax"}],
+    )
+    found = draws(sampler, 300)
+    assert {draw["persona"] for draw in found} == {"a child", "a lawyer"}
+    assert not any(draw["persona"] == "a child" and "tax" in draw["topics"] for draw in found)
+    assert any("tax" in draw["topics"] for draw in found)
+    nothing = Product(who={"use": "lines", "lines": ["a child"], "field": "persona"}, never=[{"persona": "a child"}])
+    with pytest.raises(RunError, match="forbade 1000 draws"):
+        draws(nothing, 1)
+
+
+def seen_by(sampler, accepted: int, refused=lambda draw: False) -> Tally:
+    """What a stage would have seen after so many documents, some of which were refused."""
+    seen = Tally(ground=sampler.ground())
+    for n in range(accepted):
+        draw = sampler.draw(n, Random(n), seen)
+        if refused(draw):
+            seen.refuse(draw)
+        else:
+            seen.add(draw, "a text")
+    return seen
+
+
+def test_what_is_not_covered_is_drawn_first_and_the_hopeless_is_left_alone():
+    sampler = Uncovered(a=list(range(5)), b=list(range(4)))
+    seen = seen_by(sampler, 12)
+    assert len(seen.cells) == 12
+    missing = {sampler.ground().cell(draw) for draw in draws(sampler, 8, seen)}
+    assert len(missing) == 8
+    assert not missing & seen.cells.keys()
+    stubborn = seen_by(sampler, 400, lambda draw: draw["a"] == 0 and draw["b"] == 0)
+    assert len(stubborn.cells) == 19
+    assert stubborn.tried["0", "0"] == 10
+    assert max(stubborn.cells.values()) - min(stubborn.cells.values()) <= 1
+
+
+def test_what_can_be_covered_is_counted():
+    grid = {"use": "grid", "a": [1, 2, 3], "b": [1, 2], "always": "c"}
+    assert Grid(a=[1, 2, 3], b=[1, 2], always="c").ground() == Ground(("a", "b"), 6)
+    both = Product(one=grid, two={"use": "grid", "c": [1, 2]}, noise={"use": "lines", "lines": ["x", "y"]})
+    assert both.ground() == Ground(("a", "b", "c"), 12)
+    assert FreshOpenings(of=grid).ground() == Ground(("a", "b"), 6)
+    assert Lines(lines=["x"]).ground() is None
+
+
+def test_passages_are_stretches_of_the_corpus_each_documents_once(tmp_path):
+    words = [f"w{n}" for n in range(60)]
+    texts = [f"doc{d} " * 3 + " ".join(words) for d in range(30)] + ["too short"]
+    table = written(tmp_path / "corpus", documents(texts[:20]), documents(texts[20:], kind="other"))
+    sampler = Passages(**{"from": "web"}, words=10, field="seed_text")
+    assert sampler.reads() == ("web",)
+    assert len(draws(sampler, 1)[0]["seed_text"].split()) == 10  # before anything flows in
+    sampler.prepare({"web": table}, tmp_path / "own")
+    found = draws(sampler, 30)
+    ids = dict(table.scan().select("id", "text").collect().iter_rows())
+    assert len({draw["seed_text_id"] for draw in found}) == 30
+    assert all(draw["seed_text"] in ids[draw["seed_text_id"]] for draw in found)
+    assert len({draw["seed_text"].split()[0] for draw in found}) > 10
+    again = Passages(**{"from": "web"}, words=10, field="seed_text")
+    again.prepare({"web": table}, tmp_path / "own")
+    assert draws(again, 30) == found
+    fewer = Passages(**{"from": "web"}, words=10, most=5)
+    fewer.prepare({"web": table}, tmp_path / "own")
+    assert len({draw["passage_id"] for draw in draws(fewer, 30)}) == 5
+    none = Passages(**{"from": "web"}, least_words=500)
+    with pytest.raises(RunError, match="no document of 'web' has 500 words"):
+        none.prepare({"web": table}, tmp_path / "own")

@@ -132,7 +132,7 @@ class Run:
         if isinstance(step.stage, Judge | CorpusJudge):
             inflow = gives.merged([flow for label in step.pipes["from"] if isinstance(flow := self.flows[label], Table)])
             return gives(tuple(Part(part.data, folder.part(VERDICTS, number)) for number, part in enumerate(inflow.parts)))
-        accepts = isinstance(step.stage, Generator) and step.stage.accept
+        accepts = isinstance(step.stage, Generator) and (step.stage.accept or step.stage.target)
         return gives(
             tuple(Part(file, folder.folder / VERDICTS / file.name if accepts else None) for file in folder.parts(DATA))
         )

@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from textbookgen.artifacts import Artifact
+from textbookgen.artifacts import Artifact, Documents
 from textbookgen.errors import Complaint, PluginError, RecipeError, TextbookgenError
 from textbookgen.marks import JudgesMark, Label, Pipe, PlacementMark, TemplateMark, marked, option_name
 from textbookgen.plugins import Plugins
@@ -165,6 +165,7 @@ class _Planner:
             for key in ("count", "sample"):
                 if key in options and isinstance(options[key], int):
                     options[key] = min(options[key], self.limit)
+            options.pop("target", None)  # a handful of documents reaches none
         try:
             return kind(**options)
         except ValidationError as error:
@@ -177,6 +178,8 @@ class _Planner:
         options = {option_name(kind, name): name for name in kind.model_fields}
         hint = kind.model_fields[options[key]].description or "" if key in options else ""
         match problem["type"]:
+            case "extra_forbidden" if len(problem["loc"]) > 1:
+                self._complain(entry, key, f"`{key}` has no '{problem['loc'][-1]}'", hint)
             case "extra_forbidden":
                 close = get_close_matches(key, options, n=1)
                 near = (
@@ -214,6 +217,10 @@ class _Planner:
         pipes = dict(self._pipes(entry, stage))
         teacher, sampler = self._label(entry, stage, "teacher"), self._label(entry, stage, "sampler")
         accept = tuple(self._judges(entry, stage))
+        if sampler is not None and sampler.options.reads():
+            for label in sampler.options.reads():
+                self._fit(entry, "sampler", label, Pipe(Documents))
+            pipes["sampler"] = sampler.options.reads()
         if isinstance(stage, Judge) and not stage.inputs:
             self._complain(entry, "", "needs the option 'from'", "stages above whose documents are judged")
         if isinstance(stage, Generator):
@@ -293,6 +300,7 @@ class _Planner:
         if stage.inputs and stage.count is not None:
             problem = "has no meaning with `from`: each document that flows in is asked about"
             self._complain(entry, "count", problem, "`sample` asks about some of them")
+        self._target(entry, stage, sampler)
         drawn: dict[str, Any] = sampler.options.draw(0, Random(0), Tally()) if sampler else {}
         if stage.inputs:
             drawn["document"] = {"id": "", "text": "", "kind": ""}
@@ -307,6 +315,22 @@ class _Planner:
         for name in missing:
             problem = f"'{stage.prompt}' needs the variable '{name}', which is not drawn"
             self._complain(entry, "prompt", problem, f"what is drawn: {known}")
+
+    def _target(self, entry: Entry, stage: Generator, sampler: Bound[Sampler] | None) -> None:
+        """Complains of a target that cannot be reached."""
+        if stage.target is None:
+            return
+        if stage.inputs:
+            self._complain(entry, "target", "has no meaning with `from`", "it is for stages that draw until `count` is reached")
+        if stage.target.coverage is None:
+            return
+        ground = sampler.options.ground() if sampler else None
+        if ground is None:
+            problem = "there is nothing to cover: the sampler has no fields with lists of values to combine"
+            self._complain(entry, "target", problem, "`grid`, `uncovered` and a `product` of such can be covered")
+        elif stage.target.coverage * ground.cells > (stage.count or 0) + 1e-9:
+            problem = f"{stage.target.coverage:.0%} of {ground.cells:,} combinations are more than `count`"
+            self._complain(entry, "target", problem, "raise `count`, lower `coverage`, or combine fewer values")
 
     def _templates(self, stage: Generator) -> dict[str, str]:
         """The text of every template that an option names; `prompt` always, for a class may have given it a default."""

@@ -19,6 +19,7 @@ from textbookgen.benchmark import Benchmark
 from textbookgen.errors import Complaint, RunError
 from textbookgen.marks import Judges, Label, Labels, Pipe, Placement, Template
 from textbookgen.model import Model
+from textbookgen.sampler import Target
 from textbookgen.teacher import Message, Reply
 from textbookgen.tokenizer import Tokenizer
 
@@ -184,6 +185,12 @@ class Generator(Stage):
     accept: Annotated[tuple[str | dict[str, Any], ...], Judges] = Field(
         (), description="judges that a document must please to count"
     )
+    target: Target | None = Field(
+        None,
+        description="what the accepted documents are to be like together, such as { openings = 0.02, coverage = 0.95 }: no "
+        "opening (five words) in more than 2 % of them, and 95 % of the sampler's combinations; the report says if it was "
+        "reached",
+    )
     max_draws: int | None = Field(
         None, gt=0, description="stop after so many draws even if `count` was not reached; 20 times `count` unless given"
     )
@@ -234,6 +241,12 @@ class Judge(_Prepared):
         """Verdicts, one row a document: `id`, `keep` (Boolean), `reason` (String, short and countable; null or empty when
         kept), if wanted `score` (Float64), `detail` (String: the evidence) and own columns."""
         raise NotImplementedError
+
+    def recall(self, accepted: pl.DataFrame) -> None:
+        """Where it stands in a generator's `accept`: told of the documents that counted, after each part and in order.
+
+        For judges that compare what is drawn with what was accepted before it. After a kill all of them are told again.
+        """
 
 
 class CorpusJudge(_Prepared):

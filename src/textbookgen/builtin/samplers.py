@@ -1,25 +1,24 @@
-"""What keeps the writing various: grids, weights, words, taxonomies, lines, and samplers that look at what was written."""
+"""What keeps the writing various: grids, weights, words, taxonomies, lines, products, and openings that are worn out."""
 
 from __future__ import annotations
 
-import hashlib
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from math import prod
+from pathlib import Path
 from random import Random
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BeforeValidator, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, PrivateAttr, ValidationError, model_validator
 
+from textbookgen.artifacts import Artifact
+from textbookgen.builtin.cells import Cells
+from textbookgen.builtin.fields import Fields, Never, Values, digest, walk
+from textbookgen.builtin.passages import Passages
+from textbookgen.builtin.steering import LeastCovered, Uncovered, worn_out
+from textbookgen.errors import RunError
 from textbookgen.hookspecs import hookimpl
-from textbookgen.sampler import Sampler, Tally
-
-
-def _listed(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        raise ValueError("must be a list of values, not a table")
-    return value if isinstance(value, list | tuple) else (value,)
+from textbookgen.sampler import Ground, Sampler, Tally
 
 
 def _leaves(tree: Any, above: str = "") -> tuple[str, ...]:
@@ -31,31 +30,15 @@ def _leaves(tree: Any, above: str = "") -> tuple[str, ...]:
     return ("/".join(name.strip() for name in f"{above}{tree}".split("/") if name.strip()),)
 
 
-#: A list of values; a value alone is a list of one.
-Values = Annotated[tuple[Any, ...], BeforeValidator(_listed), Field(min_length=1)]
+#: How often `product` draws again what its rules forbid.
+_TURNS = 1_000
+
 Weights = dict[str, Annotated[float, Field(ge=0)]]
 #: So many, or between so many and so many.
 Count = int | tuple[int, int]
 
 
-class _Fields(Sampler):
-    """A sampler whose every further key names what is drawn, and lists what it is drawn from."""
-
-    model_config = ConfigDict(frozen=True, extra="allow")
-
-    @property
-    def fields(self) -> dict[str, Any]:
-        """What can be drawn, by name, in the order of the recipe."""
-        return self.model_extra or {}
-
-    @model_validator(mode="after")
-    def _has_fields(self) -> _Fields:
-        if not self.fields:
-            raise ValueError('draws nothing: add keys with lists, such as topic = ["rain", "snow"] or topic = "@topics.txt"')
-        return self
-
-
-class Grid(_Fields):
+class Grid(Fields):
     """Every combination of its fields' values once, in a mixed order, before any comes again (in another order).
 
     Each further key is a field: a list of values, or a value that is always the same. Combination `n` is found without
@@ -65,29 +48,31 @@ class Grid(_Fields):
     name: ClassVar[str] = "grid"
     __pydantic_extra__: dict[str, Values]
 
+    never: Never = ()
     seed: int = Field(0, description="another seed walks the combinations in another order")
     _salt: str = PrivateAttr()
+    _cells: Cells = PrivateAttr()
 
     def model_post_init(self, context: Any) -> None:
         """Two grids of different values walk in orders of their own, so that they can be drawn from together."""
-        self._salt = _digest(self.seed, *self.fields.items())
+        self._salt = digest(self.seed, *self.fields.items())
+        self._cells = Cells(self.fields, self.never)
 
     @property
     def cells(self) -> int:
         """How many combinations there are."""
-        return prod(len(values) for values in self.fields.values())
+        return len(self._cells)
 
     def draw(self, n: int, rng: Random, seen: Tally) -> dict[str, Any]:
         """Cell `n` of the mixed order, with the value of each field."""
-        cell = _walk(n, self.cells, self._salt)
-        drawn = {}
-        for name, values in self.fields.items():
-            cell, index = divmod(cell, len(values))
-            drawn[name] = values[index]
-        return drawn
+        return self._cells[walk(n, self.cells, self._salt)]
+
+    def ground(self) -> Ground:
+        """Every combination that is allowed."""
+        return Ground(tuple(name for name, values in self.fields.items() if len(values) > 1), self.cells)
 
 
-class Weighted(_Fields):
+class Weighted(Fields):
     """A value for each field, some oftener than others.
 
     Each further key is a field: a table of values and their weights (`tone = { plain = 3, funny = 1 }`), or a list, whose
@@ -109,7 +94,7 @@ class Weighted(_Fields):
         return {name: _weighted(values, rng) for name, values in self.fields.items()}
 
 
-class Words(_Fields):
+class Words(Fields):
     """Some words from each of several lists, no two of one list the same.
 
     Each further key is a field with a list. With `k = 1` a field is one word; otherwise it is a list of words. TinyStories
@@ -185,7 +170,7 @@ class Taxonomy(Sampler):
         if self.balance == "branches":
             path = self._branch(rng)
         else:
-            path = self._paths[_walk(n, len(self._paths), f"{self.levels}/{self.seed}")]
+            path = self._paths[walk(n, len(self._paths), f"{self.levels}/{self.seed}")]
         return {**dict(zip(self.levels, path, strict=False)), "topic": path[-1], "path": "/".join(path)}
 
     def _branch(self, rng: Random) -> tuple[str, ...]:
@@ -213,7 +198,7 @@ class Lines(Sampler):
 
     def draw(self, n: int, rng: Random, seen: Tally) -> dict[str, Any]:
         """One line, or a stretch of it."""
-        line = self.lines[_walk(n, len(self.lines), f"{self.field}/{self.seed}")]
+        line = self.lines[walk(n, len(self.lines), f"{self.field}/{self.seed}")]
         words = str(line).split()
         if self.words is None or len(words) <= self.words:
             return {self.field: line}
@@ -221,7 +206,7 @@ class Lines(Sampler):
         return {self.field: " ".join(words[start : start + self.words])}
 
 
-class Product(_Fields):
+class Product(Fields):
     """The values of several samplers together: each further key is a table with `use` and that sampler's options.
 
     The tables' names are only for the reader. Samplers that look at what was written go around this one, not into it.
@@ -229,6 +214,12 @@ class Product(_Fields):
 
     name: ClassVar[str] = "product"
     __pydantic_extra__: dict[str, dict[str, Any]]
+
+    never: tuple[dict[str, Any], ...] = Field(
+        (),
+        description="values of different samplers that do not go together, each a table of what is drawn and a value or a list "
+        'of values: never = [{ audience = "child", persona = ["a tax lawyer"] }]; such a draw is drawn again',
+    )
     _parts: dict[str, Sampler] = PrivateAttr()
 
     @model_validator(mode="after")
@@ -241,35 +232,33 @@ class Product(_Fields):
 
     def draw(self, n: int, rng: Random, seen: Tally) -> dict[str, Any]:
         """What each part draws; where two draw the same name, the later one's value stays."""
+        for turn in range(_TURNS):
+            drawn = self._drawn(n if not turn else rng.getrandbits(40), rng, seen)
+            if not any(_applies(rule, drawn) for rule in self.never):
+                return drawn
+        raise RunError(f"`never` forbade {_TURNS} draws in a row", hint="there may be nothing left that it allows")
+
+    def _drawn(self, n: int, rng: Random, seen: Tally) -> dict[str, Any]:
         drawn: dict[str, Any] = {}
         for part in self._parts.values():
             drawn |= part.draw(n, Random(rng.getrandbits(64)), seen)
         return drawn
 
+    def ground(self) -> Ground | None:
+        """Every combination of what the parts can cover; None with rules of its own (a grid's can be counted)."""
+        grounds = [ground for part in self._parts.values() if (ground := part.ground()) is not None]
+        if not grounds or self.never:
+            return None
+        return Ground(tuple(name for each in grounds for name in each.fields), prod(each.cells for each in grounds))
 
-class LeastCovered(_Fields):
-    """A value for each field, the more likely the less often it was accepted so far.
+    def reads(self) -> tuple[str, ...]:
+        """What its parts read."""
+        return tuple(dict.fromkeys(label for part in self._parts.values() for label in part.reads()))
 
-    For recipes whose judges refuse some values more than others: a grid covers what is asked for, this what is kept. Each
-    further key is a field with a list.
-    """
-
-    name: ClassVar[str] = "least-covered"
-    adapts: ClassVar[bool] = True
-    __pydantic_extra__: dict[str, Values]
-
-    strength: float = Field(
-        2.0, ge=0, description="0 draws all values alike; the higher, the more the least covered come first"
-    )
-
-    def draw(self, n: int, rng: Random, seen: Tally) -> dict[str, Any]:
-        """A value for each field, weighed by how rare it is among accepted documents."""
-        drawn = {}
-        for name, values in self.fields.items():
-            counts = [seen.draws.get(name, Counter())[str(value)] for value in values]
-            weights = [((1 + min(counts)) / (1 + count)) ** self.strength for count in counts]
-            drawn[name] = rng.choices(values, weights)[0]
-        return drawn
+    def prepare(self, flows: Mapping[str, Artifact], folder: Path) -> None:
+        """Lets its parts prepare."""
+        for part in self._parts.values():
+            part.prepare(flows, folder)
 
 
 class FreshOpenings(Sampler):
@@ -295,9 +284,20 @@ class FreshOpenings(Sampler):
 
     def draw(self, n: int, rng: Random, seen: Tally) -> dict[str, Any]:
         """The other sampler's values and `avoid_openings`, most frequent first; it is empty while none is worn out."""
-        often = sorted(seen.openings.items(), key=lambda each: (-each[1], each[0]))
-        worn = [words for words, count in often if count > max(1, self.share * seen.documents)]
+        worn = seen.once(("worn out", self.share), lambda: worn_out(seen, self.share))
         return {**self._inner.draw(n, rng, seen), "avoid_openings": worn[: self.most]}
+
+    def ground(self) -> Ground | None:
+        """What the other sampler covers."""
+        return self._inner.ground()
+
+    def reads(self) -> tuple[str, ...]:
+        """What the other sampler reads."""
+        return self._inner.reads()
+
+    def prepare(self, flows: Mapping[str, Artifact], folder: Path) -> None:
+        """Lets the other sampler prepare."""
+        self._inner.prepare(flows, folder)
 
 
 def _inner(label: str, table: Mapping[str, Any]) -> Sampler:
@@ -317,40 +317,23 @@ def _inner(label: str, table: Mapping[str, Any]) -> Sampler:
         raise ValueError("; ".join(problems)) from error
 
 
+def _applies(rule: Mapping[str, Any], drawn: Mapping[str, Any]) -> bool:
+    """Whether each field of a rule was drawn with one of its values (one of them, where a list was drawn)."""
+    for name, wanted in rule.items():
+        values = drawn.get(name)
+        listed = wanted if isinstance(wanted, list | tuple) else [wanted]
+        if not any(each in listed for each in (values if isinstance(values, list | tuple) else [values])):
+            return False
+    return True
+
+
 def _weighted(values: Mapping[str, float] | Sequence[Any], rng: Random) -> Any:
     if not isinstance(values, Mapping):
         return rng.choice(values)
     return rng.choices(list(values), cum_weights=list(accumulate(values.values())))[0]
 
 
-def _walk(n: int, size: int, salt: str) -> int:
-    """Where step `n` of a walk over `size` places stands: every place once, then every place again in another order."""
-    tour, step = divmod(n, size)
-    return _permuted(step, size, f"{salt}/{tour}")
-
-
-def _permuted(index: int, size: int, key: str) -> int:
-    """Where a key's permutation of `range(size)` takes this index: a Feistel cipher, walked until it is back in range.
-
-    Luby and Rackoff (1988) for four rounds; Black and Rogaway (2002) for the walk, of less than four steps on average.
-    """
-    half = ((size - 1).bit_length() + 1) // 2
-    mask = (1 << half) - 1
-    while size > 1:
-        left, right = index >> half, index & mask
-        for turn in range(4):
-            left, right = right, left ^ (int(_digest(key, turn, right), 16) & mask)
-        index = left << half | right
-        if index < size:
-            return index
-    return 0
-
-
-def _digest(*facts: object) -> str:
-    return hashlib.blake2b("\x1f".join(map(repr, facts)).encode(), digest_size=16).hexdigest()
-
-
 @hookimpl
 def samplers() -> list[type[Sampler]]:
     """Samplers for any recipe."""
-    return [Grid, Weighted, Words, Taxonomy, Lines, Product, LeastCovered, FreshOpenings]
+    return [Grid, Weighted, Words, Taxonomy, Lines, Passages, Product, LeastCovered, Uncovered, FreshOpenings]

@@ -13,7 +13,7 @@ import json
 import math
 from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from random import Random
 from typing import Any
@@ -27,14 +27,13 @@ from textbookgen.events import Record
 from textbookgen.ledger import Ledger
 from textbookgen.plan import PlannedStep, fingerprint
 from textbookgen.sampler import Tally
-from textbookgen.stage import Generator, Judge
+from textbookgen.stage import Generator
 from textbookgen.teacher import Message, Reply, Request
+from textbookgen.workers.accept import Acceptance
 from textbookgen.workers.bench import PART_ROWS, Bench, signed, verdict_record
-from textbookgen.workers.parts import aligned
 from textbookgen.workspace import DATA, FAILURES, VERDICTS, write_frame
 
 _FAILURES = {"n": pl.Int64(), "id": pl.String(), "reason": pl.String(), "detail": pl.String()}
-_ENOUGH = "enough were accepted"
 _SEEDS_APART = 10**9  # more documents than any stage writes, so that two seeds never share a sample
 
 
@@ -48,6 +47,7 @@ def work(bench: Bench) -> Record:
     if not isinstance(stage, Generator) or bench.step.teacher is None:
         raise RunError(f"'{bench.step.use}' is no generator")
     _forget_failures(bench)
+    bench = _with_sampler_prepared(bench)
     ledger = Ledger(bench.ledger)
     try:
         return asyncio.run(_Writing(bench, stage, ledger).work())
@@ -55,12 +55,30 @@ def work(bench: Bench) -> Record:
         ledger.close()
 
 
+def _with_sampler_prepared(bench: Bench) -> Bench:
+    """The bench with a sampler of its own that has read what it draws from."""
+    sampler = bench.step.sampler
+    if sampler is None or not sampler.options.reads():
+        return bench
+    options = sampler.options.model_copy(deep=True)
+    options.prepare(bench.given.each("sampler"), bench.folder.own)
+    return replace(bench, step=replace(bench.step, sampler=replace(sampler, options=options)))
+
+
 def _forget_failures(bench: Bench) -> None:
-    """Parts of an earlier, unfinished run in which documents failed are worked again: only those are asked anew."""
-    for file in bench.folder.parts(FAILURES):
-        if len(pl.read_parquet(file)):
-            for kind in (DATA, VERDICTS, FAILURES):
-                bench.folder.folder.joinpath(kind, file.name).unlink(missing_ok=True)
+    """Parts of an earlier, unfinished run in which documents failed are worked again: only those are asked anew.
+
+    Where what is drawn or counts depends on the parts before, so are all after them; their replies are in the ledger.
+    """
+    assert isinstance(bench.step.stage, Generator)
+    acceptance = Acceptance(bench, bench.step.stage)
+    in_order = acceptance.remembers or acceptance.looks or (acceptance.decides and not bench.step.stage.inputs)
+    failed = [file.name for file in bench.folder.parts(FAILURES) if len(pl.read_parquet(file))]
+    if failed and in_order:
+        failed = [name for name in (file.name for file in bench.folder.parts(DATA)) if name >= min(failed)] + failed
+    for name in failed:
+        for kind in (DATA, VERDICTS, FAILURES):
+            bench.folder.folder.joinpath(kind, name).unlink(missing_ok=True)
 
 
 def seed_of(step: PlannedStep) -> str:
@@ -132,8 +150,8 @@ class _Writing:
         self.bench, self.stage, self.ledger = bench, stage, ledger
         self.sampler = bench.step.sampler.options if bench.step.sampler else None
         self.seed = seed_of(bench.step)
-        self.accepted, self.drawn, self.failed = 0, 0, 0
-        self.tally = Tally()
+        self.acceptance = Acceptance(bench, stage)
+        self.drawn, self.failed = 0, 0
 
     async def work(self) -> Record:
         bench = self.bench
@@ -150,8 +168,9 @@ class _Writing:
         async with asked as asking:
             self.asking = asking
             if self.stage.inputs:
-                await self._across_parts(self._documents(), self._chosen())
-            elif self.stage.accept or (self.sampler is not None and self.sampler.adapts):
+                across = self._across_parts_in_order if self.acceptance.remembers else self._across_parts
+                await across(self._documents(), self._chosen())
+            elif self.acceptance.decides or self.acceptance.looks:
                 await self._one_by_one()
             else:
                 await self._across_parts(self._draws(0, self.count), self.count)
@@ -162,10 +181,14 @@ class _Writing:
     def count(self) -> int:
         return self.stage.count or 0
 
+    @property
+    def accepted(self) -> int:
+        return self.acceptance.accepted
+
     # -- what is drawn
 
     def _drawn(self, n: int) -> dict[str, Any]:
-        return drawn(self.bench.step, self.seed, n, self.tally)
+        return drawn(self.bench.step, self.seed, n, self.acceptance.tally)
 
     def _draws(self, first: int, beyond: int) -> Iterator[tuple[int, dict[str, Any]]]:
         for n in range(first, beyond):
@@ -209,6 +232,27 @@ class _Writing:
             if len(waiting[part]) == min(PART_ROWS, total - part * PART_ROWS):
                 self._finish_part(part, waiting.pop(part))
 
+    async def _across_parts_in_order(self, items: Iterable[tuple[int, dict[str, Any]]], total: int) -> None:
+        """The same, for judges that remember what was accepted: a part is judged when all before it were."""
+        waiting: dict[int, dict[int, _Written]] = {}
+        todo = ((n, draw) for n, draw in items if not self.bench.folder.part(DATA, n // PART_ROWS).exists())
+        part = self._count_parts_there(0)
+        self.drawn = min(total, len(self.bench.folder.parts(DATA)) * PART_ROWS)
+        async for written in self._many(todo):
+            waiting.setdefault(written.n // PART_ROWS, {})[written.n] = written
+            self.drawn += 1
+            self._tell(self.drawn, total)
+            while len(waiting.get(part, ())) == min(PART_ROWS, total - part * PART_ROWS) > 0:
+                self._finish_part(part, waiting.pop(part))
+                part = self._count_parts_there(part)
+
+    def _count_parts_there(self, part: int) -> int:
+        """Counts parts that are on disk, from this one on; returns the first that is not."""
+        while self.bench.folder.part(DATA, part).exists():
+            self.acceptance.count(part)
+            part += 1
+        return part
+
     async def _one_by_one(self) -> None:
         """Parts one after the other: how many are drawn depends on how many were accepted before."""
         most, part = self.stage.max_draws or 20 * self.count, 0
@@ -217,7 +261,7 @@ class _Writing:
             if not self.bench.folder.part(DATA, part).exists():
                 written = {each.n: each async for each in self._many(self._draws(self.drawn, self.drawn + size))}
                 self._finish_part(part, written)
-            self._count_part(part)
+            self.acceptance.count(part)
             self.drawn += size
             part += 1
             self._tell(self.accepted, self.count)
@@ -230,7 +274,7 @@ class _Writing:
         rate = max(self.accepted / self.drawn if self.drawn and self.accepted else 1.0, 0.05)
         missing = self.count - self.accepted
         wanted = max(missing, math.ceil((missing - 1.5 * math.sqrt(missing * (1 - rate))) / rate))
-        small = PART_ROWS // 4 if self.sampler is not None and self.sampler.adapts else PART_ROWS
+        small = PART_ROWS // 4 if self.acceptance.looks else PART_ROWS
         return max(1, min(wanted, small, most - self.drawn))
 
     async def _many(self, items: Iterable[tuple[int, dict[str, Any]]]) -> AsyncGenerator[_Written, None]:
@@ -281,8 +325,8 @@ class _Writing:
         rows = self._frame([row for each in ordered for row in each.rows])
         if failures:
             write_frame(self.bench.folder.part(FAILURES, part), pl.DataFrame(failures, schema=_FAILURES))
-        if self.stage.accept:
-            write_frame(self.bench.folder.part(VERDICTS, part), self._verdicts(rows))
+        if self.acceptance.decides:
+            write_frame(self.bench.folder.part(VERDICTS, part), self.acceptance.verdicts(rows))
         write_frame(self.bench.folder.part(DATA, part), rows)
 
     def _frame(self, rows: list[dict[str, Any]]) -> pl.DataFrame:
@@ -294,48 +338,6 @@ class _Writing:
         if missing:
             raise RunError(f"'{self.bench.step.use}' gave rows without {', '.join(sorted(missing))}")
         return signed(frame, self.bench.step.address, self.stage.kind)
-
-    def _verdicts(self, rows: pl.DataFrame) -> pl.DataFrame:
-        """What the judges of `accept` say, in turn: a later one sees only what the earlier ones kept."""
-        verdicts = rows.select(
-            "id", keep=pl.lit(True), reason=pl.lit(None, dtype=pl.String), detail=pl.lit(None, dtype=pl.String)
-        )
-        left = rows
-        for judge in self._judges:
-            told = aligned(judge.judge(left), left, judge.name).filter(~pl.col("keep"))
-            if "detail" not in told.columns:
-                told = told.with_columns(detail=pl.lit(None, dtype=pl.String))
-            verdicts = verdicts.update(told.select("id", "keep", "reason", pl.col("detail").cast(pl.String)), on="id")
-            left = left.filter(~pl.col("id").is_in(told["id"].implode()))
-        return self._no_more_than_wanted(verdicts)
-
-    def _no_more_than_wanted(self, verdicts: pl.DataFrame) -> pl.DataFrame:
-        if self.stage.inputs:
-            return verdicts
-        over = pl.col("keep") & (pl.col("keep").cum_sum() > self.count - self.accepted)
-        return verdicts.with_columns(
-            reason=pl.when(over).then(pl.lit(_ENOUGH)).otherwise("reason"), keep=pl.col("keep") & ~over
-        )
-
-    @cached_property
-    def _judges(self) -> list[Judge]:
-        judges = [bound.options.model_copy() for bound in self.bench.step.accept]
-        self.bench.folder.own.mkdir(parents=True, exist_ok=True)
-        for judge in judges:
-            judge.prepare(self.bench.given)
-        return judges
-
-    def _count_part(self, part: int) -> None:
-        """Counts what a part on disk holds, for the rate and for samplers that look."""
-        rows = pl.read_parquet(self.bench.folder.part(DATA, part))
-        if self.stage.accept:
-            kept = pl.read_parquet(self.bench.folder.part(VERDICTS, part)).filter("keep")
-            rows = rows.join(kept.select("id"), on="id", how="semi", maintain_order="left")
-        self.accepted += len(rows)
-        if self.sampler is not None and self.sampler.adapts:
-            texts = rows["text"] if "text" in rows.columns else [""] * len(rows)
-            for draw, text in zip(rows["draw"], texts, strict=True):
-                self.tally.add(json.loads(draw), text)
 
     # -- what is told
 
@@ -367,15 +369,15 @@ class _Writing:
         rows = sum(len(pl.read_parquet(file, columns=["id"])) for file in files)
         judged = verdict_record(folder, rows)
         notes: tuple[str, ...] = ()
-        if self.stage.accept and not self.stage.inputs and judged.rows_out < self.count:
+        if self.acceptance.decides and not self.stage.inputs and judged.rows_out < self.count:
             notes = (f"{judged.rows_out:,} of {self.count:,} were accepted after {self.drawn:,} draws, the most allowed",)
         return Record(
             rows_in=self._wanted if self.stage.inputs else rows,
-            rows_out=judged.rows_out if self.stage.accept else rows,
+            rows_out=judged.rows_out if self.acceptance.decides else rows,
             dropped=judged.dropped,
             failures=sum(len(pl.read_parquet(file)) for file in folder.parts(FAILURES)),
             requests=usage.requests,
             tokens=usage.tokens_in + usage.tokens_out,
             cost_usd=usage.cost_usd,
-            notes=notes,
+            notes=(*notes, *self.acceptance.notes()),
         )

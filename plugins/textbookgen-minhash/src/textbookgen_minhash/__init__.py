@@ -6,6 +6,7 @@ from textbookgen.hookspecs import hookimpl
 from textbookgen.stage import Stage
 from textbookgen_minhash.decontaminate import Decontaminate
 from textbookgen_minhash.dedup import Dedup
+from textbookgen_minhash.novel import Novel
 from textbookgen_minhash.passages import Passages
 from textbookgen_minhash.sieve import Sieve
 
@@ -13,4 +14,4 @@ from textbookgen_minhash.sieve import Sieve
 @hookimpl
 def stages() -> list[type[Stage]]:
     """The sieves of this plugin."""
-    return [Dedup, Passages, Decontaminate, Sieve]
+    return [Dedup, Novel, Passages, Decontaminate, Sieve]

@@ -1,0 +1,83 @@
+"""That copies of what was accepted are refused as they are drawn, and nothing else is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from random import Random
+
+import polars as pl
+import pytest
+from textbookgen_minhash.novel import Novel
+
+from textbookgen.errors import RunError
+from textbookgen.stage import Given
+from textbookgen.testing import documents
+
+VOCABULARY = [f"word{n}" for n in range(3000)]
+
+
+def texts(seed: int, count: int, words: int = 120) -> list[str]:
+    rng = Random(seed)
+    return [" ".join(rng.choices(VOCABULARY, k=words)) for _ in range(count)]
+
+
+def edited(text: str, changes: int) -> str:
+    words = text.split()
+    for at in range(changes):
+        words[(at * 37 + 5) % len(words)] = "edited"
+    return " ".join(words)
+
+
+def ready(folder: Path, **options: object) -> Novel:
+    judge = Novel(**options)
+    judge.prepare(Given({}, folder, None))  # type: ignore[arg-type]
+    return judge
+
+
+def jaccard(one: str, other: str) -> float:
+    first, second = ({tuple(text.split()[at : at + 5]) for at in range(len(text.split()) - 4)} for text in (one, other))
+    return len(first & second) / len(first | second)
+
+
+def test_copies_of_what_was_accepted_are_refused(tmp_path: Path) -> None:
+    judge, known = ready(tmp_path), texts(1, 300)
+    for low in range(0, 300, 50):
+        judge.recall(documents(known[low : low + 50]))
+    drawn = [edited(known[n], n % 4) for n in range(0, 300, 3)] + texts(2, 100)
+    verdicts = judge.judge(documents(drawn))
+    wanted = [max(jaccard(text, each) for each in known) < 0.8 for text in drawn]
+    assert verdicts["keep"].to_list() == wanted
+    assert 0 < sum(wanted) < len(wanted)
+    assert verdicts.filter("keep")["reason"].null_count() == sum(wanted)
+    first = verdicts.row(0, named=True)
+    assert first["reason"] == "near copy"
+    assert first["score"] == 1.0
+    assert documents(known[:50])["id"][0] in first["detail"]
+
+
+def test_copies_within_a_part_leave_the_first(tmp_path: Path) -> None:
+    (one,), (other,) = texts(3, 1), texts(4, 1)
+    verdicts = ready(tmp_path).judge(documents([one, other, edited(one, 1), one, edited(other, 40)]))
+    assert verdicts["keep"].to_list() == [True, True, False, False, True]
+
+
+def test_what_was_refused_is_not_remembered(tmp_path: Path) -> None:
+    judge, docs = ready(tmp_path), documents(texts(5, 4))
+    assert judge.judge(docs)["keep"].all()
+    judge.recall(docs[:2])
+    assert judge.judge(docs)["keep"].to_list() == [False, False, True, True]
+
+
+def test_nothing_and_little_are_judged(tmp_path: Path) -> None:
+    judge = ready(tmp_path)
+    assert len(judge.judge(documents(["a"])[:0])) == 0
+    judge.recall(documents(["a"])[:0])
+    assert judge.judge(documents(["", "two words", "two words", ""]))["keep"].to_list() == [True, True, False, False]
+    judge.recall(documents(["two words"]))
+    assert judge.judge(documents(["two words", "three words here"]))["keep"].to_list() == [False, True]
+
+
+def test_it_is_no_step_of_its_own(tmp_path: Path) -> None:
+    assert [each.place for each in Novel(**{"from": "x"}).check()] == ["from"]
+    with pytest.raises(RunError, match="before it was prepared"):
+        Novel().judge(pl.DataFrame({"id": ["a"], "text": ["b"]}))

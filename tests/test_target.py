@@ -1,0 +1,216 @@
+"""A stage that states a target reaches it, or says that it did not."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import sys
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import ClassVar
+
+import polars as pl
+import pytest
+
+from textbookgen.engine import run_plan
+from textbookgen.errors import RecipeError, Refused, TextbookgenError
+from textbookgen.hookspecs import hookimpl
+from textbookgen.plan import Plan
+from textbookgen.plugins import Plugins
+from textbookgen.teacher import Price, Reply, Request, Teacher
+from textbookgen.workspace import RunFolder, Workspace
+
+Ran = Callable[..., RunFolder]
+HEAD = """
+[recipe]
+name = "target"
+[teacher.parrot]
+use = "fake"
+answers = ["Once upon a time there {prompt}", "Long ago in a land {prompt}", "{sample} is where it all began {prompt}"]
+[sampler.things]
+use = "grid"
+thing = ["cat", "dog", "owl", "eel"]
+place = ["sea", "hill"]
+[stage.tales]
+use = "toy/echo"
+teacher = "parrot"
+sampler = "things"
+"""
+
+
+@pytest.fixture(scope="module")
+def steering() -> ModuleType:
+    """benchmarks/steering.py."""
+    file = Path(__file__).parents[1] / "benchmarks" / "steering.py"
+    spec = importlib.util.spec_from_file_location("benchmark_steering", file)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_a_teacher_that_collapses_is_steered_to_the_target(steering: ModuleType, seed: int) -> None:
+    found = steering.run("steered", seed, 1_000)
+    assert found["kept"] == 1_000
+    assert found["commonest_opening"] <= 0.02
+    assert found["coverage"] >= 0.95
+    assert found["of_perfect"] <= 1.3
+    assert found["said"].startswith("target reached: 2.00% begin")
+
+
+def test_without_a_target_it_collapses(steering: ModuleType) -> None:
+    found = steering.run("drawn at random", 1, 500)
+    assert found["commonest_opening"] > 0.15
+    assert found["coverage"] < 0.6
+
+
+def notes(run: RunFolder) -> str:
+    return " ".join((run.summary() or {})["steps"][0]["notes"])
+
+
+def texts(folder: Path) -> list[str]:
+    files = {kind: sorted((folder / "work" / "steps").glob(f"tales-*/{kind}/*.parquet")) for kind in ("data", "verdicts")}
+    rows, verdicts = (pl.concat([pl.read_parquet(file) for file in files[kind]]) for kind in ("data", "verdicts"))
+    return rows.join(verdicts.filter("keep"), on="id", how="semi")["text"].to_list()
+
+
+def test_no_opening_passes_its_share_whatever_the_sampler(ran: Ran, folder: Path) -> None:
+    run = ran(HEAD + "count = 200\ntarget = { openings = 0.1, words = 4 }\n")
+    openings = Counter(" ".join(text.lower().split()[:4]) for text in texts(folder))
+    assert sum(openings.values()) == 200
+    assert max(openings.values()) == 20
+    assert openings["once upon a time"] == openings["long ago in a"] == 20
+    assert "target reached: 10.00% begin 'long ago in a'" in notes(run)
+    assert "target reached" in run.report.read_text(encoding="utf-8")
+    (step,) = (run.summary() or {})["steps"]
+    assert set(step["dropped"]) <= {"begins like enough others", "enough were accepted"}
+
+
+def test_a_target_out_of_reach_is_not_claimed(ran: Ran) -> None:
+    run = ran(HEAD.replace(', "{sample} is where it all began {prompt}"', "") + "count = 40\ntarget = { openings = 0.05 }\n")
+    assert "NOT reached" in notes(run)
+    assert "were accepted after 800 draws" in notes(run)
+
+
+def test_what_the_judges_refuse_leaves_no_hole_in_the_grid(ran: Ran) -> None:
+    """The last documents count only where something is missing, whatever the sampler draws."""
+    text = HEAD.replace('use = "grid"', 'use = "words"') + "count = 8\ntarget = { coverage = 1.0 }\n"
+    run = ran(text.replace('use = "words"\n', 'use = "least-covered"\nstrength = 0\n'))
+    assert "100.00% of 8 combinations" in notes(run)
+    (step,) = (run.summary() or {})["steps"]
+    assert step["rows_out"] == 8
+    assert step["dropped"]["its combination is there, and others are not"] > 0
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ("count = 5\ntarget = { coverage = 0.9 }", "90% of 8 combinations are more than `count`"),
+        ("count = 5\ntarget = { coverage = 1.5 }", "less than or equal to 1"),
+        ("count = 5\ntarget = { covers = 1 }", "`target` has no 'covers'"),
+    ],
+)
+def test_a_target_that_cannot_be_is_told_beforehand(planned: Callable[..., Plan], lines: str, said: str) -> None:
+    with pytest.raises(RecipeError, match=said):
+        planned(HEAD + lines)
+
+
+def test_a_sampler_without_combinations_cannot_be_covered(planned: Callable[..., Plan]) -> None:
+    text = HEAD.replace('use = "grid"', 'use = "product"\na = { use = "lines", lines = ["x"], field = "thing" }').replace(
+        'thing = ["cat", "dog", "owl", "eel"]\nplace = ["sea", "hill"]\n',
+        'b = { use = "lines", lines = ["x"], field = "place" }\n',
+    )
+    with pytest.raises(RecipeError, match="there is nothing to cover"):
+        planned(text + "count = 5\ntarget = { coverage = 0.9 }")
+
+
+def test_a_taste_has_no_target(planned: Callable[..., Plan]) -> None:
+    (step,) = planned(HEAD + "count = 100\ntarget = { coverage = 0.9 }", limit=3).steps
+    assert step.stage.count == 3  # type: ignore[attr-defined]
+    assert step.stage.target is None  # type: ignore[attr-defined]
+
+
+class Flaky(Teacher):
+    """Begins half its replies alike; while it is down, it refuses some."""
+
+    name: ClassVar[str] = "flaky"
+    down: ClassVar[bool] = False
+
+    async def complete(self, request: Request) -> Reply:
+        n = request.sample
+        if self.down and (n in (100, 300) or n > 560):
+            raise Refused("it is down")
+        opening = "Once upon a time there" if n % 2 else f"Number {n} came to be"
+        return Reply(f"{opening} {request.messages[-1].content} {n}", 1, 1)
+
+    def price(self) -> Price:
+        return Price(0, 0)
+
+
+class Trying:
+    """A plugin with this teacher."""
+
+    @hookimpl
+    def teachers(self) -> list[type[Teacher]]:
+        return [Flaky]
+
+
+def test_what_counts_after_failures_is_what_would_have_counted(
+    planned: Callable[..., Plan], plugins: Plugins, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What counts hangs on the parts before: so all parts after one that is worked again are worked again as well."""
+    plugins.add("try", Trying())
+    text = re.sub(r'use = "fake"\nanswers = .*', 'use = "try/flaky"', HEAD)
+    plan = planned(text + "count = 600\ntarget = { openings = 0.1 }\nmax_failures = 0.003\n")
+    monkeypatch.setattr(Flaky, "down", True)
+    with pytest.raises(TextbookgenError, match="documents failed"):
+        run_plan(plan, Workspace(folder / "work"), plugins, executor="serial")
+    parts = len(list((folder / "work" / "steps").glob("tales-*/data/*.parquet")))
+    assert parts == 2, "two parts were written, each with a failure"
+    monkeypatch.setattr(Flaky, "down", False)
+    run_plan(plan, Workspace(folder / "work"), plugins, executor="serial")
+    run_plan(plan, Workspace(folder / "undisturbed" / "work"), plugins, executor="serial")
+    assert texts(folder) == texts(folder / "undisturbed")
+    assert len(texts(folder)) == 600
+
+
+PASSAGES = """
+[recipe]
+name = "passages"
+[teacher.parrot]
+use = "fake"
+answers = ["{prompt}"]
+[stage.numbers]
+use = "toy/numbers"
+count = 30
+[sampler.mixed]
+use = "product"
+topic = { use = "grid", thing = ["cat", "dog"] }
+noise = { use = "passages", from = "numbers", words = 3, least_words = 2, field = "place" }
+[stage.tales]
+use = "toy/echo"
+teacher = "parrot"
+sampler = "mixed"
+count = 60
+"""
+
+
+def test_a_sampler_draws_passages_from_a_stage_above(ran: Ran, planned: Callable[..., Plan], folder: Path) -> None:
+    run = ran(PASSAGES)
+    rows = pl.concat([pl.read_parquet(file) for file in (folder / "work" / "steps").glob("tales-*/data/*.parquet")])
+    drawn = rows["draw"].str.json_path_match("$.place").to_list()
+    assert all(place.split()[-1] in ("even", "odd", "is") or place.split()[0] == "number" for place in drawn)
+    assert len(set(rows["draw"].str.json_path_match("$.place_id"))) == 30
+    assert all(f"by the {place}." in text for place, text in zip(drawn, rows["text"], strict=True))
+    fewer = planned(PASSAGES.replace("count = 30", "count = 29"))
+    assert fewer.steps[1].fingerprint != planned(PASSAGES).steps[1].fingerprint, "what flows in is part of identity"
+    assert (run.summary() or {})["steps"][1]["rows_out"] == 60
+
+
+def test_passages_from_nowhere_are_told(planned: Callable[..., Plan]) -> None:
+    with pytest.raises(RecipeError, match="nothing called 'nowhere' stands above this stage"):
+        planned(PASSAGES.replace('from = "numbers"', 'from = "nowhere"'))
