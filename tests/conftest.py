@@ -14,6 +14,7 @@ from pydantic import Field
 
 from textbookgen.artifacts import Checkpoint, Documents, Shards, document_id
 from textbookgen.engine import run_plan
+from textbookgen.errors import Unusable
 from textbookgen.hookspecs import hookimpl
 from textbookgen.marks import Labels, Pipe
 from textbookgen.plan import Plan, make_plan
@@ -46,6 +47,8 @@ class Echo(Generator):
     prompt: str = Field("echo.md.j2", description="the prompt")
 
     def read(self, draw: Draw, reply: Reply) -> Iterable[dict[str, Any]]:
+        if reply.finish == "length":
+            raise Unusable("the reply was cut off")
         return [{"text": reply.text, "toy.words": len(reply.text.split())}]
 
 

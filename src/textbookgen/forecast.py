@@ -1,26 +1,31 @@
 """What a plan would take: documents, requests, tokens, money, disk and GPU hours, foreseen without spending any.
 
-Prompts of a generator are rendered on a sample of draws, so what is read is measured. What is written is measured too if
-the ledger holds replies to the step's first documents, as it does after `recipe run --limit 20`; otherwise it is the
-stage's own expectation, `reply_tokens`.
+Prompts of a generator are rendered on a sample of draws, so what is read is measured. If the ledger holds the replies to
+the step's first documents, as it does after `recipe run --limit 20`, all is measured: requests a document, tokens, cost, the
+share that judges accepted; and the cost has an error bar. Otherwise what is written is the stage's own expectation,
+`reply_tokens`.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from random import Random
+from statistics import NormalDist, stdev
 from typing import Any, ClassVar
 
-from textbookgen.errors import Complaint, TextbookgenError
-from textbookgen.ledger import Ledger, request_key
+from textbookgen.asking import Usage
+from textbookgen.errors import Complaint, TextbookgenError, WorkspaceError
+from textbookgen.ledger import Ledger
+from textbookgen.lineage import Lineage
 from textbookgen.plan import Plan, PlannedStep
 from textbookgen.plugins import Plugins
 from textbookgen.sampler import Tally
 from textbookgen.stage import CorpusJudge, Evaluate, Generator, Judge, Source, Train, Transform, Volume
-from textbookgen.teacher import Message, Request
-from textbookgen.workers.generate import drawn, sample_of, seed_of
+from textbookgen.workers.accept import ENOUGH
+from textbookgen.workers.rehearse import MOST, rehearse
+from textbookgen.workspace import Workspace
 
 _SAMPLE = 20  # draws whose prompts are rendered
 _BYTES_A_TOKEN = 4.0  # of English and code, for common vocabularies
@@ -29,12 +34,17 @@ _STORED = 0.45  # bytes of compressed parquet for a byte of text
 
 @dataclass(frozen=True)
 class Foreseen:
-    """One step's volume, what its teacher takes for it (None if the price is not known), and of how many replies we know."""
+    """One step's volume, and what its teacher takes for it (None if the price is not known).
+
+    `measured` is how many documents that was learnt from; `margin_usd` is half of the interval that holds the cost in nine
+    cases of ten, None if it was not measured.
+    """
 
     step: PlannedStep
     volume: Volume
     cost_usd: float | None
     measured: int = 0
+    margin_usd: float | None = None
 
 
 @dataclass(frozen=True)
@@ -60,7 +70,7 @@ class Forecast:
         """One row a step, as people read it."""
         for each in self.steps:
             volume = each.volume
-            cost = "" if not volume.requests else "unknown" if each.cost_usd is None else f"${each.cost_usd:,.2f}"
+            cost = "" if not volume.requests else "unknown" if each.cost_usd is None else _money(each.cost_usd, each.margin_usd)
             numbers = (volume.documents, volume.tokens, volume.requests, volume.tokens_in, volume.tokens_out)
             disk = _bytes(volume.disk_bytes)
             hours = f"{volume.gpu_hours:,.1f}" if volume.gpu_hours >= 0.05 else ""
@@ -70,7 +80,8 @@ class Forecast:
         """The sums, in a sentence."""
         total = self.as_dict()["total"]
         unknown = any(each.cost_usd is None for each in self.steps)
-        money = f"${total['cost_usd']:,.2f}" + (" and what has no price" if unknown else "")
+        margin = math.hypot(*[each.margin_usd or 0.0 for each in self.steps]) or None
+        money = _money(total["cost_usd"], margin) + (" and what has no price" if unknown else "")
         requests, tokens = _number(total["requests"]) or "0", _number(total["tokens_in"] + total["tokens_out"]) or "0"
         disk, hours = _bytes(total["disk_bytes"]) or "little", f"{total['gpu_hours']:,.1f} GPU hours"
         spent = f"{requests} requests, {tokens} teacher tokens, {money}, {disk} of disk and {hours}"
@@ -82,7 +93,7 @@ class Forecast:
         steps = [
             {"label": each.step.label, "use": each.step.use, "gives": each.step.gives.name, "address": each.step.address}
             | {name: getattr(each.volume, name) for name in names}
-            | {"cost_usd": each.cost_usd, "measured_replies": each.measured}
+            | {"cost_usd": each.cost_usd, "margin_usd": each.margin_usd, "measured_documents": each.measured}
             for each in self.steps
         ]
         summed = ("requests", "tokens_in", "tokens_out", "cost_usd", "disk_bytes", "gpu_hours")
@@ -100,29 +111,55 @@ class Forecast:
 
 @dataclass(frozen=True)
 class Measured:
-    """Means over the replies that a step's first documents have in the ledger."""
+    """Means over a step's first documents, as the ledger has them; `error` is the standard error of the cost, as a share."""
 
-    replies: int
+    documents: int
+    requests: float
     tokens_in: float
     tokens_out: float
     cost_usd: float
+    error: float
+
+    @property
+    def margin(self) -> float:
+        """Half of the interval that holds the mean cost in nine cases of ten, as a share of it."""
+        return self.error * _student_t(self.documents - 1)
+
+    @classmethod
+    def of(cls, taken: Sequence[Usage]) -> Measured:
+        """What documents take, from what each of some took."""
+
+        def mean(name: str) -> float:
+            return float(sum(getattr(each, name) for each in taken)) / len(taken)
+
+        cost = mean("saved_usd")
+        spread = stdev(each.saved_usd for each in taken) if len(taken) > 1 else cost
+        error = spread / cost / math.sqrt(len(taken)) if cost else 0.0
+        return cls(len(taken), mean("from_ledger"), mean("saved_tokens_in"), mean("saved_tokens_out"), cost, error)
 
 
-def foresee(plan: Plan, ledger: Path | None = None) -> Forecast:
-    """Walks the plan from the top, volumes flowing where documents would; `ledger` may hold replies to learn from."""
-    if ledger is None or not ledger.exists():
-        return _Walk(plan, None).forecast()
-    kept = Ledger(ledger)
+def foresee(plan: Plan, workspace: Workspace | None = None) -> Forecast:
+    """Walks the plan from the top, volumes flowing where documents would; `workspace` may hold a run to learn from."""
+    if workspace is None or not workspace.ledger.exists():
+        return _Walk(plan).forecast()
+    ledger = Ledger(workspace.ledger)
     try:
-        return _Walk(plan, kept).forecast()
+        return _Walk(plan, ledger, _latest(workspace, plan.recipe.name)).forecast()
     finally:
-        kept.close()
+        ledger.close()
+
+
+def _latest(workspace: Workspace, recipe: str) -> Lineage | None:
+    """The latest run of this recipe, whole or limited."""
+    named = [run.name for run in workspace.runs() if run.plan()["recipe"] == recipe]
+    return Lineage(workspace, named[-1]) if named else None
 
 
 @dataclass
 class _Walk:
     plan: Plan
-    ledger: Ledger | None
+    ledger: Ledger | None = None
+    trial: Lineage | None = None
     volumes: dict[str, Volume] = field(default_factory=dict)
 
     def forecast(self) -> Forecast:
@@ -133,13 +170,10 @@ class _Walk:
         volume = step.stage.foresee(flows) or self._guess(step, flows)
         measured = self._measured(step)
         if measured is not None:
-            tokens = volume.requests * measured.tokens_out
-            volume = replace(volume, tokens_in=volume.requests * measured.tokens_in, tokens_out=tokens)
+            return self._as_measured(step, volume, measured)
         self.volumes[step.label] = volume
         if not volume.requests or step.teacher is None:
             return Foreseen(step, volume, 0.0)
-        if measured is not None:
-            return Foreseen(step, volume, volume.requests * measured.cost_usd, measured.replies)
         price = step.teacher.options.price()
         return Foreseen(step, volume, None if price is None else price.cost(int(volume.tokens_in), int(volume.tokens_out)))
 
@@ -162,24 +196,54 @@ class _Walk:
             case _:
                 return Volume(inflow.documents, inflow.tokens, disk_bytes=None if inflow.tokens is None else 2 * inflow.tokens)
 
+    def _as_measured(self, step: PlannedStep, volume: Volume, measured: Measured) -> Foreseen:
+        """A generator's volume and cost, from what its first documents took; more are drawn than judges accept."""
+        accepted = self._accepted(step)
+        drawn = (volume.documents or 0.0) / accepted
+        cost = drawn * measured.cost_usd
+        volume = replace(
+            volume,
+            requests=drawn * measured.requests,
+            tokens_in=drawn * measured.tokens_in,
+            tokens_out=drawn * measured.tokens_out,
+        )
+        self.volumes[step.label] = volume
+        return Foreseen(step, volume, cost, measured.documents, cost * measured.margin)
+
     def _measured(self, step: PlannedStep) -> Measured | None:
-        """What the first documents' replies came to; None if a stage asks in turns of its own, or nothing was asked yet."""
-        stage, teacher = step.stage, step.teacher
-        if not isinstance(stage, Generator) or teacher is None or self.ledger is None or stage.inputs:
+        """What the first documents took; None if nothing was asked yet."""
+        stage = step.stage
+        if not isinstance(stage, Generator) or step.teacher is None or self.ledger is None:
             return None
-        if type(stage).write is not Generator.write:
-            return None
-        found, seed = [], seed_of(step)
-        for n in range(_SAMPLE):
-            draw = drawn(step, seed, n, Tally())
-            messages = (Message("user", self.plan.prompts.render(stage.prompt, draw)),)
-            request = Request(messages, task=stage.task, draw=draw, sample=sample_of(stage, n))
-            reply = self.ledger.get(request_key(teacher.options, teacher.use, request))
-            found += [reply] if reply is not None else []
-        if not found:
-            return None
-        sums = [sum(getattr(reply, name) for reply in found) for name in ("tokens_in", "tokens_out", "cost_usd")]
-        return Measured(len(found), *(total / len(found) for total in sums))
+        documents = None
+        if stage.inputs:
+            documents = self._asked_about(step)
+            if not documents:
+                return None
+        taken = rehearse(step, self.plan.prompts, self.ledger, documents)
+        return Measured.of(taken) if taken else None
+
+    def _asked_about(self, step: PlannedStep) -> list[dict[str, Any]]:
+        """The first documents that flowed into a step in the latest run."""
+        found: list[dict[str, Any]] = []
+        for label in step.pipes["from"]:
+            try:
+                found += self.trial.first(label, MOST - len(found)) if self.trial else []
+            except WorkspaceError:  # that run did not come so far, or the recipe has another stage now
+                break
+        return found
+
+    def _accepted(self, step: PlannedStep) -> float:
+        """The share of draws that the judges of a generator's `accept` let pass in the latest run."""
+        assert isinstance(step.stage, Generator)
+        if not step.stage.accept or step.stage.inputs or self.trial is None:
+            return 1.0
+        try:
+            counts = self.trial.verdicts(step.label)
+        except WorkspaceError:
+            return 1.0
+        accepted, drawn = counts.get("", 0) + counts.get(ENOUGH, 0), sum(counts.values())
+        return max(accepted, 1) / drawn if drawn else 1.0
 
     def _written(self, step: PlannedStep, inflow: Volume) -> Volume:
         stage = step.stage
@@ -220,6 +284,17 @@ def _sum(volumes: Sequence[Volume]) -> Volume:
 
 def _stored(volume: Volume) -> Volume:
     return replace(volume, disk_bytes=None if volume.tokens is None else volume.tokens * _BYTES_A_TOKEN * _STORED)
+
+
+def _student_t(degrees: int) -> float:
+    """The 95% quantile of Student's t, by Cornish and Fisher's expansion; within a hundredth from four degrees on."""
+    z, n = NormalDist().inv_cdf(0.95), max(degrees, 1)
+    return z + (z**3 + z) / (4 * n) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * n**2)
+
+
+def _money(cost: float, margin: float | None) -> str:
+    """Dollars, with the error bar where there is one."""
+    return f"${cost:,.2f}" + (f" ± {margin:,.2f}" if margin else "")
 
 
 def _number(value: float | None) -> str:

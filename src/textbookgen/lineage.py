@@ -72,6 +72,15 @@ class Lineage:
 
     # -- what a stage dropped
 
+    def verdicts(self, label: str) -> dict[str, int]:
+        """How many documents a stage judged, by reason; those it kept by an empty one."""
+        files = self.workspace.step(self._step(label)["address"]).parts(VERDICTS)
+        if not files:
+            return {}
+        reason = pl.when("keep").then(pl.lit("")).otherwise(pl.col("reason").fill_null("no reason given"))
+        verdicts = pl.concat([pl.scan_parquet(file) for file in files], how="diagonal_relaxed")
+        return dict(verdicts.select(reason=reason).group_by("reason").len().collect().iter_rows())
+
     def dropped(self, label: str, examples: int) -> Iterator[dict[str, Any]]:
         """Each reason of a stage's verdicts, or of its failures, with its count and some documents."""
         folder = self.workspace.step(self._step(label)["address"])

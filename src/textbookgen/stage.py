@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Protocol
+from typing import Annotated, Any, ClassVar, Literal, Protocol
 
 import polars as pl
 from pydantic import BaseModel, ConfigDict, Field
@@ -193,6 +193,11 @@ class Generator(Stage):
     )
     max_draws: int | None = Field(
         None, gt=0, description="stop after so many draws even if `count` was not reached; 20 times `count` unless given"
+    )
+    cut_replies: Literal["fail", "keep"] = Field(
+        "fail",
+        description="a reply cut at the teacher's `max_tokens` fails its document (the ledger has it), or is kept: "
+        "then the column `cut` says so",
     )
     max_failures: Annotated[float, Placement] = Field(
         0.1, ge=0, le=1, description="share of documents that may fail before the step stops"

@@ -43,7 +43,8 @@ class Answer:
 class Usage:
     """What asking came to so far: tokens and money of replies paid for just now, not of those from the ledger.
 
-    `lost_usd` is for requests whose replies never came though the teacher may charge for them, at their worst.
+    `lost_usd` is for requests whose replies never came though the teacher may charge for them, at their worst. What is
+    `saved` was paid once, for replies that now came from the ledger.
     """
 
     requests: int = 0
@@ -60,6 +61,9 @@ class Usage:
     tokens_reasoning: int = 0
     cost_usd: float = 0.0
     lost_usd: float = 0.0
+    saved_tokens_in: int = 0
+    saved_tokens_out: int = 0
+    saved_usd: float = 0.0
 
     def add(self, reply: Reply) -> None:
         """Counts a reply that came just now."""
@@ -70,6 +74,13 @@ class Usage:
         self.tokens_out += reply.tokens_out
         self.tokens_reasoning += reply.tokens_reasoning
         self.cost_usd += reply.cost_usd
+
+    def add_again(self, reply: Reply) -> None:
+        """Counts a reply that the ledger had."""
+        self.from_ledger += 1
+        self.saved_tokens_in += reply.tokens_in
+        self.saved_tokens_out += reply.tokens_out
+        self.saved_usd += reply.cost_usd
 
 
 class Desk:
@@ -193,7 +204,7 @@ class Asking:
         while True:
             reply = self.ledger.get(key)
             if reply is not None:
-                self.usage.from_ledger += 1
+                self.usage.add_again(reply)
                 return Answer(key, reply, paid=False)
             other = under_way.get(key)
             if other is None:

@@ -83,7 +83,7 @@ def check(file: Path, assignments: tuple[str, ...], as_json: bool, work: Path) -
     from textbookgen.workspace import Workspace
 
     plan, plugins = _planned(file, assignments, None)
-    forecast = foresee(plan, Workspace(work).ledger)
+    forecast = foresee(plan, Workspace(work))
     if as_json:
         show.as_json(forecast.as_dict())
     else:

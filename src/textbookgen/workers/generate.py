@@ -11,11 +11,12 @@ from __future__ import annotations
 import asyncio
 import json
 import math
-from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
+import time
+from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from functools import cached_property
-from random import Random
 from typing import Any
 
 import polars as pl
@@ -25,16 +26,14 @@ from textbookgen.asking import Asking, Usage, work_many
 from textbookgen.errors import Busy, Refused, RunError, Unusable
 from textbookgen.events import Record
 from textbookgen.ledger import Ledger
-from textbookgen.plan import PlannedStep, fingerprint
-from textbookgen.sampler import Tally
 from textbookgen.stage import Generator
-from textbookgen.teacher import Message, Reply, Request
 from textbookgen.workers.accept import Acceptance
+from textbookgen.workers.ask import GeneratorAsk, drawn, sample_of, seed_of
 from textbookgen.workers.bench import PART_ROWS, Bench, signed, verdict_record
 from textbookgen.workspace import DATA, FAILURES, VERDICTS, write_frame
 
 _FAILURES = {"n": pl.Int64(), "id": pl.String(), "reason": pl.String(), "detail": pl.String()}
-_SEEDS_APART = 10**9  # more documents than any stage writes, so that two seeds never share a sample
+#: The reason of documents that pleased all judges, after as many as were wanted had.
 
 
 class TooManyFailures(RunError):
@@ -81,59 +80,6 @@ def _forget_failures(bench: Bench) -> None:
             bench.folder.folder.joinpath(kind, name).unlink(missing_ok=True)
 
 
-def seed_of(step: PlannedStep) -> str:
-    """What the draws of a step depend on besides their number."""
-    assert isinstance(step.stage, Generator)
-    return f"{step.seed}/{step.stage.seed}/{fingerprint(step.sampler.identity) if step.sampler else ''}"
-
-
-def drawn(step: PlannedStep, seed: str, n: int, seen: Tally) -> dict[str, Any]:
-    """What document `n` of a step is to be about; `seed` is that of the step, told once for all."""
-    return step.sampler.options.draw(n, Random(f"{seed}/{n}"), seen) if step.sampler else {}
-
-
-def sample_of(stage: Generator, n: int) -> int:
-    """What tells the request for document `n` apart from an equal one for another; without a `from`, each has its own."""
-    return stage.seed * _SEEDS_APART + (0 if stage.inputs else n)
-
-
-@dataclass
-class _Ask:
-    """What a generator is given to ask with, for one document: remembers the keys of what it asked."""
-
-    stage: Generator
-    bench: Bench
-    asking: Asking
-    draw: Mapping[str, Any]
-    sample: int
-    keys: list[str] = field(default_factory=list)
-
-    async def __call__(
-        self,
-        prompt: str | Sequence[Message],
-        *,
-        draw: Mapping[str, Any] | None = None,
-        task: str | None = None,
-        sample: int | None = None,
-        schema: Mapping[str, Any] | None = None,
-    ) -> Reply:
-        messages = (Message("user", prompt),) if isinstance(prompt, str) else tuple(prompt)
-        answer = await self.asking.answer(
-            Request(
-                messages=messages,
-                task=self.stage.task if task is None else task,
-                draw=self.draw if draw is None else draw,
-                sample=self.sample if sample is None else self.sample * 1_000 + sample,
-                schema=schema,
-            )
-        )
-        self.keys.append(answer.key)
-        return answer.reply
-
-    def render(self, template: str, variables: Mapping[str, Any]) -> str:
-        return self.bench.prompts.render(template, variables)
-
-
 @dataclass
 class _Written:
     """What came of one draw."""
@@ -152,6 +98,7 @@ class _Writing:
         self.seed = seed_of(bench.step)
         self.acceptance = Acceptance(bench, stage)
         self.drawn, self.failed = 0, 0
+        self._began: tuple[int, float, float] | None = None  # documents there, moment and dollars spent when first told
 
     async def work(self) -> Record:
         bench = self.bench
@@ -293,7 +240,7 @@ class _Writing:
     async def _write(self, item: tuple[int, dict[str, Any]]) -> _Written:
         n, draw = item
         document = draw.get("document")
-        ask = _Ask(self.stage, self.bench, self.asking, draw, sample_of(self.stage, n))
+        ask = GeneratorAsk(self.stage, self.bench.prompts, self.asking, draw, sample_of(self.stage, n))
         try:
             rows = list(await self.stage.write(draw, ask))
         except (Busy, Refused, Unusable) as error:
@@ -306,6 +253,8 @@ class _Writing:
             name = document_id(document["id"], key or self.bench.step.address)
         else:
             name = key[:24] if key else document_id(self.bench.step.address, n)
+        flagged = {"cut": ask.cut} if self.stage.cut_replies == "keep" else {}
+        rows = [flagged | row for row in rows]
         return _Written(
             n, [self._row(row, f"{name}-{at}" if at else name, key, about, document) for at, row in enumerate(rows)]
         )
@@ -342,12 +291,19 @@ class _Writing:
     # -- what is told
 
     def _tell(self, done: int, total: int) -> None:
-        usage = self.asking.usage
-        money = f", ${usage.cost_usd:,.2f}" if usage.cost_usd else ""
-        failed = f", {self.failed} failed" if self.failed else ""
-        self.bench.progress(
-            done, total, "documents", f"{usage.requests:,} asked, {usage.from_ledger:,} from the ledger{money}{failed}"
-        )
+        usage, now = self.asking.usage, time.monotonic()
+        if self._began is None:
+            self._began = (done, now, usage.cost_usd)
+        before, began, cost = self._began
+        rest = (total - done) / (done - before) if done > before else 0.0
+        parts = [f"{usage.requests:,} asked, {usage.from_ledger:,} from the ledger"]
+        if usage.cost_usd:
+            parts.append(f"${usage.cost_usd:,.2f} so far, about ${(usage.cost_usd - cost) * rest:,.2f} to come")
+        if (now - began) * rest >= 1:
+            parts.append(f"about {timedelta(seconds=round((now - began) * rest))} to come")
+        if self.failed:
+            parts.append(f"{self.failed} failed")
+        self.bench.progress(done, total, "documents", ", ".join(parts))
 
     def _stop_at(self, failed: int, reason: str) -> None:
         """Stops once so many failed that the share cannot be kept any more."""
