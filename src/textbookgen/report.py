@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 import polars as pl
 
 from textbookgen.events import Record
+from textbookgen.plots import chart, write_chart
 from textbookgen.workspace import RunFolder, StepFolder, Workspace, write_text
 
 _STEP = ("rows_in", "rows_out", "dropped", "failures", "requests", "tokens", "cost_usd", "seconds", "peak_mib", "notes")
@@ -135,29 +135,11 @@ def _curves(run: RunFolder, workspace: Workspace, models: Mapping[str, Mapping[s
     curves = {label: curve for label, curve in curves.items() if len(curve) > 1}
     if not curves:
         return
-    pygal, style = _pygal()
-    chart = pygal.XY(
-        js=[],
-        style=style,
-        show_dots=False,
-        height=360,
-        x_title="tokens",
-        y_title="training loss (nats a token)",
-        legend_at_bottom=True,
-    )
+    drawn = chart("XY", show_dots=False, x_title="tokens", y_title="training loss (nats a token)")
     for label, curve in curves.items():
-        chart.add(label, curve)
-    write_text(run.folder / "loss.svg", chart.render(is_unicode=True, disable_xml_declaration=True))
+        drawn.add(label, curve)
+    write_chart(drawn, run.folder / "loss.svg")
     yield "![training loss over tokens](loss.svg)\n"
-
-
-def _pygal() -> tuple[Any, Any]:
-    """The plotting library and a style, without the import hook it leaves, whose form makes later imports warn."""
-    import pygal
-    from pygal.style import CleanStyle
-
-    sys.meta_path[:] = [finder for finder in sys.meta_path if type(finder).__module__.partition(".")[0] != "pygal"]
-    return pygal, CleanStyle
 
 
 def _curve(step: StepFolder, points: int = 120) -> list[tuple[int, float]]:

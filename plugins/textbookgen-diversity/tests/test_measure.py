@@ -1,0 +1,209 @@
+"""That the figures are those that can be reckoned by hand, and that copies, openings and holes that were planted are found."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from random import Random
+
+import polars as pl
+import pytest
+from textbookgen_diversity.coverage import evenness
+from textbookgen_diversity.measure import Measure
+from textbookgen_diversity.overlaps import nearest
+from textbookgen_diversity.words import compression, distinct, draw, sizes
+
+from textbookgen.artifacts import Documents
+from textbookgen.engine import run_plan
+from textbookgen.errors import RunError
+from textbookgen.plan import make_plan
+from textbookgen.plugins import Plugins
+from textbookgen.recipe import read_recipe
+from textbookgen.stage import Given
+from textbookgen.testing import check_plugin, documents, written
+from textbookgen.workspace import Workspace
+
+WORDS = [f"word{n}" for n in range(4_000)]
+
+
+def corpus(folder: Path, texts: list[str], draws: list[dict[str, object]] | None = None, part: int = 100) -> Documents:
+    frame = documents(texts)
+    if draws is not None:
+        frame = frame.with_columns(draw=pl.Series([json.dumps(each) for each in draws], dtype=pl.String))
+    return written(folder, *frame.iter_slices(part))
+
+
+def random_texts(seed: int, count: int, words: int = 100) -> list[str]:
+    rng = Random(seed)
+    return [" ".join(rng.choices(WORDS, k=words)) for _ in range(count)]
+
+
+def measured(
+    folder: Path, stage: Measure, reference: Documents | None = None, **tables: Documents
+) -> dict[tuple[str, str], float]:
+    out = folder / "out"
+    out.mkdir(exist_ok=True)
+    pipes = {"from": tables, "reference": {"reference": reference} if reference else {}}
+    figures = stage.measure(Given(pipes, folder / "own", None), out)  # type: ignore[arg-type]
+    return {(row["subject"], row["metric"]): row["value"] for row in figures.iter_rows(named=True)}
+
+
+def sample(folder: Path, texts: list[str], most: int = 10_000) -> object:
+    table = corpus(folder, texts)
+    return draw(table, sizes(table, 0), most, 0)
+
+
+def test_distinct_n_by_hand(tmp_path: Path) -> None:
+    one = sample(tmp_path, ["A b, a B!"])
+    assert [distinct(one, n) for n in (1, 2, 3, 4)] == [2 / 4, 2 / 3, 1.0, 1.0]
+    apart = sample(tmp_path / "two", ["a b", "a b", "b a"])
+    assert distinct(apart, 1) == 2 / 6
+    assert distinct(apart, 2) == 2 / 3, "no gram spans two documents"
+    assert distinct(apart, 3) == 0.0, "there is none"
+
+
+def test_r_by_hand(tmp_path: Path) -> None:
+    found = nearest(one := sample(tmp_path, ["a b c d e", "a b c x y", "p q r s t"]), one, 2, 10)
+    assert sorted(found.to_list()) == [0.0, 0.5, 0.5]
+    other = sample(tmp_path / "other", ["z p q r s t z"])
+    assert sorted(nearest(one, other, 2, 10).to_list()) == [0.0, 0.0, 1.0]
+
+
+def test_evenness_by_hand() -> None:
+    assert evenness({"a": 5, "b": 5}, 2) == pytest.approx(1.0)
+    assert evenness({"a": 5, "b": 5}, 4) == pytest.approx(0.5)
+    skewed = -(0.9 * math.log(0.9) + 0.1 * math.log(0.1)) / math.log(2)
+    assert evenness({"a": 9, "b": 1}, 2) == pytest.approx(skewed)
+
+
+def test_a_window_that_reaches_far_sees_what_gzip_does_not(tmp_path: Path) -> None:
+    fresh = random_texts(1, 200)
+    near, far = compression(sample(tmp_path, fresh + fresh, 40_000))
+    alone_near, alone_far = compression(sample(tmp_path / "alone", fresh, 40_000))
+    assert far > 1.6 * alone_far
+    assert near < 1.2 * alone_near
+
+
+def test_a_sample_has_so_many_words_whatever_the_parts(tmp_path: Path) -> None:
+    texts = random_texts(2, 120)
+    whole, parts = corpus(tmp_path / "a", texts, part=1_000), corpus(tmp_path / "b", texts, part=7)
+    one, other = (draw(table, sizes(table, 0), 5_050, 0) for table in (whole, parts))
+    assert len(one.words) == len(other.words) == 5_050
+    assert one.texts.to_list() == other.texts.to_list()
+    assert len(one.texts) == 51
+    assert (one.words == other.words).all()
+
+
+def test_planted_copies_are_found_by_family_and_over_time(tmp_path: Path) -> None:
+    """The second half of the corpus repeats the first where the topic is rain."""
+    fresh = random_texts(3, 300)
+    texts = fresh[:200] + [fresh[n] if n % 2 else fresh[n + 100] for n in range(100, 200)]
+    draws = [{"topic": "rain" if n % 2 and n >= 200 else "snow", "level": n % 5} for n in range(300)]
+    found = measured(
+        tmp_path,
+        Measure(**{"from": "tales"}, by="topic", spans=3, grid={"topic": ("rain", "snow"), "level": 10}),
+        tales=corpus(tmp_path / "c", texts, draws),
+    )
+    assert found["tales", "near copies"] == pytest.approx(50 / 300)
+    families = {row["family"]: row for row in pl.read_parquet(tmp_path / "out" / "families.parquet").iter_rows(named=True)}
+    assert (families["rain"]["share"], families["snow"]["near_copies"]) == (1.0, 0)
+    spans = pl.read_parquet(tmp_path / "out" / "over_time.parquet")
+    assert spans["near_copies"].to_list() == [0, 0, 50]
+    assert spans["first"].to_list() == [0, 100, 200]
+    assert found["tales", "values of topic covered"] == 1.0
+    assert found["tales", "values of level covered"] == 0.5
+    assert found["tales", "combinations covered"] == pytest.approx(len({tuple(draw.values()) for draw in draws}) / 20)
+    assert found["tales", "evenness of topic (entropy)"] == pytest.approx(evenness({"rain": 50, "snow": 250}, 2))
+    assert found["tales", "documents with R2 to the nearest other over 0.8"] == pytest.approx(100 / 300)
+
+
+def test_openings_are_counted_over_the_whole_corpus(tmp_path: Path) -> None:
+    texts = ["Once upon a time, there " + text for text in random_texts(4, 30)] + random_texts(5, 70)
+    found = measured(tmp_path, Measure(**{"from": "tales"}, words=100), tales=corpus(tmp_path / "c", texts, part=9))
+    assert found["tales", "commonest opening (5 words)"] == 0.3
+    assert found["tales", "different openings a document"] == 0.71
+    first = pl.read_parquet(tmp_path / "out" / "openings.parquet").row(0, named=True)
+    assert (first["opening"], first["documents"]) == ("once upon a time there", 30)
+
+
+def test_a_reference_is_measured_too_and_what_is_copied_from_it(tmp_path: Path) -> None:
+    people, teacher = random_texts(6, 80), random_texts(7, 60)
+    tables = {"tales": corpus(tmp_path / "t", teacher + people[:20])}
+    found = measured(tmp_path, Measure(**{"from": "tales"}, reference="people"), corpus(tmp_path / "p", people), **tables)
+    assert found["tales", "near copies of 'reference'"] == 20 / 80
+    assert found["tales", "near copies"] == found["reference", "near copies"] == 0
+    assert found["tales", "documents with R2 to the nearest of 'reference' over 0.8"] == 20 / 80
+    assert found["reference", "distinct-1"] == pytest.approx(found["tales", "distinct-1"], abs=0.05)
+
+
+def test_less_variety_shows_in_every_figure(tmp_path: Path) -> None:
+    rng = Random(8)
+    phrases = [" ".join(rng.choices(WORDS, k=8)) for _ in range(40)]
+    dull = [" ".join(rng.choices(phrases, k=12)) for _ in range(150)]
+    found = measured(
+        tmp_path,
+        Measure(**{"from": ["dull", "fresh"]}),
+        dull=corpus(tmp_path / "d", dull),
+        fresh=corpus(tmp_path / "f", random_texts(9, 150, 96)),
+    )
+    for metric in ("distinct-1", "distinct-2", "distinct-4", "different openings a document"):
+        assert found["dull", metric] < 0.5 * found["fresh", metric]
+    for metric in ("R2 to the nearest other", "compression ratio (gzip)", "compression ratio (zstd, 128 MiB window)"):
+        assert found["dull", metric] > 1.5 * found["fresh", metric]
+
+
+def test_documents_without_words(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="'tales' holds no word"):
+        measured(tmp_path, Measure(**{"from": "tales"}), tales=corpus(tmp_path / "c", ["", "..."]))
+    assert [each.place for each in Measure(**{"from": "a"}, reference="a").check()] == ["reference"]
+    found = measured(tmp_path, Measure(**{"from": "tales"}), tales=corpus(tmp_path / "one", ["", "two words"]))
+    assert found["tales", "distinct-1"] == 1.0
+
+
+RECIPE = """
+[recipe]
+name = "various"
+[stage.tales]
+use = "text"
+path = "tales.txt"
+per = "line"
+[stage.people]
+use = "text"
+path = "people.txt"
+per = "line"
+[stage.various]
+use = "diversity/measure"
+from = "tales"
+reference = "people"
+"""
+
+
+def test_a_run_reports_figures_tables_and_plots(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("tales.txt").write_text("\n".join(random_texts(10, 40)), encoding="utf-8")
+    Path("people.txt").write_text("\n".join(random_texts(11, 40)), encoding="utf-8")
+    Path("various.toml").write_text(RECIPE, encoding="utf-8")
+    plugins = Plugins(["diversity", "minhash"])
+    run = run_plan(
+        make_plan(read_recipe(Path("various.toml")), plugins), Workspace(tmp_path / "work"), plugins, executor="serial"
+    )
+    report = run.report.read_text(encoding="utf-8")
+    for said in (
+        "| tales | distinct-2 |",
+        "| people | near copies |",
+        "near copies of 'people'",
+        "## How documents begin",
+        "## Near copies by kind",
+        "## Over time",
+    ):
+        assert said in report
+    assert {file.name.partition("-")[2].partition("-")[2] for file in run.folder.glob("*.svg")} == {
+        "distinct-n.svg",
+        "openings.svg",
+        "over-time.svg",
+    }
+
+
+def test_the_plugin_is_a_good_guest() -> None:
+    check_plugin("diversity")
