@@ -363,7 +363,7 @@ def test_a_model_that_knows_all_has_full_marks(file: Path, monkeypatch: pytest.M
     shop.ship = lambda product, quantity, city, express=False: f"{quantity} {product} {city} {express}"
     shop.stock = lambda products, day="": sorted(products)
     monkeypatch.setitem(sys.modules, "shop_for_tests", shop)
-    right = {f"Request: {row['api.request']}\nCall: ": row["api.call"] for row in table(file).iter_rows(named=True)}
+    right = {f"Request: {row['api.request']}\nCall:": row["api.call"] for row in table(file).iter_rows(named=True)}
     figures = measured(file, lambda prompt: right[prompt] + "\nmore", implementation="shop_for_tests")
     seconds = figures.pop("seconds a request")
     assert 0 <= seconds < 1

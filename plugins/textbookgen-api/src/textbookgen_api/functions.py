@@ -6,15 +6,26 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from hashlib import blake2b
+from importlib.resources import files
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, Literal
 
 from textbookgen.errors import Complaint, RecipeError, RunError
 from textbookgen_api.templates import Phrase, phrases
 
+Values = Literal["all", "seen", "unseen"]
+#: Draws of a value until one is on the wanted side.
+_TRIES = 1_000
 RESERVED = ("clarify", "decline")
 _FIRST_DAY = date(2025, 1, 1)
+
+
+def is_unseen(name: str, value: Any) -> bool:
+    """Whether a value of a parameter is one of the fifth that training does not see."""
+    return blake2b(f"{name}/{value}".encode(), digest_size=8).digest()[0] % 5 == 0
 
 
 @dataclass(frozen=True)
@@ -25,13 +36,26 @@ class Parameter:
     schema: Mapping[str, Any]
     required: bool
 
-    def draw(self, rng: Random) -> Any:
+    def draw(self, rng: Random, values: Values = "all") -> Any:
         """A value that the schema allows: one of `enum` or `examples`, a number within its bounds, a date, a truth value.
 
+        `seen` and `unseen` part what has many values in two that have none in common; what has few is drawn as it is. Where
+        there are `examples` and a `pattern`, half of what is seen is made by the pattern, for values to be copied rather
+        than known by heart; what is unseen are examples.
+
         Raises:
-            RunError: the schema does not say what values there are.
+            RunError: the schema does not say what values there are, or there are none on this side.
         """
-        return _value(self.schema, rng, self.name)
+        if values != "unseen" and "pattern" in self.schema and (not self.schema.get("examples") or rng.random() < 0.5):
+            return _by_pattern(str(self.schema["pattern"]), rng)
+        value = _value(self.schema, rng, self.name)
+        if values == "all" or self.schema.get("enum") or self.schema.get("type") in ("boolean", "array"):
+            return value
+        for _ in range(_TRIES):
+            if is_unseen(self.name, value) == (values == "unseen"):
+                return value
+            value = _value(self.schema, rng, self.name)
+        raise RunError(f"`{self.name}` has no {values} values", hint="give it more `examples`, or wider bounds")
 
     def words(self, value: Any) -> str:
         """How people say a value: by the schema's `x-words`, or as it is."""
@@ -81,7 +105,7 @@ def read_application(path: str | Path) -> Application:
         RecipeError: everything that is wrong with the file.
     """
     try:
-        told = json.loads(Path(path).read_text(encoding="utf-8"))
+        told = json.loads(application_file(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise RecipeError([Complaint("path", f"'{path}' cannot be read: {error.strerror}")]) from error
     except ValueError as error:
@@ -94,6 +118,11 @@ def read_application(path: str | Path) -> Application:
     if complaints:
         raise RecipeError(complaints)
     return Application(tuple(map(_function, functions)), tuple(map(str, whole.get("outside", []))))
+
+
+def application_file(path: str | Path) -> Path | Traversable:
+    """The file at this path; `household` is an application of six functions that comes with the plugin."""
+    return files("textbookgen_api").joinpath("lists/household.json") if str(path) == "household" else Path(path)
 
 
 def _function(told: Mapping[str, Any]) -> Function:
@@ -127,6 +156,12 @@ def _complaints(told: Mapping[str, Any]) -> Iterator[Complaint]:
             yield Complaint("path", f"{place}: '{template}' lacks the required {sorted(required - slots)[0]}")
 
 
+def _by_pattern(pattern: str, rng: Random) -> str:
+    from rstr import Rstr
+
+    return str(Rstr(rng).xeger(pattern))
+
+
 def _value(schema: Mapping[str, Any], rng: Random, name: str) -> Any:
     for key in ("enum", "examples"):
         if schema.get(key):
@@ -148,4 +183,6 @@ def _value(schema: Mapping[str, Any], rng: Random, name: str) -> Any:
             return [each for place, each in enumerate(drawn) if each not in drawn[:place]]
         case "string" if schema.get("format") == "date":
             return (_FIRST_DAY + timedelta(days=rng.randrange(730))).isoformat()
-    raise RunError(f"nothing says what values `{name}` takes", hint="give its schema `enum` or `examples`")
+        case "string" if "pattern" in schema:
+            return _by_pattern(str(schema["pattern"]), rng)
+    raise RunError(f"nothing says what values `{name}` takes", hint="give its schema `enum`, `examples` or a `pattern`")

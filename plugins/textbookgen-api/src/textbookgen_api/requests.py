@@ -7,7 +7,6 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from importlib.resources import files
 from itertools import islice
-from pathlib import Path
 from random import Random
 from typing import Any, ClassVar
 
@@ -18,7 +17,7 @@ from textbookgen.artifacts import document_id
 from textbookgen.errors import Complaint, RecipeError
 from textbookgen.stage import Source, Volume
 from textbookgen_api.calling import Call
-from textbookgen_api.functions import Application, Function, read_application
+from textbookgen_api.functions import Application, Function, Values, application_file, is_unseen, read_application
 from textbookgen_api.templates import Phrase
 
 COLUMNS: dict[str, pl.DataType] = {
@@ -49,10 +48,17 @@ class Requests(Source):
 
     name: ClassVar[str] = "requests"
 
-    path: str = Field(description="JSON file of the application's functions, with templates of requests")
+    path: str = Field(
+        description="JSON file of the application's functions, with templates of requests; or `household`, which comes along"
+    )
     count: int = Field(gt=0, description="requests")
     missing_share: float = Field(0.1, ge=0, le=1, description="share of requests that lack a required value")
     outside_share: float = Field(0.1, ge=0, le=1, description="share of requests about other things")
+    values: Values = Field(
+        "all",
+        description="draw slot values, and requests about other things, from `all`, or from those to be `seen` in training "
+        "or the `unseen` fifth, to test on",
+    )
     seed: int = Field(0, description="another seed draws other requests")
 
     def check(self) -> Iterable[Complaint]:
@@ -69,7 +75,7 @@ class Requests(Source):
 
     def digest(self) -> str:
         """The contents of the file."""
-        return hashlib.blake2b(Path(self.path).read_bytes(), digest_size=16).hexdigest()
+        return hashlib.blake2b(application_file(self.path).read_bytes(), digest_size=16).hexdigest()
 
     def foresee(self, flows: Mapping[str, Volume]) -> Volume:
         """The requests, at about forty tokens each."""
@@ -92,7 +98,7 @@ class Requests(Source):
         case = rng.random()
         name = document_id("api", self.digest(), self.model_dump_json(exclude={"count", "path"}), n)
         if case < self.outside_share:
-            return request_row(name, rng.choice(application.outside or _outside()), Call("decline", {}), "outside")
+            return request_row(name, rng.choice(self._outside(application)), Call("decline", {}), "outside")
         missing = case < self.outside_share + self.missing_share
         known = [each for each in application.functions if not missing or _droppable(each)]
         function = rng.choice(known)
@@ -106,7 +112,7 @@ class Requests(Source):
         dropped = rng.choice([phrase for phrase in template if _needed(phrase, function)]) if missing else None
         kept = [phrase for phrase in template if phrase is not dropped and self._kept(phrase, function, rng)]
         said = {slot for phrase in kept for slot in phrase.slots}
-        values = {each.name: each.draw(rng) for each in function.parameters if each.name in said}
+        values = {each.name: each.draw(rng, self.values) for each in function.parameters if each.name in said}
         words = {slot: function.parameter(slot).words(value) for slot, value in values.items()}
         text = "".join(phrase.filled(words) for phrase in kept).strip()
         lacking = [each.name for each in function.parameters if each.required and each.name not in said]
@@ -114,6 +120,11 @@ class Requests(Source):
         return request_row(
             name, text, call, "missing" if missing else "call", function.name, tuple(words.values()), function.defaults
         )
+
+    def _outside(self, application: Application) -> list[str]:
+        """Requests about other things, on the wanted side."""
+        every = application.outside or _outside()
+        return [each for each in every if self.values == "all" or is_unseen("outside", each) == (self.values == "unseen")]
 
     def _kept(self, phrase: Phrase, function: Function, rng: Random) -> bool:
         return not phrase.optional or _needed(phrase, function) or rng.random() < 0.5

@@ -31,7 +31,10 @@ class CallScores(Evaluate):
 
     inputs: Annotated[Labels, Pipe(Checkpoint)] = Field(alias="from", description="stages above whose checkpoints are scored")
     requests: Annotated[Labels, Pipe(Documents)] = Field(description="stages above whose requests are asked")
-    question: str = Field("Request: {request}\nCall: ", description="how a request is put; `{request}` is replaced")
+    question: str = Field(
+        "Request: {request}\nCall:",
+        description="how a request is put; no blank at its end, since tokens often begin with theirs",
+    )
     implementation: str | None = Field(
         None, description="module whose functions carry calls out, such as `shop.api`; safe to call with any arguments"
     )
