@@ -52,6 +52,7 @@ class Forecast:
     """What each step of a plan would take."""
 
     steps: tuple[Foreseen, ...]
+    cautions: tuple[str, ...] = ()
     columns: ClassVar[tuple[str, ...]] = (
         "step",
         "use",
@@ -100,7 +101,8 @@ class Forecast:
         return {"steps": steps, "total": {name: sum(step[name] or 0 for step in steps) for name in summed}}
 
     def warnings(self, plugins: Plugins) -> Iterator[str]:
-        """What a user should know before running: here, budgets that will not do."""
+        """What a user should know before running: budgets that will not do, and what stages caution against."""
+        yield from (f"warning: {caution}" for caution in self.cautions)
         for each in self.steps:
             teacher = each.step.teacher
             budget = teacher.options.budget_usd if teacher else None
@@ -161,13 +163,18 @@ class _Walk:
     ledger: Ledger | None = None
     trial: Lineage | None = None
     volumes: dict[str, Volume] = field(default_factory=dict)
+    cautions: list[str] = field(default_factory=list)
 
     def forecast(self) -> Forecast:
-        return Forecast(tuple(self._step(step) for step in self.plan.steps))
+        steps = tuple(self._step(step) for step in self.plan.steps)
+        return Forecast(steps, tuple(self.cautions))
 
     def _step(self, step: PlannedStep) -> Foreseen:
         flows = {option: _sum([self.volumes[label] for label in labels]) for option, labels in step.pipes.items()}
+        flows |= {f"{option}.{label}": self.volumes[label] for option, labels in step.pipes.items() for label in labels}
+        self.cautions += [f"[stage.{step.label}] {caution}" for caution in step.stage.caution(flows)]
         volume = step.stage.foresee(flows) or self._guess(step, flows)
+        volume = replace(volume, synthetic=self._is_written(step))
         measured = self._measured(step)
         if measured is not None:
             return self._as_measured(step, volume, measured)
@@ -176,6 +183,12 @@ class _Walk:
             return Foreseen(step, volume, 0.0)
         price = step.teacher.options.price()
         return Foreseen(step, volume, None if price is None else price.cost(int(volume.tokens_in), int(volume.tokens_out)))
+
+    def _is_written(self, step: PlannedStep) -> bool:
+        """Whether a teacher wrote what flows out: a generator's, or all of what flowed in."""
+        if isinstance(step.stage, Generator):
+            return True
+        return bool(labels := step.pipes.get("from", ())) and all(self.volumes[label].synthetic for label in labels)
 
     def _guess(self, step: PlannedStep, flows: Mapping[str, Volume]) -> Volume:
         """A family's own guess."""

@@ -161,11 +161,8 @@ class _Planner:
             self._complain(entry, "use", error.problem, error.hint)
             return None
         options = dict(entry.options)
-        if self.limit is not None and issubclass(kind, Generator):
-            for key in ("count", "sample"):
-                if key in options and isinstance(options[key], int):
-                    options[key] = min(options[key], self.limit)
-            options.pop("target", None)  # a handful of documents reaches none
+        if self.limit is not None and issubclass(kind, Stage):
+            options = kind.tasted(options, self.limit)
         try:
             return kind(**options)
         except ValidationError as error:

@@ -38,6 +38,7 @@ BUILTIN = (
     "benchmarks",
     "executors",
     "exports",
+    "mix",
     "evaluate",
     "shelves",
 )

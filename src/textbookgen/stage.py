@@ -93,6 +93,7 @@ class Volume:
     disk_bytes: float | None = None
     gpu_hours: float = 0.0
     parameters: float | None = None  # of a model
+    synthetic: bool = False  # written by a teacher
 
 
 class Stage(BaseModel):
@@ -107,9 +108,21 @@ class Stage(BaseModel):
         """What would keep the step from being worked, found without working it; places are option names."""
         return ()
 
+    @classmethod
+    def tasted(cls, options: dict[str, Any], limit: int) -> dict[str, Any]:
+        """The options for `--limit`, where a taste of some `limit` documents is wanted."""
+        return options
+
     def foresee(self, flows: Mapping[str, Volume]) -> Volume | None:
-        """How much will flow out and be spent, from what flows in by option; None for the family's own guess."""
+        """How much will flow out and be spent; None for the family's own guess.
+
+        `flows` has what flows in by option (`from`), and by option and label (`from.web`).
+        """
         return None
+
+    def caution(self, flows: Mapping[str, Volume]) -> Iterable[str]:
+        """What a user should know before running, though it keeps nothing from being run; `flows` as for `foresee`."""
+        return ()
 
 
 class _Prepared(Stage):
@@ -209,6 +222,12 @@ class Generator(Stage):
         None, ge=0, description="US dollars this step may spend; never passed"
     )
 
+    @classmethod
+    def tasted(cls, options: dict[str, Any], limit: int) -> dict[str, Any]:
+        """Fewer documents, and no target: a handful reaches none."""
+        fewer = {key: min(options[key], limit) for key in ("count", "sample") if isinstance(options.get(key), int)}
+        return {key: value for key, value in options.items() if key != "target"} | fewer
+
     def read(self, draw: Draw, reply: Reply) -> Iterable[dict[str, Any]]:
         """The documents in one reply: rows with `text` (or `messages`, or `prompt`, `chosen` and `rejected`), and if wanted
         `kind` and own columns `PLUGIN.NAME`. With a `from`, `draw["document"]` is the source row.
@@ -233,6 +252,18 @@ class Transform(_Prepared):
     def change(self, docs: pl.DataFrame) -> pl.DataFrame:
         """The changed rows. A row that is another document gets an `id` of its own and names its `parents`."""
         raise NotImplementedError
+
+    def stream(self, given: Given) -> Iterator[pl.DataFrame]:
+        """All rows in order, for a transform that must see what flows in as a whole or keep its inputs apart.
+
+        Write it instead of `change`. It is worked once, and from the start after a kill; `given.each("from")` has the inputs
+        by label.
+        """
+        raise NotImplementedError
+
+    def notes(self) -> Iterable[str]:
+        """After `stream`: sentences for the report."""
+        return ()
 
 
 class Judge(_Prepared):

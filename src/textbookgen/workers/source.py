@@ -19,7 +19,7 @@ def work(bench: Bench) -> Record:
     if not isinstance(stage, Source):
         raise RunError(f"'{bench.step.use}' is no source")
     done = 0
-    for number, frame in enumerate(_parts(stage.read(), bench.step.limit)):
+    for number, frame in enumerate(in_parts(stage.read(), bench.step.limit)):
         file = bench.folder.part(DATA, number)
         if not file.exists():
             write_frame(file, signed(frame, bench.step.address, "document"))
@@ -27,11 +27,11 @@ def work(bench: Bench) -> Record:
         bench.progress(done, None, "documents", "")
     if not done:
         raise RunError("nothing was read", hint="look at the path, and at the options that leave documents out")
-    _refuse_twins(bench)
+    refuse_twins(bench)
     return Record(rows_in=done, rows_out=rows_in(bench.folder.parts(DATA)))
 
 
-def _parts(frames: Iterator[pl.DataFrame], limit: int | None) -> Iterator[pl.DataFrame]:
+def in_parts(frames: Iterator[pl.DataFrame], limit: int | None) -> Iterator[pl.DataFrame]:
     """The rows again, PART_ROWS to a frame, whatever the frames they came in."""
     waiting: list[pl.DataFrame] = []
     rows, given = 0, 0
@@ -51,7 +51,14 @@ def _parts(frames: Iterator[pl.DataFrame], limit: int | None) -> Iterator[pl.Dat
         yield pl.concat(waiting, how="diagonal_relaxed")
 
 
-def _refuse_twins(bench: Bench) -> None:
+def refuse_twins(bench: Bench) -> None:
+    """Looks that no two documents written have the same id.
+
+    Raises:
+        RunError: two have.
+    """
+    if not bench.folder.parts(DATA):
+        return
     rows = pl.concat([pl.scan_parquet(file).select("id") for file in bench.folder.parts(DATA)])
     twins = rows.group_by("id").len().filter(pl.col("len") > 1).head(1).collect()
     if len(twins):

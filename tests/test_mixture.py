@@ -1,0 +1,215 @@
+"""Mixtures: the arithmetic against published tables, and streams that hold their shares in every stretch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+
+import polars as pl
+import pytest
+from pydantic import ValidationError
+
+from textbookgen.artifacts import Documents
+from textbookgen.builtin.mix import Mix
+from textbookgen.errors import RunError
+from textbookgen.forecast import foresee
+from textbookgen.mixture import Phase, cautions, described, most_without_repeating, overall, portions, shares
+from textbookgen.plan import Plan
+from textbookgen.stage import Given, Volume
+from textbookgen.testing import documents, written
+from textbookgen.workspace import RunFolder
+
+PHI4 = {"web": 15, "rewrites": 15, "synthetic": 40, "code": 20, "acquired": 10}
+UNIQUE = {"web": 1.3e12, "rewrites": 290e9, "synthetic": 290e9, "code": 820e9, "acquired": 580e9}
+
+
+def test_phi_4s_epochs() -> None:
+    """Table 5 of arXiv 2412.08905, at ten trillion tokens: it prints 1.2, 5.2, 13.8, 2.4 and 1.7."""
+    mixed = portions(PHI4, UNIQUE, 10e12)
+    assert [round(portion.epochs, 2) for portion in mixed] == [1.15, 5.17, 13.79, 2.44, 1.72]
+    assert sum(portion.tokens for portion in mixed) == pytest.approx(10e12)
+    assert list(cautions(mixed, synthetic=["rewrites", "synthetic"])) == []
+    (caution,) = cautions(mixed, synthetic=["synthetic"])
+    assert caution == "'rewrites' is repeated 5.2 times; 4 epochs of text that people wrote are known to do no harm"
+    assert len(list(cautions(portions(PHI4, UNIQUE, 12e12), synthetic=["rewrites", "synthetic"]))) == 1, "16.6 epochs"
+    assert list(cautions(mixed, synthetic=["synthetic"], harmless={"rewrites": 6})) == []
+    assert "web 15.0%, 1,500,000,000,000 tokens, 1.15 epochs" in described(mixed)
+
+
+def test_phases_add_up() -> None:
+    """phi-1.5 and its web: 90 % of an 80/20 mixture, then 10 % of textbooks alone."""
+    both = overall([Phase(share=9, weights={"textbooks": 80, "code": 20}), Phase(share=1, weights={"textbooks": 1})])
+    assert both == pytest.approx({"textbooks": 0.9 * 0.8 + 0.1, "code": 0.18})
+    assert most_without_repeating({"a": 1, "b": 3}, {"a": 100, "b": 150}) == pytest.approx(200)
+    with pytest.raises(ValueError, match="must not be below 0"):
+        shares({"a": 0})
+
+
+def corpus(folder: Path, label: str, count: int, words: tuple[int, int], reply: bool = False) -> Documents:
+    rng = Random(label)
+    texts = [f"{label} {n} " + "word " * rng.randint(*words) for n in range(count)]
+    frame = documents(texts)
+    if reply:
+        frame = frame.with_columns(reply=pl.lit("key"))
+    return written(folder / label, *frame.iter_slices(70))
+
+
+def tokens(frame: pl.DataFrame) -> pl.Series:
+    return frame.select((pl.col("text").str.len_bytes() / 4).round())["text"]
+
+
+def sized(frame: pl.DataFrame) -> pl.DataFrame:
+    return frame.with_columns(tokens(frame).alias("size"))
+
+
+def mixed(folder: Path, stage: Mix, **tables: Documents) -> pl.DataFrame:
+    return pl.concat(stage.stream(Given({"from": tables}, folder, None)), how="diagonal_relaxed")  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def tables(tmp_path: Path) -> dict[str, Documents]:
+    return {"web": corpus(tmp_path, "web", 900, (20, 400)), "books": corpus(tmp_path, "books", 150, (100, 300), reply=True)}
+
+
+def test_every_stretch_holds_the_mixture_and_each_epoch_each_document(tmp_path: Path, tables: dict[str, Documents]) -> None:
+    stage = Mix(**{"from": ["web", "books"]}, weights={"web": 0.4, "books": 0.6}, tokens=150_000)
+    rows = mixed(tmp_path, stage, **tables).pipe(sized)
+    assert rows["id"].n_unique() == len(rows)
+    assert int(rows["size"].sum()) == pytest.approx(150_000, rel=0.01)
+    for at in range(0, len(rows), 200):
+        stretch = rows[at : at + 200]
+        books = stretch.filter(pl.col("mix.source") == "books")
+        if len(stretch) == 200:
+            assert int(books["size"].sum()) / int(stretch["size"].sum()) == pytest.approx(0.6, abs=0.03)
+    books = rows.filter(pl.col("mix.source") == "books")
+    whole = int(150_000 * 0.6 / tokens(tables["books"].scan().collect()).sum())
+    assert whole >= 2
+    epochs = [books.filter(pl.col("mix.epoch") == epoch)["text"].to_list() for epoch in range(1, whole + 2)]
+    assert all(len(set(epoch)) == len(epoch) == 150 for epoch in epochs[:-1])
+    assert 0 < len(epochs[-1]) < 150
+    assert epochs[0] != epochs[1], "each epoch has an order of its own"
+    again = books.filter(pl.col("mix.epoch") == 2)
+    known = dict(tables["books"].scan().select("id", "text").collect().iter_rows())
+    assert all(known[parents[0]] == text for parents, text in zip(again["parents"], again["text"], strict=True))
+    said = " ".join(stage.notes())
+    assert "books 60.0%, 90,000 tokens" in said
+    assert "WARNING" not in said, "a teacher wrote the books, and the web is not repeated"
+
+
+def test_what_is_repeated_too_often_is_told_of(tmp_path: Path, tables: dict[str, Documents]) -> None:
+    few = {"web": corpus(tmp_path, "few", 20, (50, 60)), "books": tables["books"]}
+    stage = Mix(**{"from": ["web", "books"]}, weights={"web": 1, "books": 1}, tokens=20_000)
+    mixed(tmp_path, stage, **few)
+    assert any(note.startswith("WARNING: 'web' is repeated") for note in stage.notes())
+
+
+def test_phases_come_one_after_the_other_and_alone(tmp_path: Path, tables: dict[str, Documents]) -> None:
+    phases = [{"share": 0.75, "weights": {"web": 0.9, "books": 0.1}}, {"share": 0.25, "weights": {"books": 1}}]
+    rows = mixed(tmp_path, Mix(**{"from": ["web", "books"]}, phases=phases, tokens=60_000), **tables)
+    rows = rows.pipe(sized)
+    order = rows["mix.phase"].to_list()
+    assert order == sorted(order)
+    first, second = (rows.filter(pl.col("mix.phase") == phase) for phase in (1, 2))
+    assert set(second["mix.source"]) == {"books"}
+    assert int(second["size"].sum()) / int(rows["size"].sum()) == pytest.approx(0.25, abs=0.02)
+    web = first.filter(pl.col("mix.source") == "web")
+    assert int(web["size"].sum()) / int(first["size"].sum()) == pytest.approx(0.9, abs=0.02)
+    alone = mixed(tmp_path, Mix(**{"from": ["web", "books"]}, phases=phases, tokens=60_000, phase=2), **tables)
+    assert alone["id"].to_list() == second["id"].to_list()
+
+
+def test_without_tokens_nothing_is_repeated_and_one_source_is_used_up(tmp_path: Path, tables: dict[str, Documents]) -> None:
+    rows = mixed(tmp_path, Mix(**{"from": ["web", "books"]}, weights={"web": 1, "books": 1}), **tables)
+    assert set(rows["mix.epoch"]) == {1}
+    assert len(rows.filter(pl.col("mix.source") == "books")) == 150
+    again = mixed(tmp_path, Mix(**{"from": ["web", "books"]}, weights={"web": 1, "books": 1}), **tables)
+    assert rows.equals(again)
+    other = mixed(tmp_path, Mix(**{"from": ["web", "books"]}, weights={"web": 1, "books": 1}, seed=1), **tables)
+    assert set(rows["id"]) != set(other["id"])
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({}, "either `weights` or `phases`"),
+        ({"weights": {"web": 1}, "phases": [{"share": 1, "weights": {"web": 1}}]}, "either `weights` or `phases`"),
+        ({"weights": {"web": 0}}, "greater than 0"),
+        ({"weights": {"web": 1}, "phase": 1}, "there are 0 phases"),
+        ({"phases": [{"share": 1, "weights": {"web": 0}}]}, "one must be above"),
+    ],
+)
+def test_what_is_no_mixture_is_said(options: dict[str, object], said: str) -> None:
+    with pytest.raises(ValidationError, match=said):
+        Mix(**{"from": ["web"]}, **options)
+
+
+def test_weights_and_what_flows_in_must_fit(tmp_path: Path) -> None:
+    problems = [each.problem for each in Mix(**{"from": ["web", "code"]}, weights={"web": 1, "books": 1}).check()]
+    assert problems == ["'books' does not flow in", "'code' flows in and has no weight"]
+    with pytest.raises(RunError, match="'web' has no tokens"):
+        mixed(tmp_path, Mix(**{"from": ["web"]}, weights={"web": 1}), web=Documents(()))
+
+
+def test_it_is_foreseen() -> None:
+    stage = Mix(**{"from": ["web", "books"]}, weights={"web": 1, "books": 1}, tokens=1_000_000)
+    flows = {"from.web": Volume(documents=100, tokens=100_000), "from.books": Volume(50, 400_000, synthetic=True)}
+    volume = stage.foresee(flows)
+    assert volume is not None
+    assert (volume.tokens, volume.documents) == (1_000_000, 100 * 5 + 50 * 1.25)
+    assert list(stage.caution(flows)) == [
+        "'web' is repeated 5.0 times; 4 epochs of text that people wrote are known to do no harm"
+    ]
+    assert list(Mix(**{"from": ["web"]}, weights={"web": 1}).caution({"from.web": Volume()})) == []
+
+
+def test_a_taste_is_not_repeated_a_million_times(planned: Callable[..., Plan]) -> None:
+    stage = planned(RECIPE.replace("50_000", "1_000_000_000_000"), limit=3).steps[-1].stage
+    assert isinstance(stage, Mix)
+    assert stage.tokens is None
+
+
+RECIPE = """
+[recipe]
+name = "mixed"
+[teacher.parrot]
+use = "fake"
+words = 40
+[sampler.things]
+use = "grid"
+thing = ["cat", "dog"]
+place = ["sea", "hill"]
+[stage.numbers]
+use = "toy/numbers"
+count = 2500
+[stage.echoes]
+use = "toy/echo"
+teacher = "parrot"
+sampler = "things"
+count = 30
+reply_tokens = 40
+[stage.kept]
+use = "toy/contains"
+from = "echoes"
+[stage.both]
+use = "mix"
+from = ["numbers", "kept"]
+weights = { numbers = 0.5, kept = 0.5 }
+tokens = 50_000
+"""
+
+
+def test_a_recipe_mixes_and_its_report_says_how(
+    ran: Callable[..., RunFolder], planned: Callable[..., Plan], folder: Path
+) -> None:
+    run = ran(RECIPE)
+    (step,) = [step for step in (run.summary() or {})["steps"] if step["label"] == "both"]
+    rows = pl.concat([pl.read_parquet(file) for file in sorted((folder / "work" / "steps").glob("both-*/data/*.parquet"))])
+    assert step["rows_out"] == len(rows) == rows["id"].n_unique()
+    report = run.report.read_text(encoding="utf-8")
+    assert "- **both**: numbers 50.0%, 25,000 tokens" in report
+    assert "WARNING: 'kept' is repeated" in report
+    foreseen = foresee(planned(RECIPE.replace("28_000", "80_000")))
+    volumes = {each.step.label: each.volume for each in foreseen.steps}
+    assert volumes["kept"].synthetic
+    assert not volumes["numbers"].synthetic
