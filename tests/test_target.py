@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
+import pickle
 import re
 import sys
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from random import Random
 from types import ModuleType
 from typing import ClassVar
 
@@ -19,6 +21,7 @@ from textbookgen.errors import RecipeError, Refused, TextbookgenError
 from textbookgen.hookspecs import hookimpl
 from textbookgen.plan import Plan
 from textbookgen.plugins import Plugins
+from textbookgen.sampler import Sampler, Tally
 from textbookgen.teacher import Price, Reply, Request, Teacher
 from textbookgen.workspace import RunFolder, Workspace
 
@@ -209,6 +212,36 @@ def test_a_sampler_draws_passages_from_a_stage_above(ran: Ran, planned: Callable
     fewer = planned(PASSAGES.replace("count = 30", "count = 29"))
     assert fewer.steps[1].fingerprint != planned(PASSAGES).steps[1].fingerprint, "what flows in is part of identity"
     assert (run.summary() or {})["steps"][1]["rows_out"] == 60
+
+
+class Plugged(Sampler):
+    """A plugin's sampler."""
+
+    name: ClassVar[str] = "plugged"
+    thing: str = "cat"
+
+    def draw(self, n: int, rng: Random, seen: Tally) -> dict[str, str]:
+        return {"thing": self.thing, "place": f"place {n}"}
+
+
+class Plugs:
+    """A plugin with it."""
+
+    @hookimpl
+    def samplers(self) -> list[type[Sampler]]:
+        return [Plugged]
+
+
+def test_samplers_hold_those_of_plugins(planned: Callable[..., Plan], plugins: Plugins) -> None:
+    plugins.add("plugs", Plugs())
+    text = HEAD.replace('use = "grid"\nthing = ["cat", "dog", "owl", "eel"]\nplace = ["sea", "hill"]\n', "HELD")
+    held = "use = 'fresh-openings'\nof = { use = 'product', a = { use = 'plugs/plugged', thing = 'dog' } }\n"
+    (step,) = planned(text.replace("HELD", held) + "count = 5").steps
+    assert step.sampler is not None
+    drawn = pickle.loads(pickle.dumps(step.sampler.options)).draw(3, Random(0), Tally())
+    assert drawn == {"thing": "dog", "place": "place 3", "avoid_openings": []}
+    with pytest.raises(RecipeError, match="one of fresh-openings"):
+        planned(text.replace("HELD", held.replace("plugs/plugged", "plugs/unplugged")) + "count = 5")
 
 
 def test_passages_from_nowhere_are_told(planned: Callable[..., Plan]) -> None:

@@ -18,7 +18,7 @@ from textbookgen.marks import JudgesMark, Label, Pipe, PlacementMark, TemplateMa
 from textbookgen.plugins import Plugins
 from textbookgen.prompts import Prompts
 from textbookgen.recipe import Entry, Recipe, in_file_order
-from textbookgen.sampler import Sampler, Tally
+from textbookgen.sampler import KNOWN, Sampler, Tally
 from textbookgen.stage import Evaluate, Generator, Judge, Pack, Source, Stage, Train
 from textbookgen.teacher import Teacher
 
@@ -132,7 +132,9 @@ class _Planner:
         recipe = self.recipe
         self.prompts = Prompts([recipe.path.parent / "prompts", recipe.path.parent, *self.plugins.prompt_folders()])
         self.teachers = {entry.label: self._bound(entry) for entry in recipe.of("teacher")}
+        known = KNOWN.set(self.plugins.samplers)
         self.samplers = {entry.label: self._bound(entry) for entry in recipe.of("sampler")}
+        KNOWN.reset(known)
         for entry in recipe.of("stage"):
             self._step(entry)
             self.known.add(entry.label)

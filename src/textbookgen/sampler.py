@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Hashable, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -14,6 +16,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from textbookgen.artifacts import Artifact
 
 Worked = TypeVar("Worked")
+_WORD = re.compile(r"[\w'\u2019]+")
+
+#: What samplers that hold others find those by, as a recipe calls them; set while a recipe is planned.
+KNOWN: ContextVar[Mapping[str, type[Sampler]]] = ContextVar("known samplers")
 
 
 @dataclass(frozen=True)
@@ -81,8 +87,8 @@ class Tally:
             self.tried[self.ground.cell(draw)] += 1
 
     def opening(self, text: str) -> str:
-        """How a text begins."""
-        return " ".join(text[: 64 * self.words].lower().split()[: self.words])
+        """How a text begins: its first words, lower-case and without what stands between them."""
+        return " ".join(_WORD.findall(text[: 64 * self.words].lower())[: self.words])
 
     def once(self, key: Hashable, work: Callable[[], Worked]) -> Worked:
         """What `work` gives, worked once for all draws between two parts."""

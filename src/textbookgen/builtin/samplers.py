@@ -18,7 +18,7 @@ from textbookgen.builtin.passages import Passages
 from textbookgen.builtin.steering import LeastCovered, Uncovered, worn_out
 from textbookgen.errors import RunError
 from textbookgen.hookspecs import hookimpl
-from textbookgen.sampler import Ground, Sampler, Tally
+from textbookgen.sampler import KNOWN, Ground, Sampler, Tally
 
 
 def _leaves(tree: Any, above: str = "") -> tuple[str, ...]:
@@ -301,12 +301,12 @@ class FreshOpenings(Sampler):
 
 
 def _inner(label: str, table: Mapping[str, Any]) -> Sampler:
-    """A sampler of this room inside another.
+    """A sampler inside another: of this room, or of any plugin where a recipe is planned.
 
     Raises:
         ValueError: there is no such sampler, or its options are wrong.
     """
-    found = {each.name: each for each in samplers()}
+    found = {each.name: each for each in samplers()} | dict(KNOWN.get({}))
     use = table.get("use")
     if use not in found:
         raise ValueError(f"`{label}` must have `use`, one of {', '.join(sorted(found))} (got {use!r})")
