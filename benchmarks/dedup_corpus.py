@@ -26,10 +26,11 @@ EDITS = (
     *(f"{how}{share}" for how, shares in (("sub", (1, 5, 10, 20, 30)), ("blk", (5, 10, 20, 30))) for share in shares),
 )
 PART = 5_000
+LONG, SHORT = (200, 2000), (25, 130)  # words in a piece
 
 
-def real_text(rng: random.Random) -> Iterator[list[str]]:
-    """Pieces of 200 to 2,000 words, white space kept, of the text that a Debian machine has; each piece once."""
+def real_text(rng: random.Random, least: int, most: int) -> Iterator[list[str]]:
+    """Pieces of the text that a Debian machine has, white space kept, each piece once; lengths in words are log-uniform."""
     roots = [Path(sysconfig.get_paths()["purelib"]), Path(sysconfig.get_paths()["stdlib"]), *map(Path, FOLDERS)]
     files = sorted(
         {file for root in roots if root.is_dir() for file in root.rglob("*") if file.suffix in ENDINGS and file.is_file()}
@@ -42,12 +43,12 @@ def real_text(rng: random.Random) -> Iterator[list[str]]:
             continue
         if b"\0" in raw[:4096] or len(raw) > 4_000_000:
             continue
-        words = re.findall(r"\w+\W*", raw.decode("utf-8", "replace"))
-        while len(words) >= 200:
-            size = rng.randint(200, 2000)
-            piece, words = words[:size], words[size:]
-            if len(piece) >= 200:
+        words, at = re.findall(r"\w+\W*", raw.decode("utf-8", "replace")), 0
+        while len(words) - at >= least:
+            size = round(math.exp(rng.uniform(math.log(least), math.log(most))))
+            if len(piece := words[at : at + size]) >= least:
                 yield piece
+            at += size
 
 
 def substituted(words: list[str], share: float, rng: random.Random) -> list[str]:
@@ -75,42 +76,48 @@ def copy(words: list[str], edit: str, rng: random.Random) -> list[str]:
     return substituted(words, share, rng) if edit[:3] == "sub" else blocked(words, share, rng)
 
 
-def documents(many: int, seed: int) -> Iterator[tuple[list[str], str, int]]:
-    """Words, kind, and the number of the document it was made from (its own, if it was cut from text)."""
-    rng = random.Random(seed)
-    pieces = real_text(rng)
+def group(pieces: Iterator[list[str]], rng: random.Random) -> list[tuple[list[str], str, int]]:
+    """Some pieces and copies of them: words, kind, and the number in the group that it was made from (its own, if none)."""
     made: list[tuple[list[str], str, int]] = []
 
     def add(words: list[str], kind: str, source: int | None = None) -> int:
         made.append((words, kind, len(made) if source is None else source))
         return len(made) - 1
 
-    while len(made) < many:
-        first = len(made)
-        for _ in range(54):
-            add(next(pieces), "text")
-        for edit in EDITS:
-            for source in rng.sample(range(first, first + 54), 2):
-                add(copy(made[source][0], edit, rng), edit, source)
-        base = rng.randrange(first, first + 54)
-        for _ in range(8):
-            add(substituted(made[base][0], 0.01, rng), "cluster", base)
-        link = rng.randrange(first, first + 54)
-        for _ in range(6):
-            link = add(blocked(made[link][0], 0.03, rng), "chain", link)
-        frame = made[rng.randrange(first, first + 54)][0]
-        for _ in range(10):  # the same frame around other content: alike, yet no copies
-            content = next(pieces)
-            add([*frame[: len(frame) // 2], *content[: max(len(frame), 200)]], "boilerplate")
-    yield from made[:many]
+    for _ in range(54):
+        add(next(pieces), "text")
+    for edit in EDITS:
+        for source in rng.sample(range(54), 2):
+            add(copy(made[source][0], edit, rng), edit, source)
+    base = rng.randrange(54)
+    for _ in range(8):
+        add(substituted(made[base][0], 0.01, rng), "cluster", base)
+    link = rng.randrange(54)
+    for _ in range(6):
+        link = add(blocked(made[link][0], 0.03, rng), "chain", link)
+    frame = made[rng.randrange(54)][0]
+    for _ in range(10):  # the same frame around other content: alike, yet no copies
+        content = next(pieces)
+        add([*frame[: len(frame) // 2], *content[: max(len(frame), 200)]], "boilerplate")
+    return made
 
 
-def write(folder: Path, many: int, seed: int) -> None:
+def documents(many: int, seed: int, short: bool) -> Iterator[tuple[str, str, int]]:
+    """Text, kind, and the number of the document it was made from (its own, if it was cut from text)."""
+    rng, first = random.Random(seed), 0
+    pieces = real_text(rng, *(SHORT if short else LONG))
+    while first < many:
+        made = group(pieces, rng)[: many - first]
+        yield from (("".join(words), kind, first + source) for words, kind, source in made)
+        first += len(made)
+
+
+def write(folder: Path, many: int, seed: int, short: bool = False) -> None:
     """Writes the corpus in parts (`id`, `text`, `kind`, `source`), shuffled, unless it is there."""
     if (folder / "done").exists():
         return
     folder.mkdir(parents=True, exist_ok=True)
-    rows = [("".join(words), kind, source) for words, kind, source in documents(many, seed)]
+    rows = list(documents(many, seed, short))
     order = list(range(len(rows)))
     random.Random(seed + 1).shuffle(order)
     place = {number: at for at, number in enumerate(order)}

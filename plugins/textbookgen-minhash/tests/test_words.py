@@ -6,10 +6,11 @@ import re
 
 import numpy as np
 import polars as pl
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from textbookgen_minhash.sketches import scheme_for, shingle_sets, sketch
-from textbookgen_minhash.words import in_slices, plain
+from textbookgen_minhash.words import in_slices, letters, plain
 
 TEXTS = st.lists(st.text("abcXYZ019_ \n\t.,-éßñЖ—“”", max_size=60), min_size=1, max_size=6)
 
@@ -54,8 +55,31 @@ def test_unicode_forms_are_one_and_accents_can_go() -> None:
     assert plain(pl.Series(["ASCII stays"]))[0] == "ASCII stays"
 
 
+def spelled(texts: pl.Series, accents: bool) -> list[bytes]:
+    """The words of each text as the kernels get them, a space between them."""
+    laid = letters(texts, accents)
+    data = laid.eights.tobytes()
+    return [
+        b" ".join(filter(None, data[low : high - 1].split(b"\0")))
+        for low, high in zip(laid.starts[:-1], laid.starts[1:], strict=True)
+    ]
+
+
+ODD = "\u0301\u0308\u0327\ufe0f\u3099\u1161\u11a8\u1100\uac00\u03a3\u03c3\u212b\ufdfa\ufb01\u00bd\u4e2d\u3042\u0e01\u0e33\u20dd\u302e\U0001f600\U0001d6ba\u0130a. "
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.text(st.one_of(st.sampled_from(ODD), st.characters(codec="utf-8")), max_size=30), min_size=1, max_size=5))
+@example(["\ufdfa" * 40, "a", "\u4e2d" * 50, "e\u0301", ""])
+@pytest.mark.parametrize("accents", [True, False])
+def test_the_kernels_get_the_words_that_the_rules_of_unicode_give(accents: bool, texts: list[str]) -> None:
+    series = pl.Series(texts, dtype=pl.String)
+    wanted = [re.findall(rb"[0-9a-z_\x80-\xff]+", text.encode().lower()) for text in plain(series, accents)]
+    assert spelled(series, accents) == [b" ".join(each) for each in wanted]
+
+
 def test_slices_are_everything_in_order() -> None:
     texts = pl.Series([f"text {n}" for n in range(1030)])
-    slices = list(in_slices(texts))
+    slices = list(in_slices(texts, 512))
     assert [(rows.start, rows.stop) for rows, _ in slices] == [(0, 512), (512, 1024), (1024, 1030)]
-    assert b"".join(laid.data.tobytes() + b"\n" for _, laid in slices).decode().split("\n")[:-1] == texts.to_list()
+    assert b"".join(laid.raw.data.tobytes() + b"\n" for _, laid in slices).decode().split("\n")[:-1] == texts.to_list()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from textbookgen_minhash.words import plain, to_bytes
+from textbookgen_minhash.words import letters
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -90,10 +90,10 @@ class Grams:
 
         from textbookgen_minhash import kernels
 
-        laid = to_bytes(plain(pl.Series([text]), self.accents))
-        many = len(words_in(laid.data.tobytes()))
+        laid = letters(pl.Series([text]), self.accents)
+        many = len(words_in(laid.eights.tobytes()))
         out, ends = np.empty(many + 1, np.uint64), np.zeros(1, np.int64)
-        kernels.shingle(laid.data, laid.starts, size, out, ends)
+        kernels.shingle(laid.eights, laid.starts, size, out, ends)
         return many, out[: int(ends[0])].tolist()
 
     def _compiled(self) -> tuple[Any, Any, Any]:
@@ -118,17 +118,18 @@ class Grams:
 
         if not self.texts or not len(texts):
             return
-        laid, room = to_bytes(plain(texts, self.accents)), 4096
+        laid, room = letters(texts, self.accents), 4096
         while True:
             rows, begins, sizes = np.empty(room, np.int64), np.empty(room, np.int64), np.empty(room, np.int64)
             hashes = np.empty(room, np.uint64)
-            found = kernels.find_grams(laid.data, laid.starts, *self._compiled(), rows, begins, sizes, hashes)
+            found = kernels.find_grams(laid.eights, laid.starts, *self._compiled(), rows, begins, sizes, hashes)
             if found <= room:
                 break
             room = found
+        data = laid.eights.view(np.uint8)
         for row, begin, size, value in zip(*(each[:found].tolist() for each in (rows, begins, sizes, hashes)), strict=True):
             if owners := self.texts.get((size, value)):
-                yield Hit(row, size, _words_at(laid.data, begin, int(laid.starts[row + 1]) - 1, size), tuple(owners))
+                yield Hit(row, size, _words_at(data, begin, int(laid.starts[row + 1]) - 1, size), tuple(owners))
 
 
 def _words_at(data: Any, begin: int, end: int, size: int) -> str:

@@ -50,19 +50,6 @@ def _mix32(x: Any) -> Any:
 
 
 @compiled
-def prepare(data: Any) -> Any:
-    """The bytes eight at a time: letters lower-case, other scripts as they are, zero for what is part of no word."""
-    out = np.zeros((len(data) // 8 + 2) * 8, np.uint8)
-    for i in range(len(data)):
-        byte = data[i]
-        low = np.uint8(byte | np.uint8(32))
-        letter = np.uint8(low - np.uint8(97)) < np.uint8(26)
-        other = (np.uint8(byte - np.uint8(48)) < np.uint8(10)) | (byte >= np.uint8(128)) | (byte == np.uint8(95))
-        out[i] = low if letter else (byte if other else np.uint8(0))
-    return out.view(np.uint64)
-
-
-@compiled
 def _eight(prepared: Any, at: Any) -> Any:
     """Eight bytes from any place on."""
     shift = (at & np.uint64(7)) << np.uint64(3)
@@ -163,15 +150,26 @@ def _permute(shingles: Any, n: Any, a: Any, b: Any, signature: Any) -> None:
 
 
 @compiled
-def sketch(data: Any, starts: Any, size: Any, a: Any, b: Any, signatures: Any, exact: Any, counts: Any) -> None:
-    """For each document its MinHash signature, two hashes of its words in order, and its number of words."""
-    prepared = prepare(data)
+def _longest(starts: Any) -> Any:
+    """The most words that one document can have."""
     longest = 0
     for d in range(len(starts) - 1):
         longest = max(longest, starts[d + 1] - starts[d])
-    words = np.empty(longest // 2 + 1, np.uint64)
-    shingles = np.empty(longest // 2 + 1, np.uint64)
-    begins = np.empty(longest // 2 + 1, np.int64)
+    return longest // 2 + 1
+
+
+@compiled
+def sketch(
+    prepared: Any, starts: Any, data: Any, places: Any, size: Any, a: Any, b: Any, signatures: Any, exact: Any, counts: Any
+) -> None:
+    """For each document its MinHash signature, two hashes of its words in order, and its number of words.
+
+    `data` and `places` are the text as it was, for documents without a word.
+    """
+    longest = _longest(starts)
+    words = np.empty(longest, np.uint64)
+    shingles = np.empty(longest, np.uint64)
+    begins = np.empty(longest, np.int64)
     for d in range(len(starts) - 1):
         n = _words(prepared, starts[d], starts[d + 1] - 1, words, begins)
         counts[d] = n
@@ -181,7 +179,7 @@ def sketch(data: Any, starts: Any, size: Any, a: Any, b: Any, signatures: Any, e
             second = (second ^ words[i]) * _OTHER
             second ^= second >> _FMIX[0]
         if n == 0:  # without a word, only the very same characters are a copy
-            for i in range(starts[d], starts[d + 1] - 1):
+            for i in range(places[d], places[d + 1] - 1):
                 first = first * _BASE + np.uint64(data[i])
                 second = (second ^ np.uint64(data[i])) * _OTHER
         exact[d, 0], exact[d, 1] = _mix(first), _mix(second)
@@ -189,14 +187,10 @@ def sketch(data: Any, starts: Any, size: Any, a: Any, b: Any, signatures: Any, e
 
 
 @compiled
-def fingerprints(data: Any, starts: Any, out: Any) -> None:
+def fingerprints(prepared: Any, starts: Any, out: Any) -> None:
     """A 64-bit hash of the words of each document in order; 0 where there are none."""
-    prepared = prepare(data)
-    longest = 0
-    for d in range(len(starts) - 1):
-        longest = max(longest, starts[d + 1] - starts[d])
-    words = np.empty(longest // 2 + 1, np.uint64)
-    begins = np.empty(longest // 2 + 1, np.int64)
+    longest = _longest(starts)
+    words, begins = np.empty(longest, np.uint64), np.empty(longest, np.int64)
     for d in range(len(starts) - 1):
         value = _ZERO
         for i in range(_words(prepared, starts[d], starts[d + 1] - 1, words, begins)):
@@ -205,11 +199,10 @@ def fingerprints(data: Any, starts: Any, out: Any) -> None:
 
 
 @compiled
-def shingle(data: Any, starts: Any, size: Any, out: Any, ends: Any) -> None:
+def shingle(prepared: Any, starts: Any, size: Any, out: Any, ends: Any) -> None:
     """Writes the shingle hashes of all documents one after the other; `ends[d]` is where document `d` ends."""
-    words = np.empty(len(out) + 1, np.uint64)
-    begins = np.empty(len(out) + 1, np.int64)
-    prepared = prepare(data)
+    longest = _longest(starts)
+    words, begins = np.empty(longest, np.uint64), np.empty(longest, np.int64)
     at = 0
     for d in range(len(starts) - 1):
         n = _words(prepared, starts[d], starts[d + 1] - 1, words, begins)
@@ -245,20 +238,16 @@ def unique(values: Any, ends: Any) -> Any:
 
 @compiled
 def find_grams(
-    data: Any, starts: Any, sizes: Any, slots: Any, sieve: Any, rows: Any, begins: Any, lengths: Any, hashes: Any
+    prepared: Any, starts: Any, sizes: Any, slots: Any, sieve: Any, rows: Any, begins: Any, lengths: Any, hashes: Any
 ) -> Any:
     """Writes row, first byte, size and hash of each n-gram of one of the `sizes` that is in the hash table `slots`.
 
     `sieve` holds a bit for each slot, small enough for the processor's cache. Returns how many there are, of which no
     more are written than there is room for.
     """
-    prepared = prepare(data)
-    longest = 0
-    for d in range(len(starts) - 1):
-        longest = max(longest, starts[d + 1] - starts[d])
-    words = np.empty(longest // 2 + 1, np.uint64)
-    grams = np.empty(longest // 2 + 1, np.uint64)
-    places = np.empty(longest // 2 + 1, np.int64)
+    longest = _longest(starts)
+    words, grams = np.empty(longest, np.uint64), np.empty(longest, np.uint64)
+    places = np.empty(longest, np.int64)
     mask, bits = np.uint64(len(slots) - 1), np.uint64(len(sieve) * 8 - 1)
     found = 0
     for d in range(len(starts) - 1):

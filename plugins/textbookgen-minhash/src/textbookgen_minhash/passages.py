@@ -73,7 +73,7 @@ class Passages(Transform):
         rows = rows.explode("passage", empty_as_null=True).with_columns(pl.col("passage").fill_null(""))
         hashes = np.empty(len(rows), np.uint64)
         for part, laid in in_slices(rows["passage"], 8192):
-            kernels.fingerprints(laid.data, laid.starts, hashes[part])
+            kernels.fingerprints(laid.eights, laid.starts, hashes[part])
         long = pl.col("passage").str.count_matches(r"\w+") >= self.min_words
         return rows.with_columns(hash=pl.when(long).then(pl.Series(hashes)))
 

@@ -8,13 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from textbookgen_minhash.words import in_slices, plain, to_bytes
+from textbookgen_minhash.words import in_slices
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-
-    from textbookgen_minhash.words import Bytes
 
 #: Share of pairs exactly at the threshold that no band may bring together.
 LOST = 5e-4
@@ -63,7 +61,8 @@ def sketch(ids: pl.Series, texts: pl.Series, scheme: Scheme) -> pl.DataFrame:
     signatures = np.full((len(texts), scheme.permutations), 0xFFFFFFFF, np.uint32)
     exact, counts = np.empty((len(texts), 2), np.uint64), np.empty(len(texts), np.uint32)
     for rows, laid in in_slices(texts):
-        kernels.sketch(laid.data, laid.starts, scheme.size, a, b, signatures[rows], exact[rows], counts[rows])
+        words = laid.eights, laid.starts, laid.raw.data, laid.raw.starts
+        kernels.sketch(*words, scheme.size, a, b, signatures[rows], exact[rows], counts[rows])
     columns: dict[str, Any] = {
         "id": ids,
         "exact": pl.Series(exact, dtype=pl.Array(pl.UInt64, 2)),
@@ -79,12 +78,14 @@ def shingle_sets(texts: pl.Series, size: int) -> tuple[NDArray[np.uint64], NDArr
 
     from textbookgen_minhash import kernels
 
-    laid: Bytes = to_bytes(plain(texts))
-    room = np.empty(len(laid.data) // 2 + len(laid) + 1, np.uint64)
-    ends: NDArray[np.int64] = np.zeros(len(laid), np.int64)
-    kernels.shingle(laid.data, laid.starts, size, room, ends)
-    low = 0
-    for high in ends:
-        room[low:high].sort()
-        low = high
-    return room[: kernels.unique(room, ends)], ends
+    found, sizes = [np.empty(0, np.uint64)], [np.empty(0, np.int64)]
+    for _, laid in in_slices(texts):
+        room, ends = np.empty(int(laid.starts[-1]) // 2 + len(laid) + 1, np.uint64), np.empty(len(laid), np.int64)
+        kernels.shingle(laid.eights, laid.starts, size, room, ends)
+        low = 0
+        for high in ends:
+            room[low:high].sort()
+            low = high
+        found.append(room[: kernels.unique(room, ends)].copy())
+        sizes.append(np.diff(ends, prepend=0))
+    return np.concatenate(found), np.cumsum(np.concatenate(sizes))

@@ -29,6 +29,21 @@ class Bytes:
         return len(self.starts) - 1
 
 
+@dataclass(frozen=True)
+class Letters:
+    """Texts in which every run of bytes that are not zero is a word: `i` is in the bytes `starts[i]` to `starts[i + 1] - 1`.
+
+    Words are lower-case, eight bytes to a number, and followed by 16 bytes or more of zeros; `raw` is what they are from.
+    """
+
+    eights: NDArray[np.uint64]
+    starts: NDArray[np.int64]
+    raw: Bytes
+
+    def __len__(self) -> int:
+        return len(self.starts) - 1
+
+
 def text_of(docs: pl.DataFrame, column: str = "text") -> pl.Series:
     """The text of each row: the column where there is one, or else all that is said in its messages.
 
@@ -45,7 +60,7 @@ def text_of(docs: pl.DataFrame, column: str = "text") -> pl.Series:
 
 
 def plain(texts: pl.Series, accents: bool = True) -> pl.Series:
-    """Texts whose words the kernels can tell by their bytes alone; ASCII texts are as they were.
+    """Texts whose words can be told by their bytes alone; ASCII texts are as they were.
 
     In others Unicode forms are unified (NFKC; NFKD without marks where `accents` are to go), letters are lower-case, and
     all that is no word character becomes a space.
@@ -71,8 +86,15 @@ def to_bytes(texts: pl.Series) -> Bytes:
     return Bytes(np.frombuffer(joined, np.uint8), starts)
 
 
-def in_slices(texts: pl.Series, size: int = 512) -> Iterator[tuple[slice, Bytes]]:
-    """Some texts at a time, prepared and laid end to end: few enough to stay in the processor's cache."""
+def letters(texts: pl.Series, accents: bool = True) -> Letters:
+    """The words of texts, as `plain` tells them, for the kernels."""
+    from textbookgen_minhash.letters import letters_of
+
+    return letters_of(texts, accents)
+
+
+def in_slices(texts: pl.Series, size: int = 128) -> Iterator[tuple[slice, Letters]]:
+    """The words of some texts at a time: few enough to stay in the processor's cache."""
     for low in range(0, len(texts), size):
         rows = slice(low, min(low + size, len(texts)))
-        yield rows, to_bytes(plain(texts[rows]))
+        yield rows, letters(texts[rows])
