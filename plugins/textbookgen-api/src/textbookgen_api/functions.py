@@ -17,6 +17,8 @@ from textbookgen.errors import Complaint, RecipeError, RunError
 from textbookgen_api.templates import Phrase, phrases
 
 Values = Literal["all", "seen", "unseen"]
+#: Where there are examples and a pattern: the share of values made by the pattern.
+_BY_PATTERN = 0.75
 #: Draws of a value until one is on the wanted side.
 _TRIES = 1_000
 RESERVED = ("clarify", "decline")
@@ -40,13 +42,13 @@ class Parameter:
         """A value that the schema allows: one of `enum` or `examples`, a number within its bounds, a date, a truth value.
 
         `seen` and `unseen` part what has many values in two that have none in common; what has few is drawn as it is. Where
-        there are `examples` and a `pattern`, half of what is seen is made by the pattern, for values to be copied rather
+        there are `examples` and a `pattern`, three quarters of what is seen are made by the pattern, for values to be copied rather
         than known by heart; what is unseen are examples.
 
         Raises:
             RunError: the schema does not say what values there are, or there are none on this side.
         """
-        if values != "unseen" and "pattern" in self.schema and (not self.schema.get("examples") or rng.random() < 0.5):
+        if values != "unseen" and "pattern" in self.schema and (not self.schema.get("examples") or rng.random() < _BY_PATTERN):
             return _by_pattern(str(self.schema["pattern"]), rng)
         value = _value(self.schema, rng, self.name)
         if values == "all" or self.schema.get("enum") or self.schema.get("type") in ("boolean", "array"):

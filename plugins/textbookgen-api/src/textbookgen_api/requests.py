@@ -24,6 +24,7 @@ COLUMNS: dict[str, pl.DataType] = {
     "id": pl.String(),
     "text": pl.String(),
     "kind": pl.String(),
+    "api.prompt": pl.String(),
     "api.request": pl.String(),
     "api.call": pl.String(),
     "api.case": pl.String(),
@@ -42,7 +43,7 @@ class Requests(Source):
     (`[ by {date}]`) come and go. A share of requests lacks a phrase with a required value, and is answered by
     `clarify(missing=[...])`; a share is about other things, and is answered by `decline()`.
 
-    Columns: `api.request`, `api.call`, `api.case` (`call`, `missing` or `outside`), `api.function`, `api.slots` (the words
+    Columns: `api.prompt` (how the text begins, up to where the call stands), `api.request`, `api.call`, `api.case` (`call`, `missing` or `outside`), `api.function`, `api.slots` (the words
     of each value as they stand in the request) and `api.defaults` (JSON).
     """
 
@@ -138,6 +139,7 @@ def request_row(
         "id": name,
         "text": f"Request: {text}\nCall: {call}\n",
         "kind": "request",
+        "api.prompt": f"Request: {text}\nCall:",
         "api.request": text,
         "api.call": str(call),
         "api.case": case,
