@@ -11,6 +11,7 @@ import pytest
 from pydantic import ValidationError
 
 from textbookgen.artifacts import Documents
+from textbookgen.builtin.exports import Export
 from textbookgen.builtin.mix import Mix
 from textbookgen.errors import RunError
 from textbookgen.forecast import foresee
@@ -161,6 +162,23 @@ def test_it_is_foreseen() -> None:
         "'web' is repeated 5.0 times; 4 epochs of text that people wrote are known to do no harm"
     ]
     assert list(Mix(**{"from": ["web"]}, weights={"web": 1}).caution({"from.web": Volume()})) == []
+
+
+def test_no_text_is_both_learnt_and_held_out(tmp_path: Path, tables: dict[str, Documents]) -> None:
+    """Repeated documents have ids of their own, and yet share the fate of the first."""
+    rows = mixed(tmp_path, Mix(**{"from": ["books"]}, weights={"books": 1}, tokens=250_000), books=tables["books"])
+    assert rows["mix.epoch"].max() >= 6
+    repeated = written(tmp_path / "repeated", *rows.iter_slices(200))
+    out = tmp_path / "out"
+    out.mkdir()
+    export = Export(**{"from": "both"}, layout="jsonl", validation=0.2)
+    export.pack(Given({"from": {"both": repeated}}, tmp_path, None), out)  # type: ignore[arg-type]
+    learnt, held = (
+        set(pl.concat(map(pl.read_ndjson, sorted(out.glob(f"{split}-*"))))["text"]) for split in ("train", "validation")
+    )
+    assert len(learnt) + len(held) == 150
+    assert 10 < len(held) < 60
+    assert not learnt & held
 
 
 def test_a_taste_is_not_repeated_a_million_times(planned: Callable[..., Plan]) -> None:

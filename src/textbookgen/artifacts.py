@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -30,6 +30,14 @@ MESSAGES = pl.List(pl.Struct({"role": pl.String(), "content": pl.String()}))
 def document_id(*facts: object) -> str:
     """The id of a document from what it is: the same facts give the same id on every run."""
     return hashlib.blake2b("\x1f".join(map(str, facts)).encode(), digest_size=12).hexdigest()
+
+
+def held_by(columns: Container[str]) -> pl.Expr:
+    """What decides whether a row is held out: its id, or (after `mix`) that of the document it repeats.
+
+    So that no text is both learnt and held out.
+    """
+    return pl.coalesce("mix.of", "id") if "mix.of" in columns else pl.col("id")
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from typing import Annotated, Any, ClassVar, Literal
 import polars as pl
 from pydantic import Field
 
-from textbookgen.artifacts import Chats, Documents, Pairs, Shards, Table, Vocabulary
+from textbookgen.artifacts import Chats, Documents, Pairs, Shards, Table, Vocabulary, held_by
 from textbookgen.errors import Complaint, RunError
 from textbookgen.hookspecs import hookimpl
 from textbookgen.marks import Labels, Pipe
@@ -100,8 +100,8 @@ class Export(Pack):
         if not kept:
             return _Split(train_files, None)
         lowest = pl.Series("id", [], dtype=pl.UInt64)
-        for frame in table.frames(["id"]):
-            lowest = pl.concat([lowest, self._hashes(frame["id"], "validation")]).bottom_k(kept)
+        for frame in _columns(table, []):
+            lowest = pl.concat([lowest, self._hashes(frame["_held_by"], "validation")]).bottom_k(kept)
         return _Split(train_files, max(lowest.to_list()))
 
     def _placed(self, table: Table, split: _Split) -> Iterator[pl.DataFrame]:
@@ -109,7 +109,7 @@ class Export(Pack):
         rows = 0  # for training, so far
         for frame in _columns(table, [*CONTENT[type(table)], *self.columns]):
             held = (
-                self._hashes(frame["_id"], "validation") <= split.limit
+                self._hashes(frame["_held_by"], "validation") <= split.limit
                 if split.limit is not None
                 else pl.repeat(False, len(frame), eager=True)
             )
@@ -117,7 +117,7 @@ class Export(Pack):
             rows += len(frame) - int(held.sum())
             place = self._hashes(frame["_id"], "order") if self.shuffle else nth.cast(pl.UInt64)
             file = place // (2**63 // split.train_files + 1) if self.shuffle else nth // self.rows_per_file
-            yield frame.drop("_id").with_columns(
+            yield frame.drop("_id", "_held_by").with_columns(
                 _place=place, _file=pl.when(held).then(split.train_files).otherwise(file.cast(pl.Int64))
             )
 
@@ -218,7 +218,7 @@ class _Spill:
 
 
 def _columns(table: Table, columns: list[str]) -> Iterator[pl.DataFrame]:
-    """These columns a part at a time, and `_id`; one that only some parts have is null in the others."""
+    """These columns a part at a time, `_id` and `_held_by`; one that only some parts have is null in the others."""
     schema = table.scan().collect_schema()
     for name in columns:
         if name not in schema:
@@ -227,7 +227,7 @@ def _columns(table: Table, columns: list[str]) -> Iterator[pl.DataFrame]:
         rows = part.scan()
         there = rows.collect_schema()
         found = [(pl.col(name) if name in there else pl.lit(None).alias(name)).cast(schema[name]) for name in columns]
-        yield rows.select(*found, _id=pl.col("id")).collect()
+        yield rows.select(*found, _id=pl.col("id"), _held_by=held_by(there)).collect()
 
 
 def _bytes(rows: pl.DataFrame) -> int:

@@ -37,8 +37,9 @@ class Mix(Transform):
     """Mixes what flows in, each stage in its share of the tokens, so that any stretch of the stream holds the mixture.
 
     A source with fewer tokens than its share is gone through again, documents in another order; a repeated document has
-    an id of its own and the first one as its parent. Of an epoch that is not gone through whole, documents are drawn
-    evenly. `mix.source`, `mix.epoch` and `mix.phase` say where each comes from. The order is kept by `export` with
+    an id of its own and the first one (`mix.of`) as its parent; what holds documents out holds all copies out. Of an epoch
+    that is not gone through whole, documents are drawn evenly. `mix.source`, `mix.epoch` and `mix.phase` say where each comes
+    from. The order is kept by `export` with
     `shuffle = false`; a packer or trainer that shuffles keeps the shares, and not the phases: for those, mix each phase in a
     stage of its own with `phase`.
     """
@@ -263,6 +264,7 @@ def _epoch(source: _Source, part: int, epoch: int, limit: int | None, salt: str)
         frame = frame.filter(source.hashes[part] <= limit)
     shuffled = pl.Series("_shuffled", [stable_hash(f"{source.salt}/{epoch}/{key}") for key in frame["id"]], dtype=pl.UInt64)
     frame = frame.with_columns(shuffled).sort("_shuffled", "id").drop("_shuffled")
+    frame = frame.with_columns(pl.col("id").alias("mix.of"))
     if epoch:
         frame = frame.with_columns(
             pl.Series("id", [document_id("mix", salt, key, epoch) for key in frame["id"]], dtype=pl.String),

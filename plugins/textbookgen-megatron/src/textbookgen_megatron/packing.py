@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 import polars as pl
 from pydantic import Field
 
-from textbookgen.artifacts import Documents, Vocabulary
+from textbookgen.artifacts import Documents, Vocabulary, held_by
 from textbookgen.errors import RunError
 from textbookgen.marks import Labels, Pipe
 from textbookgen.stage import Given, Pack, Volume
@@ -33,7 +33,8 @@ BATCH = 1_000
 class MegatronPack(Pack):
     """Packs documents for Megatron-core: `.bin` and `.idx` of token ids, each document ended by the tokenizer's eod.
 
-    Which documents are held out is decided by each id alone, so that adding documents moves none of the others.
+    Which documents are held out is decided by each id alone, so that adding documents moves none of the others; copies that
+    `mix` made of a document share its fate.
     """
 
     name: ClassVar[str] = "pack"
@@ -79,10 +80,11 @@ class MegatronPack(Pack):
         found = self.prompt is None
         for part in documents.parts:
             rows = part.scan()
-            known = self.prompt is not None and self.prompt in rows.collect_schema()
+            columns = rows.collect_schema()
+            known = self.prompt is not None and self.prompt in columns
             found = found or known
             prompt = pl.col(self.prompt) if known and self.prompt else pl.lit(None, pl.String)
-            yield from rows.select("id", "text", prompt=prompt).collect().iter_slices(BATCH)
+            yield from rows.select("text", id=held_by(columns), prompt=prompt).collect().iter_slices(BATCH)
         if not found and documents.parts:
             raise RunError(
                 f"no document has a column {self.prompt!r}", place="prompt", hint="name a column that the stage above writes"
