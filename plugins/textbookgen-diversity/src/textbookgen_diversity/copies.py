@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import polars as pl
-from textbookgen_minhash.sketches import Scheme, scheme_for, sketch
-from textbookgen_minhash.words import text_of
+from textbookgen_minhash.dedup import Dedup
 
-from textbookgen.artifacts import Part, Table
+from textbookgen.artifacts import Table
+from textbookgen.stage import Given
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-_MEMORY = 512 << 20  # bytes of indexes; what does not fit is worked in blocks and files
+#: MiB of indexes; what does not fit is worked in blocks and files.
+_MEMORY = 512
 
 
 @dataclass(frozen=True)
@@ -29,59 +30,51 @@ class Likeness:
     threshold: float
     shingle: int
 
-    @property
-    def scheme(self) -> Scheme:
-        """The sizes of sketches."""
-        return scheme_for(self.threshold, self.shingle, 128)
+    def ready(self, given: Given) -> Dedup:
+        """The judge that finds copies, ready to."""
+        judge = Dedup(inputs=("from",), threshold=self.threshold, shingle=self.shingle, memory_mib=_MEMORY)
+        judge.prepare(given)
+        return judge
 
 
-def copies(table: Table, likeness: Likeness, folder: Path) -> NDArray[np.bool_]:
+def copies(table: Table, likeness: Likeness, given: Given) -> NDArray[np.bool_]:
     """Whether each document is a near copy of one before it that is none."""
-    copied: NDArray[np.bool_] = _originals([table], likeness, folder) >= 0
+    copied: NDArray[np.bool_] = _originals([table], likeness, given) >= 0
     return copied
 
 
-def copied_from(table: Table, reference: Table, likeness: Likeness, folder: Path) -> NDArray[np.bool_]:
+def copied_from(table: Table, reference: Table, likeness: Likeness, given: Given) -> NDArray[np.bool_]:
     """Whether each document is a near copy of one of the reference (and not more like one of its own corpus)."""
-    copied: NDArray[np.bool_] = _originals([reference, table], likeness, folder) == 0
+    copied: NDArray[np.bool_] = _originals([reference, table], likeness, given) == 0
     return copied
 
 
-def _originals(tables: Sequence[Table], likeness: Likeness, folder: Path) -> NDArray[np.int64]:
+def _originals(tables: Sequence[Table], likeness: Likeness, given: Given) -> NDArray[np.int64]:
     """For each document of the last table the number of the table that holds its original; -1 where it is new."""
-    import numpy as np
-    from textbookgen_minhash.copies import NONE, Room, find_originals
-
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder, prefix="copies-") as place:
-        parts = [part for table in tables for part in table.parts]
-        sketches, rows = _sketched(parts, likeness.scheme, Path(place))
-        if not sum(rows):
-            return np.zeros(0, np.int64)
-        corpus = pl.concat([part.scan() for part in parts], how="diagonal_relaxed")
-        found = find_originals(
-            sketches,
-            corpus,
-            text_of,
-            np.arange(sum(rows)),
-            likeness.scheme,
-            likeness.threshold,
-            Room(Path(place), _MEMORY),
-        )
-        before = sum(rows[: len(parts) - len(tables[-1].parts)])
-        of = found.of[before:]
-        originals: NDArray[np.int64] = np.where(of == NONE, -1, np.where(of < before, 0, len(tables) - 1))
-        return originals
+    judge = likeness.ready(given)
+    given.folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=given.folder, prefix="sketches-") as place:
+        files = list(_sketched(judge, tables, Path(place)))
+        if not files:
+            return pl.Series([], dtype=pl.Int64).to_numpy()
+        corpus = pl.concat([part.scan() for table in tables for part in table.parts], how="diagonal_relaxed")
+        verdicts = judge.judge(pl.scan_parquet(files), corpus)
+    last = f"{len(tables) - 1}/"
+    own = verdicts.filter(pl.col("id").str.starts_with(last)).sort(pl.col("id").str.strip_prefix(last).cast(pl.Int64))
+    original = pl.col("minhash.cluster").str.extract(r"^(\d+)/").cast(pl.Int64)
+    return own.select(pl.when("keep").then(pl.lit(-1)).otherwise(original)).to_series().to_numpy()
 
 
-def _sketched(parts: Sequence[Part], scheme: Scheme, folder: Path) -> tuple[pl.LazyFrame, list[int]]:
-    """Sketches of every part on disk, and how many rows each has."""
-    rows = []
-    for number, part in enumerate(parts):
-        docs = part.read()
-        sketch(docs["id"], text_of(docs), scheme).write_parquet(folder / f"sketch-{number:06d}.parquet")
-        rows.append(len(docs))
-    return pl.scan_parquet([folder / f"sketch-{number:06d}.parquet" for number in range(len(parts))]), rows
+def _sketched(judge: Dedup, tables: Sequence[Table], folder: Path) -> Iterator[Path]:
+    """Sketches of every part on disk; a document is called by its table and its place in it."""
+    for number, table in enumerate(tables):
+        row = 0
+        for part, docs in enumerate(table.frames()):
+            named = docs.with_columns(pl.format("{}/{}", pl.lit(number), pl.int_range(row, row + pl.len())).alias("id"))
+            row += len(docs)
+            file = folder / f"sketch-{number}-{part:06d}.parquet"
+            judge.sketch(named).write_parquet(file)
+            yield file
 
 
 def families(table: Table, by: str) -> pl.Series:

@@ -68,7 +68,7 @@ class Measure(Evaluate):
         begins, repeats, spans = [], [], []
         for label, table in tables.items():
             hashes, commonest = openings(table, self.opening)
-            copied = copies(table, likeness, given.folder)
+            copied = copies(table, likeness, given)
             rows += [
                 {"subject": label, **row}
                 for row in (
@@ -126,7 +126,7 @@ class Measure(Evaluate):
         for label, table in given.each("from").items():
             for other, reference in given.each("reference").items():
                 assert isinstance(table, Table) and isinstance(reference, Table)
-                copied = copied_from(table, reference, likeness, given.folder)
+                copied = copied_from(table, reference, likeness, given)
                 yield {"subject": label, **_row(f"near copies of '{other}'", float(copied.mean()), len(copied))}
                 r = nearest(samples[label], samples[other], self.k, self.compared)
                 for row in self._of_overlap(f"the nearest of '{other}'", r):
