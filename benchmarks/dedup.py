@@ -1,9 +1,11 @@
 """Near-duplicates, side by side: documents a CPU second, peak memory, what is found, and what is removed without cause.
 
-    python benchmarks/dedup.py --documents 10000 --work FOLDER [--tools ours,datasketch,...]
+    python benchmarks/dedup.py --documents 10000 --work FOLDER [--tools ours,datasketch,...] [--limit SECONDS]
+    python benchmarks/dedup.py --short --documents 1000000 --memory 128 --tools ours
 
-Every tool runs in a process of its own on one thread, after it has worked a small corpus (so that compilation and imports
-do not count; their time is told as `cold_s`). The last line is JSON.
+Documents have 200 to 2,000 words (5.8 KB on average), or with `--short` 25 to 130 (0.6 KB). Every tool runs in a process
+of its own on one thread, after it has worked a small corpus (so that compilation and imports do not count; their time is
+told as `cold_s`). The last line is JSON.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-from dedup_corpus import EDITS, cut, true_pairs, write
+from dedup_corpus import EDITS, true_pairs, write
 from dedup_tools import TOOLS
 
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "POLARS_MAX_THREADS", "NUMBA_NUM_THREADS", "RAYON_NUM_THREADS"), "1")
@@ -43,18 +45,29 @@ def child(tool: str, corpus: Path, warm: Path, out: Path) -> None:
     out.write_text(json.dumps({**took, "peak_mib": peak_mib(), "start_mib": base, "removed": removed}))
 
 
-def measured(tool: str, corpus: Path, warm: Path, memory_mib: int) -> dict[str, Any] | str:
+def measured(tool: str, corpus: Path, warm: Path, memory_mib: int, limit: float) -> dict[str, Any] | str:
     """What a tool removed and took, or why it could not be run."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "out.json"
-        command = [sys.executable, __file__, "--child", tool, "--corpus", str(corpus), "--warm", str(warm), "--out", str(out)]
-        done = subprocess.run(
-            command,
-            env={**os.environ, **ONE_THREAD, "MEMORY_MIB": str(memory_mib)},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        command = [
+            sys.executable,
+            str(Path(__file__).resolve()),
+            "--child",
+            tool,
+            "--corpus",
+            str(corpus.resolve()),
+            "--warm",
+            str(warm.resolve()),
+            "--out",
+            str(out),
+        ]
+        environment = {**os.environ, **ONE_THREAD, "MEMORY_MIB": str(memory_mib)}
+        try:
+            done = subprocess.run(
+                command, env=environment, capture_output=True, text=True, check=False, timeout=limit, cwd=folder
+            )
+        except subprocess.TimeoutExpired:
+            return f"stopped after {limit:.0f} s"
         if done.returncode:
             return (done.stderr.strip().splitlines() or ["no reason given"])[-1]
         return dict(json.loads(out.read_text()))
@@ -122,9 +135,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--tools", default=",".join(TOOLS), help="which to run; `ours` first")
     parser.add_argument("--work", type=Path, help="where the corpus is kept; a temporary folder unless given")
-    parser.add_argument(
-        "--cut", type=int, help="cut every document into pieces of so many characters, for a corpus of short ones"
-    )
+    parser.add_argument("--short", action="store_true", help="documents of 25 to 130 words")
+    parser.add_argument("--limit", type=float, default=900, help="seconds after which a tool is stopped")
     parser.add_argument("--memory", type=int, default=1024, help="MiB that our indexes may take")
     parser.add_argument("--child")
     for name in ("--corpus", "--warm", "--out"):
@@ -135,12 +147,9 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as temporary:
         work = told.work or Path(temporary)
-        corpus, warm = work / f"{told.documents}-{told.seed}", work / f"200-{told.seed}"
-        write(corpus, told.documents, told.seed)
-        write(warm, 200, told.seed)
-        if told.cut:
-            whole, corpus = corpus, work / f"{told.documents}-{told.seed}-cut{told.cut}"
-            cut(corpus, whole, told.cut)
+        corpus, warm = (work / f"{'short' if told.short else 'long'}-{many}-{told.seed}" for many in (told.documents, 200))
+        write(corpus, told.documents, told.seed, told.short)
+        write(warm, 200, told.seed, told.short)
         pairs = true_pairs(corpus)
         documents = (
             pl.scan_parquet(f"{corpus}/part-*.parquet")
@@ -153,7 +162,7 @@ def main() -> None:
         )
         results: dict[str, Any] = {}
         for tool in told.tools.split(","):
-            run = measured(tool, corpus, warm, told.memory)
+            run = measured(tool, corpus, warm, told.memory, told.limit)
             results[tool] = figures(run, documents, pairs) if isinstance(run, dict) else run
     print(table(results))
     wanted = ("docs_per_cpu_s", "pair_recall", "unjustified", "peak_mib")

@@ -135,18 +135,6 @@ def write(folder: Path, many: int, seed: int, short: bool = False) -> None:
     (folder / "done").touch()
 
 
-def cut(folder: Path, source: Path, size: int) -> None:
-    """Writes a corpus of short documents: each of another's cut into pieces of so many characters, unless it is there."""
-    if (folder / "done").exists():
-        return
-    folder.mkdir(parents=True, exist_ok=True)
-    for part in sorted(source.glob("part-*.parquet")):
-        pieces = pl.read_parquet(part).with_columns(text=pl.col("text").str.extract_all(rf"(?s).{{1,{size}}}")).explode("text")
-        number = pl.int_range(pl.len()).over("id").cast(pl.String)
-        pieces.with_columns(id=pl.col("id") + "-" + number, source=pl.lit(-1, dtype=pl.Int64)).write_parquet(folder / part.name)
-    (folder / "done").touch()
-
-
 @njit(cache=True)
 def _join(
     sets: Any, spans: Any, order: Any, counts: Any, heads: Any, after: Any, owner: Any, seen: Any, threshold: float, pairs: Any

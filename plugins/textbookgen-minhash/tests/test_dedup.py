@@ -129,24 +129,29 @@ def test_an_exact_copy_of_a_near_copy_names_the_document_that_stays() -> None:
     assert verdicts["reason"].to_list() == [None, "near copy", "near copy"]
 
 
-def test_without_memory_for_all_the_verdicts_are_the_same(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from textbookgen_minhash.copies import Room
+@pytest.mark.parametrize(("room", "keep"), [(3_000, "first"), (40_000, "first"), (40_000, "longest"), (400_000, "first")])
+def test_without_memory_for_all_the_verdicts_are_the_same(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, room: int, keep: str
+) -> None:
+    from textbookgen_minhash.room import Room
 
     texts = [" ".join(edited(words(seed % 40, 120), 0.02 * (seed % 7), seed)) for seed in range(400)]
     docs = table(*texts)
-    whole = judged(docs)
-    monkeypatch.setattr(Room, "block", lambda self, bands, permutations: 37)
-    monkeypatch.setattr(Room, "array", lambda self, name, shape, dtype: _on_disk(self.folder / name, shape, dtype))
-    judge = Dedup(inputs=("x",))
+    whole = judged(docs, keep=keep)
+    monkeypatch.setattr(Room, "of", classmethod(lambda cls, folder, mib: cls(folder, room)))
+    judge = Dedup(inputs=("x",), keep=keep)
     judge.prepare(Given({}, tmp_path / "step", None))  # type: ignore[arg-type]
     assert judge.judge(judge.sketch(docs).lazy(), docs.lazy()).equals(whole)
     assert not list((tmp_path / "step").iterdir())
 
 
-def _on_disk(file: Path, shape: tuple[int, ...], dtype: object) -> object:
-    import numpy as np
+def test_a_crowd_that_shares_a_band_loses_only_copies(monkeypatch: pytest.MonkeyPatch) -> None:
+    from textbookgen_minhash import suspects
 
-    return np.asarray(np.memmap(file, dtype, "w+", shape=shape))  # type: ignore[call-overload]
+    texts = [" ".join(edited(words(seed % 3, 100), 0.04 * (seed % 9), seed)) for seed in range(150)]
+    whole = judged(table(*texts))
+    monkeypatch.setattr(suspects, "_CROWD", 4)
+    assert judged(table(*texts)).equals(whole)
 
 
 @settings(max_examples=25, deadline=None)

@@ -78,11 +78,14 @@ def test_an_index_of_other_options_is_refused(tmp_path: Path) -> None:
         judged(docs, index=str(tmp_path), threshold=0.7)
 
 
-def test_without_memory_for_all_blocks_the_verdicts_are_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from textbookgen_minhash.copies import Room
+@pytest.mark.parametrize("room", [3_000, 60_000])
+def test_without_memory_for_all_blocks_the_verdicts_are_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, room: int
+) -> None:
+    from textbookgen_minhash.room import Room
 
     docs = table([(seed % 11, 0.02 * (seed % 4), seed % 40) for seed in range(120)])
     whole = judged(docs)
-    monkeypatch.setattr(Room, "block", lambda self, bands, permutations: 7)
+    monkeypatch.setattr(Room, "of", classmethod(lambda cls, folder, mib: cls(folder, room)))
     found = pl.concat([judged(docs[low : low + 40], index=str(tmp_path)) for low in (0, 40, 80)])
     assert found.select("id", "keep", "reason", "score").equals(whole.select("id", "keep", "reason", "score"))

@@ -38,39 +38,76 @@ def _alike(one: Any, other: Any) -> Any:
 
 
 @compiled
-def mark(
-    bands: Any,
-    signs: Any,
-    low: Any,
-    index_bands: Any,
-    index_signs: Any,
-    index_low: Any,
-    heads: Any,
-    following: Any,
-    least: Any,
-    seen: Any,
-    marked: Any,
-) -> None:
-    """Marks each document of a block that another one in the index resembles, going by their signatures.
+def follow_equal(exact: Any, order: Any, original: Any) -> None:
+    """Names for each document the first of those with the same hash; `order` has equal ones side by side."""
+    for i in range(1, len(order)):
+        one, before = order[i], order[i - 1]
+        if exact[one, 0] == exact[before, 0] and exact[one, 1] == exact[before, 1]:
+            original[one] = np.uint32(before) if original[before] == NONE else original[before]
 
-    `low` and `index_low` are the blocks' first documents; `seen` remembers for whom a document was last looked at.
+
+@compiled
+def pair_up(entries: Any, at: Any, crowd: Any, marked: Any, pairs: Any, filled: Any) -> Any:
+    """Writes the pairs of documents that share a value, unless both are marked; marks all of a crowd.
+
+    `entries` is sorted, with values in the upper and places in the lower halves. Returns where it stopped, for want of room
+    or at the end, and how many pairs there are.
     """
-    mask = np.uint32(heads.shape[1] - 1)
+    place = np.uint64(0xFFFFFFFF)
+    while at < len(entries):
+        until = at + 1
+        while until < len(entries) and (entries[until] ^ entries[at]) <= place:
+            until += 1
+        many = until - at
+        if many > crowd:
+            for i in range(at, until):
+                marked[entries[i] & place] = True
+        elif many > 1:
+            if filled + many * (many - 1) // 2 > len(pairs):
+                return at, filled
+            for i in range(at, until):
+                one = entries[i] & place
+                for j in range(i + 1, until):
+                    other = entries[j] & place
+                    if not (marked[one] and marked[other]):
+                        pairs[filled] = (one << np.uint64(32)) | other
+                        filled += 1
+        at = until
+    return at, filled
+
+
+@compiled
+def compare(pairs: Any, signs: Any, low: Any, other_signs: Any, other_low: Any, least: Any, marked: Any) -> None:
+    """Marks both documents of each pair whose signatures are alike; `low` and `other_low` are the blocks' first."""
+    for i in range(len(pairs)):
+        one, other = np.int64(pairs[i] >> np.uint64(32)), np.int64(pairs[i] & np.uint64(0xFFFFFFFF))
+        if not (marked[one] and marked[other]) and _alike(signs[one - low], other_signs[other - other_low]) >= least:
+            marked[one] = True
+            marked[other] = True
+
+
+@compiled
+def meet(
+    bands: Any, signs: Any, index_bands: Any, index_signs: Any, heads: Any, following: Any, least: Any, seen: Any, pairs: Any
+) -> Any:
+    """Writes the pairs of a document of the index (upper half) and one of the block (lower) that are alike by signature.
+
+    Returns how many there are, of which no more are written than there is room for.
+    """
+    mask, found = np.uint32(heads.shape[1] - 1), 0
     for q in range(len(bands)):
-        if marked[low + q]:
-            continue
         for band in range(bands.shape[1]):
             value = bands[q, band]
             d = heads[band, value & mask]
             while d != NONE:
-                if index_bands[d, band] == value and seen[d] != low + q and index_low + d != low + q:
-                    seen[d] = low + q
+                if index_bands[d, band] == value and seen[d] != q:
+                    seen[d] = q
                     if _alike(signs[q], index_signs[d]) >= least:
-                        marked[low + q] = True
-                        break
+                        if found < len(pairs):
+                            pairs[found] = (np.uint64(d) << np.uint64(32)) | np.uint64(q)
+                        found += 1
                 d = following[d, band]
-            if marked[low + q]:
-                break
+    return found
 
 
 @compiled
@@ -113,12 +150,11 @@ def settle(
     threshold: Any,
     original: Any,
     similarity: Any,
-    offset: Any,
     inserting: Any,
 ) -> None:
     """Finds for each document of a block the first kept one in the index whose true Jaccard index reaches the threshold.
 
-    `original` gets its place in the index plus `offset`. With `inserting`, the block is the index: a document without such
+    `low` and `index_low` are the blocks' first documents. With `inserting`, the block is the index: a document without such
     an original is kept and joins it at once.
     """
     mask = np.uint32(heads.shape[1] - 1)
@@ -138,13 +174,26 @@ def settle(
                         found[n] = d
                         n += 1
                 d = following[d, band]
-        mine = sets[spans[0, here] : spans[1, here]]
+        mine = sets[spans[0, q] : spans[1, q]]
         for d in np.sort(found[:n]):
-            there = index_low + d
-            same = jaccard(mine, index_sets[index_spans[0, there] : index_spans[1, there]], threshold)
+            same = jaccard(mine, index_sets[index_spans[0, d] : index_spans[1, d]], threshold)
             if same >= threshold:
-                original[here] = np.uint32(there + offset)
+                original[here] = np.uint32(index_low + d)
                 similarity[here] = same
                 break
         if inserting and original[here] == NONE:
             insert(bands, q, heads, following)
+
+
+@compiled
+def confirm(
+    pairs: Any, sets: Any, spans: Any, known: Any, begins: Any, sizes: Any, threshold: Any, first: Any, like: Any
+) -> None:
+    """For each document (the upper half of a sorted pair) the first known one (the lower half) that reaches the threshold."""
+    for i in range(len(pairs)):
+        here, there = np.int64(pairs[i] >> np.uint64(32)), np.int64(pairs[i] & np.uint64(0xFFFFFFFF))
+        if first[here] == NONE:
+            theirs = known[begins[there] : begins[there] + sizes[there]]
+            same = jaccard(sets[spans[0, here] : spans[1, here]], theirs, threshold)
+            if same >= threshold:
+                first[here], like[here] = np.uint32(there), same

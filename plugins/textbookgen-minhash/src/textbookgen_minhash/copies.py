@@ -8,14 +8,15 @@ is how connected components lose what has no near copy), and documents that come
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import polars as pl
 
-from textbookgen_minhash.sketches import Scheme, shingle_sets
+from textbookgen_minhash.room import Room, Sets
+from textbookgen_minhash.sketches import Scheme, shingle_slices
+from textbookgen_minhash.suspects import Signs, suspects
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,26 +33,6 @@ class Originals:
     of: NDArray[np.uint32]
     jaccard: NDArray[np.float64]
     exact: NDArray[np.bool_]
-
-
-@dataclass(frozen=True)
-class Room:
-    """Where big arrays go: to memory while they are small, else to files in a folder that is thrown away."""
-
-    folder: Path
-    bytes: int
-
-    def array(self, name: str, shape: tuple[int, ...], dtype: Any) -> Any:
-        """An array of this shape; its content is not set."""
-        import numpy as np
-
-        if math.prod(shape) * np.dtype(dtype).itemsize <= self.bytes // 4:
-            return np.empty(shape, dtype)
-        return np.asarray(np.memmap(self.folder / name, dtype, "w+", shape=shape))
-
-    def block(self, bands: int, permutations: int) -> int:
-        """How many documents an index may hold: bands, chains and heads of four bytes, one byte a permutation."""
-        return max(1024, self.bytes // 2 // (16 * bands + permutations + 4))
 
 
 def find_originals(
@@ -82,15 +63,16 @@ def exact_copies(sketches: pl.LazyFrame, precedence: NDArray[np.int64], found: O
     """Notes copies with the same words in the same order; returns, in order of precedence, one of each."""
     import numpy as np
 
-    exact = sketches.select("exact").collect().to_series().to_numpy()[precedence]
-    order = np.lexsort((exact[:, 1], exact[:, 0]))  # stable: of equal ones, the first in precedence comes first
-    ordered = exact[order]
-    starts = np.ones(len(order), np.bool_)
-    starts[1:] = (ordered[1:] != ordered[:-1]).any(axis=1)
-    first = order[np.maximum.accumulate(np.where(starts, np.arange(len(order)), 0))]
-    copies, originals = precedence[order[~starts]], precedence[first[~starts]]
-    found.of[copies], found.jaccard[copies], found.exact[copies] = originals, 1.0, True
-    return precedence[np.sort(order[starts])]
+    from textbookgen_minhash import chains
+
+    exact = sketches.select("exact").collect().to_series().to_numpy()
+    order = precedence[np.lexsort((exact[precedence, 1], exact[precedence, 0]))]  # stable: of equal ones, the first is first
+    original = np.full(len(order), NONE, np.uint32)
+    chains.follow_equal(exact, order, original)
+    copies = original != NONE
+    found.of[copies], found.jaccard[copies], found.exact[copies] = original[copies], 1.0, True
+    kept: NDArray[np.int64] = precedence[~copies[precedence]]
+    return kept
 
 
 @dataclass(frozen=True)
@@ -109,61 +91,39 @@ class Sieve:
         spread = math.sqrt(self.threshold * (1 - self.threshold) / self.scheme.permutations)
         return max(1, math.ceil((self.threshold - _DEVIATIONS * spread) * self.scheme.permutations))
 
-
-@dataclass
-class Signs:
-    """Bands and the low byte of each value of the signature, for some documents in order of precedence."""
-
-    bands: NDArray[np.uint32]
-    bytes: NDArray[np.uint8]
-
-    def blocks(self, size: int) -> Iterator[tuple[int, NDArray[np.uint32], NDArray[np.uint8]]]:
-        """Some documents at a time: the place of the first, bands and bytes."""
-        for low in range(0, len(self.bands), size):
-            yield low, self.bands[low : low + size], self.bytes[low : low + size]
-
-    def only(self, marked: NDArray[np.bool_]) -> Signs:
-        """The signs of the marked documents."""
-        return Signs(self.bands[marked], self.bytes[marked])
-
-
-@dataclass
-class Index:
-    """A block of documents by band: `heads` has the last document of each chain, `following` the one before."""
-
-    low: int
-    bands: NDArray[np.uint32]
-    bytes: NDArray[np.uint8]
-    heads: NDArray[np.uint32]
-    following: NDArray[np.uint32]
-    seen: NDArray[np.uint32]
-
-    @classmethod
-    def empty(cls, low: int, bands: NDArray[np.uint32], bytes_: NDArray[np.uint8]) -> Index:
-        """An index of a block that no document has joined."""
+    def read_signs(self, wanted: NDArray[np.int64], n: int) -> Signs:
+        """Bands and bytes of some documents, in the order given; `n` is the size of the corpus."""
         import numpy as np
 
-        n, many = bands.shape
-        heads = np.full((many, 1 << max(4, math.ceil(math.log2(n)))), NONE, np.uint32)
-        return cls(low, bands, bytes_, heads, np.empty((n, many), np.uint32), np.full(n, NONE, np.uint32))
+        from textbookgen_minhash import kernels
 
-    def fields(self) -> tuple[Any, ...]:
-        """What the kernels take."""
-        return self.bands, self.bytes, self.low, self.heads, self.following
+        places, low = _places(wanted, n), 0
+        signs = Signs.of(self.room, len(wanted), self.scheme.bands, self.scheme.permutations)
+        for batch in self.sketches.select("signature").collect_batches(chunk_size=10_000, maintain_order=True):
+            here = places[low : low + len(batch)]
+            low += len(batch)
+            rows = here != NONE
+            signatures = batch["signature"].to_numpy()[rows]
+            bands = np.empty((len(signatures), self.scheme.bands), np.uint32)
+            kernels.bands_of(signatures, self.scheme.rows, bands)
+            signs.put(here[rows], bands, signatures.astype(np.uint8))
+        return signs
 
+    def read_sets(self, wanted: NDArray[np.int64], n: int) -> Sets:
+        """The shingle sets of some documents, in the order given, read from their texts."""
+        import numpy as np
 
-def _near_copies(sieve: Sieve, firsts: NDArray[np.int64], found: Originals) -> None:
-    """Notes near copies among documents that are no exact copies of each other."""
-    signs = read_signs(sieve, firsts, len(found.of))
-    marked = _with_company(sieve, signs)
-    suspects = firsts[marked]
-    if not len(suspects):
-        return
-    sets, ends = read_sets(sieve, suspects, len(found.of))
-    original, similarity = _settle(sieve, signs.only(marked), sets, ends)
-    copies = original != NONE
-    found.of[suspects[copies]] = suspects[original[copies]]
-    found.jaccard[suspects[copies]] = similarity[copies]
+        places, low = _places(wanted, n), 0
+        words = self.sketches.select("words").collect().to_series().to_numpy()[wanted].astype(np.int64)
+        sets = Sets.of(self.room, np.maximum(words - self.scheme.size + 1, 1))  # room enough: repeats leave less
+        for batch in self.corpus.collect_batches(chunk_size=2_000, maintain_order=True):
+            here = places[low : low + len(batch)]
+            low += len(batch)
+            rows = here != NONE
+            mine, texts = here[rows], self.compared(batch.filter(pl.Series(rows)))
+            for some, values, ends in shingle_slices(texts, self.scheme.size):
+                sets.put(mine[some], values, ends)
+        return sets
 
 
 def _places(wanted: NDArray[np.int64], n: int) -> NDArray[np.uint32]:
@@ -175,85 +135,66 @@ def _places(wanted: NDArray[np.int64], n: int) -> NDArray[np.uint32]:
     return places
 
 
-def read_signs(sieve: Sieve, firsts: NDArray[np.int64], n: int) -> Signs:
-    """Bands and bytes of some documents, in the order given; `n` is the size of the corpus."""
+def _near_copies(sieve: Sieve, firsts: NDArray[np.int64], found: Originals) -> None:
+    """Notes near copies among documents that are no exact copies of each other."""
     import numpy as np
 
-    from textbookgen_minhash import kernels
-
-    scheme, places, low = sieve.scheme, _places(firsts, n), 0
-    signs = Signs(
-        sieve.room.array("bands", (len(firsts), scheme.bands), np.uint32),
-        sieve.room.array("bytes", (len(firsts), scheme.permutations), np.uint8),
-    )
-    for batch in sieve.sketches.select("words", "signature").collect_batches(chunk_size=20_000, maintain_order=True):
-        here = places[low : low + len(batch)]
-        low += len(batch)
-        rows = here != NONE
-        signatures = batch["signature"].to_numpy()[rows]
-        bands = np.empty((len(signatures), scheme.bands), np.uint32)
-        kernels.bands_of(signatures, scheme.rows, bands)
-        signs.bands[here[rows]], signs.bytes[here[rows]] = bands, signatures.astype(np.uint8)
-    return signs
+    signs = sieve.read_signs(firsts, len(found.of))
+    chosen = suspects(signs, sieve.least())
+    if not len(chosen):
+        return
+    suspected = firsts[chosen]
+    sets = sieve.read_sets(suspected, len(found.of))
+    original, similarity = settle(sieve, signs, chosen, sets, np.arange(len(chosen)))
+    copies = original != NONE
+    found.of[suspected[copies]] = suspected[original[copies]]
+    found.jaccard[suspected[copies]] = similarity[copies]
 
 
-def _with_company(sieve: Sieve, signs: Signs) -> NDArray[np.bool_]:
-    """Which documents have another whose signature is like theirs."""
-    import numpy as np
+@dataclass
+class Block:
+    """Some documents at work: signs, and sets with where each begins and ends."""
 
-    from textbookgen_minhash import chains
+    low: int
+    bands: NDArray[np.uint32]
+    bytes: NDArray[np.uint8]
+    sets: NDArray[np.uint64]
+    spans: NDArray[np.int64]
 
-    marked = np.zeros(len(signs.bands), np.bool_)
-    size = sieve.room.block(sieve.scheme.bands, sieve.scheme.permutations)
-    for start, bands, bytes_ in signs.blocks(size):
-        index = Index.empty(start, bands, bytes_)
-        chains.index_all(index.bands, index.heads, index.following)
-        for low, others, their_bytes in signs.blocks(size):
-            chains.mark(others, their_bytes, low, *index.fields(), sieve.least(), index.seen, marked)
-    return marked
+    def index(self) -> tuple[NDArray[np.uint32], NDArray[np.uint32], NDArray[np.uint32]]:
+        """Chains that no document has joined: the last of each, the one before, and for whom each was looked at."""
+        import numpy as np
 
-
-def read_sets(sieve: Sieve, suspects: NDArray[np.int64], n: int) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
-    """The shingle sets of the suspects, read from their texts: end to end by place, and where each begins (and ends)."""
-    import numpy as np
-
-    places = _places(suspects, n)
-    words = sieve.sketches.select("words").collect().to_series().to_numpy()[suspects]
-    ends: NDArray[np.int64] = np.zeros(len(suspects) + 1, np.int64)
-    np.cumsum(np.maximum(words.astype(np.int64) - sieve.scheme.size + 1, 1), out=ends[1:])  # room enough: repeats leave less
-    sets = sieve.room.array("sets", (int(ends[-1]),), np.uint64)
-    lengths, low = np.zeros(len(suspects), np.int64), 0
-    for batch in sieve.corpus.collect_batches(chunk_size=5_000, maintain_order=True):
-        here = places[low : low + len(batch)]
-        low += len(batch)
-        rows = here != NONE
-        values, value_ends = shingle_sets(sieve.compared(batch.filter(pl.Series(rows))), sieve.scheme.size)
-        begin = 0
-        for place, end in zip(here[rows].tolist(), value_ends.tolist(), strict=True):
-            sets[ends[place] : ends[place] + end - begin] = values[begin:end]
-            lengths[place] = end - begin
-            begin = end
-    return sets, np.stack([ends[:-1], ends[:-1] + lengths])
+        n, many = self.bands.shape
+        heads = np.full((many, 1 << max(4, math.ceil(math.log2(n)))), NONE, np.uint32)
+        return heads, np.empty((n, many), np.uint32), np.full(n, NONE, np.uint32)
 
 
-def _settle(
-    sieve: Sieve, signs: Signs, sets: NDArray[np.uint64], spans: NDArray[np.int64]
+def settle(
+    sieve: Sieve, signs: Signs, sign_rows: NDArray[np.int64], sets: Sets, set_rows: NDArray[np.int64]
 ) -> tuple[NDArray[np.uint32], NDArray[np.float64]]:
-    """For each suspect, in order of precedence, the first kept one that it is alike."""
+    """For each document, in order of precedence, the first kept one that it is alike, by place in what is given."""
     import numpy as np
 
     from textbookgen_minhash import chains
 
-    original, similarity = np.full(len(signs.bands), NONE, np.uint32), np.zeros(len(signs.bands))
-    size = sieve.room.block(sieve.scheme.bands, sieve.scheme.permutations)
-    for start, bands, bytes_ in signs.blocks(size):
-        index = Index.empty(start, bands, bytes_)
-        for low, others, their_bytes in signs.blocks(size):
-            if low >= start:
-                chains.settle(
-                    others, their_bytes, low, *index.fields(), sieve.least(), index.seen,
-                    sets, spans, sets, spans, sieve.threshold, original, similarity, 0, low == start,
-                )  # fmt: skip
+    def block(rows: slice) -> Block:
+        mine = sign_rows[rows]
+        return Block(rows.start, signs.bands.at(mine), signs.lows.at(mine), *sets.at(set_rows[rows]))
+
+    original, similarity = np.full(len(sign_rows), NONE, np.uint32), np.zeros(len(sign_rows))
+    blocks = sieve.room.blocks(8 * sets.sizes[set_rows] + 16 * sieve.scheme.bands + sieve.scheme.permutations + 4)
+    for at, rows in enumerate(blocks):
+        index = block(rows)
+        heads, following, seen = index.index()
+        for other in blocks[at:]:
+            others = index if other is rows else block(other)
+            chains.settle(
+                others.bands, others.bytes, others.low, index.bands, index.bytes, index.low, heads, following,
+                sieve.least(), seen, others.sets, others.spans, index.sets, index.spans, sieve.threshold,
+                original, similarity, others is index,
+            )  # fmt: skip
+            del others  # before the next one is read
     return original, similarity
 
 

@@ -122,15 +122,16 @@ class Dedup(CorpusJudge):
         """Verdicts, with the document that stays as `minhash.cluster` and the likeness to it as `score`."""
         import numpy as np
 
-        from textbookgen_minhash.copies import Room, find_originals
+        from textbookgen_minhash.copies import find_originals
         from textbookgen_minhash.increments import add
+        from textbookgen_minhash.room import Room
 
         facts = sketches.select("id", "precedence").collect()
         precedence: NDArray[np.int64] = np.argsort(facts["precedence"].to_numpy(), kind="stable")
         if self._folder:
             self._folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=self._folder, prefix="copies-") as folder:
-            room = Room(Path(folder), self.memory_mib << 20)
+            room = Room.of(Path(folder), self.memory_mib)
             if self.index:
                 return add(
                     Path(self.index),

@@ -3,7 +3,9 @@
     INDEX/index.json              the scheme, and batches in the order they came
     INDEX/BATCH/verdicts.parquet  of each document of the batch
     INDEX/BATCH/known.parquet     each distinct text: its exact hash, the place of the kept document, and how like it is
-    INDEX/BATCH/kept.parquet      the kept documents: id, signature, and the size of the shingle set
+    INDEX/BATCH/kept.parquet      the kept documents: id, and the size of the shingle set
+    INDEX/BATCH/bands.u32         the bands of their signatures
+    INDEX/BATCH/bytes.u8          the low byte of each value of their signatures
     INDEX/BATCH/sets.u64          their shingle sets, sorted and end to end
 
 Places count kept documents from the first batch on. A batch counts once `index.json` names it, which is written last.
@@ -14,7 +16,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,13 +24,17 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from textbookgen.errors import RunError
-from textbookgen_minhash.copies import NONE, Index, Originals, Room, Sieve, Signs, exact_copies, read_sets, read_signs
+from textbookgen_minhash.copies import NONE, Originals, Sieve, exact_copies, settle
 from textbookgen_minhash.dedup import verdicts_of
+from textbookgen_minhash.room import Room, Sets
 from textbookgen_minhash.sketches import Scheme
+from textbookgen_minhash.suspects import Signs, suspects
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+_WRITTEN = 5_000  # documents at a time
 
 
 def add(
@@ -92,8 +98,8 @@ class _Batch:
     def __init__(self, folder: Path, earlier: list[str], sieve: Sieve) -> None:
         self.sieve = sieve
         self.folders = [folder / name for name in earlier]
-        self.kept = pl.scan_parquet([each / "kept.parquet" for each in self.folders]) if self.folders else None
-        self.ids = self.kept.select("id").collect().to_series() if self.kept is not None else pl.Series([], dtype=pl.String)
+        self.kept = [pl.read_parquet(each / "kept.parquet") for each in self.folders]
+        self.ids = pl.concat([each["id"] for each in self.kept]) if self.kept else pl.Series([], dtype=pl.String)
 
     def work(self, precedence: NDArray[np.int64], out: Path) -> pl.DataFrame:
         """Verdicts; writes what later batches need to `out`."""
@@ -106,11 +112,10 @@ class _Batch:
         within = found.of[copies]
         exact = self.sieve.sketches.select("exact").collect().to_series().to_numpy()
         unknown = self._known(exact, firsts, found)
-        signs = read_signs(self.sieve, unknown, n)
-        sets, spans = read_sets(self.sieve, unknown, n)
-        self._settle(signs, sets, spans, unknown, found)
+        signs, sets = self.sieve.read_signs(unknown, n), self.sieve.read_sets(unknown, n)
+        self._settle(signs, sets, unknown, found)
         _pass_on(found, copies, within, len(self.ids))
-        self._write(out, exact[firsts], firsts, unknown, sets, spans, found)
+        self._write(out, exact[firsts], firsts, unknown, signs, sets, found)
         ids = self.sieve.sketches.select("id").collect().to_series()
         return verdicts_of(ids, found, self.ids)
 
@@ -126,63 +131,78 @@ class _Batch:
         rest: NDArray[np.int64] = firsts[found.of[firsts] == NONE]
         return rest
 
-    def _settle(
-        self, signs: Signs, sets: NDArray[np.uint64], spans: NDArray[np.int64], unknown: NDArray[np.int64], found: Originals
+    def _settle(self, signs: Signs, sets: Sets, unknown: NDArray[np.int64], found: Originals) -> None:
+        """Compares the rest with what was kept before, and then with itself."""
+        import numpy as np
+
+        if not len(unknown) or self.sieve.threshold >= 1:
+            return
+        original, similarity = np.full(len(unknown), NONE, np.uint32), np.zeros(len(unknown))
+        for rows in self.sieve.room.blocks(8 * sets.sizes + 16 * signs.bands.shape[1] + signs.lows.shape[1] + 4):
+            self._meet(signs, sets, rows, original[rows], similarity[rows])
+        chosen = suspects(signs, self.sieve.least())
+        chosen = chosen[original[chosen] == NONE]
+        within, likeness = settle(self.sieve, signs, chosen, sets, chosen)
+        copies = within != NONE
+        original[chosen[copies]] = unknown[chosen[within[copies]]] + len(self.ids)
+        similarity[chosen[copies]] = likeness[copies]
+        copies = original != NONE
+        found.of[unknown[copies]], found.jaccard[unknown[copies]] = original[copies], similarity[copies]
+
+    def _meet(
+        self, signs: Signs, sets: Sets, rows: slice, original: NDArray[np.uint32], similarity: NDArray[np.float64]
     ) -> None:
-        """Compares the rest with what was kept before, a block at a time, and then with itself."""
+        """Finds for each document of a block the first of the earlier batches that it is alike."""
         import numpy as np
 
         from textbookgen_minhash import chains
 
-        many, size = len(self.ids), self.sieve.room.block(self.sieve.scheme.bands, self.sieve.scheme.permutations)
-        original, similarity = np.full(len(unknown), NONE, np.uint32), np.zeros(len(unknown))
-        if not len(unknown) or self.sieve.threshold >= 1:
-            return
-        for low, old, old_sets, old_spans in self._blocks(size):
-            index = Index.empty(low, old.bands, old.bytes)
-            chains.index_all(index.bands, index.heads, index.following)
-            index.low = 0  # spans and sets are the block's own
-            chains.settle(
-                signs.bands, signs.bytes, 0, *index.fields(), self.sieve.least(), index.seen,
-                sets, spans, old_sets, old_spans, self.sieve.threshold, original, similarity, low, False,
-            )  # fmt: skip
-        for start, bands, bytes_ in signs.blocks(size):
-            index = Index.empty(start, bands, bytes_)
-            for low, others, their_bytes in signs.blocks(size):
-                if low >= start:
-                    chains.settle(
-                        others, their_bytes, low, *index.fields(), self.sieve.least(), index.seen,
-                        sets, spans, sets, spans, self.sieve.threshold, original, similarity, many, low == start,
-                    )  # fmt: skip
-        copies = original != NONE
-        inside = copies & (original >= many)
-        original[inside] = unknown[original[inside] - many] + many
-        found.of[unknown[copies]], found.jaccard[unknown[copies]] = original[copies], similarity[copies]
+        bands, bytes_ = signs.bands.between(rows.start, rows.stop), signs.lows.between(rows.start, rows.stop)
+        values, spans = sets.at(np.arange(rows.start, rows.stop))
+        heads = np.full((bands.shape[1], 1 << max(4, (len(bands) - 1).bit_length())), NONE, np.uint32)
+        following = np.empty(bands.shape, np.uint32)
+        chains.index_all(bands, heads, following)
+        place = 0
+        for folder, kept in zip(self.folders, self.kept, strict=True):
+            pairs = [self._pairs(old, low, (bands, bytes_, heads, following)) for low, old in self._signs(folder, len(kept))]
+            alike = np.sort(np.concatenate(pairs)) if pairs else np.empty(0, np.uint64)
+            alike = alike[original[(alike >> np.uint64(32)).astype(np.int64)] == NONE]
+            if len(alike):
+                ends, known = np.cumsum(kept["size"].to_numpy()), np.asarray(np.memmap(folder / "sets.u64", np.uint64, "r"))
+                first = np.full(len(bands), NONE, np.uint32)
+                chains.confirm(
+                    alike, values, spans, known, ends - kept["size"].to_numpy(), kept["size"].to_numpy(),
+                    self.sieve.threshold, first, similarity,
+                )  # fmt: skip
+                original[first != NONE] = first[first != NONE] + np.uint32(place)
+            place += len(kept)
 
-    def _blocks(self, size: int) -> Any:
-        """The earlier batches' kept documents, some of one batch at a time: place of the first, signs, sets and spans."""
+    def _signs(self, folder: Path, many: int) -> Iterator[tuple[int, tuple[NDArray[np.uint32], NDArray[np.uint8]]]]:
+        """An earlier batch's kept documents, some at a time: the first, bands and bytes."""
         import numpy as np
 
-        from textbookgen_minhash import kernels
+        scheme = self.sieve.scheme
+        size = max(1, self.sieve.room.bytes // 4 // (4 * scheme.bands + scheme.permutations))
+        for low in range(0, many, size):
+            rows = min(size, many - low)
+            bands = np.fromfile(folder / "bands.u32", np.uint32, rows * scheme.bands, offset=4 * low * scheme.bands)
+            bytes_ = np.fromfile(folder / "bytes.u8", np.uint8, rows * scheme.permutations, offset=low * scheme.permutations)
+            yield low, (bands.reshape(rows, -1), bytes_.reshape(rows, -1))
 
-        place = 0
-        for folder in self.folders:
-            sizes = pl.read_parquet(folder / "kept.parquet", columns=["size"])["size"].to_numpy()
-            ends = np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes, dtype=np.int64)])
-            sets = np.asarray(np.memmap(folder / "sets.u64", np.uint64, "r")) if ends[-1] else np.zeros(0, np.uint64)
-            for low in range(0, len(sizes), size):
-                signatures = pl.scan_parquet(folder / "kept.parquet").slice(low, size).select("signature").collect()
-                values = signatures.to_series().to_numpy()
-                bands = np.empty((len(values), self.sieve.scheme.bands), np.uint32)
-                kernels.bands_of(values, self.sieve.scheme.rows, bands)
-                high = low + len(values)
-                yield (
-                    place + low,
-                    Signs(bands, values.astype(np.uint8)),
-                    sets,
-                    np.stack([ends[low:high], ends[low + 1 : high + 1]]),
-                )
-            place += len(sizes)
+    def _pairs(self, old: tuple[Any, Any], low: int, index: tuple[Any, Any, Any, Any]) -> NDArray[np.uint64]:
+        """Which of the index (upper half) and of the old ones (lower half, counted in their batch) look alike."""
+        import numpy as np
+
+        from textbookgen_minhash import chains
+
+        bands, bytes_, heads, following = index
+        room = 1 << 16
+        while True:
+            pairs, seen = np.empty(room, np.uint64), np.full(len(bands), NONE, np.uint32)
+            found = chains.meet(*old, bands, bytes_, heads, following, self.sieve.least(), seen, pairs)
+            if found <= room:
+                return pairs[:found] + np.uint64(low)
+            room = found
 
     def _write(
         self,
@@ -190,10 +210,11 @@ class _Batch:
         exact: NDArray[np.uint64],
         firsts: NDArray[np.int64],
         unknown: NDArray[np.int64],
-        sets: NDArray[np.uint64],
-        spans: NDArray[np.int64],
+        signs: Signs,
+        sets: Sets,
         found: Originals,
     ) -> None:
+        """What later batches need."""
         import numpy as np
 
         many = len(self.ids)
@@ -207,18 +228,21 @@ class _Batch:
         known = {"a": exact[:, 0], "b": exact[:, 1], "place": place, "near": (of != NONE) & ~found.exact[firsts]}
         jaccard = np.where(of == NONE, 1.0, found.jaccard[firsts])
         pl.DataFrame(known).with_columns(jaccard=pl.Series(jaccard)).write_parquet(out / "known.parquet")
-        rows = (
-            self.sieve.sketches.select("id", "signature")
-            .with_row_index("row")
-            .filter(pl.col("row").is_in(pl.lit(kept).implode()))
-        )
-        order = pl.LazyFrame({"row": pl.Series(kept, dtype=pl.UInt32), "size": (spans[1] - spans[0])[stays]})
-        order.join(rows, on="row", how="left", maintain_order="left").select("id", "signature", "size").sink_parquet(
-            out / "kept.parquet"
-        )
-        with (out / "sets.u64").open("wb") as file:
-            for at in stays.nonzero()[0].tolist():
-                sets[spans[0, at] : spans[1, at]].tofile(file)
+        ids = self.sieve.sketches.select("id").collect().to_series().gather(kept)
+        pl.DataFrame({"id": ids, "size": sets.sizes[stays]}).write_parquet(out / "kept.parquet")
+        with (
+            (out / "bands.u32").open("wb") as bands,
+            (out / "bytes.u8").open("wb") as bytes_,
+            (out / "sets.u64").open("wb") as all_,
+        ):
+            rows = stays.nonzero()[0]
+            for low in range(0, len(rows), _WRITTEN):
+                places = rows[low : low + _WRITTEN]
+                signs.bands.at(places).tofile(bands)
+                signs.lows.at(places).tofile(bytes_)
+                values, spans = sets.at(places)
+                for begin, end in spans.T.tolist():
+                    values[begin:end].tofile(all_)
 
 
 def _pass_on(found: Originals, copies: NDArray[np.int64], within: NDArray[np.uint32], many: int) -> None:

@@ -151,7 +151,7 @@ def letters_of(texts: pl.Series, accents: bool) -> Letters:
     laid, as_they_are = raw, np.zeros(len(texts), np.bool_)
     room = len(raw.data) + 64
     while True:
-        out: NDArray[np.uint8] = np.empty((room // 8 + 3) * 8, np.uint8)
+        out: NDArray[np.uint8] = np.empty((room // 64 + 2) * 64, np.uint8)
         starts: NDArray[np.int64] = np.zeros(len(texts) + 1, np.int64)
         strange, unknown = np.zeros(len(texts), np.bool_), np.empty(_ROOM, np.int64)
         tables = known.places, known.said

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -72,20 +73,28 @@ def sketch(ids: pl.Series, texts: pl.Series, scheme: Scheme) -> pl.DataFrame:
     return pl.DataFrame(columns)
 
 
-def shingle_sets(texts: pl.Series, size: int) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
-    """The sorted set of 64-bit shingle hashes of each text, end to end, and where each ends."""
+def shingle_slices(texts: pl.Series, size: int) -> Iterator[tuple[slice, NDArray[np.uint64], NDArray[np.int64]]]:
+    """The sorted sets of 64-bit shingle hashes of some texts at a time, end to end, and where each ends."""
     import numpy as np
 
     from textbookgen_minhash import kernels
 
-    found, sizes = [np.empty(0, np.uint64)], [np.empty(0, np.int64)]
-    for _, laid in in_slices(texts):
+    for rows, laid in in_slices(texts):
         room, ends = np.empty(int(laid.starts[-1]) // 2 + len(laid) + 1, np.uint64), np.empty(len(laid), np.int64)
         kernels.shingle(laid.eights, laid.starts, size, room, ends)
         low = 0
-        for high in ends:
+        for high in ends.tolist():
             room[low:high].sort()
             low = high
-        found.append(room[: kernels.unique(room, ends)].copy())
+        yield rows, room[: kernels.unique(room, ends)], ends
+
+
+def shingle_sets(texts: pl.Series, size: int) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
+    """The sorted set of 64-bit shingle hashes of each text, end to end, and where each ends."""
+    import numpy as np
+
+    found, sizes = [np.empty(0, np.uint64)], [np.empty(0, np.int64)]
+    for _, values, ends in shingle_slices(texts, size):
+        found.append(values.copy())
         sizes.append(np.diff(ends, prepend=0))
     return np.concatenate(found), np.cumsum(np.concatenate(sizes))

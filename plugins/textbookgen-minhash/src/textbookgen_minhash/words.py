@@ -33,7 +33,7 @@ class Bytes:
 class Letters:
     """Texts in which every run of bytes that are not zero is a word: `i` is in the bytes `starts[i]` to `starts[i + 1] - 1`.
 
-    Words are lower-case, eight bytes to a number, and followed by 16 bytes or more of zeros; `raw` is what they are from.
+    Words are lower-case, eight bytes to a number, and followed by 64 bytes or more of zeros; `raw` is what they are from.
     """
 
     eights: NDArray[np.uint64]
