@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
+
 import polars as pl
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 from textbookgen_quality.heuristics import Heuristics
 from textbookgen_quality.parses import Parses
 from textbookgen_quality.rules import measures
@@ -99,6 +104,32 @@ def test_grams_do_not_reach_into_the_next_document() -> None:
         for text in ("a b c", "d e a b c d e")
     ]
     assert together.select(pl.exclude("id")).rows() == [frame.select(pl.exclude("id")).row(0) for frame in apart]
+
+
+def shares(text: str) -> list[float]:
+    """What table A1 of Gopher says, word by word."""
+    words = re.findall(r"\w+", text.lower())
+    whole, found = sum(map(len, words)), []
+    for n in range(2, 11):
+        grams = [tuple(words[at : at + n]) for at in range(len(words) - n + 1)]
+        if n < 5:
+            times = Counter(grams)
+            found.append(max((many * sum(map(len, gram)) for gram, many in times.items() if many > 1), default=0))
+        else:
+            again = [at for at, gram in enumerate(grams) if gram in grams[:at]]
+            found.append(sum(len(words[at]) for at in {at + more for at in again for more in range(n)}))
+    return [each / whole if whole else 0.0 for each in found]
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(st.text("ab é—\n", max_size=60), min_size=1, max_size=4))
+@example(["a b c d e f g h i j k a b c d e f g h i j k l", "", " ", "a"])
+def test_repetition_is_what_counting_word_by_word_gives(texts: list[str]) -> None:
+    rows = pl.DataFrame({"id": [str(n) for n in range(len(texts))], "text": texts}, schema={"id": pl.String, "text": pl.String})
+    names = [*(f"top_{n}_gram" for n in (2, 3, 4)), *(f"duplicate_{n}_grams" for n in range(5, 11))]
+    found = measures(rows, names).select(names).rows()
+    for row, text in zip(found, texts, strict=True):
+        assert row == pytest.approx(shares(text))
 
 
 def test_verdicts_are_in_the_order_of_the_documents() -> None:
