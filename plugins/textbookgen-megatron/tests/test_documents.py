@@ -7,7 +7,7 @@ from textbookgen_megatron.backend import weights
 from textbookgen_megatron.backend.data import Stream, WholeDocuments, batch
 from textbookgen_megatron.backend.device import processes
 from textbookgen_megatron.backend.model import build
-from textbookgen_megatron.backend.step import nats
+from textbookgen_megatron.backend.objective import nats
 from textbookgen_megatron.serving.forward import Network
 from textbookgen_megatron.serving.generation import Writer
 from textbookgen_megatron.shape import Shape

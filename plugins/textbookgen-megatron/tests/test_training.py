@@ -167,5 +167,5 @@ def test_the_hours_of_phi_1_are_foreseen():
     assert foreseen.gpu_hours == pytest.approx(770, rel=0.1)
 
 
-def test_the_plugin_brings_four_stages():
-    assert [stage.name for stage in stages()] == ["pack", "pretrain", "grow", "sft"]
+def test_the_plugin_brings_its_stages():
+    assert [stage.name for stage in stages()] == ["pack", "pretrain", "grow", "sft", "dpo"]

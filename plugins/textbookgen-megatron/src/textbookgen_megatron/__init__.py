@@ -1,4 +1,4 @@
-"""Megatron-core as a trainer of textbookgen: pack, pretrain, grow, sft, and the models that come of it."""
+"""Megatron-core as a trainer of textbookgen: pack, pretrain, grow, sft, dpo, and the models that come of it."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from textbookgen.stage import Stage
 
 @hookimpl
 def stages() -> Iterable[type[Stage]]:
-    """The four stages, used as `megatron/pack`, `megatron/pretrain`, `megatron/grow` and `megatron/sft`."""
+    """The stages, used as `megatron/pack`, `megatron/pretrain` and so on."""
     from textbookgen_megatron.packing import MegatronPack
+    from textbookgen_megatron.preference import Dpo
     from textbookgen_megatron.training import Grow, Pretrain, Sft
 
-    return [MegatronPack, Pretrain, Grow, Sft]
+    return [MegatronPack, Pretrain, Grow, Sft, Dpo]
 
 
 @hookimpl

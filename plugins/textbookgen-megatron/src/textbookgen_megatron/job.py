@@ -12,9 +12,12 @@ from typing import Any
 from pydantic import ValidationError
 
 from textbookgen.errors import TrainerError
+from textbookgen_megatron.preference import Dpo
 from textbookgen_megatron.shape import Shape
 from textbookgen_megatron.shards import PackedShards
-from textbookgen_megatron.training import STAGES, Training
+from textbookgen_megatron.training import Grow, Pretrain, Sft, Training
+
+STAGES: dict[str, type[Training]] = {f"megatron/{stage.name}": stage for stage in (Pretrain, Grow, Sft, Dpo)}
 
 
 @dataclass(frozen=True)
@@ -39,8 +42,13 @@ class TrainingJob:
     use: str
     seed: int
     folder: Path
-    shards: PackedShards
+    blend: dict[str, PackedShards]
     parent: Parent | None
+
+    @property
+    def shards(self) -> PackedShards:
+        """The shards; of several, the first, which says what tokenizer and windows all have."""
+        return next(iter(self.blend.values()))
 
     @classmethod
     def read(cls, path: Path) -> TrainingJob:
@@ -54,11 +62,25 @@ class TrainingJob:
             options = STAGES[told["use"]].model_validate(told["options"])
         except ValidationError as error:
             raise TrainerError(f"the options are not those of {told['use']}: {error}", place=str(path)) from None
-        shards = PackedShards.read(Path(told["pipes"]["shards"][0]["path"]))
+        blend = {pipe["label"]: PackedShards.read(Path(pipe["path"])) for pipe in told["pipes"]["shards"]}
+        _check_alike(blend)
         parent = None
         if "checkpoint" in told["pipes"]:
-            parent = _parent(told["pipes"]["checkpoint"][0], shards)
-        return cls(options, told["use"], int(told["seed"]) + options.seed, Path(told["folder"]), shards, parent)
+            parent = _parent(told["pipes"]["checkpoint"][0], next(iter(blend.values())))
+        return cls(options, told["use"], int(told["seed"]) + options.seed, Path(told["folder"]), blend, parent)
+
+
+def _check_alike(blend: dict[str, PackedShards]) -> None:
+    """Raises TrainerError unless shards that are blended speak one vocabulary."""
+    first, *others = blend
+    for label in others:
+        if blend[label].tokenizer["digest"] != blend[first].tokenizer["digest"]:
+            raise TrainerError(
+                f"the shards {label!r} speak the vocabulary {blend[label].tokenizer['name']}, "
+                f"{first!r} {blend[first].tokenizer['name']}",
+                place="shards",
+                hint="pack all that is blended with one tokenizer",
+            )
 
 
 def _parent(pipe: dict[str, Any], shards: PackedShards) -> Parent:

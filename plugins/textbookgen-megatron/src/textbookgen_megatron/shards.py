@@ -72,6 +72,17 @@ class PackedShards:
         return str(self.folder / f"{split}.mask") if self.card["loss_mask"] else None
 
     @property
+    def content(self) -> str:
+        """What was packed: Documents, Chats or Pairs."""
+        return str(self.card.get("content", "Documents"))
+
+    @property
+    def chat(self) -> dict[str, Any] | None:
+        """The chat template that Chats or Pairs were written with, as `chat.ChatTemplate` reads it."""
+        found: dict[str, Any] | None = self.card.get("chat")
+        return found
+
+    @property
     def vocabulary(self) -> int:
         """How many ids the tokenizer has."""
         return int(self.card["vocabulary"])

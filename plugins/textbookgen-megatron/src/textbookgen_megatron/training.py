@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Mapping
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from textbookgen.artifacts import Checkpoint, Shards
 from textbookgen.errors import Complaint
-from textbookgen.marks import Pipe, Placement
+from textbookgen.marks import Labels, Pipe, Placement
 from textbookgen.stage import Job, Train, Volume
-from textbookgen_megatron.shape import Architecture, shape_problem
+from textbookgen_megatron.named import NAMED, NEEDED, parts
+from textbookgen_megatron.shape import TRAITS, Architecture, shape_problem
 
 #: What GPU hours are foreseen with: an A100's bf16 peak and the share of it that training reaches. For phi-1-base, 1.2
 #: billion parameters outside the embeddings and 50.3 billion tokens, that gives 721 hours; the paper tells of 770.
@@ -21,36 +22,27 @@ PEAK_FLOPS = 312e12
 UTILISATION = 0.45
 
 
-class Training(Train):
-    """What every kind of training has: shards, how weights are learned, and where the work is done.
+class Placed(Train):
+    """Where training is done, and how the work is split: nothing here changes what is learned."""
 
-    Defaults are phi-1's (arXiv 2306.11644, 2.3) where the paper gives them; betas and eps are phi-1.5's.
-    """
-
-    shards: Annotated[str, Pipe(Shards)] = Field(description="stage above that packed the data, with `megatron/pack`")
-    batch: int = Field(1024, gt=0, description="sequences a step (phi-1: 1024); choose far less for small runs")
-    learning_rate: float = Field(1e-3, gt=0, description="the highest learning rate (phi-1: 1e-3)")
-    final_learning_rate: float = Field(0.0, ge=0, description="the learning rate that the schedule ends on")
-    schedule: Literal["linear", "cosine", "constant"] = Field(
-        "linear", description="how the learning rate falls after warm-up (phi-1: linear)"
-    )
-    warmup_steps: int | None = Field(
-        None, ge=0, description="steps over which the learning rate rises; phi-1's share, 750 of 36,000, unless given"
-    )
-    weight_decay: float = Field(0.1, ge=0, description="AdamW's weight decay (phi-1: 0.1); biases and norms are spared")
-    betas: tuple[float, float] = Field((0.9, 0.98), description="AdamW's betas (phi-1.5: 0.9 and 0.98)")
-    eps: float = Field(1e-7, gt=0, description="AdamW's epsilon (phi-1.5: 1e-7)")
-    clip: float = Field(1.0, ge=0, description="the longest gradient that is not shortened; 0 shortens none")
-    dropout: float = Field(0.1, ge=0, lt=1, description="share of attention and residuals dropped (phi-1: 0.1)")
-    seed: int = Field(0, description="another seed draws other weights, orders and dropout")
-    precision: Literal["auto", "fp32", "bf16"] = Field(
-        "auto", description="of weights and sums; auto is bf16 on GPUs and fp32 on CPUs"
-    )
     tensor_parallel: Annotated[int, Placement] = Field(1, gt=0, description="processes that share each layer between them")
+    pipeline_parallel: Annotated[int, Placement] = Field(
+        1, gt=0, description="groups of processes that share the layers out between them, one stretch each"
+    )
     gpus: Annotated[int | None, Placement] = Field(
         None,
         gt=0,
-        description="processes that train together, one a GPU (or so many CPU processes); `tensor_parallel` unless given",
+        description="processes that train together, one a GPU (or so many CPU processes); as few as the parallel layouts "
+        "need unless given, and what is more shares out the batch",
+    )
+    sequence_parallel: Annotated[bool, Placement] = Field(
+        False, description="with `tensor_parallel`: norms and dropout are shared out too, along the sequence; saves memory"
+    )
+    distributed_optimizer: Annotated[bool, Placement] = Field(
+        False, description="share the optimizer's memory out between the processes that share the batch"
+    )
+    recompute: Annotated[bool, Placement] = Field(
+        False, description="forget what happens inside layers and work it out again for the gradient: a third more work"
     )
     micro_batch: Annotated[int | None, Placement] = Field(
         None, gt=0, description="sequences a process works at once; chosen by size unless given"
@@ -61,35 +53,50 @@ class Training(Train):
     threads: Annotated[int | None, Placement] = Field(
         None, gt=0, description="CPU threads a process; the cores shared out evenly unless given"
     )
-    validation_tokens: Annotated[int, Placement] = Field(
-        1_000_000, gt=0, description="most held-out tokens read to measure bits per byte"
+    peak_tflops: Annotated[float | None, Placement] = Field(
+        None, gt=0, description="what a process's device can do at best, to tell its utilisation; known for common GPUs"
     )
-
-    #: How many of phi-1's steps were warm-up.
-    warmup_share: ClassVar[float] = 750 / 36_000
+    nodes: Annotated[int, Placement] = Field(1, gt=0, description="machines that `gpus` are spread over evenly")
+    launch: Annotated[Literal["here", "slurm", "print"], Placement] = Field(
+        "here",
+        description="`here` starts the processes; `slurm` sends a batch job and waits for it; `print` writes launch.sh and "
+        "launch.sbatch into the step's folder and stops, for you to start one of them and run the recipe again",
+    )
+    slurm: Annotated[tuple[str, ...], Placement] = Field(
+        (), description='further #SBATCH lines for the batch job, such as "--partition=gpu" or "--time=24:00:00"'
+    )
 
     @property
     def processes(self) -> int:
         """How many processes train together."""
-        return self.gpus or self.tensor_parallel
+        return self.gpus or self.group
+
+    @property
+    def group(self) -> int:
+        """How many processes hold one copy of the model between them."""
+        return self.tensor_parallel * self.pipeline_parallel
 
     def check(self) -> Iterable[Complaint]:
         """Layouts that cannot be."""
-        if self.processes % self.tensor_parallel:
+        if self.processes % self.group:
             yield Complaint(
                 "gpus",
-                f"{self.processes} processes do not split into groups of {self.tensor_parallel}",
-                "give a multiple of tensor_parallel",
+                f"{self.processes} processes do not split into groups of {self.group}",
+                "give a multiple of tensor_parallel times pipeline_parallel",
             )
-            return
-        shares = self.processes // self.tensor_parallel
-        if self.batch % (shares * (self.micro_batch or 1)):
+        if self.processes % self.nodes:
+            yield Complaint("nodes", f"{self.processes} processes do not spread evenly over {self.nodes} machines")
+        if self.nodes > 1 and self.launch == "here":
             yield Complaint(
-                "batch", f"a batch of {self.batch} does not split over {shares} processes of {self.micro_batch or 1} at once"
+                "launch", f"processes on {self.nodes} machines cannot be started from here", 'say launch = "slurm" or "print"'
             )
+        if self.sequence_parallel and self.tensor_parallel == 1:
+            yield Complaint("sequence_parallel", "needs a tensor_parallel above 1", "take it away")
 
     def command(self, job: Job) -> list[str]:
         """One process alone, or as many as there are GPUs to use, started together."""
+        if self.launch != "here":
+            return [sys.executable, "-m", "textbookgen_megatron.cluster", self.launch, str(job.path)]
         start = [] if self.processes == 1 else ["textbookgen_megatron.launch", str(self.processes)]
         return [sys.executable, "-m", *(start or ["textbookgen_megatron.train"]), str(job.path)]
 
@@ -106,42 +113,179 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+class Training(Placed):
+    """What every kind of training has: how weights are learned, and how that is watched.
+
+    Defaults are phi-1's (arXiv 2306.11644, 2.3) where the paper gives them; betas and eps are phi-1.5's.
+    """
+
+    batch: int = Field(1024, gt=0, description="sequences a step (phi-1: 1024); choose far less for small runs")
+    learning_rate: float = Field(1e-3, gt=0, description="the highest learning rate (phi-1: 1e-3)")
+    final_learning_rate: float = Field(0.0, ge=0, description="the learning rate that the schedule ends on")
+    schedule: Literal["linear", "cosine", "constant", "wsd"] = Field(
+        "linear",
+        description="how the learning rate falls after warm-up (phi-1: linear); `wsd` holds it, then lets it fall linearly",
+    )
+    decay_share: float = Field(0.1, gt=0, le=1, description="with `wsd`: share of the steps over which the rate falls")
+    warmup_steps: int | None = Field(
+        None, ge=0, description="steps over which the learning rate rises; phi-1's share, 750 of 36,000, unless given"
+    )
+    optimizer: Literal["adamw", "sgd"] = Field(
+        "adamw", description="`sgd` needs half of AdamW's memory or less; freeze the embeddings with it (arXiv 2211.09359)"
+    )
+    momentum: float = Field(0.9, ge=0, lt=1, description="with `sgd`: how much of the last step is kept; 0 keeps no state")
+    weight_decay: float = Field(0.1, ge=0, description="weight decay (phi-1: 0.1); biases and norms are spared")
+    betas: tuple[float, float] = Field((0.9, 0.98), description="AdamW's betas (phi-1.5: 0.9 and 0.98)")
+    eps: float = Field(1e-7, gt=0, description="AdamW's epsilon (phi-1.5: 1e-7)")
+    clip: float = Field(1.0, ge=0, description="the longest gradient that is not shortened; 0 shortens none")
+    dropout: float = Field(0.1, ge=0, lt=1, description="share of attention and residuals dropped (phi-1: 0.1)")
+    freeze_embeddings: bool = Field(False, description="leave the tables of tokens and positions as they are")
+    freeze_layers: int = Field(0, ge=0, description="leave so many of the first layers as they are")
+    seed: int = Field(0, description="another seed draws other weights, orders and dropout")
+    precision: Literal["auto", "fp32", "bf16"] = Field(
+        "auto", description="of weights and sums; auto is bf16 on GPUs and fp32 on CPUs"
+    )
+    validation_tokens: Annotated[int, Placement] = Field(
+        1_000_000, gt=0, description="most held-out tokens read to measure bits per byte"
+    )
+    validate_every: int | None = Field(None, gt=0, description="steps between measurements; only at the end unless given")
+    patience: int | None = Field(
+        None, gt=0, description="stop early once so many measurements in a row found no better; wants `validate_every`"
+    )
+    keep: Literal["last", "best"] = Field(
+        "last", description="the weights of the last step, or of the best measurement; wants `validate_every`"
+    )
+
+    #: How many of phi-1's steps were warm-up.
+    warmup_share: ClassVar[float] = 750 / 36_000
+
+    def check(self) -> Iterable[Complaint]:
+        """Layouts that cannot be, and options that need each other."""
+        complaints = list(super().check())
+        yield from complaints
+        shares = max(1, self.processes // self.group)
+        if not any(each.place == "gpus" for each in complaints) and self.batch % (shares * (self.micro_batch or 1)):
+            yield Complaint(
+                "batch", f"a batch of {self.batch} does not split over {shares} processes of {self.micro_batch or 1} at once"
+            )
+        for option, wish in (("patience", self.patience is not None), ("keep", self.keep == "best")):
+            if wish and self.validate_every is None:
+                yield Complaint(option, "is about measurements on the way, and there are none", "give validate_every")
+        if self.optimizer == "sgd" and self.distributed_optimizer:
+            yield Complaint("distributed_optimizer", "shares out AdamW's memory only", "take it away, or use adamw")
+
+
 def _foreseen(parameters: float, tokens: float) -> Volume:
     """6 flops a parameter and token (arXiv 2001.08361), and 18 bytes a parameter for weights and the newest save."""
     hours = 6 * parameters * tokens / (PEAK_FLOPS * UTILISATION) / 3600
     return Volume(tokens=tokens, disk_bytes=18 * parameters, gpu_hours=hours, parameters=parameters)
 
 
-class Pretrain(Training):
+class Phase(BaseModel):
+    """A stretch of pretraining with data, windows or a learning rate of its own."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    share: float = Field(gt=0, le=1, description="share of `tokens` that is seen in this phase")
+    weights: dict[str, float] | None = Field(None, description="the blend in this phase, by stage label; as above unless given")
+    sequence_length: int | None = Field(None, gt=1, description="tokens in a window; as packed unless given")
+    rotary_base: float | None = Field(None, gt=0, description="rotary base (phi-4: 250000); as before unless given")
+    batch: int | None = Field(None, gt=0, description="sequences a step; as above unless given")
+    learning_rate_factor: float = Field(1.0, gt=0, description="what the schedule's rate is multiplied by (phi-4: 0.1)")
+
+
+class OnTokens(Training):
+    """Training on windows of a token stream: one set of shards, or several blended, in one phase or several."""
+
+    shards: Annotated[Labels, Pipe(Shards)] = Field(
+        description="stages above that packed the data, with `megatron/pack`; several are blended"
+    )
+    weights: dict[str, float] | None = Field(
+        None, description="with several `shards`: how much of each is shown, by label; in proportion to size unless given"
+    )
+    phases: tuple[Phase, ...] = Field(
+        (), description="one after the other: other blends, longer windows; their shares must sum to 1"
+    )
+
+    def check(self) -> Iterable[Complaint]:
+        """Phases and blends that do not add up."""
+        yield from super().check()
+        if self.phases and abs(sum(phase.share for phase in self.phases) - 1) > 1e-6:
+            yield Complaint("phases", f"shares sum to {sum(phase.share for phase in self.phases):g}", "let them sum to 1")
+        for weights in (self.weights, *(phase.weights for phase in self.phases)):
+            for label, weight in (weights or {}).items():
+                if label not in self.shards:
+                    yield Complaint("weights", f"no shards are called '{label}'", f"there are {', '.join(self.shards)}")
+                if weight < 0:
+                    yield Complaint("weights", f"{label} has a negative weight")
+            if weights is not None and not any(weights.values()):
+                yield Complaint("weights", "nothing has a weight above 0")
+
+
+class Pretrain(OnTokens):
     """Pretrains a model from nothing."""
 
     name: ClassVar[str] = "pretrain"
 
-    architecture: Architecture = Field("phi", description="`phi` is phi-1's block; `llama` has RMSNorm, SwiGLU and no biases")
-    layers: int = Field(gt=0, description="how many layers")
-    hidden: int = Field(gt=0, description="width of the residual stream")
-    heads: int = Field(gt=0, description="attention heads")
+    shape: str | None = Field(
+        None, description="name of a known model, such as phi-1 or tinystories-33m, whose parts others here replace"
+    )
+    architecture: Architecture | None = Field(
+        None,
+        description="`phi` is phi-1's block; `llama` (outside also `phi3`) has RMSNorm, SwiGLU and no biases; `neox` and "
+        "`pythia` are GPT-NeoX's block, one after the other or side by side; `neo` is GPT-Neo's; `phi` unless given",
+    )
+    layers: int | None = Field(None, gt=0, description="how many layers")
+    hidden: int | None = Field(None, gt=0, description="width of the residual stream")
+    heads: int | None = Field(None, gt=0, description="attention heads")
     kv_heads: int | None = Field(None, gt=0, description="heads of keys and values; as many as `heads` unless given")
     ffn: int | None = Field(None, gt=0, description="width of the MLP; 4 times `hidden` unless given")
+    vocabulary: int | None = Field(None, gt=0, description="rows of the embedding table; the tokenizer's ids unless given")
+    rotary: float | None = Field(None, gt=0, le=1, description="share of each head that rotates (phi: 0.5, phi-2: 0.4)")
+    rotary_base: float | None = Field(None, gt=0, description="base of the rotation; 10000 unless given")
+    window: int | None = Field(None, gt=0, description="tokens back that a layer sees, itself included; all unless given")
+    tied: bool | None = Field(None, description="whether the head is the embedding table")
+    head_bias: bool | None = Field(None, description="whether the head has a bias, as phi-1's")
     tokens: int = Field(gt=0, description="tokens to be seen; the data is gone through again as often as that takes")
+
+    def parts(self) -> dict[str, Any]:
+        """The shape's parts as far as the options say; the vocabulary is that of the shards unless one was given here."""
+        names = ("architecture", "layers", "hidden", "heads", "kv_heads", "ffn", "rotary", "rotary_base", "window", "tied")
+        given = {name: getattr(self, name) for name in (*names, "head_bias")}
+        return parts(self.shape, given)
 
     def check(self) -> Iterable[Complaint]:
         """Layouts and shapes that cannot be."""
         yield from super().check()
-        kv_heads = self.kv_heads or self.heads
-        if problem := shape_problem(self.architecture, self.hidden, self.heads, kv_heads):
+        if self.shape is not None and self.shape not in NAMED:
+            yield Complaint("shape", f"no shape is called '{self.shape}'", f"there are {', '.join(NAMED)}")
+            return
+        whole = self.parts()
+        if missing := [name for name in NEEDED if name not in whole]:
+            yield Complaint(missing[0], "is missing", 'give it, or name a shape: shape = "phi-1-small"')
+            return
+        problem = shape_problem(whole["architecture"], whole["hidden"], whole["heads"], whole["kv_heads"], whole.get("rotary"))
+        if problem:
             yield Complaint("heads", problem)
-        for option, size in (("heads", self.heads), ("kv_heads", kv_heads), ("ffn", self.ffn or 4 * self.hidden)):
-            if size % self.tensor_parallel:
-                yield Complaint("tensor_parallel", f"{option} {size} does not split over {self.tensor_parallel} processes")
+        for option in ("heads", "kv_heads", "ffn"):
+            if whole[option] % self.tensor_parallel:
+                problem = f"{option} {whole[option]} does not split over {self.tensor_parallel} processes"
+                yield Complaint("tensor_parallel", problem)
+        if whole["layers"] % self.pipeline_parallel:
+            problem = f"{whole['layers']} layers do not split over {self.pipeline_parallel} stages"
+            yield Complaint("pipeline_parallel", problem)
 
     def foresee(self, flows: Mapping[str, Volume]) -> Volume | None:
         """Counts parameters outside the embeddings, which the vocabulary is needed for."""
-        ffn = (self.ffn or 4 * self.hidden) * (3 if self.architecture == "llama" else 2)
-        return _foreseen(self.layers * self.hidden * (4 * self.hidden + ffn), self.tokens)
+        whole = self.parts() if self.shape is None or self.shape in NAMED else {}
+        if any(name not in whole for name in NEEDED):
+            return Volume(tokens=self.tokens)
+        matrices = 3 if TRAITS[whole["architecture"]].gated else 2
+        attention = 2 * whole["hidden"] * (1 + whole["kv_heads"] / whole["heads"])
+        return _foreseen(whole["layers"] * whole["hidden"] * (attention + matrices * whole["ffn"]), self.tokens)
 
 
-class Grow(Training):
+class Grow(OnTokens):
     """Makes a trained model larger and trains it on: deeper by copying layers, wider by tiling or reusing weights."""
 
     name: ClassVar[str] = "grow"
@@ -185,6 +329,9 @@ class Sft(Training):
     name: ClassVar[str] = "sft"
     warmup_share: ClassVar[float] = 50 / 6_000
 
+    shards: Annotated[str, Pipe(Shards)] = Field(
+        description="stage above that packed documents or chats, with `megatron/pack`; of chats only the answers are learned"
+    )
     checkpoint: Annotated[str, Pipe(Checkpoint)] = Field(description="stage above that trained the model")
     epochs: float = Field(1.0, gt=0, description="how often the data is gone through (phi-1: 17.5)")
     batch: int = Field(256, gt=0, description="windows of documents a step (phi-1: 256); choose far less for small data")
@@ -192,7 +339,7 @@ class Sft(Training):
     warmup_steps: int | None = Field(
         None, ge=0, description="steps over which the learning rate rises; phi-1's share, 50 of 6,000, unless given"
     )
-    weight_decay: float = Field(0.01, ge=0, description="AdamW's weight decay (phi-1: 0.01); biases and norms are spared")
+    weight_decay: float = Field(0.01, ge=0, description="weight decay (phi-1: 0.01); biases and norms are spared")
 
     def foresee(self, flows: Mapping[str, Volume]) -> Volume | None:
         """The shards' tokens, as often as they are gone through."""
@@ -200,6 +347,3 @@ class Sft(Training):
         if tokens is None or parameters is None:
             return Volume(tokens=None if tokens is None else tokens * self.epochs)
         return _foreseen(parameters, tokens * self.epochs)
-
-
-STAGES: dict[str, type[Training]] = {f"megatron/{stage.name}": stage for stage in (Pretrain, Grow, Sft)}

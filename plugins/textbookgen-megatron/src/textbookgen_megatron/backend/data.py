@@ -20,6 +20,7 @@ from megatron.core.datasets.gpt_dataset import GPTDataset, GPTDatasetConfig
 from megatron.core.datasets.indexed_dataset import IndexedDataset
 from torch import Tensor
 
+from textbookgen.errors import TrainerError
 from textbookgen_megatron.backend.device import device
 from textbookgen_megatron.shards import PackedShards, Split
 
@@ -54,17 +55,32 @@ class _TokenizerFacts:
 
 
 class Stream:
-    """Windows of all documents one after the other, reshuffled each epoch, as for phi-1: by Megatron's GPTDataset."""
+    """Windows of all documents one after the other, reshuffled each epoch, as for phi-1: by Megatron's GPTDataset.
 
-    def __init__(self, shards: PackedShards, samples: int, seed: int, cache: Path) -> None:
-        self._length = shards.sequence_length
+    Several shards are blended: sample by sample in the proportion of their weights, or of their tokens if there are none.
+    """
+
+    def __init__(
+        self,
+        shards: PackedShards | list[PackedShards],
+        samples: int,
+        seed: int,
+        cache: Path,
+        *,
+        length: int | None = None,
+        weights: list[float] | None = None,
+    ) -> None:
+        several = shards if isinstance(shards, list) else [shards]
+        self._length = length or several[0].sequence_length
+        shown = [(each, weight) for each, weight in zip(several, _shares(several, weights), strict=True) if weight > 0]
+        blend = [each.prefix("train") for each, _ in shown]
         config = GPTDatasetConfig(
             random_seed=seed,
             sequence_length=self._length,
-            blend=([shards.prefix("train")], None),
+            blend=(blend, [weight for _, weight in shown] if len(shown) > 1 else None),
             split="1,0,0",
             path_to_cache=str(cache),
-            tokenizer=_TokenizerFacts(shards),
+            tokenizer=_TokenizerFacts(several[0]),
             reset_position_ids=False,
             reset_attention_mask=False,
             eod_mask_loss=False,
@@ -81,6 +97,31 @@ class Stream:
         return (stop - start) * self._length
 
 
+def _shares(shards: list[PackedShards], weights: list[float] | None) -> list[float]:
+    given = weights or [float(each.counts("train").tokens) for each in shards]
+    return [weight / sum(given) for weight in given]
+
+
+def check_files(shards: PackedShards) -> None:
+    """Raises TrainerError unless the token files hold what the manifest tells."""
+    for split in ("train", "valid"):
+        told = shards.counts(split).tokens
+        if not told:
+            continue
+        try:
+            documents = IndexedDataset(shards.prefix(split))  # kept: its arrays are views of a file it closes
+            found = int(documents.sequence_lengths.sum())
+            size = Path(f"{shards.prefix(split)}.bin").stat().st_size
+        except (OSError, AssertionError, ValueError) as error:
+            raise TrainerError(f"the token files of {split} cannot be read: {error}", place=str(shards.folder)) from None
+        if found != told or size != told * (2 if shards.card["dtype"] == "uint16" else 4):
+            raise TrainerError(
+                f"the token files of {split} are torn: {found} tokens in {size} bytes, where the manifest tells of {told}",
+                place=str(shards.folder),
+                hint="remove the folder and run the recipe again: the shards are packed anew",
+            )
+
+
 class WholeDocuments:
     """Windows of whole documents that do not see each other, reordered each epoch.
 
@@ -88,8 +129,10 @@ class WholeDocuments:
     document longer than the window is cut. Windows are filled first-fit, so little of them is empty.
     """
 
-    def __init__(self, shards: PackedShards, split: Split, seed: int = 0, limit: int | None = None) -> None:
-        self._length, self._eod, self._seed = shards.sequence_length, shards.eod, seed
+    def __init__(
+        self, shards: PackedShards, split: Split, seed: int = 0, limit: int | None = None, length: int | None = None
+    ) -> None:
+        self._length, self._eod, self._seed = length or shards.sequence_length, shards.eod, seed
         self._documents = IndexedDataset(shards.prefix(split))
         mask = shards.mask_prefix(split)
         self._learned = IndexedDataset(mask) if mask else None
@@ -136,6 +179,65 @@ class WholeDocuments:
             "loss_mask": torch.from_numpy(mask),
             "attention_mask": _blind(torch.from_numpy(owner)),
         }
+
+
+class ReplyPairs:
+    """Pairs of replies to one prompt, chosen first, reordered each epoch: `[2, s]` of tokens, labels and loss mask.
+
+    `reference` are the log probabilities of both replies under the reference, `[pairs, 2]` in the order they were packed.
+    """
+
+    def __init__(self, shards: PackedShards, split: Split, seed: int = 0) -> None:
+        self._length, self._eod, self._seed = shards.sequence_length, shards.eod, seed
+        self._documents = IndexedDataset(shards.prefix(split))
+        mask = shards.mask_prefix(split)
+        if mask is None or shards.content != "Pairs":
+            raise TrainerError(
+                f"the shards hold {shards.content}, not pairs",
+                place="shards",
+                hint="pack a stage that gives Pairs: with `prompt`, `chosen` and `rejected`",
+            )
+        self._learned = IndexedDataset(mask)
+        self._order: tuple[int, np.ndarray[Any, Any]] = (-1, np.arange(0))
+        self.reference: np.ndarray[Any, Any] | None = None
+
+    def __len__(self) -> int:
+        return len(self._documents) // 2
+
+    def tokens(self, start: int, stop: int) -> int:
+        """Tokens of both replies, each with its prompt."""
+        lengths = self._documents.sequence_lengths
+        pairs = [self._pair(number) for number in range(start, stop)]
+        return int(sum(int(lengths[2 * pair]) + int(lengths[2 * pair + 1]) for pair in pairs))
+
+    def _pair(self, number: int) -> int:
+        epoch, place = divmod(number, len(self))
+        if self._order[0] != epoch:
+            self._order = (epoch, np.random.default_rng([self._seed, epoch]).permutation(len(self)))
+        return int(self._order[1][place])
+
+    def __getitem__(self, number: int) -> Sample:
+        pair = self._pair(number)
+        return self.pair(pair)
+
+    def pair(self, index: int) -> Sample:
+        """The pair of this index, in the order they were packed."""
+        rows = [self._row(2 * index + which) for which in (0, 1)]
+        reference = np.zeros(2, np.float32) if self.reference is None else self.reference[index]
+        return {
+            **{name: torch.stack([row[name] for row in rows]) for name in rows[0]},
+            "reference": torch.from_numpy(reference),
+        }
+
+    def _row(self, document: int) -> Sample:
+        ids = self._documents.get(document).astype(np.int64)
+        tokens = np.full(self._length, self._eod, np.int64)
+        labels = np.zeros(self._length, np.int64)
+        mask = np.zeros(self._length, np.float32)
+        tokens[1 : len(ids)] = ids[:-1]  # read from an eod, as every document is
+        labels[: len(ids)] = ids
+        mask[: len(ids)] = self._learned.get(document)
+        return {"tokens": torch.from_numpy(tokens), "labels": torch.from_numpy(labels), "loss_mask": torch.from_numpy(mask)}
 
 
 def _blind(owner: Tensor) -> Tensor:

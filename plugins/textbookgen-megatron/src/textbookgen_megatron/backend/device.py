@@ -26,15 +26,17 @@ def device() -> torch.device:
 
 
 @contextlib.contextmanager
-def processes(tensor_parallel: int = 1) -> Iterator[None]:
-    """Joins the processes of a job and splits them into tensor and data parallel groups; leaves them at the end.
+def processes(tensor_parallel: int = 1, pipeline_parallel: int = 1) -> Iterator[None]:
+    """Joins the processes of a job and splits them into tensor, pipeline and data parallel groups; leaves them at the end.
 
     Ranks come from the environment, as `textbookgen_megatron.launch` and `torchrun` set it; without, there is one process.
     """
     with cpu_where_cuda_is_named(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Megatron-core calls deprecated names of torch at every step
         _join()
-        parallel_state.initialize_model_parallel(tensor_model_parallel_size=tensor_parallel)
+        parallel_state.initialize_model_parallel(
+            tensor_model_parallel_size=tensor_parallel, pipeline_model_parallel_size=pipeline_parallel
+        )
         try:
             yield
         finally:
@@ -70,6 +72,34 @@ def is_first() -> bool:
 def data_rank() -> tuple[int, int]:
     """Which share of each batch is this process's, and how many shares there are."""
     return parallel_state.get_data_parallel_rank(), parallel_state.get_data_parallel_world_size()
+
+
+def pipeline_rank() -> tuple[int, int]:
+    """Which share of the layers is this process's, and how many shares there are."""
+    return (
+        parallel_state.get_pipeline_model_parallel_rank(),
+        parallel_state.get_pipeline_model_parallel_world_size(),
+    )
+
+
+def is_last_stage() -> bool:
+    """Whether this process has the model's last layers, and so knows the loss."""
+    stage, stages = pipeline_rank()
+    return stage == stages - 1
+
+
+def from_last_stage(values: list[float] | None, count: int) -> list[float]:
+    """Figures that only the last stage of a pipeline knows, for every stage of it."""
+    if pipeline_rank()[1] == 1:
+        assert values is not None
+        return values
+    told = torch.tensor(values or [0.0] * count, dtype=torch.float64 if not CUDA else torch.float32, device=device())
+    dist.broadcast(
+        told,
+        parallel_state.get_pipeline_model_parallel_last_rank(),
+        group=parallel_state.get_pipeline_model_parallel_group(),
+    )
+    return [float(each) for each in told.tolist()]
 
 
 def add_up(values: list[float]) -> list[float]:

@@ -3,48 +3,87 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-import torch
-
-from textbookgen_megatron.backend.data import WholeDocuments, batch
-from textbookgen_megatron.backend.device import add_up, data_rank
-from textbookgen_megatron.backend.step import Learner, nats
+from textbookgen_megatron.backend.data import ReplyPairs, WholeDocuments, batch
+from textbookgen_megatron.backend.device import data_rank
+from textbookgen_megatron.backend.step import Learner
 from textbookgen_megatron.shards import PackedShards
 
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Nats a token and bits a byte; both None if nothing was held out."""
+    """Nats a token and bits a byte, and the latter by label where there are several; None if nothing was held out."""
 
     loss: float | None
     bits_per_byte: float | None
+    each: dict[str, float] = field(default_factory=dict)
 
 
 class Examiner:
     """Reads held-out documents, each alone and from its start; only what is learned counts, if shards have a loss mask.
 
-    If there is more than `limit` tokens, the first are read, and bits per byte use the bytes per token of them all.
+    If there is more than `limit` tokens, the first are read, and bits per byte use the bytes per token of them all. Of
+    several shards each has an even share of the limit, and counts by the bytes that were read of it.
     """
 
-    def __init__(self, shards: PackedShards, limit: int, at_once: int) -> None:
-        self._counts, self._at_once = shards.counts("valid"), at_once
-        self._windows = WholeDocuments(shards, "valid", limit=limit) if self._counts.loss_tokens else None
+    def __init__(self, shards: dict[str, PackedShards], limit: int, at_once: int, length: int | None = None) -> None:
+        self._at_once = at_once
+        self._read: dict[str, tuple[PackedShards, WholeDocuments]] = {}
+        for label, packed in shards.items():
+            if packed.counts("valid").loss_tokens and packed.content != "Pairs":
+                windows = WholeDocuments(packed, "valid", limit=max(1, limit // len(shards)), length=length)
+                self._read[label] = (packed, windows)
+        self._length = length
 
-    @torch.no_grad()
     def examine(self, learner: Learner) -> HeldOut:
         """Measures; every process must call this, since they share the work."""
-        if self._windows is None:
+        nats, tokens, bytes_, each = 0.0, 0.0, 0.0, {}
+        for label, (packed, windows) in self._read.items():
+            total, count = self._sums(learner, packed, windows)
+            size = count * packed.counts("valid").bytes_per_token
+            each[label] = total / math.log(2) / max(size, 1.0)
+            nats, tokens, bytes_ = nats + total, tokens + count, bytes_ + size
+        if not tokens:
+            return HeldOut(None, None)
+        return HeldOut(nats / tokens, nats / math.log(2) / bytes_, each if len(each) > 1 else {})
+
+    def _sums(self, learner: Learner, packed: PackedShards, windows: WholeDocuments) -> tuple[float, float]:
+        """Nats and tokens; the processes of a pipeline read together, those that share the batch apart."""
+        rank, ranks = data_rank()
+        mine = list(range(rank, len(windows), ranks))
+        length = self._length or packed.sequence_length
+        nats = tokens = 0.0
+        for size, groups in _groups(mine, self._at_once):
+            batches = (batch([windows.window(index) for index in group]) for group in groups)
+            sums = learner.measure(batches, len(groups), size, length)
+            nats, tokens = nats + sums[0], tokens + sums[1]
+        return nats, tokens
+
+
+class PairExaminer:
+    """Reads held-out pairs: the loss, and how often the chosen reply has the higher reward."""
+
+    def __init__(self, shards: PackedShards, pairs: ReplyPairs | None, at_once: int) -> None:
+        self._shards, self._pairs, self._at_once = shards, pairs, at_once
+
+    def examine(self, learner: Learner) -> HeldOut:
+        """Measures; every process must call this."""
+        if self._pairs is None:
             return HeldOut(None, None)
         rank, ranks = data_rank()
-        mine = list(range(rank, len(self._windows), ranks))
-        sums = [0.0, 0.0]
-        learner.model.eval()
-        for start in range(0, len(mine), self._at_once):
-            shown = batch([self._windows.window(index) for index in mine[start : start + self._at_once]])
-            losses, mask = nats(learner.model, shown).double(), shown["loss_mask"].double()
-            sums = [sums[0] + float((losses * mask).sum()), sums[1] + float(mask.sum())]
-        learner.model.train()
-        total, tokens = add_up(sums)
-        loss = total / max(tokens, 1.0)
-        return HeldOut(loss, loss / math.log(2) / self._counts.bytes_per_token)
+        sums = [0.0] * (2 + len(learner.objective.figures))
+        for size, groups in _groups(list(range(rank, len(self._pairs), ranks)), self._at_once):
+            batches = (batch([self._pairs.pair(index) for index in group]) for group in groups)
+            more = learner.measure(batches, len(groups), size, self._shards.sequence_length)
+            sums = [mine + new for mine, new in zip(sums, more, strict=True)]
+        means = [total / max(sums[1], 1.0) for total in sums]
+        return HeldOut(means[0], None, dict(zip(learner.objective.figures, means[2:], strict=True)))
+
+
+def _groups(mine: list[int], at_once: int) -> list[tuple[int, list[list[int]]]]:
+    """Full groups, then the rest as one smaller group; always two, so that all processes measure as often."""
+    whole = len(mine) - len(mine) % at_once
+    full = [mine[start : start + at_once] for start in range(0, whole, at_once)]
+    rest = mine[whole:]
+    return [(at_once, full), (max(1, len(rest)), [rest] if rest else [])]

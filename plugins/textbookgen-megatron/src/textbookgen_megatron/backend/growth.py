@@ -22,7 +22,9 @@ Rounding = Literal["even", "down"]
 #: The axes of each tensor: what its rows and its columns stand for; None for ids of the vocabulary, which do not grow.
 _AXES: dict[str, tuple[str | None, ...]] = {
     "word_embeddings.weight": (None, "hidden"),
+    "position_embeddings.weight": (None, "hidden"),
     "output_layer.weight": (None, "hidden"),
+    "output_layer.bias": (None,),
     "linear_qkv.weight": ("qkv", "hidden"),
     "linear_qkv.bias": ("qkv",),
     "linear_proj.weight": ("hidden", "heads"),
@@ -83,8 +85,10 @@ def tile(
             if kind:
                 tiled = tiled.index_select(axis, axes[kind])
         inputs = kinds[1] if len(kinds) == 2 else None
-        if inputs and name != "embedding.word_embeddings.weight":  # embeddings take no copies in, they only make them
+        if inputs and not name.startswith("embedding."):  # embeddings take no copies in, they only make them
             tiled = _shared_out(tiled, axes[inputs], noise, generator)
+        elif new.tied and name.startswith("decoder.final_layernorm."):  # a tied head cannot be divided, what it reads can
+            tiled = tiled * (old.hidden / new.hidden)
         grown[name] = tiled.contiguous()
     return grown
 

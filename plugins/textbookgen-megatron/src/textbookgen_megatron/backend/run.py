@@ -7,6 +7,7 @@ import math
 import shutil
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -16,17 +17,23 @@ from filelock import FileLock, Timeout
 from torch import Tensor
 
 from textbookgen.errors import TrainerError
-from textbookgen_megatron.backend import growth, weights
-from textbookgen_megatron.backend.data import Source, Stream, WholeDocuments
+from textbookgen_megatron.backend import growth, hardware, reference, weights
+from textbookgen_megatron.backend.data import ReplyPairs, check_files
 from textbookgen_megatron.backend.device import any_process, is_first, processes
-from textbookgen_megatron.backend.evaluation import Examiner, HeldOut
-from textbookgen_megatron.backend.model import build
+from textbookgen_megatron.backend.evaluation import Examiner, HeldOut, PairExaminer
+from textbookgen_megatron.backend.model import build, turn_by
+from textbookgen_megatron.backend.objective import NextToken, Objective, Preference
+from textbookgen_megatron.backend.preferences import PreferenceLoss
 from textbookgen_megatron.backend.saves import Saves
-from textbookgen_megatron.backend.settled import check_layout, micro_batch, recipe_of, shape_of
-from textbookgen_megatron.backend.step import Learner, Told
+from textbookgen_megatron.backend.settled import check_layout, recipe_of, segments_of, shape_of
+from textbookgen_megatron.backend.step import Learner, Segment, Told
 from textbookgen_megatron.job import Clock, Metrics, Parent, TrainingJob, write_card
+from textbookgen_megatron.preference import Dpo
 from textbookgen_megatron.shape import Shape
-from textbookgen_megatron.training import Grow, Pretrain, Sft, Training
+from textbookgen_megatron.training import Grow, Training
+
+#: The weights of the best measurement so far, where they are to be kept.
+BEST = "best.safetensors"
 
 
 def run(job: TrainingJob, stop: Event) -> bool:
@@ -38,7 +45,7 @@ def run(job: TrainingJob, stop: Event) -> bool:
     job.folder.mkdir(parents=True, exist_ok=True)
     if job.options.threads:
         torch.set_num_threads(job.options.threads)
-    with processes(job.options.tensor_parallel):
+    with processes(job.options.tensor_parallel, job.options.pipeline_parallel):
         if not is_first():
             return Run(job).work(stop)
         try:
@@ -48,72 +55,114 @@ def run(job: TrainingJob, stop: Event) -> bool:
             raise TrainerError("another process trains here", place=str(job.folder), hint="wait for it, or end it") from None
 
 
+@dataclass
+class Progress:
+    """How far a run is: what a save keeps beside weights and optimizer."""
+
+    step: int = 0
+    tokens: int = 0
+    before: float | None = None
+    best: float | None = None
+    best_step: int = 0
+    misses: int = 0
+
+    def facts(self, clock: Clock, loss: float) -> dict[str, Any]:
+        """As a save keeps it."""
+        return {**vars(self), "seconds": clock.seconds, "loss": loss}
+
+    @classmethod
+    def of(cls, facts: dict[str, Any]) -> Progress:
+        """As a save kept it."""
+        return cls(**{name: facts[name] for name in cls.__dataclass_fields__ if name in facts})
+
+
 class Run:
     """One job being worked; every process has one."""
 
     def __init__(self, job: TrainingJob) -> None:
         self.job, self.options, self.shards = job, job.options, job.shards
-        self.shape = shape_of(job)
-        check_layout(self.shape, self.options)
-        self.micro_batch = micro_batch(self.options, self.shards.sequence_length)
-        self.source, self.steps = self._source()
-        self.recipe = recipe_of(self.options, self.steps, self.micro_batch, job.seed)
+        shape = shape_of(job)
+        check_layout(shape, self.options)
+        for packed in job.blend.values():
+            check_files(packed)
+        self.segments, self.shape = segments_of(job, shape, job.folder / "index")
+        self.steps = sum(segment.steps for segment in self.segments)
+        self.recipe = recipe_of(self.options, self.steps, job.seed)
+        at_once = max((segment.micro_batch for segment in self.segments), default=1)
+        hardware.check_memory(self.shape, self.options, self.recipe, at_once)
+        self.objective = _objective(self.options)
         self.learner = self._learner()
         self.saves = Saves(job.folder / "saves")
-        self.examiner = Examiner(self.shards, self.options.validation_tokens, self.micro_batch)
+        self.examiner = self._examiner(at_once)
+        self.peak = hardware.peak_flops(self.options, self.recipe.precision)
         self.told = Told(math.nan, None, 0.0)
+        self._base = 0.0
 
     def work(self, stop: Event) -> bool:
         """Trains to the end, or until it is stopped and has saved."""
         facts = self.saves.load(self.learner)
-        step, tokens, clock = facts.get("step", 0), facts.get("tokens", 0), Clock(facts.get("seconds", 0.0))
-        before = facts.get("before") if facts else self._before()
+        done, clock = Progress.of(facts), Clock(facts.get("seconds", 0.0))
+        if not facts:
+            done.before = self._before()
         self.told = Told(facts.get("loss", math.nan), None, 0.0)
-        metrics = Metrics(self.job.folder, step) if is_first() else None
-        after = HeldOut(None, None)
-        while step < self.steps:
-            self.told = self.learner.step(self.source, step)
-            step, shown = step + 1, self.source.tokens(step * self.recipe.batch, (step + 1) * self.recipe.batch)
-            tokens += shown
-            self._check_sound(step)
-            line = self._line(step, tokens, clock, shown)
-            stopping = step < self.steps and any_process(stop.is_set())
-            if step == self.steps:
-                after = self.examiner.examine(self.learner)
-                line["validation_bits_per_byte"] = after.bits_per_byte
+        metrics = Metrics(self.job.folder, done.step) if is_first() else None
+        measured: HeldOut | None = None
+        enough = self._enough(done)
+        while done.step < self.steps and not enough:
+            segment = self._segment(done.step)
+            self.told, shown = self.learner.step(segment, done.step), segment.tokens(done.step)
+            done.step, done.tokens = done.step + 1, done.tokens + shown
+            self._check_sound(done.step)
+            line = self._line(done, clock, shown, segment)
+            stopping = done.step < self.steps and any_process(stop.is_set())
+            measured = self._measure(done, line) if self._is_time(done.step) else None
+            enough = self._enough(done)
             if metrics:
                 metrics.add(line)
-            if stopping or step % self.options.checkpoint_every == 0:
-                self._save({"step": step, "tokens": tokens, "seconds": clock.seconds, "before": before, "loss": self.told.loss})
-            if stopping:
-                self._tell(f"stopped after step {step} of {self.steps}; the same command goes on from there")
+            if stopping or done.step % self.options.checkpoint_every == 0:
+                self.saves.save(self.learner, done.facts(clock, self.told.loss))
+            if stopping and not enough:
+                self._tell(f"stopped after step {done.step} of {self.steps}; the same command goes on from there")
                 return False
-        if after.loss is None:
-            after = self.examiner.examine(self.learner)
-        self._finish(step, tokens, clock, before, after)
+        self._finish(done, clock, measured)
         return True
 
-    def _source(self) -> tuple[Source, int]:
-        """The samples, and in how many steps they are seen."""
-        options = self.options
-        if isinstance(options, Sft):
-            documents = WholeDocuments(self.shards, "train", self.job.seed)
-            return documents, math.ceil(options.epochs * len(documents) / options.batch)
-        assert isinstance(options, Pretrain | Grow)
-        steps = math.ceil(options.tokens / (options.batch * self.shards.sequence_length))
-        if not steps:
-            return WholeDocuments(self.shards, "valid", limit=0), 0
-        return Stream(self.shards, steps * options.batch, self.job.seed, self.job.folder / "index"), steps
-
     def _learner(self) -> Learner:
-        model = build(self.shape, precision=self.recipe.precision, dropout=self.options.dropout, seed=self.job.seed)
-        if self.job.parent is not None:
-            start = starting_weights(
-                self.job.parent, self.options, self.shape, lambda: weights.gather(model, self.shape), self.job.seed
-            )
+        options, parent = self.options, self.job.parent
+        model = build(
+            self.shape,
+            precision=self.recipe.precision,
+            dropout=options.dropout,
+            seed=self.job.seed,
+            sequence_parallel=options.sequence_parallel,
+            recompute=options.recompute,
+        )
+        if parent is not None:
+            start = starting_weights(parent, options, self.shape, lambda: weights.gather(model, self.shape), self.job.seed)
             if start is not None:
                 weights.load(model, start, self.shape)
-        return Learner(model, self.recipe, self.shards.sequence_length)
+        return Learner(model, self.recipe, self.objective)
+
+    def _examiner(self, at_once: int) -> Examiner | PairExaminer:
+        if not isinstance(self.options, Dpo):
+            length = self.shape.sequence_length
+            return Examiner(self.job.blend, self.options.validation_tokens, at_once, length)
+        sources = [ReplyPairs(self.shards, split) if self.shards.counts(split).tokens else None for split in ("train", "valid")]
+        train = self.segments[0].source
+        assert isinstance(train, ReplyPairs) and self.job.parent is not None
+        known = reference.log_probabilities(self.learner, sources, self.job, at_once)
+        train.reference = known[0]
+        if sources[1] is not None:
+            sources[1].reference = known[1]
+        return PairExaminer(self.shards, sources[1], at_once)
+
+    def _segment(self, step: int) -> Segment:
+        """The segment that the step after `step` steps belongs to, with the model turned as it wants."""
+        segment = next(each for each in reversed(self.segments) if each.first <= step)
+        if segment.rotary_base and segment.rotary_base != self._base:
+            turn_by(self.learner.model, self.shape, segment.rotary_base)
+            self._base = segment.rotary_base
+        return segment
 
     def _before(self) -> float | None:
         """Bits per byte before the first step; where there is no parent, nothing was learned yet."""
@@ -121,15 +170,44 @@ class Run:
             return None
         return self.examiner.examine(self.learner).bits_per_byte
 
-    def _line(self, step: int, tokens: int, clock: Clock, shown: int) -> dict[str, Any]:
+    def _is_time(self, step: int) -> bool:
+        """Whether held-out text is to be read after this step."""
+        every = self.options.validate_every
+        return step == self.steps or (every is not None and step % every == 0)
+
+    def _measure(self, done: Progress, line: dict[str, Any]) -> HeldOut:
+        """Reads held-out text, adds it to the line of metrics, and remembers if it was the best."""
+        found = self.examiner.examine(self.learner)
+        line["validation_loss"], line["validation_bits_per_byte"] = found.loss, found.bits_per_byte
+        line.update({f"validation_{name}": value for name, value in found.each.items()})
+        if found.loss is None or self.options.validate_every is None:
+            return found
+        if done.best is None or found.loss < done.best:
+            done.best, done.best_step, done.misses = found.loss, done.step, 0
+            if self.options.keep == "best":
+                weights.write(weights.gather(self.learner.model, self.shape), self.job.folder, BEST)
+        else:
+            done.misses += 1
+        return found
+
+    def _enough(self, done: Progress) -> bool:
+        """Whether so many measurements found no better that the run ends here."""
+        return self.options.patience is not None and done.misses >= self.options.patience
+
+    def _line(self, done: Progress, clock: Clock, shown: int, segment: Segment) -> dict[str, Any]:
+        rate = clock.rate(shown)
+        flops = self.shape.flops(1) * rate
         return {
-            "step": step,
+            "step": done.step,
             "steps": self.steps,
-            "tokens": tokens,
+            "tokens": done.tokens,
             "loss": self.told.loss,
+            **self.told.figures,
             "learning_rate": self.told.learning_rate,
             "grad_norm": self.told.gradient,
-            "tokens_per_second": round(clock.rate(shown), 1),
+            "sequence_length": segment.length if len(self.segments) > 1 else None,
+            "tokens_per_second": round(rate, 1),
+            "mfu": round(flops / (self.peak * self.options.processes), 4) if self.peak else None,
             "seconds": round(clock.seconds, 3),
         }
 
@@ -142,18 +220,31 @@ class Run:
                 hint=f"lower learning_rate or clip; the last good save is {last or 'none'}",
             )
 
-    def _save(self, facts: dict[str, Any]) -> None:
-        self.saves.save(self.learner, facts)
-
     def _tell(self, line: str) -> None:
         if is_first():
             print(line, file=sys.stderr)
 
-    def _finish(self, step: int, tokens: int, clock: Clock, before: float | None, after: HeldOut) -> None:
+    def _finish(self, done: Progress, clock: Clock, measured: HeldOut | None) -> None:
+        folder = self.job.folder
+        best = self.options.keep == "best" and done.best is not None and done.best_step != done.step
+        memory = self.learner.memory()
+        if best:
+            weights.load(self.learner.model, weights.read(folder, BEST), self.shape)
+            measured = None
+        after = measured or self.examiner.examine(self.learner)
+        if best:
+            if is_first():
+                (folder / BEST).replace(folder / weights.FILE)
+        else:
+            weights.write(weights.gather(self.learner.model, self.shape), folder)
+        if is_first():
+            (folder / BEST).unlink(missing_ok=True)
+            self._write_card(done, clock, after, memory, done.best_step if best else done.step)
+            self.saves.remove()
+            shutil.rmtree(folder / "index", ignore_errors=True)
+
+    def _write_card(self, done: Progress, clock: Clock, after: HeldOut, memory: dict[str, int], kept: int) -> None:
         folder, parent = self.job.folder, self.job.parent
-        weights.write(weights.gather(self.learner.model, self.shape), folder)
-        if not is_first():
-            return
         tokenizer = self.shards.tokenizer
         if tokenizer["file"]:
             shutil.copyfile(self.shards.folder / tokenizer["file"], folder / tokenizer["file"])
@@ -166,26 +257,36 @@ class Run:
                 "shape": self.shape.card(),
                 "parameters": self.shape.parameters(),
                 "parameters_with_padding": self.shape.parameters(padding=True),
-                "step": step,
-                "tokens": tokens,
-                "tokens_total": tokens + (parent.card["tokens_total"] if parent else 0),
-                "epochs": round(tokens / self.shards.counts("train").tokens, 3),
+                "step": done.step,
+                "steps": self.steps,
+                "kept_step": kept,
+                "tokens": done.tokens,
+                "tokens_total": done.tokens + (parent.card["tokens_total"] if parent else 0),
+                "epochs": round(done.tokens / sum(each.counts("train").tokens for each in self.job.blend.values()), 3),
                 "loss": None if math.isnan(self.told.loss) else self.told.loss,
                 "validation_loss": after.loss,
                 "bits_per_byte": after.bits_per_byte,
-                "bits_per_byte_before": before,
+                "bits_per_byte_before": done.before,
+                "validation": after.each,
                 "tokenizer": tokenizer,
                 "eod": self.shards.eod,
+                "chat": self.shards.chat or (parent.card.get("chat") if parent else None),
                 "weights": weights.FILE,
                 "weights_digest": _digest(folder / weights.FILE),
                 "parent": parent and {"label": parent.label, "weights_digest": parent.card["weights_digest"]},
                 "precision": self.recipe.precision,
+                "memory": memory,
+                "peak_mib": hardware.peak_mib(),
                 "seconds": round(clock.seconds, 3),
-                "tokens_per_second": round(tokens / max(clock.seconds, 1e-9), 1),
+                "tokens_per_second": round(done.tokens / max(clock.seconds, 1e-9), 1),
             },
         )
-        self.saves.remove()
-        shutil.rmtree(folder / "index", ignore_errors=True)
+
+
+def _objective(options: Training) -> Objective:
+    if isinstance(options, Dpo):
+        return Preference(PreferenceLoss(options.loss, options.beta, options.label_smoothing))
+    return NextToken()
 
 
 def starting_weights(

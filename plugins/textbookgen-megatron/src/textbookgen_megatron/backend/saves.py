@@ -1,6 +1,7 @@
 """Where a run can be taken up again: model and optimizer by Megatron's distributed checkpoints, loadable at any layout.
 
-A save counts once its marker was renamed into place; what a killed process left without one is cleared away.
+A save counts once its marker was renamed into place, and only while every file has the size and digest that the marker
+tells; what a killed process left without one is cleared away.
 """
 
 # Megatron-core ships no types
@@ -8,9 +9,11 @@ A save counts once its marker was renamed into place; what a killed process left
 
 from __future__ import annotations
 
+import hashlib
 import json
 import queue
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +21,15 @@ import torch.distributed as dist
 from megatron.core import dist_checkpointing, parallel_state
 from megatron.core.dist_checkpointing.strategies import filesystem_async
 
+from textbookgen.errors import TrainerError
+from textbookgen_megatron.backend import sharded_adam
 from textbookgen_megatron.backend.device import CUDA, is_first
 from textbookgen_megatron.backend.step import Learner
 
 MARKER = "whole.json"
 _METADATA: dict[str, Any] = {
     "distrib_optim_sharding_type": "fully_reshardable",
+    "distrib_optim_fully_reshardable_mem_efficient": False,
     "singleton_local_shards": False,
     "chained_optim_avoid_prefix": True,
 }
@@ -36,9 +42,14 @@ class Saves:
         self._folder = folder
 
     def last(self) -> Path | None:
-        """The newest whole save."""
-        whole = sorted(marker.parent for marker in self._folder.glob(f"step-*/{MARKER}"))
-        return whole[-1] if whole else None
+        """The newest whole save; those that were marked whole and are not any more are told of and passed over."""
+        for folder in reversed(self._marked()):
+            if problem := damage(folder):
+                if is_first():
+                    print(f"{folder} is passed over: {problem}", file=sys.stderr)
+                continue
+            return folder
+        return None
 
     def save(self, learner: Learner, facts: dict[str, Any]) -> Path:
         """Saves after a step; every process must call this. `facts` holds `step` and comes back from `load`."""
@@ -52,21 +63,33 @@ class Saves:
         dist.barrier()
         dist_checkpointing.save(_state(learner, loading=False), str(folder), content_metadata=_METADATA)
         if is_first():
-            (folder / "marker.tmp").write_text(json.dumps(facts), encoding="utf-8")
+            kind = {"optimizer": learner.recipe.optimizer, "distributed": learner.recipe.distributed_optimizer}
+            told = {"facts": facts, "kind": kind, "files": _files(folder)}
+            (folder / "marker.tmp").write_text(json.dumps(told), encoding="utf-8")
             (folder / "marker.tmp").replace(folder / MARKER)
             self._clear(keep=2)
         dist.barrier()
         return folder
 
     def load(self, learner: Learner) -> dict[str, Any]:
-        """Loads the newest whole save, if there is one, and gives its facts."""
-        folder = self.last()
-        if folder is None:
+        """Loads the newest whole save, if there is one, and gives its facts.
+
+        Raises:
+            TrainerError: it is of another optimizer.
+        """
+        chosen = [str(self.last() or "") if is_first() else ""]
+        dist.broadcast_object_list(chosen, 0)
+        if not chosen[0]:
             return {}
+        folder = Path(chosen[0])
+        told: dict[str, Any] = json.loads((folder / MARKER).read_text(encoding="utf-8"))
+        _check_kind(told["kind"], learner, folder)
+        sharded_adam.before_load(learner)
         state = dist_checkpointing.load(_state(learner, loading=True), str(folder))
         learner.model.load_state_dict(state["model"])
         learner.optimizer.load_state_dict(state["optimizer"])
-        facts: dict[str, Any] = json.loads((folder / MARKER).read_text(encoding="utf-8"))
+        sharded_adam.after_load(learner)
+        facts: dict[str, Any] = told["facts"]
         learner.skip(facts["step"])
         return facts
 
@@ -75,12 +98,51 @@ class Saves:
         if is_first():
             shutil.rmtree(self._folder, ignore_errors=True)
 
+    def _marked(self) -> list[Path]:
+        return sorted(marker.parent for marker in self._folder.glob(f"step-*/{MARKER}"))
+
     def _clear(self, keep: int) -> None:
-        whole = sorted(marker.parent for marker in self._folder.glob(f"step-*/{MARKER}"))
+        kept = self._marked()[-keep:]
         for folder in self._folder.glob("step-*"):
-            if folder not in whole[-keep:]:
+            if folder not in kept:
                 (folder / MARKER).unlink(missing_ok=True)  # first, so that no torn save ever counts
                 shutil.rmtree(folder)
+
+
+def damage(folder: Path) -> str:
+    """What is wrong with a save that was marked whole, or nothing."""
+    try:
+        expected = json.loads((folder / MARKER).read_text(encoding="utf-8"))["files"]
+    except (ValueError, KeyError, TypeError):
+        return "its marker cannot be read"
+    found = _files(folder)
+    odd = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
+    return f"{', '.join(odd[:3])} changed since" if odd else ""
+
+
+def _files(folder: Path) -> dict[str, list[Any]]:
+    """Size and digest of each file but the marker."""
+    return {
+        path.relative_to(folder).as_posix(): [path.stat().st_size, _digest(path)]
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name not in (MARKER, "marker.tmp")
+    }
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "blake2b").hexdigest()[:32]
+
+
+def _check_kind(kind: dict[str, Any], learner: Learner, folder: Path) -> None:
+    recipe = learner.recipe
+    if kind["distributed"] != recipe.distributed_optimizer:
+        before = "with" if kind["distributed"] else "without"
+        raise TrainerError(
+            f"the run was begun {before} the distributed optimizer, which keeps its numbers in another form",
+            place=str(folder),
+            hint=f"set distributed_optimizer = {str(kind['distributed']).lower()} to go on, or remove the folder to begin anew",
+        )
 
 
 def _state(learner: Learner, *, loading: bool) -> dict[str, Any]:

@@ -1,17 +1,21 @@
-"""What a job leaves open, settled before training: the shape of the model, its layout, and how weights are learned."""
+"""What a job leaves open, settled before training: the shape of the model, its layout, what it is shown, how it learns."""
 
 from __future__ import annotations
 
+import math
+from pathlib import Path
 from typing import Any
 
 from textbookgen.errors import TrainerError
 from textbookgen_megatron.backend import growth
+from textbookgen_megatron.backend.data import ReplyPairs, Stream, WholeDocuments
 from textbookgen_megatron.backend.device import CUDA, data_rank
 from textbookgen_megatron.backend.model import Precision
-from textbookgen_megatron.backend.step import Recipe
+from textbookgen_megatron.backend.step import Recipe, Segment
 from textbookgen_megatron.job import TrainingJob
+from textbookgen_megatron.preference import Dpo
 from textbookgen_megatron.shape import Shape
-from textbookgen_megatron.training import Grow, Pretrain, Training
+from textbookgen_megatron.training import Grow, Phase, Pretrain, Sft, Training
 
 #: Tokens a process works at once unless told: what keeps a CPU's caches, or a GPU, busy.
 TOKENS_AT_ONCE = 16_384 if CUDA else 4_096
@@ -21,24 +25,15 @@ def shape_of(job: TrainingJob) -> Shape:
     """The shape of the model that the job trains."""
     options, length = job.options, job.shards.sequence_length
     if isinstance(options, Pretrain):
-        return Shape(
-            architecture=options.architecture,
-            layers=options.layers,
-            hidden=options.hidden,
-            heads=options.heads,
-            kv_heads=options.kv_heads or options.heads,
-            ffn=options.ffn or 4 * options.hidden,
-            vocabulary=job.shards.vocabulary,
-            sequence_length=length,
-        )
+        return _new_shape(options, job.shards.vocabulary, length)
     assert job.parent is not None
     old = job.parent.shape
     if not isinstance(options, Grow):
-        return _with(old, sequence_length=length)
+        return _longer(old, length)
     hidden = options.hidden or old.hidden
-    new = _with(
+    new = _longer(
         old,
-        sequence_length=length,
+        length,
         layers=options.layers or old.layers,
         hidden=hidden,
         heads=max(1, hidden // old.head_dim),
@@ -49,6 +44,27 @@ def shape_of(job: TrainingJob) -> Shape:
     return new
 
 
+def _new_shape(options: Pretrain, vocabulary: int, length: int) -> Shape:
+    """The named shape, or the parts given; its vocabulary is the tokenizer's unless it was asked to have more rows."""
+    rows = options.vocabulary or vocabulary
+    if rows < vocabulary:
+        raise TrainerError(
+            f"a vocabulary of {rows} has no room for the tokenizer's {vocabulary} ids",
+            place="vocabulary",
+            hint="leave it out: the tokenizer's own size is taken",
+        )
+    whole = options.parts() | {"vocabulary": rows, "sequence_length": length}
+    if "positions" in whole:
+        whole["positions"] = max(length, whole["positions"])
+    return Shape(**whole)
+
+
+def _longer(shape: Shape, length: int, **changes: Any) -> Shape:
+    """The shape for windows of another length; a table of learned positions stays as it is."""
+    positions = shape.places if shape.learned_positions else None
+    return _with(shape, sequence_length=length, positions=positions, **changes)
+
+
 def _with(shape: Shape, **changes: Any) -> Shape:
     return Shape(**{**shape.card(), **changes})
 
@@ -56,6 +72,12 @@ def _with(shape: Shape, **changes: Any) -> Shape:
 def check_layout(shape: Shape, options: Training) -> None:
     """Raises TrainerError unless every process gets an even share."""
     ranks = options.tensor_parallel
+    if shape.layers % options.pipeline_parallel:
+        raise TrainerError(
+            f"{shape.layers} layers do not split over {options.pipeline_parallel} stages",
+            place="pipeline_parallel",
+            hint="choose a pipeline_parallel that divides layers",
+        )
     for name in ("heads", "kv_heads", "ffn"):
         if getattr(shape, name) % ranks:
             raise TrainerError(
@@ -63,37 +85,91 @@ def check_layout(shape: Shape, options: Training) -> None:
                 place="tensor_parallel",
                 hint="choose a tensor_parallel that divides heads, kv_heads and ffn",
             )
+    if options.sequence_parallel and shape.sequence_length % ranks:
+        raise TrainerError(
+            f"windows of {shape.sequence_length} tokens do not split over {ranks} processes", place="sequence_parallel"
+        )
+    if options.freeze_layers >= shape.layers:
+        raise TrainerError(f"all {shape.layers} layers would be frozen", place="freeze_layers", hint="freeze fewer")
     if options.batch % data_rank()[1]:
         raise TrainerError(f"a batch of {options.batch} does not split over {data_rank()[1]} processes", place="batch")
 
 
-def micro_batch(options: Training, sequence_length: int) -> int:
-    """Sequences a process works at once: what was asked, or the most that divides its share and is not too much."""
-    mine = options.batch // data_rank()[1]
+def micro_batch(options: Training, batch: int, sequence_length: int, rows: int = 1) -> int:
+    """Samples a process works at once: what was asked, or the most that divides its share and is not too much."""
+    mine = batch // data_rank()[1]
     if options.micro_batch:
         if mine % options.micro_batch:
             raise TrainerError(f"{mine} sequences a process are not a multiple of {options.micro_batch}", place="micro_batch")
         return options.micro_batch
-    most = max(1, TOKENS_AT_ONCE // sequence_length)
+    most = max(1, TOKENS_AT_ONCE // (sequence_length * rows))
+    if options.pipeline_parallel > 1:
+        most = max(1, min(most, mine // (2 * options.pipeline_parallel)))  # parts enough to keep every stage at work
     return max(size for size in range(1, mine + 1) if mine % size == 0 and size <= most)
 
 
-def recipe_of(options: Training, steps: int, micro_batch: int, seed: int) -> Recipe:
+def segments_of(job: TrainingJob, shape: Shape, index: Path) -> tuple[list[Segment], Shape]:
+    """What is shown step by step, and the shape as the last segment leaves it."""
+    options = job.options
+    if isinstance(options, Dpo):
+        return _once_and_again(job, ReplyPairs(job.shards, "train", job.seed), 2), shape
+    if isinstance(options, Sft):
+        if job.shards.content == "Pairs":
+            raise TrainerError("the shards hold pairs", place="shards", hint="learn from pairs with megatron/dpo")
+        return _once_and_again(job, WholeDocuments(job.shards, "train", job.seed), 1), shape
+    assert isinstance(options, Pretrain | Grow)
+    segments: list[Segment] = []
+    for number, phase in enumerate(options.phases or (Phase(share=1.0),)):
+        length = phase.sequence_length or job.shards.sequence_length
+        shape = _longer(shape, length, rotary_base=phase.rotary_base or shape.rotary_base)
+        if segment := _segment(job, options, phase, sum(each.steps for each in segments), index / str(number), shape):
+            segments.append(segment)
+    return segments, shape
+
+
+def _once_and_again(job: TrainingJob, source: WholeDocuments | ReplyPairs, rows: int) -> list[Segment]:
+    options = job.options
+    assert isinstance(options, Sft | Dpo)
+    steps = math.ceil(options.epochs * len(source) / options.batch)
+    length = job.shards.sequence_length
+    at_once = micro_batch(options, options.batch, length, rows)
+    return [Segment(0, steps, source, options.batch, at_once, length, 0.0)]
+
+
+def _segment(job: TrainingJob, options: Pretrain | Grow, phase: Phase, first: int, index: Path, shape: Shape) -> Segment | None:
+    length, batch = shape.sequence_length, phase.batch or options.batch
+    steps = math.ceil(round(options.tokens * phase.share) / (batch * length))
+    if not steps:
+        return None
+    if batch % data_rank()[1]:
+        raise TrainerError(f"a batch of {batch} does not split over {data_rank()[1]} processes", place="phases.batch")
+    chosen = phase.weights or options.weights
+    weights = None if chosen is None else [chosen.get(label, 0.0) for label in job.blend]
+    source = Stream(list(job.blend.values()), steps * batch, job.seed + first, index, length=length, weights=weights)
+    at_once = micro_batch(options, batch, length)
+    return Segment(first, steps, source, batch, at_once, length, shape.rotary_base, phase.learning_rate_factor)
+
+
+def recipe_of(options: Training, steps: int, seed: int) -> Recipe:
     """How weights are learned, with every default settled."""
     warmup = options.warmup_steps if options.warmup_steps is not None else round(options.warmup_share * steps)
     precision: Precision = "bf16" if options.precision == "bf16" or (options.precision == "auto" and CUDA) else "fp32"
     return Recipe(
         steps=steps,
-        batch=options.batch,
-        micro_batch=micro_batch,
         learning_rate=options.learning_rate,
         final_learning_rate=options.final_learning_rate,
         schedule=options.schedule,
+        decay_share=options.decay_share,
         warmup_steps=min(warmup, steps),
+        optimizer=options.optimizer,
+        momentum=options.momentum,
         weight_decay=options.weight_decay,
         betas=options.betas,
         eps=options.eps,
         clip=options.clip,
         seed=seed,
         precision=precision,
+        distributed_optimizer=options.distributed_optimizer,
+        freeze_embeddings=options.freeze_embeddings,
+        freeze_layers=options.freeze_layers,
     )

@@ -46,7 +46,7 @@ class Network:
 
     def __post_init__(self) -> None:
         self.weights = {name: weight.to(self.device, torch.float32) for name, weight in self.weights.items()}
-        rotated = int(self.shape.head_dim * self.shape.rotary_percent)
+        rotated = self.shape.rotated
         steps = torch.arange(0, rotated, 2, dtype=torch.float32, device=self.device) / rotated
         self._frequencies = 1.0 / (self.shape.rotary_base**steps)
 
@@ -64,11 +64,14 @@ class Network:
         """
         x = self.weights["embedding.word_embeddings.weight"][tokens]
         start = torch.zeros(tokens.size(0), dtype=torch.long, device=self.device) if cache is None else cache.filled
-        turn = self._turn(start[:, None] + torch.arange(tokens.size(1), device=self.device))
-        visible = None if cache is None else _visible(cache)
+        places = start[:, None] + torch.arange(tokens.size(1), device=self.device)
+        if self.shape.learned_positions:
+            x = x + self.weights["embedding.position_embeddings.weight"][places]
+        turn = self._turn(places)
         keys, values = [], []
         for layer in range(self.shape.layers):
             had = None if cache is None else (cache.keys[layer], cache.values[layer], cache.filled)
+            visible = self._visible(tokens.size(1), cache, self.shape.window_of(layer))
             x, key, value = self._layer(f"decoder.layers.{layer}.", x, turn, had, visible)
             keys.append(key if had is None else had[0])
             values.append(value if had is None else had[1])
@@ -76,7 +79,9 @@ class Network:
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Logits over the vocabulary, without the rows that only pad it."""
-        return functional.linear(hidden, self.weights["output_layer.weight"][: self.shape.vocabulary])
+        rows, bias = self.shape.vocabulary, self.weights.get("output_layer.bias")
+        head = self.weights["embedding.word_embeddings.weight" if self.shape.tied else "output_layer.weight"]
+        return functional.linear(hidden, head[:rows], None if bias is None else bias[:rows])
 
     def _layer(
         self,
@@ -88,7 +93,9 @@ class Network:
     ) -> tuple[Tensor, Tensor, Tensor]:
         normed = self._norm(f"{name}input_layernorm.", x)
         attended, key, value = self._attention(f"{name}self_attention.", normed, turn, had, visible)
-        if self.shape.architecture == "phi":
+        if self.shape.traits.parallel:
+            if self.shape.traits.norms == 2:
+                normed = self._norm(f"{name}pre_mlp_layernorm.", x)
             return x + attended + self._mlp(f"{name}mlp.", normed), key, value
         x = x + attended
         return x + self._mlp(f"{name}mlp.", self._norm(f"{name}pre_mlp_layernorm.", x)), key, value
@@ -112,7 +119,13 @@ class Network:
             assert visible is not None
             key, value = had[0][:, :, : visible.size(-1)], had[1][:, :, : visible.size(-1)]
         out = functional.scaled_dot_product_attention(
-            query, key, value, attn_mask=visible, is_causal=visible is None and s > 1, enable_gqa=per_group > 1
+            query,
+            key,
+            value,
+            attn_mask=visible,
+            is_causal=visible is None and s > 1,
+            scale=None if shape.traits.scaled else 1.0,
+            enable_gqa=per_group > 1,
         )
         return self._linear(f"{name}linear_proj.", out.transpose(1, 2).reshape(b, s, -1)), key, value
 
@@ -121,7 +134,8 @@ class Network:
         if self.shape.gated:
             gate, up = up.chunk(2, -1)
             return self._linear(f"{name}linear_fc2.", functional.silu(gate) * up)
-        return self._linear(f"{name}linear_fc2.", functional.gelu(up, approximate="tanh"))
+        rounded = "tanh" if self.shape.traits.activation == "gelu_tanh" else "none"
+        return self._linear(f"{name}linear_fc2.", functional.gelu(up, approximate=rounded))
 
     def _linear(self, name: str, x: Tensor) -> Tensor:
         return functional.linear(x, self.weights[f"{name}weight"], self.weights.get(f"{name}bias"))
@@ -131,6 +145,21 @@ class Network:
         if self.shape.biased:
             return functional.layer_norm(x, width, weight, self.weights[f"{name}bias"], self.shape.epsilon)
         return functional.rms_norm(x, width, weight, self.shape.epsilon)
+
+    def _visible(self, length: int, cache: Cache | None, window: int | None) -> Tensor | None:
+        """Which places a row's next token sees: those filled, and its own; up to the fullest row, `[b, 1, 1, places]`.
+
+        Without a cache `[length, length]`, or None if every token simply sees those before it.
+        """
+        if cache is None:
+            if window is None or window >= length:
+                return None
+            return torch.ones(length, length, dtype=torch.bool, device=self.device).tril().triu(1 - window)
+        places = torch.arange(int(cache.filled.max()) + 1, device=self.device)
+        seen = places <= cache.filled[:, None]
+        if window is not None:
+            seen &= places > cache.filled[:, None] - window
+        return seen[:, None, None, :]
 
     def _turn(self, positions: Tensor) -> tuple[Tensor, Tensor]:
         """Cosines and sines for positions `[b, s]`, each `[b, 1, s, rotated]`."""
@@ -145,9 +174,3 @@ def _turned(x: Tensor, turn: tuple[Tensor, Tensor]) -> Tensor:
     front, rest = x[..., : cosines.size(-1)], x[..., cosines.size(-1) :]
     first, second = front.chunk(2, -1)
     return torch.cat([front * cosines + torch.cat([-second, first], -1) * sines, rest], -1)
-
-
-def _visible(cache: Cache) -> Tensor:
-    """Which places a row's next token sees: those filled, and its own; up to the fullest row. `[b, 1, 1, length]`."""
-    places = torch.arange(int(cache.filled.max()) + 1, device=cache.filled.device)
-    return (places <= cache.filled[:, None])[:, None, None, :]

@@ -1,0 +1,135 @@
+"""That how the work is split changes nothing of what is learned, and that a run goes on at another layout."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from textbookgen_megatron.training import Pretrain
+
+from .conftest import card, documents, metrics, pack, stories
+
+STEPS, BATCH = 6, 8
+GQA = {
+    "shards": "s",
+    "architecture": "llama",
+    "layers": 2,
+    "hidden": 32,
+    "heads": 4,
+    "kv_heads": 2,
+    "batch": BATCH,
+    "tokens": STEPS * BATCH * 64,
+    "learning_rate": 5e-3,
+    "dropout": 0.0,
+}
+NEO = {**GQA, "architecture": "neo", "kv_heads": 4, "tied": True, "window": 16}
+PHI = {**GQA, "architecture": "phi", "kv_heads": 4, "head_bias": True}
+
+
+def losses(folder):
+    return [line["loss"] for line in metrics(folder)]
+
+
+@pytest.fixture(scope="module")
+def alone(bench, shards):
+    """The three blocks, each trained by one process."""
+    for name, options in (("llama", GQA), ("neo", NEO), ("phi", PHI)):
+        bench.work(f"alone-{name}", Pretrain(**options), shards=shards)
+    return {name: bench.folder / f"alone-{name}" for name in ("llama", "neo", "phi")}
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "layout"),
+    [
+        ("llama", GQA, {"pipeline_parallel": 2}),
+        ("neo", NEO, {"pipeline_parallel": 2}),
+        ("neo", NEO, {"tensor_parallel": 2}),
+        ("phi", PHI, {"tensor_parallel": 2, "sequence_parallel": True}),
+        ("llama", GQA, {"gpus": 2, "distributed_optimizer": True}),
+        ("phi", PHI, {"recompute": True}),
+    ],
+    ids=lambda each: "-".join(map(str, each)) if isinstance(each, dict) and len(each) < 3 else "",
+)
+def test_parity_of_layouts(bench, shards, alone, name, options, layout):
+    label = f"{name}-{'-'.join(layout)}"
+    told = bench.work(label, Pretrain(**options, **layout), shards=shards)
+    assert losses(bench.folder / label) == pytest.approx(losses(alone[name]), rel=1e-5)
+    assert told["bits_per_byte"] == pytest.approx(card(alone[name])["bits_per_byte"], rel=1e-5)
+
+
+def stopped_after(bench, shards, name, step, options):
+    """A run that was told to stop once it had saved that step."""
+    process = bench.start(name, Pretrain(**options), shards=shards)
+    while len(metrics(bench.folder / name)) < step:
+        assert process.poll() is None
+    process.terminate()
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 143, said
+
+
+LONG = {**GQA, "tokens": 60 * BATCH * 64, "checkpoint_every": 2}
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ({"tensor_parallel": 2}, {"pipeline_parallel": 2}),
+        ({"gpus": 2, "distributed_optimizer": True}, {"distributed_optimizer": True}),
+    ],
+    ids=["from-tensor-to-pipeline-parallel", "distributed-optimizer-from-two-to-one"],
+)
+def test_parity_of_a_run_taken_up_at_another_layout(bench, shards, before, after):
+    name = f"moved-{'-'.join(before)}"
+    if "whole" not in {path.name for path in bench.folder.iterdir()}:
+        bench.work("whole", Pretrain(**LONG), shards=shards)
+    stopped_after(bench, shards, name, 3, {**LONG, **before})
+    bench.work(name, Pretrain(**LONG, **after), shards=shards)
+    assert losses(bench.folder / name) == pytest.approx(losses(bench.folder / "whole"), rel=1e-5)
+
+
+def test_a_save_that_was_damaged_is_passed_over_and_none_of_another_optimizer_is_read(bench, shards):
+    stopped_after(bench, shards, "damaged", 5, LONG)
+    folder = bench.folder / "damaged"
+    newest = sorted(folder.glob("saves/step-*"))[-1]
+    victim = max(newest.rglob("*.distcp"), key=lambda path: path.stat().st_size)
+    content = bytearray(victim.read_bytes())
+    content[len(content) // 2] ^= 1
+    victim.write_bytes(bytes(content))
+    process = bench.start("damaged", Pretrain(**LONG, distributed_optimizer=True), shards=shards)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert f"{newest} is passed over" in said and "without the distributed optimizer" in said and "Traceback" not in said
+    process = bench.start("damaged", Pretrain(**LONG), shards=shards)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 0 and "is passed over" in said
+    if "whole" not in {path.name for path in bench.folder.iterdir()}:
+        bench.work("whole", Pretrain(**LONG), shards=shards)
+    assert losses(folder) == pytest.approx(losses(bench.folder / "whole"), rel=1e-5)
+
+
+def test_torn_token_files_are_told_before_the_first_step(bench, tmp_path):
+    folder = pack(tmp_path, documents(tmp_path, stories(40)))
+    with (folder / "train.bin").open("r+b") as file:
+        file.truncate(100)
+    process = bench.start("torn", Pretrain(**GQA), shards=folder)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "are torn" in said and "hint: " in said and "Traceback" not in said
+    assert not metrics(bench.folder / "torn")
+
+
+def test_a_token_that_the_model_does_not_have_ends_the_run(bench, tmp_path):
+    folder = pack(tmp_path, documents(tmp_path, stories(40)))
+    path = folder / "manifest.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "vocabulary": 100}))
+    process = bench.start("misspelt", Pretrain(**GQA), shards=folder)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "the model only 128" in said and "Traceback" not in said
+
+
+def test_more_memory_than_there_is_is_told_before_anything_is_built(bench, shards):
+    process = bench.start("vast", Pretrain(shards="s", shape="phi-4", tokens=64, batch=1), shards=shards)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "a process needs about" in said and "GiB" in said and "hint: " in said

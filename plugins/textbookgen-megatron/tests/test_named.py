@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from textbookgen_megatron.named import NAMED, named, parts
+from textbookgen_megatron.training import Pretrain
+
+
+@pytest.mark.parametrize(
+    ("name", "billions"),
+    [
+        ("phi-1", 1.418),
+        ("phi-1-small", 0.357),
+        ("phi-1.5", 1.418),
+        ("phi-2", 2.780),
+        ("phi-3-mini", 3.821),
+        ("phi-3-medium", 13.96),
+        ("phi-4", 14.66),
+    ],
+)
+def test_shapes_have_the_parameters_of_the_models_they_are_named_after(name, billions):
+    digits = len(str(billions).partition(".")[2])
+    assert round(named(name).parameters() / 1e9, digits) == billions
+
+
+def test_phi_1_and_tinystories_1m_have_their_parameters_to_the_last():
+    assert named("phi-1").parameters() == 1_418_270_720
+    assert named("tinystories-1m").parameters() == 3_745_984
+    assert named("tinystories-1m").parameters_of_blocks() == 398_464
+
+
+@pytest.mark.parametrize(
+    ("name", "millions", "stored"),
+    [
+        ("tinystories-1m", 1.07, 3.75),
+        ("tinystories-3m", 2.93, 8.28),
+        ("tinystories-8m", 9.00, 19.70),
+        ("tinystories-28m", 30.6, 52.0),
+        ("tinystories-33m", 36.4, 68.5),
+        ("tinystories-1layer-21m", 23.4, 66.2),
+        ("tinystories-2layers-33m", 36.0, 78.8),
+    ],
+)
+def test_tinystories_are_counted_with_ten_thousand_ids_and_as_they_are_stored(name, millions, stored):
+    paper = replace(named(name), vocabulary=10_000, positions=512)
+    assert paper.parameters() / 1e6 == pytest.approx(millions, abs=0.06)
+    assert named(name).parameters() / 1e6 == pytest.approx(stored, abs=0.06)
+
+
+def test_a_named_shape_is_taken_apart_and_its_parts_replaced():
+    assert parts("phi-3-medium", {"layers": 2})["kv_heads"] == 10
+    narrow = parts("phi-3-medium", {"hidden": 1280, "heads": 8, "kv_heads": None})
+    assert (narrow["ffn"], narrow["kv_heads"], narrow["window"]) == (4480, 2, 2047)
+    assert parts("phi-1", {"ffn": 100})["ffn"] == 100
+    other = parts("phi-1", {"architecture": "llama"})
+    assert other["hidden"] == 2048 and "head_bias" not in other
+    assert parts(None, {"layers": 1, "hidden": 64, "heads": 4})["ffn"] == 256
+
+
+def test_recipes_name_shapes_and_are_told_of_those_that_are_not():
+    def places(**options):
+        return {each.place for each in Pretrain(shards="s", tokens=1, batch=8, **options).check()}
+
+    assert places(shape="phi-1") == places(shape="tinystories-33m", layers=2) == set()
+    assert places(shape="phi-9") == {"shape"}
+    assert places(layers=2, heads=2) == {"hidden"}
+    assert places(shape="phi-1", heads=33) == {"heads"}
+    assert places(shape="phi-3-medium", tensor_parallel=4) == {"tensor_parallel"}
+    assert all(not places(shape=name) for name in NAMED)
