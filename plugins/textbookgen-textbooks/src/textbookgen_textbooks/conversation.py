@@ -24,7 +24,7 @@ MOVES = (
 )
 
 
-class Conversation(AboutDocuments, SeveralTurns, Selective):
+class Conversation(AboutDocuments, Selective, SeveralTurns):
     """Writes chats between a curious reader and a tutor about each snippet that flows in (phi-4, arXiv 2412.08905).
 
     The first question comes from the snippet and, if the sampler draws one, a `persona`; then the two take turns. Before

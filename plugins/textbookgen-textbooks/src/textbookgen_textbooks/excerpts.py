@@ -9,7 +9,7 @@ from pydantic import Field
 
 from textbookgen.errors import Unusable
 from textbookgen.marks import Template
-from textbookgen.stage import Ask, Draw
+from textbookgen.stage import Ask, Draw, Generator
 from textbookgen_textbooks.forms import Form, filled
 from textbookgen_textbooks.kinds import AboutDocuments, Selective
 from textbookgen_textbooks.together import side_by_side
@@ -46,7 +46,7 @@ class Tags(Form):
     excerpts: list[Excerpt]
 
 
-class Excerpts(AboutDocuments, Selective):
+class Excerpts(AboutDocuments, Selective, Generator):
     """Writes the excerpts of each document that are complex enough and hold a chain of reasoning, one document each.
 
     phi-4's seeds (arXiv 2412.08905, section 2.2): pages with educational potential are split into passages, and each is

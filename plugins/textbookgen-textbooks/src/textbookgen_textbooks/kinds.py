@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from textbookgen.artifacts import Documents
 from textbookgen.marks import Labels, Pipe, Placement
@@ -15,16 +15,16 @@ _DOCUMENT_TOKENS = 500.0  # of a document that nobody knows the length of
 _PROMPT_TOKENS = 300.0  # of a prompt, around what it is about
 
 
-class AboutDocuments(Generator):
-    """A generator that has nothing to ask without documents."""
+class AboutDocuments(BaseModel):
+    """What a generator has that cannot ask without documents; named before `Generator` among a class's bases."""
 
     inputs: Annotated[Labels, Pipe(Documents)] = Field(
         alias="from", min_length=1, description="stages above whose documents are asked about"
     )
 
 
-class Selective(Generator):
-    """A generator whose refusals are its work: however many documents fail, it goes on; the failures say why each did."""
+class Selective(BaseModel):
+    """What a generator has whose refusals are its work: however many documents fail, it goes on, and failures say why."""
 
     max_failures: Annotated[float, Placement] = Field(
         1.0, ge=0, le=1, description="share of documents that may fail before the step stops"

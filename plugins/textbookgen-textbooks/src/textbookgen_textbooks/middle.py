@@ -42,7 +42,7 @@ class Gapped:
     after: str
 
 
-class Middle(AboutDocuments, SeveralTurns, Selective):
+class Middle(AboutDocuments, Selective, SeveralTurns):
     """Writes exercises in which the missing middle of a document is reasoned back (phi-4, arXiv 2412.08905).
 
     A sentence of prose or a statement of code is taken out. The teacher reasons about what stood there and guesses; a guess

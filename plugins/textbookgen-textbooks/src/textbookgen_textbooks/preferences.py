@@ -51,7 +51,7 @@ class Candidate:
         return (self.accuracy + self.style + self.detail) / 3
 
 
-class _Compared(SeveralTurns, Selective):
+class _Compared(Selective, SeveralTurns):
     """What both stages have in common: where candidates come from and how they are graded."""
 
     task: ClassVar[str] = "candidate"

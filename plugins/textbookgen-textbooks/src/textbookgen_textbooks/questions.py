@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 
 from textbookgen.errors import Unusable
 from textbookgen.marks import Template
-from textbookgen.stage import Ask, Draw
+from textbookgen.stage import Ask, Draw, Generator
 from textbookgen.teacher import Reply
 from textbookgen_textbooks.answers import answer_of, canonical
 from textbookgen_textbooks.kinds import AboutDocuments, Selective, SeveralTurns
@@ -24,7 +24,7 @@ _QUESTION = re.compile(
 )
 
 
-class Deductions(AboutDocuments, Selective):
+class Deductions(AboutDocuments, Selective, Generator):
     """Writes a question with a worked answer about the key step of each passage's reasoning.
 
     phi-4's "Q&A creation" (arXiv 2412.08905, section 2.2): not a question on the surface of a text, but deduction chains
@@ -53,7 +53,7 @@ class Deductions(AboutDocuments, Selective):
         return [question_row(found["question"].strip(), found["solution"].strip())]
 
 
-class Plurality(AboutDocuments, SeveralTurns, Selective):
+class Plurality(AboutDocuments, Selective, SeveralTurns):
     """Answers each question several times and keeps those on which answers agree, but not all too well.
 
     phi-4 (arXiv 2412.08905, section 2.2): k independent answers, a vote; questions on which all agree are too easy, those

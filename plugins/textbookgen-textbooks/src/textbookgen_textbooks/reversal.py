@@ -17,7 +17,7 @@ from textbookgen_textbooks.replies import code, parsed, prose
 from textbookgen_textbooks.together import samples
 
 
-class Reverse(AboutDocuments, SeveralTurns, Selective):
+class Reverse(AboutDocuments, Selective, SeveralTurns):
     """Writes chats in which somebody asks for a piece of code and gets it (phi-4, arXiv 2412.08905, "instruction reversal").
 
     The request is inferred from the code; then code is written from the request alone, `tries` times. The pair is kept if

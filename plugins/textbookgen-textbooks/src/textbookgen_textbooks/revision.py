@@ -84,7 +84,7 @@ async def _graded(text: str, rubric: Rubric, draw: Draw, ask: Ask) -> list[Mark]
     return [marks[each.lower()] for each in rubric.criteria]
 
 
-class Revise(SeveralTurns, Selective):
+class Revise(Selective, SeveralTurns):
     """Writes documents in rounds of draft, critique and revision (phi-4, arXiv 2412.08905, "self-revision").
 
     Without `from` the draft is asked for with `prompt`; with `from` the documents that flow in are the drafts, unless

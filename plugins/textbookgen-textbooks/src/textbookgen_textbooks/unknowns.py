@@ -83,7 +83,7 @@ class Known:
         return len(self.right) / max(len(self.right) + len(self.wrong), 1)
 
 
-class _Honesty(AboutDocuments, SeveralTurns, Selective):
+class _Honesty(AboutDocuments, Selective, SeveralTurns):
     """What the two stages have in common: how attempts are checked and refusals asked for."""
 
     task: ClassVar[str] = "refusal"
