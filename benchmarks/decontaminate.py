@@ -34,6 +34,8 @@ RULES: dict[str, dict[str, Any]] = {
     "any 8-gram": {"rule": "ngram", "n": 8},
     "13- and 7-grams (phi-4)": {"rule": "hybrid"},
     "10-gram + difflib > 0.5 (Cosmopedia)": {"rule": "cosmopedia"},
+    "8-gram + edit distance at 0.8": {"rule": "fuzzy"},
+    "cosine of characters at 0.8": {"rule": "distance"},
     "syntax trees at 0.95 (phi-1)": {"rule": "ast"},
     "syntax trees at 0.9 (phi-1)": {"rule": "ast", "match_rate": 0.9},
     "13-grams and syntax trees at 0.95": {"rule": ["ngram", "ast"]},

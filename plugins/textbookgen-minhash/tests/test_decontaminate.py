@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from textbookgen_minhash.decontaminate import Decontaminate
 
 from textbookgen.benchmark import Item
@@ -20,6 +23,7 @@ ROTATE = Item(
     "    if not values:\n        return []\n    cut = places % len(values)\n    head, tail = values[:cut], values[cut:]\n"
     "    return [*tail, *head]\n",
 )
+TINY = Item("toy/2", 'def whole(x: float) -> float:\n    """The part after the point."""\n', "    return x % 1.0\n")
 SHORT = Item("toy/1", "What is the capital of Bhutan?", "Thimphu")
 
 
@@ -28,7 +32,7 @@ class Toy:
     stop = ("\ndef",)
 
     def items(self) -> Iterator[Item]:
-        yield from (ROTATE, SHORT)
+        yield from (ROTATE, SHORT, TINY)
 
 
 class Empty(Toy):
@@ -62,13 +66,13 @@ def spin(items, n):
 """
 
 
-@pytest.mark.parametrize("rule", ["ngram", "hybrid", "cosmopedia"])
+@pytest.mark.parametrize("rule", ["ngram", "hybrid", "cosmopedia", "fuzzy"])
 def test_a_benchmark_item_in_a_page_is_found_with_its_evidence(rule: str) -> None:
     page = f"Exercise for today.\n\n{ROTATE.prompt}{ROTATE.solution}\nGood luck!"
     verdicts = judged(CLEAN, page.upper(), rule=rule)
     assert verdicts["keep"].to_list() == [True, False]
     assert verdicts["minhash.item"].to_list() == [None, "toy toy/0"]
-    assert "def rotate_left values list int places int list int" in verdicts["detail"][1]
+    assert "def rotate_left values list int places int list" in verdicts["detail"][1]
 
 
 def test_the_reason_can_be_counted_and_the_evidence_is_the_ngram() -> None:
@@ -129,3 +133,54 @@ def test_a_benchmark_without_items_is_an_error() -> None:
 
 def test_more_hits_than_there_was_room_for_are_all_found() -> None:
     assert judged((ROTATE.prompt + ROTATE.solution) * 400)["score"][0] > 4096
+
+
+def test_a_solution_too_short_to_be_compared_counts_where_it_is_all_there_is() -> None:
+    alone = 'from math import pi\n\ndef rest(number):\n    """Ours."""\n    return number % 1.0\n'
+    verdicts = judged(
+        alone,
+        "    return y % 1.0\n",
+        alone + "\nprint(rest(pi))\n",
+        alone.replace("1.0", "2.0"),
+        "def f(x):\n    return x + 1.0\n",
+        rule="ast",
+    )
+    assert verdicts["keep"].to_list() == [False, False, True, True, True]
+    assert verdicts["detail"][0] == "toy/2: nothing but its solution"
+
+
+def test_a_fuzzy_match_stands_edits_and_an_ngram_alone_is_not_enough() -> None:
+    words = (ROTATE.prompt + ROTATE.solution).replace("the given", "a given").replace("cut", "where")
+    shared = (
+        "Whoever turns the list so that the element at the given hour is blue has understood nothing of clocks or of pears."
+    )
+    verdicts = judged(words, shared, rule="fuzzy")
+    assert verdicts["keep"].to_list() == [False, True]
+    assert 0.8 <= verdicts["score"][0] < 1
+    assert not judged(shared, rule="ngram", n=8)["keep"].any()
+    assert judged(words, rule="fuzzy", fuzzy_ratio=1.0)["keep"].all()
+
+
+def test_what_is_near_by_its_embedding_is_dropped() -> None:
+    pytest.importorskip("sklearn")
+    verdicts = judged(ROTATE.solution.replace("cut", "cuts"), CLEAN, "", rule="distance")
+    assert verdicts["keep"].to_list() == [False, True, True]
+    assert verdicts["detail"][0].endswith("by tfidf") and verdicts["minhash.item"][0] == "toy toy/0"
+
+
+def test_an_embedder_that_is_not_installed_is_complained_about() -> None:
+    if find_spec("sentence_transformers"):
+        pytest.skip("it is installed here")
+    judge = Decontaminate(inputs=("web",), benchmarks=("toy",), rule="distance", embedder="all-MiniLM-L6-v2")
+    assert [complaint.place for complaint in judge.check()] == ["embedder"]
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.sampled_from([ROTATE.solution, RENAMED, CLEAN, "", "a b c", ROTATE.prompt + ROTATE.solution]), max_size=8))
+@pytest.mark.parametrize("rule", ["ngram", "hybrid", "cosmopedia", "ast", "fuzzy"])
+def test_kept_and_dropped_are_everything_in_order(rule: str, texts: list[str]) -> None:
+    verdicts = judged(*texts, rule=rule)
+    assert verdicts["id"].to_list() == [f"d{n}" for n in range(len(texts))]
+    assert verdicts["keep"].null_count() == 0
+    assert verdicts.filter("keep")["reason"].null_count() == verdicts["keep"].sum()
+    assert (verdicts.filter(~pl.col("keep"))["reason"].fill_null("") != "").all()

@@ -9,9 +9,10 @@ from textbookgen_minhash.dedup import Dedup
 from textbookgen_minhash.novel import Novel
 from textbookgen_minhash.passages import Passages
 from textbookgen_minhash.sieve import Sieve
+from textbookgen_minhash.similar import Similar
 
 
 @hookimpl
 def stages() -> list[type[Stage]]:
-    """The sieves of this plugin."""
-    return [Dedup, Novel, Passages, Decontaminate, Sieve]
+    """The sieves of this plugin, and the split of a benchmark."""
+    return [Dedup, Novel, Passages, Decontaminate, Sieve, Similar]

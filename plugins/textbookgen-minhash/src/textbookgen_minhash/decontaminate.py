@@ -10,12 +10,14 @@ from pydantic import BeforeValidator, Field, PrivateAttr
 
 from textbookgen.errors import Complaint, RunError
 from textbookgen.stage import Given, Judge
+from textbookgen_minhash.distance import TFIDF, Distance, missing
 from textbookgen_minhash.grams import problems_of
-from textbookgen_minhash.rules import AnyGram, Diff, Finding, Hybrid, Rule
+from textbookgen_minhash.rules import AnyGram, Diff, Finding, Fuzzy, Hybrid, Rule
 from textbookgen_minhash.trees import TreeMatch
 from textbookgen_minhash.words import text_of
 
-Name = Literal["ngram", "hybrid", "cosmopedia", "ast"]
+Name = Literal["ngram", "hybrid", "cosmopedia", "ast", "fuzzy", "distance"]
+_WITH_N = {"ngram", "cosmopedia", "fuzzy"}
 
 _VERDICT = {
     "id": pl.String,
@@ -41,10 +43,11 @@ class Decontaminate(Judge):
         ("ngram",),
         min_length=1,
         description="what counts: any n-gram (`ngram`: GPT-3, phi-1), phi-4's 13- and 7-grams (`hybrid`), a 10-gram and "
-        "difflib (`cosmopedia`), or phi-1's match of syntax trees (`ast`); of several, the first that finds something",
+        "difflib (`cosmopedia`), phi-1's match of syntax trees (`ast`), an 8-gram confirmed by edit distance (`fuzzy`), or the "
+        "distance of embeddings (`distance`); of several, the first that finds something",
     )
     n: int | None = Field(
-        None, ge=2, description="words in an n-gram; 13 for rule `ngram` and 10 for `cosmopedia` unless given"
+        None, ge=2, description="words in an n-gram; 13 for rule `ngram`, 10 for `cosmopedia` and 8 for `fuzzy` unless given"
     )
     allowed: tuple[str, ...] = Field(
         (), description="texts whose n-grams anybody may use, such as boilerplate that items share with the world"
@@ -61,15 +64,30 @@ class Decontaminate(Judge):
     match_rate: float = Field(
         0.95, gt=0, le=1, description="rule `ast`: match rate of syntax trees from which a document is dropped"
     )
-    min_nodes: int = Field(8, ge=1, description="rule `ast`: syntax nodes that a function must have to be compared")
+    min_nodes: int = Field(
+        8,
+        ge=1,
+        description="rule `ast`: syntax nodes that a function must have to be compared; one of fewer must be all of a document",
+    )
+    fuzzy_ratio: float = Field(
+        0.8, gt=0, le=1, description="rule `fuzzy`: how much of an item (or of its prompt or solution) a stretch must match"
+    )
+    embedder: str = Field(
+        TFIDF,
+        description="rule `distance`: what embeds texts: `tfidf` (runs of characters, by scikit-learn), or a model of "
+        "sentence-transformers by name or folder, where that is installed",
+    )
+    cosine: float = Field(0.8, gt=0, le=1, description="rule `distance`: cosine from which a document is dropped")
     text: str = Field("text", description="the column that is searched")
 
     _rules: list[Rule] = PrivateAttr(default_factory=list)
 
     def check(self) -> Iterable[Complaint]:
-        """Complains about an `n` that the rule does not use."""
-        if self.n is not None and not {"ngram", "cosmopedia"} & set(self.rule):
+        """Complains about an `n` that the rule does not use, and about an embedder that is not installed."""
+        if self.n is not None and not _WITH_N & set(self.rule):
             yield Complaint("n", f"rule `{self.rule[0]}` has no `n` to choose", "leave `n` out")
+        if "distance" in self.rule and (package := missing(self.embedder)):
+            yield Complaint("embedder", f"`{self.embedder}` needs {package}, which is not installed", f"pip install {package}")
 
     def prepare(self, given: Given) -> None:
         """Opens the benchmarks, and has the kernels compiled once.
@@ -88,6 +106,8 @@ class Decontaminate(Judge):
             "hybrid": Hybrid(problems, self.info_ratio, self.ratio, self.allowed),
             "cosmopedia": Diff(problems, self.n or 10, self.ratio),
             "ast": TreeMatch(problems, self.match_rate, self.min_nodes),
+            "fuzzy": Fuzzy(problems, self.n or 8, self.fuzzy_ratio, self.allowed),
+            "distance": Distance(problems, self.embedder, self.cosine),
         }
         self._rules = [rules[name] for name in self.rule]
         for rule in self._rules:

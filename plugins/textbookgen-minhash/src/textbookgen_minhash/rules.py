@@ -160,6 +160,56 @@ class Diff:
                 yield Finding(row, f"most of an item of {problem.benchmark}", shares[best], detail, problem.place)
 
 
+@dataclass(frozen=True)
+class Fuzzy:
+    """An n-gram in common, confirmed by rapidfuzz: the best match of the item with any stretch of the document as long as it.
+
+    The match is of edit distance over characters of words (`partial_ratio`), so that it stands small edits anywhere.
+    """
+
+    problems: Sequence[Problem]
+    size: int = 8
+    share: float = 0.8
+    allowed: Sequence[str] = ()
+
+    @cached_property
+    def _grams(self) -> Grams:
+        return _gather(self.problems, self.size, self.allowed)
+
+    @cached_property
+    def _parts(self) -> list[list[str]]:
+        """Of each item the whole, and the parts that are long enough to tell."""
+        return [
+            [part for part in map(_joined, (each.text, each.prompt, each.solution)) if len(part.split()) >= PART_WORDS]
+            or [_joined(each.text)]
+            for each in self.problems
+        ]
+
+    def find(self, texts: pl.Series) -> Iterator[Finding]:
+        """The item that fits best, where it fits by more than `share`."""
+        from rapidfuzz.fuzz import partial_ratio
+
+        for row, hits in _by_row(self._grams.hits(texts)).items():
+            text = _joined(texts[row])
+            items = {item: hit.words for hit in reversed(hits) for item in hit.items}
+            rates = {  # a part longer than the document would fit by a piece of it alone
+                item: max(
+                    (
+                        partial_ratio(part, text, score_cutoff=100 * self.share) / 100
+                        for part in self._parts[item]
+                        if len(part) <= 1.25 * len(text)
+                    ),
+                    default=0.0,
+                )
+                for item in items
+            }
+            best = min(rates, key=lambda item: (-rates[item], item))
+            if rates[best] >= self.share:
+                problem = self.problems[best]
+                detail = f"{problem.id}: {rates[best]:.2f} alike, from: {items[best]}"
+                yield Finding(row, f"nearly an item of {problem.benchmark}", rates[best], detail, problem.place)
+
+
 def _joined(text: str) -> str:
     """The words of a text without marks on letters, a space between them."""
     return b" ".join(words_in(plain(pl.Series([text]), accents=False)[0].encode())).decode(errors="replace")

@@ -10,16 +10,23 @@ import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
+from typing import TYPE_CHECKING
 
 import polars as pl
 
 from textbookgen_minhash.grams import Problem
 from textbookgen_minhash.rules import Finding
 
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
 _FENCE = re.compile(r"^```[ \t]*(?:python|py|python3)?[ \t]*\n(.*?)^```", re.DOTALL | re.MULTILINE | re.IGNORECASE)
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 _SKIPPED = ("annotation", "returns", "decorator_list", "type_params", "ctx", "type_comment")
 _FUNCTION = re.compile(r"^([ \t]*)(?:async )?def .*\n(?:\1[ \t]+.*\n?|[ \t]*\n)*", re.MULTILINE)
+_MOST = 6  # a short function has at most so many times the nodes of its body, arguments and annotations counted
 _BUILTINS = frozenset(dir(builtins))
 _LETTERS: dict[str, str] = {}
 
@@ -122,6 +129,34 @@ def bodies(tree: ast.Module) -> list[str]:
     return ["".join(map(linear, _statements(node))) for node in functions] or [linear(tree)]
 
 
+def whole(tree: ast.Module, most: int) -> str | None:
+    """What the one function of a module does, spelled with its constants; its own names are numbered as they come.
+
+    None where the module has anything besides that function and imports, or the function more than `most` nodes, head and
+    docstring included: only what is nothing else can be told by so little.
+    """
+    statements = [node for node in tree.body if not (isinstance(node, ast.Import | ast.ImportFrom) or _is_docstring(node))]
+    if len(statements) != 1 or not isinstance(statements[0], _FUNCTIONS):
+        return None
+    if next(islice(ast.walk(statements[0]), most, None), None) is not None:
+        return None
+    numbers: dict[str, int] = {}
+    return " ".join(word for node in _statements(statements[0]) for word in _exactly(node, numbers))
+
+
+def _exactly(node: ast.AST, numbers: dict[str, int]) -> Iterator[str]:
+    match node:
+        case ast.Constant(value=value):
+            yield repr(value)
+        case ast.Name(id=name) if name not in _BUILTINS:
+            yield str(numbers.setdefault(name, len(numbers)))
+        case _:
+            yield _kind(node)
+    for child in ast.iter_child_nodes(node):
+        if not isinstance(child, ast.expr_context):
+            yield from _exactly(child, numbers)
+
+
 def _statements(function: ast.FunctionDef | ast.AsyncFunctionDef) -> list[ast.stmt]:
     return function.body[1:] if _is_docstring(function.body[0]) else function.body
 
@@ -135,7 +170,7 @@ class TreeMatch:
 
     The rate is `1 - Levenshtein(a, b) / max(len(a), len(b))` over linearised trees; the paper prunes at 0.8 to 0.95.
     Functions are compared by their bodies, so that a solution counts without its head. Those of fewer than `least` nodes
-    are passed over: short ones are all alike.
+    are all alike: they count only where a document is such a function and nothing else, and the constants are the same too.
     """
 
     problems: Sequence[Problem]
@@ -143,7 +178,7 @@ class TreeMatch:
     least: int = 8
 
     @cached_property
-    def _trees(self) -> tuple[list[str], list[int]]:
+    def trees(self) -> tuple[list[str], list[int]]:
         """The linearised functions of items, and the item of each."""
         pairs = [
             (each, at)
@@ -154,23 +189,54 @@ class TreeMatch:
         ]
         return [tree for tree, _ in pairs], [at for _, at in pairs]
 
+    @cached_property
+    def _short(self) -> dict[str, int]:
+        """The solutions that are too short to be compared, spelled exactly."""
+        found: dict[str, int] = {}
+        for at, problem in enumerate(self.problems):
+            for tree in code_in(problem.solution):
+                said = whole(tree, _MOST * self.least)
+                if said and max(map(len, bodies(tree))) < self.least:
+                    found.setdefault(said, at)
+        return found
+
     def find(self, texts: pl.Series) -> Iterator[Finding]:
         """The item whose tree is most like one of the document's."""
+        parsed = [(row, tree) for row, text in enumerate(texts) for tree in code_in(text)]
+        short: dict[int, int] = {}
+        for row, tree in parsed:
+            if (said := whole(tree, _MOST * self.least)) in self._short:
+                short[row] = self._short[said]
+        for row, owner in short.items():
+            problem = self.problems[owner]
+            yield Finding(
+                row, f"solution of {problem.benchmark}", 1.0, f"{problem.id}: nothing but its solution", problem.place
+            )
+        for row, (rate, owner) in self._best(parsed).items():
+            problem = self.problems[owner]
+            if row not in short:
+                detail = f"{problem.id}: syntax trees match at {rate:.3f}"
+                yield Finding(row, f"syntax tree of {problem.benchmark}", rate, detail, problem.place)
+
+    def _best(self, parsed: Sequence[tuple[int, ast.Module]]) -> dict[int, tuple[float, int]]:
+        """The best rate of each document that has one, and the item."""
+        owners, best = self.trees[1], dict[int, tuple[float, int]]()
+        mine, rates = self.rates(parsed)
+        for row, line in zip(mine, rates, strict=True):
+            at = int(line.argmax())
+            if line[at] > best.get(row, (0.0, 0))[0]:
+                best[row] = (float(line[at]), owners[at])
+        return best
+
+    def rates(self, parsed: Sequence[tuple[int, ast.Module]]) -> tuple[list[int], NDArray[np.float32]]:
+        """The document of each function that is compared, and its rate with each of `trees`, 0 for those below `rate`."""
+        import numpy as np
         from rapidfuzz.distance import Levenshtein
         from rapidfuzz.process import cdist
 
-        trees, owners = self._trees
-        mine = [(row, each) for row, text in enumerate(texts) for tree in code_in(text) for each in bodies(tree)]
-        mine = [(row, each) for row, each in mine if len(each) >= self.least]
+        mine = [(row, each) for row, tree in parsed for each in bodies(tree) if len(each) >= self.least]
+        trees = self.trees[0]
         if not trees or not mine:
-            return
-        rates = cdist([each for _, each in mine], trees, scorer=Levenshtein.normalized_similarity, score_cutoff=self.rate)
-        best: dict[int, tuple[float, int]] = {}
-        for (row, _), line in zip(mine, rates, strict=True):
-            at = int(line.argmax())
-            if line[at] > 0 and float(line[at]) > best.get(row, (0.0, 0))[0]:
-                best[row] = (float(line[at]), owners[at])
-        for row, (rate, owner) in best.items():
-            problem = self.problems[owner]
-            detail = f"{problem.id}: syntax trees match at {rate:.3f}"
-            yield Finding(row, f"syntax tree of {problem.benchmark}", rate, detail, problem.place)
+            return [], np.zeros((0, len(trees)), np.float32)
+        found = cdist([each for _, each in mine], trees, scorer=Levenshtein.normalized_similarity, score_cutoff=self.rate)
+        return [row for row, _ in mine], found
