@@ -7,10 +7,13 @@ whose MinHash (128 permutations over 5-word shingles) says Jaccard 0.8 or more w
 from __future__ import annotations
 
 import asyncio
+import io
+import json
 import re
 import sys
 import time
 from collections import Counter
+from contextlib import redirect_stdout
 from random import Random
 
 from datasketch import MinHash, MinHashLSH
@@ -68,11 +71,17 @@ def lengths(texts: list[str]) -> str:
     return f"{counts[0]} / {counts[len(counts) // 2]} / {counts[-1]} words"
 
 
+def distinct(draws: list[dict]) -> float:
+    """The share of draws that are not the same as an earlier one."""
+    return len({json.dumps(draw, sort_keys=True) for draw in draws}) / len(draws)
+
+
 def stories(count: int) -> None:
     """Stories: speed, length, near duplicates, openings, words."""
     draws, texts, rate = asyncio.run(written("story", Words(), count))
     (opening, times), *_ = Counter(" ".join(text.lower().split()[:5]) for text in texts).most_common(1)
     print(f"stories    {rate:,.0f}/s, {lengths(texts)}, near duplicates {near_duplicates(texts):.3%}")
+    print(f"           distinct draws {distinct(draws):.2%}")
     missing = sum(not _holds(text, draw) for text, draw in zip(texts, draws, strict=True))
     print(f"           commonest opening {times / count:.2%} ({opening!r}), a word missing in {missing / count:.3%}")
 
@@ -84,13 +93,14 @@ def _holds(text: str, draw: dict[str, str]) -> bool:
 
 def exercises(count: int) -> None:
     """Exercises: speed, length, near duplicates, asserts, 13-grams in common with the benchmark."""
-    _, replies, rate = asyncio.run(written("exercise", FunctionNames(), count))
+    draws, replies, rate = asyncio.run(written("exercise", FunctionNames(), count))
     programs = [reply.removeprefix("```python\n").removesuffix("```") for reply in replies]
     solved = [read_exercise(program) for program in programs]
     print(
         f"exercises  {rate:,.0f}/s, {lengths(programs)}, near duplicates {near_duplicates(programs):.3%} with asserts, ", end=""
     )
     print(f"{near_duplicates([each.text for each in solved]):.3%} without")
+    print(f"           distinct draws {distinct(draws):.2%}")
     print(f"           asserts fail in {sum(not _passes(program) for program in programs) / count:.3%}")
     held = set().union(*(grams(item.prompt + item.solution) for item in HeldOut().items()))
     tested = set().union(*(grams(item.prompt + item.solution + item.tests) for item in HeldOut().items()))
@@ -113,6 +123,20 @@ def pages(count: int) -> None:
     held = set().union(*(grams(item.prompt + item.solution) for item in HeldOut().items()))
     print(f"pages      {rate:,.0f}/s, {lengths(texts)}, near duplicates {near_duplicates(texts):.3%}")
     print(f"           share a 13-gram with the held-out set: {sum(bool(grams(text) & held) for text in texts) / count:.3%}")
+    print(f"           snippets run and print what the page says in {sum(map(_prints_what_it_says, texts)) / count:.2%}")
+
+
+def _prints_what_it_says(page: str) -> bool:
+    """Whether each snippet of a page, run after those above it, prints what its comments say."""
+    names: dict[str, object] = {}
+    for snippet in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
+        said = [match[1] or match[2] for match in re.finditer(r"(?m)(?:\)  # (.*)|^# ?(.*))$", snippet)]
+        printed = io.StringIO()
+        with redirect_stdout(printed):
+            exec(snippet, names)
+        if printed.getvalue().splitlines() != said:
+            return False
+    return True
 
 
 if __name__ == "__main__":
