@@ -7,14 +7,11 @@ nothing beside it, and prints the table of docs/phi1.md.
 from __future__ import annotations
 
 import argparse
-import json
-import statistics
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[1]
+from seeds import ROOT, heads, replace_table, run_all, spread
+
 CONTROL = """
 # ---- the control: the grown model's shape, from nothing, on as many tokens as its growth was trained on
 [stage.scratch]
@@ -37,39 +34,9 @@ def with_control(recipe: str) -> str:
     return f"{before}{CONTROL.format(options=chr(10).join(options))}\n[stage.phi1]{scored}"
 
 
-def begin(recipe: Path, work: Path, seed: int, together: bool) -> subprocess.Popen[bytes]:
-    """Starts the recipe with this seed; `together` with others, it takes one process and one thread for each model.
-
-    The layout is placement: it changes how fast a model is trained, and its loss by rounding only.
-    """
-    sets = [f"recipe.seed={seed}"]
-    if together:
-        sets += [f"stage.{label}.{key}=1" for label in MODELS for key in ("tensor_parallel", "threads")]
-    command = [sys.executable, "-m", "textbookgen", "recipe", "run", recipe, "--work", work / f"seed-{seed}"]
-    command += ["--executor", "serial" if together else "processes"]
-    for each in sets:
-        command += ["--set", each]
-    return subprocess.Popen(command, cwd=ROOT)
-
-
-def figures(work: Path, seed: int) -> dict[str, Any]:
-    """What came of a seed's run."""
-    command = [sys.executable, "-m", "textbookgen", "run", "show", "--json", "--work", work / f"seed-{seed}"]
-    shown = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
-    return dict(json.loads(shown.stdout))
-
-
-def spread(values: list[float], form: str) -> str:
-    """Each value, then mean and standard deviation."""
-    each = " | ".join(format(value, form) for value in values)
-    deviation = statistics.stdev(values) if len(values) > 1 else 0.0
-    return f"{each} | **{format(statistics.mean(values), form)}** ± {format(deviation, form)}"
-
-
 def table(runs: dict[int, dict[str, Any]]) -> str:
     """The figures of all seeds, a row a model."""
-    heads = " | ".join(f"seed {seed}" for seed in runs)
-    lines = [f"| | {heads} | mean and spread |", "|---|" + "---:|" * (len(runs) + 1)]
+    lines = heads(runs)
     models = [run["models"] for run in runs.values()]
     for label in MODELS:
         passed = [model[label]["pass_at_1"]["value"] for model in models]
@@ -94,21 +61,11 @@ def main() -> None:
     options.work.mkdir(parents=True, exist_ok=True)
     recipe = options.work / "phi1-control.toml"
     recipe.write_text(with_control((ROOT / "recipes" / "phi1.toml").read_text(encoding="utf-8")), encoding="utf-8")
-    running = []
-    for seed in options.seeds:
-        running.append(begin(recipe, options.work, seed, options.together))
-        if not options.together:
-            running[-1].wait()
-    if any(each.wait() for each in running):
-        sys.exit("a run failed: its own words are above")
-    shown = table({seed: figures(options.work, seed) for seed in options.seeds})
+    runs = run_all(recipe, options.work, options.seeds, alone=MODELS if options.together else ())
+    shown = table(runs)
     print(shown)
     if options.out:
-        page = options.out.read_text(encoding="utf-8")
-        before, _, rest = page.partition("<!-- table -->\n")
-        options.out.write_text(
-            f"{before}<!-- table -->\n{shown}\n<!-- end -->{rest.partition('<!-- end -->')[2]}", encoding="utf-8"
-        )
+        replace_table(options.out, shown)
 
 
 if __name__ == "__main__":

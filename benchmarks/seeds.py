@@ -1,0 +1,110 @@
+"""Runs a recipe with several seeds, and prints the figures of its reports with their spread.
+
+python benchmarks/seeds.py recipes/reasoning.toml --seeds 1 2 3 [--together] [--only accuracy] [--out docs/reasoning.md]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def begin(recipe: Path, work: Path, seed: int, *, alone: Iterable[str] = ()) -> subprocess.Popen[bytes]:
+    """Starts the recipe with this seed; the models that are named in `alone` take one process and one thread each.
+
+    The layout is placement: it changes how fast a model is trained, and its loss by rounding only.
+    """
+    sets = [f"recipe.seed={seed}", *(f"stage.{label}.{key}=1" for label in alone for key in ("tensor_parallel", "threads"))]
+    command = [sys.executable, "-m", "textbookgen", "recipe", "run", str(recipe), "--work", str(work / f"seed-{seed}")]
+    command += ["--executor", "serial" if alone else "processes"]
+    for each in sets:
+        command += ["--set", each]
+    return subprocess.Popen(command, cwd=ROOT)
+
+
+def run_all(recipe: Path, work: Path, seeds: Sequence[int], *, alone: Iterable[str] = ()) -> dict[int, dict[str, Any]]:
+    """What came of each seed's run; all at once where models are `alone`, else one after the other."""
+    running = []
+    for seed in seeds:
+        running.append(begin(recipe, work, seed, alone=alone))
+        if not alone:
+            running[-1].wait()
+    if any(each.wait() not in (0, 3) for each in running):
+        sys.exit("a run failed: its own words are above")
+    return {seed: figures(work, seed) for seed in seeds}
+
+
+def figures(work: Path, seed: int) -> dict[str, Any]:
+    """What came of a seed's run."""
+    command = [sys.executable, "-m", "textbookgen", "run", "show", "--json", "--work", str(work / f"seed-{seed}")]
+    shown = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
+    return dict(json.loads(shown.stdout))
+
+
+def spread(values: Sequence[float], form: str) -> str:
+    """Each value, then mean and standard deviation."""
+    each = " | ".join(format(value, form) for value in values)
+    deviation = statistics.stdev(values) if len(values) > 1 else 0.0
+    return f"{each} | **{format(statistics.mean(values), form)}** ± {format(deviation, form)}"
+
+
+def heads(seeds: Iterable[int]) -> list[str]:
+    """The first two lines of a table, a column a seed."""
+    named = [f"seed {seed}" for seed in seeds]
+    return [f"| | {' | '.join(named)} | mean and spread |", "|---|" + "---:|" * (len(named) + 1)]
+
+
+def replace_table(page: Path, table: str) -> None:
+    """Puts a table between the marks of a page."""
+    before, _, rest = page.read_text(encoding="utf-8").partition("<!-- table -->\n")
+    after = rest.partition("<!-- end -->")[2]
+    page.write_text(f"{before}<!-- table -->\n{table}\n<!-- end -->{after}", encoding="utf-8")
+
+
+def _trained(recipe: Path) -> list[str]:
+    """The labels of the stages that train."""
+    import tomllib
+
+    stages = tomllib.loads(recipe.read_text(encoding="utf-8"))["stage"]
+    return [label for label, stage in stages.items() if stage["use"].endswith(("/pretrain", "/sft", "/grow", "/dpo"))]
+
+
+def _table(runs: dict[int, dict[str, Any]], only: str) -> str:
+    """A row a figure: bits per byte and scores of each model."""
+    rows: dict[str, list[float]] = {}
+    for run in runs.values():
+        for label, model in run["models"].items():
+            rows.setdefault(f"{label}: held-out bits per byte", []).append(model["bits_per_byte"])
+            for metric, figure in model["scores"].items():
+                rows.setdefault(f"{label}: {metric}", []).append(figure["value"])
+    shown = {name: values for name, values in rows.items() if only in name and len(values) == len(runs)}
+    return "\n".join([*heads(runs), *(f"| {name} | {spread(values, '.3f')} |" for name, values in shown.items())])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("recipe", type=Path)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    parser.add_argument("--work", type=Path, default=ROOT / "work" / "seeds")
+    parser.add_argument("--together", action="store_true", help="run all seeds at once, each on one core")
+    parser.add_argument("--only", default="", help="show figures whose names hold this")
+    parser.add_argument("--out", type=Path, help="a Markdown file in which the table between the marks is replaced")
+    options = parser.parse_args()
+    recipe = options.recipe.resolve()
+    runs = run_all(recipe, options.work.resolve(), options.seeds, alone=_trained(recipe) if options.together else ())
+    shown = _table(runs, options.only)
+    print(shown)
+    if options.out:
+        replace_table(options.out, shown)
+
+
+if __name__ == "__main__":
+    main()
