@@ -12,11 +12,12 @@ from typing import Any
 
 import polars as pl
 import pytest
+from textbookgen_megatron.exchange.work import main as convert
 from textbookgen_megatron.packing import MegatronPack
 from textbookgen_megatron.training import Training
 
 from textbookgen.artifacts import Artifact, Documents, Part
-from textbookgen.stage import Given, Job
+from textbookgen.stage import Given, Job, Train
 from textbookgen.tokenizer import ByteTokenizer, Tokenizer
 
 
@@ -63,7 +64,7 @@ class Bench:
 
     folder: Path
 
-    def job(self, name: str, stage: Training, **pipes: Path) -> Job:
+    def job(self, name: str, stage: Train, **pipes: Path) -> Job:
         """job.json, as the engine writes it."""
         folder = self.folder / name
         folder.mkdir(exist_ok=True)
@@ -87,6 +88,11 @@ class Bench:
         process = self.start(name, stage, **pipes)
         _, complaints = process.communicate(timeout=120)
         assert process.returncode == 0, complaints
+        return card(self.folder / name)
+
+    def exchange(self, name: str, stage: Train, **pipes: Path) -> dict[str, Any]:
+        """Works a job that converts, in this process, and gives checkpoint.json."""
+        assert convert(self.job(name, stage, **pipes).path) == 0
         return card(self.folder / name)
 
 

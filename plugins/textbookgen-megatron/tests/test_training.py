@@ -168,4 +168,4 @@ def test_the_hours_of_phi_1_are_foreseen():
 
 
 def test_the_plugin_brings_its_stages():
-    assert [stage.name for stage in stages()] == ["pack", "pretrain", "grow", "sft", "dpo"]
+    assert [stage.name for stage in stages()] == ["pack", "pretrain", "grow", "sft", "dpo", "export", "import"]

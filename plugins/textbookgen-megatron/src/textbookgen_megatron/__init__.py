@@ -14,19 +14,28 @@ from textbookgen.stage import Stage
 @hookimpl
 def stages() -> Iterable[type[Stage]]:
     """The stages, used as `megatron/pack`, `megatron/pretrain` and so on."""
+    from textbookgen_megatron.exchange.stages import Export, Import
     from textbookgen_megatron.packing import MegatronPack
     from textbookgen_megatron.preference import Dpo
     from textbookgen_megatron.training import Grow, Pretrain, Sft
 
-    return [MegatronPack, Pretrain, Grow, Sft, Dpo]
+    return [MegatronPack, Pretrain, Grow, Sft, Dpo, Export, Import]
 
 
 @hookimpl
 def open_model(checkpoint: Path) -> Model | None:
-    """The model of a checkpoint this plugin wrote, in a process of its own."""
-    card = checkpoint / "checkpoint.json"
-    if not card.is_file() or json.loads(card.read_text(encoding="utf-8")).get("format") != "megatron":
+    """The model of a checkpoint this plugin wrote or exported, or a folder of transformers, in a process of its own."""
+    if not _ours(checkpoint):
         return None
     from textbookgen_megatron.model import ServedModel
 
     return ServedModel(checkpoint)
+
+
+def _ours(folder: Path) -> bool:
+    card, config = folder / "checkpoint.json", folder / "config.json"
+    if card.is_file():
+        return json.loads(card.read_text(encoding="utf-8")).get("format") in ("megatron", "transformers")
+    if not config.is_file() or not (folder / "tokenizer.json").is_file():
+        return False
+    return json.loads(config.read_text(encoding="utf-8")).get("model_type") in ("phi", "phi3", "llama", "gpt_neox", "gpt_neo")

@@ -83,8 +83,12 @@ def _check_alike(blend: dict[str, PackedShards]) -> None:
             )
 
 
-def _parent(pipe: dict[str, Any], shards: PackedShards) -> Parent:
-    folder = Path(pipe["path"])
+def read_parent(label: str, folder: Path) -> Parent:
+    """The checkpoint in this folder.
+
+    Raises:
+        TrainerError: there is none, or it is of another plugin.
+    """
     path = folder / "checkpoint.json"
     if not path.is_file():
         raise TrainerError("there is no checkpoint.json", place=str(folder), hint="train the stage above first")
@@ -93,14 +97,19 @@ def _parent(pipe: dict[str, Any], shards: PackedShards) -> Parent:
         raise TrainerError(
             f"the checkpoint is of format {card.get('format')!r}", place=str(path), hint="megatron stages read their own"
         )
-    mine, theirs = card["tokenizer"], shards.tokenizer
+    return Parent(label, folder, card)
+
+
+def _parent(pipe: dict[str, Any], shards: PackedShards) -> Parent:
+    parent = read_parent(pipe["label"], Path(pipe["path"]))
+    mine, theirs = parent.card["tokenizer"], shards.tokenizer
     if mine["digest"] != theirs["digest"]:
         raise TrainerError(
             f"the checkpoint {pipe['label']!r} speaks the vocabulary {mine['name']}, the shards {theirs['name']}",
             place="shards",
             hint="pack the shards with the tokenizer the checkpoint was trained with",
         )
-    return Parent(pipe["label"], folder, card)
+    return parent
 
 
 class Metrics:

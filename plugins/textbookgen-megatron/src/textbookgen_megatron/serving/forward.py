@@ -15,6 +15,7 @@ import torch.nn.functional as functional
 from safetensors.torch import load_file
 from torch import Tensor
 
+from textbookgen_megatron.exchange.model import read_model
 from textbookgen_megatron.shape import Shape
 
 
@@ -52,7 +53,9 @@ class Network:
 
     @classmethod
     def load(cls, checkpoint: Path) -> Network:
-        """The model of a checkpoint folder."""
+        """The model of a checkpoint folder, of this plugin's or of transformers."""
+        if (checkpoint / "config.json").is_file():
+            return cls(*read_model(checkpoint))
         card = json.loads((checkpoint / "checkpoint.json").read_text(encoding="utf-8"))
         return cls(Shape.from_card(card), load_file(checkpoint / card["weights"]))
 

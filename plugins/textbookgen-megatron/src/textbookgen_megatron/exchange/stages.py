@@ -1,0 +1,72 @@
+"""The stages `megatron/export` and `megatron/import`: models to and from the format of transformers."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from textbookgen.artifacts import Checkpoint
+from textbookgen.errors import Complaint
+from textbookgen.marks import Pipe
+from textbookgen.stage import Job, Train, Volume
+
+
+class _Exchange(Train):
+    """What is done at once, by a process with torch."""
+
+    def command(self, job: Job) -> list[str]:
+        """The process that converts."""
+        return [sys.executable, "-m", "textbookgen_megatron.exchange.work", str(job.path)]
+
+
+class Export(_Exchange):
+    """Writes a trained model as transformers, vLLM and llama.cpp's converter read it: weights, configuration, tokenizer.
+
+    phi shapes become PhiForCausalLM, phi3 Phi3ForCausalLM, llama LlamaForCausalLM, neox and pythia GPTNeoXForCausalLM, neo
+    GPTNeoForCausalLM. The numbers are the same; the vocabulary is cut to its own size.
+    """
+
+    name: ClassVar[str] = "export"
+
+    checkpoint: Annotated[str, Pipe(Checkpoint)] = Field(description="stage above that trained the model")
+    dtype: Literal["float32", "bfloat16", "float16"] = Field("float32", description="type of the weights that are written")
+    quantise: Literal["none", "int8", "int4"] = Field(
+        "none",
+        description="round matrices of layers to so many bits, in groups with a scale each, and measure what that costs; "
+        "weights.quantised.safetensors beside the others",
+    )
+    group: int = Field(64, gt=1, description="with `quantise`: numbers of a row that share a scale")
+
+    def foresee(self, flows: Mapping[str, Volume]) -> Volume | None:
+        """As many bytes as the weights have."""
+        parameters = flows.get("checkpoint", Volume()).parameters
+        width = 4 if self.dtype == "float32" else 2
+        return Volume(disk_bytes=None if parameters is None else width * parameters, parameters=parameters)
+
+
+class Import(_Exchange):
+    """Reads a model in transformers' format, so that it can be grown, finetuned, asked and compared.
+
+    What comes in: PhiForCausalLM, Phi3ForCausalLM, LlamaForCausalLM, GPTNeoXForCausalLM and GPTNeoForCausalLM, without
+    scaled rotary positions. Shards for it are packed with its own tokenizer: `hf:FOLDER/tokenizer.json`.
+    """
+
+    name: ClassVar[str] = "import"
+
+    folder: str = Field(description="folder as transformers' save_pretrained writes it, with a tokenizer.json")
+    sequence_length: int | None = Field(None, gt=1, description="tokens it reads at once; as configured unless given")
+
+    def check(self) -> Iterable[Complaint]:
+        """Folders that are not there."""
+        for name in ("config.json", "tokenizer.json"):
+            if not (Path(self.folder) / name).is_file():
+                yield Complaint("folder", f"there is no {name} in {self.folder}", "give a folder that save_pretrained wrote")
+
+    def foresee(self, flows: Mapping[str, Volume]) -> Volume | None:
+        """As large as the files are."""
+        found = [path.stat().st_size for path in Path(self.folder).glob("*.safetensors")]
+        return Volume(disk_bytes=float(sum(found)) * 2) if found else None

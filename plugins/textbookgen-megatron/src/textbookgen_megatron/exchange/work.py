@@ -1,0 +1,127 @@
+"""The process that converts models: `python -m textbookgen_megatron.exchange.work job.json`."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+
+from textbookgen.errors import TextbookgenError, TrainerError
+from textbookgen_megatron.exchange.configs import config_of
+from textbookgen_megatron.exchange.files import SINGLE, getter, write_weights
+from textbookgen_megatron.exchange.model import chat_template, end_of_document, read_model
+from textbookgen_megatron.exchange.names import to_transformers
+from textbookgen_megatron.exchange.stages import Export, Import
+from textbookgen_megatron.exchange.tokenizers import write_tokenizer
+from textbookgen_megatron.job import read_parent, write_card
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+def export(options: Export, checkpoint: Path, label: str, out: Path) -> None:
+    """Writes the folder, its card last."""
+    parent = read_parent(label, checkpoint)
+    out.mkdir(parents=True, exist_ok=True)
+    config = config_of(parent.shape, parent.card["eod"], options.dtype)
+    get, close = getter(checkpoint, parent.card["weights"])
+    with close:
+        write_weights(to_transformers(get, parent.shape), DTYPES[options.dtype], out)
+    _write_json(out / "config.json", config)
+    eod = parent.card["eod"]
+    _write_json(out / "generation_config.json", {"bos_token_id": eod, "eos_token_id": eod, "pad_token_id": eod})
+    write_tokenizer(parent.card, checkpoint, out)
+    write_card(
+        out,
+        {
+            **parent.card,
+            "format": "transformers",
+            "use": "megatron/export",
+            "transformers": config["architectures"][0],
+            "dtype": options.dtype,
+            "step": 0,
+            "tokens": 0,
+            "tokens_total": parent.card["tokens_total"],
+            "parent": {"label": label, "weights_digest": parent.card["weights_digest"]},
+        },
+    )
+
+
+def bring_in(options: Import, out: Path) -> None:
+    """Reads the folder and writes a checkpoint of this plugin's, its card last."""
+    folder = Path(options.folder)
+    shape, weights = read_model(folder, options.sequence_length)
+    out.mkdir(parents=True, exist_ok=True)
+    save_file(weights, out / f"{SINGLE}.tmp")
+    (out / f"{SINGLE}.tmp").replace(out / SINGLE)
+    tokenizer = _tokenizer(folder)
+    shutil.copyfile(folder / "tokenizer.json", out / "tokenizer.json")
+    write_card(
+        out,
+        {
+            "format": "megatron",
+            "use": "megatron/import",
+            "architecture": shape.architecture,
+            "shape": shape.card(),
+            "parameters": shape.parameters(),
+            "parameters_with_padding": shape.parameters(padding=True),
+            "step": 0,
+            "tokens": 0,
+            "tokens_total": 0,
+            "loss": None,
+            "bits_per_byte": None,
+            "tokenizer": tokenizer,
+            "eod": end_of_document(folder),
+            "chat": chat_template(folder),
+            "weights": SINGLE,
+            "weights_digest": _digest(out / SINGLE),
+            "parent": None,
+            "folder": str(folder),
+            "precision": "fp32",
+        },
+    )
+
+
+def _tokenizer(folder: Path) -> dict[str, Any]:
+    file = folder / "tokenizer.json"
+    if not file.is_file():
+        raise TrainerError(
+            "there is no tokenizer.json",
+            place=str(folder),
+            hint="write one: AutoTokenizer.from_pretrained(FOLDER).save_pretrained(FOLDER)",
+        )
+    return {"name": f"hf:{file}", "digest": _digest(file), "file": "tokenizer.json"}
+
+
+def _write_json(path: Path, content: dict[str, Any]) -> None:
+    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def main(path: Path) -> int:
+    """Works a job; what is wrong is told on standard error, in words."""
+    told = json.loads(path.read_text(encoding="utf-8"))
+    out = Path(told["folder"])
+    try:
+        if told["use"].endswith("/export"):
+            pipe = told["pipes"]["checkpoint"][0]
+            export(Export.model_validate(told["options"]), Path(pipe["path"]), pipe["label"], out)
+        else:
+            bring_in(Import.model_validate(told["options"]), out)
+    except TextbookgenError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[-1])))

@@ -1,0 +1,257 @@
+"""That exported models compute in transformers what they compute in Megatron-core, and come back unchanged."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import replace
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+import pytest
+import torch
+from textbookgen_megatron.backend import weights
+from textbookgen_megatron.backend.device import processes
+from textbookgen_megatron.backend.model import build
+from textbookgen_megatron.exchange import files
+from textbookgen_megatron.exchange.configs import config_of, shape_of
+from textbookgen_megatron.exchange.model import read_model
+from textbookgen_megatron.exchange.names import from_transformers, to_transformers
+from textbookgen_megatron.exchange.stages import Export, Import
+from textbookgen_megatron.exchange.work import bring_in, export
+from textbookgen_megatron.job import write_card
+from textbookgen_megatron.named import NAMED, named
+from textbookgen_megatron.serving.forward import Network
+from textbookgen_megatron.shape import Shape
+from textbookgen_megatron.training import Grow, Sft
+
+from textbookgen.errors import TrainerError
+
+from .conftest import card, documents, pack, stories
+
+transformers = pytest.importorskip("transformers")
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+PHI = Shape("phi", layers=2, hidden=32, heads=2, kv_heads=2, ffn=96, vocabulary=257, sequence_length=48)
+SHAPES = {
+    "phi-1": replace(PHI, head_bias=True),
+    "phi-2": replace(PHI, hidden=40, rotary=0.4),
+    "phi-3": Shape("phi3", 2, 32, 4, 2, 80, 257, 48, window=7),
+    "phi-4": Shape("phi3", 2, 32, 4, 2, 80, 257, 48, rotary_base=250_000),
+    "llama": Shape("llama", 2, 32, 4, 2, 80, 257, 48),
+    "llama-tied": Shape("llama", 2, 32, 4, 4, 80, 257, 48, tied=True),
+    "neox": Shape("neox", 2, 32, 4, 4, 128, 257, 48),
+    "pythia": Shape("pythia", 2, 32, 4, 4, 128, 257, 48, rotary=0.5),
+    "tinystories": Shape("neo", 3, 32, 4, 4, 128, 257, 48, window=7, tied=True, positions=64),
+}
+
+
+def trained(shape: Shape) -> dict[str, torch.Tensor]:
+    """Weights of which none is at its start."""
+    draw = torch.Generator().manual_seed(5)
+    whole = weights.gather(build(shape), shape)
+    moved = {name: weight + 0.1 * torch.randn(weight.shape, generator=draw) for name, weight in whole.items()}
+    for name in ("embedding.word_embeddings.weight", "output_layer.weight", "output_layer.bias"):
+        if name in moved:
+            moved[name][shape.vocabulary :] = 0  # transformers has no padding, and comes back with zeros
+    return moved
+
+
+def checkpoint(folder, shape, whole):
+    """A finished step's folder."""
+    from safetensors.torch import save_file
+
+    folder.mkdir(exist_ok=True)
+    save_file(whole, folder / "model.safetensors")
+    told = {
+        "format": "megatron",
+        "shape": shape.card(),
+        "parameters": shape.parameters(),
+        "tokens_total": 7,
+        "tokenizer": {"name": "bytes", "digest": "bytes", "file": None},
+        "eod": 256,
+        "chat": None,
+        "weights": "model.safetensors",
+        "weights_digest": "d",
+    }
+    write_card(folder, told)
+    return folder
+
+
+@pytest.fixture(scope="module", params=SHAPES)
+def sent(request, tmp_path_factory):
+    """A shape, its weights, and the folder they were exported to."""
+    folder, shape = tmp_path_factory.mktemp("sent"), SHAPES[request.param]
+    with processes():
+        whole = trained(shape)
+    export(Export(checkpoint="c"), checkpoint(folder / "ours", shape, whole), "c", folder / "theirs")
+    return shape, whole, folder / "theirs"
+
+
+def relative(found: torch.Tensor, expected: torch.Tensor) -> float:
+    return float(torch.linalg.norm(found - expected) / torch.linalg.norm(expected))
+
+
+def test_parity_of_logits_and_gradients_with_transformers(sent):
+    shape, whole, folder = sent
+    theirs = transformers.AutoModelForCausalLM.from_pretrained(folder, attn_implementation="eager").float()
+    assert type(theirs).__name__ == card(folder)["transformers"]
+    tokens = torch.randint(0, 257, (2, 48), generator=torch.Generator().manual_seed(0))
+    labels = torch.randint(0, 257, (2, 48), generator=torch.Generator().manual_seed(1))
+    expected = theirs(tokens).logits
+    # over the vocabulary alone: the rows that pad it are not there in transformers
+    torch.nn.functional.cross_entropy(expected.flatten(0, 1), labels.flatten(), reduction="sum").backward()
+    with processes():
+        ours = build(shape)
+        weights.load(ours, whole, shape)
+        found = ours(tokens, torch.arange(48).expand_as(tokens), None)[..., :257]
+        torch.nn.functional.cross_entropy(found.flatten(0, 1), labels.flatten(), reduction="sum").backward()
+        gradients = {name: parameter.grad for name, parameter in weights.names(ours, shape).items()}
+    assert relative(found.detach(), expected.detach()) < 1e-5
+    mine = dict(to_transformers(gradients.__getitem__, shape))
+    for name, parameter in theirs.named_parameters():
+        if name == "lm_head.bias" and not shape.head_bias:
+            continue  # phi's head always has one in transformers; ours has none, so it is not learned
+        if name.replace("lm_head", "embed_out") in mine and shape.architecture in ("neox", "pythia"):
+            name = name.replace("lm_head", "embed_out")
+        if "k_proj.bias" in name:
+            # a bias that all keys share changes nothing (softmax), so its gradient is noise unless half of it rotates
+            assert float((mine[name] - parameter.grad).abs().max()) < 1e-4
+            continue
+        assert relative(mine[name], parameter.grad) < 1e-5, name
+
+
+def test_what_was_exported_comes_back_to_the_last_bit(sent, tmp_path):
+    shape, whole, folder = sent
+    bring_in(Import(folder=str(folder)), tmp_path)
+    found = card(tmp_path)
+    again, back = read_model(folder)
+    # what transformers has only one way to say is said
+    assert replace(again, rotary=shape.rotary, positions=shape.positions, sequence_length=48) == shape
+    assert found["eod"] == 256
+    assert back.keys() == whole.keys()
+    assert all(torch.equal(back[name], whole[name]) for name in whole)
+
+
+def test_the_serving_code_reads_transformers_folders(sent):
+    shape, whole, folder = sent
+    tokens = torch.randint(0, 257, (2, 40), generator=torch.Generator().manual_seed(3))
+    with torch.no_grad():
+        network = Network.load(folder)
+        expected = Network(shape, whole)
+        assert torch.equal(network.logits(network.hidden(tokens)[0]), expected.logits(expected.hidden(tokens)[0]))
+        # one token at a time as well
+        hidden, cache = network.hidden(tokens[:, :20])
+        cache = cache.roomier(20)
+        for place in range(20, 40):
+            hidden, cache = network.hidden(tokens[:, place : place + 1], cache)
+        step = network.logits(hidden[:, -1])
+        assert relative(step, expected.logits(expected.hidden(tokens)[0])[:, -1]) < 1e-5
+
+
+def test_megatron_and_serving_agree(sent):
+    shape, whole, _ = sent
+    tokens = torch.randint(0, 257, (2, 40), generator=torch.Generator().manual_seed(3))
+    with processes(), torch.no_grad():
+        model = build(shape)
+        weights.load(model, whole, shape)
+        ours = model(tokens, torch.arange(40).expand_as(tokens), None)[..., :257]
+    network = Network(shape, whole)
+    with torch.no_grad():
+        assert relative(network.logits(network.hidden(tokens)[0]), ours) < 1e-5
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_named_shapes_have_the_parameters_that_transformers_counts(name):
+    shape = named(name)
+    config = config_of(shape, 0)
+    kind = config.pop("model_type")
+    with torch.device("meta"):
+        built = transformers.AutoModelForCausalLM.from_config(transformers.AutoConfig.for_model(kind, **config))
+    assert sum(parameter.numel() for parameter in built.parameters()) == shape.parameters()
+
+
+def test_the_tokenizer_of_bytes_goes_along(sent):
+    _, _, folder = sent
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    text = "Once – upon\n a\ttime \U0001f642 naïve"
+    assert tokenizer(text)["input_ids"] == list(text.encode())
+    assert tokenizer.decode(list(text.encode())) == text
+    assert tokenizer.eos_token_id == 256
+
+
+def test_large_models_are_written_in_several_files(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "FILE_BYTES", 20_000)
+    shape = SHAPES["llama"]
+    with processes():
+        whole = trained(shape)
+    export(Export(checkpoint="c", dtype="bfloat16"), checkpoint(tmp_path / "ours", shape, whole), "c", tmp_path / "theirs")
+    assert len(list((tmp_path / "theirs").glob("model-*-of-*.safetensors"))) > 2
+    model = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "theirs")
+    assert model.dtype == torch.bfloat16
+    _, back = read_model(tmp_path / "theirs")
+    assert all(torch.equal(back[name], whole[name].bfloat16().float()) for name in whole)
+
+
+def test_a_model_that_transformers_saved_is_grown_and_finetuned(bench, tmp_path):
+    config = transformers.PhiConfig(
+        vocab_size=257, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2,
+        max_position_embeddings=64, partial_rotary_factor=0.5, bos_token_id=256, eos_token_id=256,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    public = transformers.PhiForCausalLM(config)
+    with torch.no_grad():
+        public.lm_head.bias.normal_()
+    public.save_pretrained(tmp_path / "public")
+    from textbookgen_megatron.exchange.tokenizers import _of_bytes
+
+    (tmp_path / "public" / "tokenizer.json").write_text(json.dumps(_of_bytes()))
+    assert not list(Import(folder=str(tmp_path / "public")).check())
+    assert {each.place for each in Import(folder=str(tmp_path)).check()} == {"folder"}
+    read = bench.exchange("public", Import(folder=str(tmp_path / "public")))
+    assert read["shape"]["head_bias"] is True
+    assert read["parameters"] == sum(parameter.numel() for parameter in public.parameters())
+    from textbookgen.builtin.tokenizers import FileTokenizer
+
+    class Doors:
+        def tokenizer(self, name):
+            return FileTokenizer(tmp_path / "public" / "tokenizer.json")
+
+    table = documents(tmp_path, stories(60))
+    shards = pack(tmp_path, table, doors=Doors(), tokenizer="hf:it", validation_share=0.2)
+    grow = Grow(shards="s", checkpoint="c", hidden=64, tokens=4 * 8 * 64, batch=8, dropout=0.0)
+    grown = bench.work("public-grown", grow, shards=shards, checkpoint=bench.folder / "public")
+    sft = Sft(shards="s", checkpoint="c", batch=4, dropout=0.0)
+    before = bench.work("public-tuned", sft, shards=shards, checkpoint=bench.folder / "public")["bits_per_byte_before"]
+    assert grown["bits_per_byte_before"] == pytest.approx(before, rel=1e-5)
+    shipped = bench.exchange("public-again", Export(checkpoint="c"), checkpoint=bench.folder / "public-grown")
+    assert shipped["transformers"] == "PhiForCausalLM"
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"model_type": "mamba"}, "cannot be read"),
+        ({"rope_scaling": {"type": "linear", "factor": 2.0}}, "scaled"),
+        ({"attention_bias": True}, "attention_bias"),
+        ({"head_dim": 64}, "heads of 64"),
+        ({"hidden_act": "relu"}, "hidden_act"),
+    ],
+    ids=["kind", "rope", "bias", "head", "activation"],
+)
+def test_models_that_compute_otherwise_are_refused(change, problem):
+    with pytest.raises(TrainerError, match=problem):
+        shape_of({**config_of(SHAPES["llama"], 0), **change}, "config.json")
+
+
+def test_a_window_without_a_counterpart_is_refused():
+    with pytest.raises(TrainerError, match="window"):
+        config_of(replace(SHAPES["llama"], window=8), 0)
+
+
+def test_names_go_both_ways():
+    shape = SHAPES["neox"]
+    with processes():
+        whole = trained(shape)
+    theirs = dict(to_transformers(whole.__getitem__, shape))
+    assert all(torch.equal(tensor, whole[name]) for name, tensor in from_transformers(theirs.__getitem__, shape))
