@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
@@ -124,14 +123,12 @@ class Dedup(CorpusJudge):
 
         from textbookgen_minhash.copies import find_originals
         from textbookgen_minhash.increments import add
-        from textbookgen_minhash.room import Room
+        from textbookgen_minhash.room import Room, emptied
 
         facts = sketches.select("id", "precedence").collect()
         precedence: NDArray[np.int64] = np.argsort(facts["precedence"].to_numpy(), kind="stable")
-        if self._folder:
-            self._folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=self._folder, prefix="copies-") as folder:
-            room = Room.of(Path(folder), self.memory_mib)
+        with emptied(self._folder) as folder:
+            room = Room.of(folder, self.memory_mib)
             if self.index:
                 return add(
                     Path(self.index),

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+import shutil
+import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +16,20 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _PIECE = 4 << 20  # bytes that are read at a time to pick from
+
+
+@contextmanager
+def emptied(folder: Path | None) -> Iterator[Path]:
+    """A folder for files that are thrown away, within this one; what a killed run left there is thrown away first."""
+    if folder is None:
+        with tempfile.TemporaryDirectory() as elsewhere:
+            yield Path(elsewhere)
+        return
+    place = folder / "copies"
+    shutil.rmtree(place, ignore_errors=True)
+    place.mkdir(parents=True)
+    yield place
+    shutil.rmtree(place)
 
 
 @dataclass

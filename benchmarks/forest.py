@@ -1,0 +1,245 @@
+"""What `quality/forest` learns from 300, 1,000 and 3,000 of a teacher's labels, measured on functions of files it has not seen;
+and what its choice is worth to a model.
+
+    python benchmarks/forest.py
+    python benchmarks/forest.py --ablation --work FOLDER
+
+Labels are the embedded teacher's (a program), read by `quality/annotate`, of functions and classes of this Python's standard
+library; good is from the score on that comes nearest to 30 % good. The ablation is a recipe: equal tokens of the code that the
+forest keeps, of code drawn without it, and three seeds of each, scored by bits per byte of textbook pages that neither was
+trained on. The last line is JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import json
+import math
+import random
+import statistics
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import warnings
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sklearn.metrics import roc_auc_score
+from textbookgen_procedural.tasks import TASKS
+from textbookgen_quality.annotate import Annotate
+from textbookgen_quality.classifier import Classifier, Shape, learn
+
+from textbookgen.teacher import Reply
+
+LABELS, HELD_OUT, SHARE = (300, 1_000, 3_000), 2_000, 0.3
+FEATURES = ("words", "characters")
+
+
+def functions() -> list[tuple[str, str]]:
+    """File and text of every function and class at the top of the standard library's files, tests left out."""
+    root, found = Path(sysconfig.get_paths()["stdlib"]), []
+    for file in sorted(root.rglob("*.py")):
+        if {"site-packages", "test", "tests", "idlelib", "lib2to3"} & set(file.relative_to(root).parts):
+            continue
+        try:
+            source = file.read_text(encoding="utf-8")
+            tree = ast.parse(source)
+        except (SyntaxError, ValueError):
+            continue
+        pieces = (
+            ast.get_source_segment(source, each) for each in tree.body if isinstance(each, ast.FunctionDef | ast.ClassDef)
+        )
+        found += [(str(file.relative_to(root)), piece) for piece in pieces if piece]
+    return found
+
+
+def scores(texts: list[str]) -> list[float]:
+    """The teacher's, as `quality/annotate` reads them."""
+    stage = Annotate(inputs=("web",), teacher="author")
+    told = []
+    for text in texts:
+        draw = {"document": {"id": "", "text": text, "kind": "code"}}
+        reply = Reply(TASKS["educational-value"](random.Random(0), draw))
+        told.append(next(iter(stage.read(draw, reply)))["quality.score"])
+    return told
+
+
+def curve(seeds: int) -> dict[str, Any]:
+    """Area under the ROC curve, and precision among the best 30 %, by features and number of labels; means over seeds."""
+    units = functions()
+    marks = np.array(scores([text for _, text in units]))
+    bound = min(sorted(set(marks.tolist()))[1:], key=lambda mark: abs((marks >= mark).mean() - SHARE))
+    good = marks >= bound
+    print(f"{len(units)} functions and classes; good from {bound:g} on: {good.mean():.3f}\n")
+    found: dict[tuple[str, int], list[tuple[float, float]]] = {}
+    for seed in range(seeds):
+        seen, unseen = split(units, seed)
+        for features in FEATURES:
+            for many in LABELS:
+                shape = Shape(features, 20_000, 64, 200, 2, 8_000)
+                mine = seen[:many]
+                with tempfile.TemporaryDirectory() as folder:
+                    file = Path(folder) / "forest.npz"
+                    learn([units[at][1] for at in mine], good[mine], shape, 0.2, SHARE, seed, 1, file)
+                    said = Classifier.load(file).probabilities([units[at][1] for at in unseen])
+                best = np.argsort(-said, kind="stable")[: round(SHARE * len(said))]
+                truth = good[unseen]
+                found.setdefault((features, many), []).append((float(roc_auc_score(truth, said)), float(truth[best].mean())))
+    base = float(np.mean([good[split(units, seed)[1]].mean() for seed in range(seeds)]))
+    print(table(found, base))
+    rows = {
+        f"{features} {many}": {"roc_auc": mean(each, 0), "precision": mean(each, 1)} for (features, many), each in found.items()
+    }
+    return {**rows, "base_rate": base}
+
+
+def split(units: list[tuple[str, str]], seed: int) -> tuple[list[int], list[int]]:
+    """Places to learn from and places to measure on, of which no file is in both."""
+    rng = random.Random(seed)
+    files = sorted({file for file, _ in units})
+    rng.shuffle(files)
+    turn = {file: at for at, file in enumerate(files)}
+    order = sorted(range(len(units)), key=lambda at: turn[units[at][0]])
+    edge = next(at for at in range(HELD_OUT, len(order)) if units[order[at]][0] != units[order[at - 1]][0])
+    unseen, seen = order[:edge], order[edge:]
+    rng.shuffle(seen)
+    return seen, unseen
+
+
+def mean(pairs: list[tuple[float, float]], at: int) -> float:
+    return statistics.mean(pair[at] for pair in pairs)
+
+
+def table(found: dict[tuple[str, int], list[tuple[float, float]]], base: float) -> str:
+    """The figures, for people."""
+    lines = ["| labels | " + " | ".join(f"{many:,}" for many in LABELS) + " |", "|---" * (len(LABELS) + 1) + "|"]
+    for title, at in (("ROC AUC", 0), (f"precision among the best 30 % (base {base:.2f})", 1)):
+        for features in FEATURES:
+            values = [[pair[at] for pair in found[features, many]] for many in LABELS]
+            cells = [f"{statistics.mean(each):.3f} ± {statistics.pstdev(each):.3f}" for each in values]
+            lines.append(f"| {title}, {features} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+RECIPE = """
+[recipe]
+name = "forest-ablation"
+version = "1"
+seed = 1
+
+[teacher.author]
+use = "procedural/author"
+
+[sampler.lessons]
+use = "textbooks/lessons"
+
+[stage.web]
+use = "python-code"
+max_files = 2_500
+max_kib = 24
+
+[stage.labels]
+use = "quality/annotate"
+from = "web"
+teacher = "author"
+sample = 1_000
+
+[stage.kept]
+use = "quality/forest"
+from = "web"
+labels = "labels"
+keep_share = 0.17
+
+[stage.drawn]
+use = "sample"
+from = "web"
+share = 0.17
+
+[stage.pages]
+use = "textbooks/page"
+teacher = "author"
+sampler = "lessons"
+count = 100
+
+[stage.tokenizer]
+use = "train-tokenizer"
+from = "web"
+vocabulary = 2_048
+"""
+SHARDS = """
+[stage.{arm}-shards]
+use = "megatron/pack"
+from = "{arm}"
+tokenizer = "tokenizer"
+sequence_length = 256
+"""
+MODEL = """
+[stage.{arm}-{seed}]
+use = "megatron/pretrain"
+shards = "{arm}-shards"
+layers = 4
+hidden = 64
+heads = 2
+tokens = {tokens}
+batch = 8
+learning_rate = 3e-3
+dropout = 0.0
+threads = 1
+seed = {seed}
+"""
+ARMS = {"kept": "kept by the forest", "drawn": "drawn without it"}
+
+
+def ablation(work: Path, tokens: int, seeds: int) -> dict[str, Any]:
+    """Bits per byte of textbook pages, by arm and seed."""
+    from textbookgen.lineage import Lineage
+    from textbookgen.plugins import Plugins
+    from textbookgen.workspace import Workspace
+
+    work.mkdir(parents=True, exist_ok=True)
+    recipe = work / "ablation.toml"
+    models = "".join(MODEL.format(arm=arm, seed=seed, tokens=tokens) for arm in ARMS for seed in range(seeds))
+    recipe.write_text(RECIPE + "".join(SHARDS.format(arm=arm) for arm in ARMS) + models, encoding="utf-8")
+    command = [sys.executable, "-m", "textbookgen", "recipe", "run", str(recipe), "--work", str(work / "work")]
+    subprocess.run([*command, "--executor", "serial", "--quiet"], check=True)
+    workspace = Workspace(work / "work")
+    lineage = Lineage(workspace)
+    folders = {step["label"]: workspace.step(step["address"]).out for step in lineage.steps}
+    pages = [text for part in lineage.parts("pages") for text in part.read()["text"].to_list()]
+    size = sum(len(text.encode()) for text in pages)
+    bits: dict[str, list[float]] = {}
+    for arm in ARMS:
+        for seed in range(seeds):
+            with closing(Plugins().model(folders[f"{arm}-{seed}"])) as model:
+                nats = -sum(score.logprob for score in model.score([("", text) for text in pages]))
+            bits.setdefault(arm, []).append(nats / math.log(2) / size)
+    print(f"{len(pages)} pages, {size / 1e3:.0f} KB; {tokens:,} tokens\n")
+    print("| trained on | " + " | ".join(f"seed {seed}" for seed in range(seeds)) + " | mean |\n" + "|---" * (seeds + 2) + "|")
+    for arm, values in bits.items():
+        each = " | ".join(f"{value:.3f}" for value in values)
+        print(f"| code {ARMS[arm]} | {each} | **{statistics.mean(values):.3f}** ± {statistics.pstdev(values):.3f} |")
+    return {"bits_per_byte": bits}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--ablation", action="store_true", help="train the models; without, only the curve is measured")
+    parser.add_argument("--tokens", type=int, default=300_000, help="tokens that each model of the ablation sees")
+    parser.add_argument("--work", type=Path, help="where the ablation works; a temporary folder unless given")
+    told = parser.parse_args()
+    warnings.simplefilter("ignore")  # invalid escapes in other people's strings
+    if told.ablation:
+        with tempfile.TemporaryDirectory() as folder:
+            found = ablation(told.work or Path(folder), told.tokens, told.seeds)
+    else:
+        found = curve(told.seeds)
+    print(json.dumps({"ours": found}))
+
+
+if __name__ == "__main__":
+    main()
