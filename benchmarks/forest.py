@@ -6,8 +6,8 @@ and what its choice is worth to a model.
 
 Labels are the embedded teacher's (a program), read by `quality/annotate`, of functions and classes of this Python's standard
 library; good is from the score on that comes nearest to 30 % good. The ablation is a recipe: equal tokens of the code that the
-forest keeps, of code drawn without it, and three seeds of each, scored by bits per byte of textbook pages that neither was
-trained on. The last line is JSON.
+forest keeps, of code drawn without it, and three seeds of each, scored by bits per byte of what neither was trained on:
+textbook pages, exercises, and real files that the teacher calls good. The last line is JSON.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from textbookgen_procedural.tasks import TASKS
 from textbookgen_quality.annotate import Annotate
 from textbookgen_quality.classifier import Classifier, Shape, learn
 
+from textbookgen.builtin.sources import PythonCode
 from textbookgen.teacher import Reply
 
 LABELS, HELD_OUT, SHARE = (300, 1_000, 3_000), 2_000, 0.3
@@ -165,6 +166,15 @@ teacher = "author"
 sampler = "lessons"
 count = 100
 
+[sampler.tasks]
+use = "textbooks/function-names"
+
+[stage.exercises]
+use = "textbooks/exercise"
+teacher = "author"
+sampler = "tasks"
+count = 200
+
 [stage.tokenizer]
 use = "train-tokenizer"
 from = "web"
@@ -191,6 +201,7 @@ dropout = 0.0
 threads = 1
 seed = {seed}
 """
+WRITTEN = ("pages", "exercises")
 ARMS = {"kept": "kept by the forest", "drawn": "drawn without it"}
 
 
@@ -209,20 +220,35 @@ def ablation(work: Path, tokens: int, seeds: int) -> dict[str, Any]:
     workspace = Workspace(work / "work")
     lineage = Lineage(workspace)
     folders = {step["label"]: workspace.step(step["address"]).out for step in lineage.steps}
-    pages = [text for part in lineage.parts("pages") for text in part.read()["text"].to_list()]
-    size = sum(len(text.encode()) for text in pages)
-    bits: dict[str, list[float]] = {}
+    held_out = {
+        **{label: [text for part in lineage.parts(label) for text in part.read()["text"].to_list()] for label in WRITTEN},
+        "good files": good_files({id_ for part in lineage.parts("web") for id_ in part.read()["id"].to_list()}),
+    }
+    bits: dict[str, dict[str, list[float]]] = {name: {} for name in held_out}
     for arm in ARMS:
         for seed in range(seeds):
             with closing(Plugins().model(folders[f"{arm}-{seed}"])) as model:
-                nats = -sum(score.logprob for score in model.score([("", text) for text in pages]))
-            bits.setdefault(arm, []).append(nats / math.log(2) / size)
-    print(f"{len(pages)} pages, {size / 1e3:.0f} KB; {tokens:,} tokens\n")
-    print("| trained on | " + " | ".join(f"seed {seed}" for seed in range(seeds)) + " | mean |\n" + "|---" * (seeds + 2) + "|")
-    for arm, values in bits.items():
-        each = " | ".join(f"{value:.3f}" for value in values)
-        print(f"| code {ARMS[arm]} | {each} | **{statistics.mean(values):.3f}** ± {statistics.pstdev(values):.3f} |")
-    return {"bits_per_byte": bits}
+                for name, texts in held_out.items():
+                    nats = -sum(score.logprob for score in model.score([("", text) for text in texts]))
+                    size = sum(len(text.encode()) for text in texts)
+                    bits[name].setdefault(arm, []).append(nats / math.log(2) / size)
+    print(f"{tokens:,} tokens\n")
+    print("| bits per byte of | code | " + " | ".join(f"seed {seed}" for seed in range(seeds)) + " | mean |")
+    print("|---" * (seeds + 3) + "|")
+    for name, arms in bits.items():
+        for arm, values in arms.items():
+            each = " | ".join(f"{value:.3f}" for value in values)
+            mean_of = f"**{statistics.mean(values):.3f}** ± {statistics.pstdev(values):.3f}"
+            print(f"| {len(held_out[name])} {name} | {ARMS[arm]} | {each} | {mean_of} |")
+    return {"tokens": tokens, "bits_per_byte": bits}
+
+
+def good_files(seen: set[str]) -> list[str]:
+    """Installed files that the recipe did not read and to which the teacher gives four points or more."""
+    frames = PythonCode(max_files=8_000, max_kib=8).read()
+    files = [(id_, text) for frame in frames for id_, text in frame.select("id", "text").iter_rows() if id_ not in seen]
+    marks = scores([text for _, text in files])
+    return [text for (_, text), mark in zip(files, marks, strict=True) if mark >= 4][:150]
 
 
 def main() -> None:

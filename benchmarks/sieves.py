@@ -122,7 +122,7 @@ def main() -> None:
     )
     with tempfile.TemporaryDirectory() as temporary:
         work = told.work or Path(temporary)
-        corpus, warm = work / f"{told.documents}-0", work / "200-0"
+        corpus, warm = work / f"long-{told.documents}-0", work / "long-200-0"
         for folder, many in ((corpus, told.documents), (warm, 200)):
             write(folder, many, 0)
         given = Given({}, Path(temporary), Doors({"held-out": Items("held-out", items)}))  # type: ignore[arg-type]
