@@ -7,6 +7,8 @@ from random import Random
 
 import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from textbookgen_minhash.novel import Novel
 
 from textbookgen.errors import RunError
@@ -81,3 +83,17 @@ def test_it_is_no_step_of_its_own(tmp_path: Path) -> None:
     assert [each.place for each in Novel(**{"from": "x"}).check()] == ["from"]
     with pytest.raises(RunError, match="before it was prepared"):
         Novel().judge(pl.DataFrame({"id": ["a"], "text": ["b"]}))
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.lists(st.sampled_from(["", "a", "one two three four five six", "One two three, four five six!", "é 中文"]), max_size=8)
+)
+def test_kept_and_dropped_are_everything_in_order(tmp_path_factory: pytest.TempPathFactory, drawn: list[str]) -> None:
+    docs = pl.DataFrame(
+        {"id": [f"d{n}" for n in range(len(drawn))], "text": drawn}, schema={"id": pl.String, "text": pl.String}
+    )
+    found = ready(tmp_path_factory.mktemp("novel")).judge(docs)
+    assert found["id"].to_list() == docs["id"].to_list()
+    assert found["keep"].null_count() == 0
+    assert (found["reason"].is_null() == found["keep"]).all()

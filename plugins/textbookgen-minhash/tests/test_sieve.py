@@ -6,6 +6,8 @@ import random
 from pathlib import Path
 
 import polars as pl
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from textbookgen_minhash.dedup import Dedup
 from textbookgen_minhash.sieve import Sieve
 
@@ -72,3 +74,23 @@ def test_one_step_is_as_good_as_three(tmp_path: Path) -> None:
     assert {"rude", "too short", "near copy", "exact copy"} <= set(found["reason"])
     assert found.filter(reason="rude")["detail"].unique().to_list() == ["w13"]
     assert found.filter(reason="too short")["score"].max() < 80
+
+
+TEXTS = st.sampled_from(
+    ["", "w13 is rude", "w1 w2 w3", "w1 W2 w3!", " ".join(f"w{n}" for n in range(70)), "é 中文", "w13 " * 80]
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(TEXTS, max_size=12), st.integers(0, 12))
+def test_kept_and_dropped_are_everything_in_order(texts: list[str], cut: int) -> None:
+    docs = pl.DataFrame(
+        {"id": [f"d{n}" for n in range(len(texts))], "text": texts}, schema={"id": pl.String, "text": pl.String}
+    )
+    sieve = Sieve(inputs=("x",), judges=("polite", {"use": "long", "words": 2}))
+    sieve.prepare(Given({}, Path("nowhere"), Doors()))  # type: ignore[arg-type]
+    sketches = pl.concat([sieve.sketch(docs[:cut]), sieve.sketch(docs[cut:])])
+    found = sieve.judge(sketches.lazy(), docs.lazy())
+    assert found["id"].to_list() == docs["id"].to_list()
+    assert found["keep"].null_count() == 0
+    assert (found["reason"].is_null() == found["keep"]).all()
