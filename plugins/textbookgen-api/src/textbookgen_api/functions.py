@@ -42,8 +42,8 @@ class Parameter:
         """A value that the schema allows: one of `enum` or `examples`, a number within its bounds, a date, a truth value.
 
         `seen` and `unseen` part what has many values in two that have none in common; what has few is drawn as it is. Where
-        there are `examples` and a `pattern`, three quarters of what is seen are made by the pattern, for values to be copied rather
-        than known by heart; what is unseen are examples.
+        there are `examples` and a `pattern`, three quarters of what is seen are made by the pattern, for values to be copied
+        rather than known by heart; what is unseen are examples.
 
         Raises:
             RunError: the schema does not say what values there are, or there are none on this side.

@@ -43,8 +43,9 @@ class Requests(Source):
     (`[ by {date}]`) come and go. A share of requests lacks a phrase with a required value, and is answered by
     `clarify(missing=[...])`; a share is about other things, and is answered by `decline()`.
 
-    Columns: `api.prompt` (how the text begins, up to where the call stands), `api.request`, `api.call`, `api.case` (`call`, `missing` or `outside`), `api.function`, `api.slots` (the words
-    of each value as they stand in the request) and `api.defaults` (JSON).
+    Columns: `api.prompt` (how the text begins, up to where the call stands), `api.request`, `api.call`, `api.case` (`call`,
+    `missing` or `outside`), `api.function`, `api.slots` (the words of each value as they stand in the request) and
+    `api.defaults` (JSON).
     """
 
     name: ClassVar[str] = "requests"
