@@ -136,7 +136,7 @@ def test_more_hits_than_there_was_room_for_are_all_found() -> None:
 
 
 def test_a_solution_too_short_to_be_compared_counts_where_it_is_all_there_is() -> None:
-    alone = 'from math import pi\n\ndef rest(number):\n    """Ours."""\n    return number % 1.0\n'
+    alone = "from math import pi\n\ndef rest(number):\n    return number % 1.0\n"
     verdicts = judged(
         alone,
         "    return y % 1.0\n",

@@ -132,13 +132,14 @@ def bodies(tree: ast.Module) -> list[str]:
 def whole(tree: ast.Module, most: int) -> str | None:
     """What the one function of a module does, spelled with its constants; its own names are numbered as they come.
 
-    None where the module has anything besides that function and imports, or the function more than `most` nodes, head and
-    docstring included: only what is nothing else can be told by so little.
+    None where the module has anything besides that function and imports, or the function more than `most` nodes, or a
+    docstring (the item's own is told by its words, another one tells another function): only what is nothing else can be told
+    by so little.
     """
     statements = [node for node in tree.body if not (isinstance(node, ast.Import | ast.ImportFrom) or _is_docstring(node))]
     if len(statements) != 1 or not isinstance(statements[0], _FUNCTIONS):
         return None
-    if next(islice(ast.walk(statements[0]), most, None), None) is not None:
+    if _is_docstring(statements[0].body[0]) or next(islice(ast.walk(statements[0]), most, None), None) is not None:
         return None
     numbers: dict[str, int] = {}
     return " ".join(word for node in _statements(statements[0]) for word in _exactly(node, numbers))
