@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from random import Random
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 import polars as pl
 from pydantic import Field
@@ -31,6 +31,9 @@ class Instruct(Transform):
     inputs: Annotated[Labels, Pipe(Documents)] = Field(alias="from", description="stages above whose stories are asked for")
     records: int = Field(1, gt=0, description="records made of each story, each with a header of its own")
     fewest_fields: int = Field(1, ge=0, le=4, description="a header has at least so many fields, where so many are known")
+    fields: tuple[Literal["Features", "Words", "Summary", "Random sentence"], ...] = Field(
+        ("Features", "Words", "Summary", "Random sentence"), min_length=1, description="what a header may hold"
+    )
     seed: int = Field(0, description="another seed draws other headers")
 
     def foresee(self, flows: Mapping[str, Volume]) -> Volume | None:
@@ -58,15 +61,15 @@ class Instruct(Transform):
         }
 
     def _record(self, row: dict[str, Any], rng: Random) -> Record:
-        known = _known(row, rng)
+        known = {field: text for field, text in _known(row, rng).items() if field in self.fields}
         count = rng.randint(min(self.fewest_fields, len(known)), len(known))
         return Record(tuple((field, known[field]) for field in rng.sample(list(known), count)), str(row["text"]).strip())
 
     def _content(self) -> dict[str, Any]:
-        return {"text": pl.String()}
+        return {"text": pl.String(), "tinystories.prompt": pl.String()}
 
     def _written(self, record: Record) -> dict[str, Any]:
-        return {"text": str(record)}
+        return {"text": str(record), "tinystories.prompt": f"{record.instruction()}\n" if record.header else ""}
 
 
 class InstructChats(Instruct):
