@@ -14,6 +14,7 @@ from .conftest import documents, pack, stories
 
 
 def read(folder: Path, split: str) -> list[list[int]]:
+    import textbookgen_megatron.backend  # noqa: F401  (which keeps Megatron-core from warning)
     from megatron.core.datasets.indexed_dataset import IndexedDataset
 
     return [document.tolist() for document in IndexedDataset(str(folder / split))]
@@ -110,7 +111,7 @@ def test_prompts_that_cannot_be_are_told(tmp_path, columns, options, problem):
 
 
 def test_nothing_to_pack_is_told(tmp_path):
-    with pytest.raises(RunError, match="no document to train on"):
+    with pytest.raises(RunError, match="nothing to train on"):
         pack(tmp_path, documents(tmp_path, ["", ""]))
 
 

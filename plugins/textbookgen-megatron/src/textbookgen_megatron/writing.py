@@ -29,7 +29,7 @@ class ShardWriter:
 
     def __init__(self, folder: Path, vocabulary: int, *, masked: bool) -> None:
         self.masked = masked
-        self._batches: dict[Split, tuple[list[list[int]], list[int]]] = {split: ([], []) for split in SPLITS}
+        self._batches: dict[Split, tuple[list[list[int]], list[list[int]]]] = {split: ([], []) for split in SPLITS}
         self._complaints = tempfile.TemporaryFile()  # noqa: SIM115
         self._process = subprocess.Popen(
             [sys.executable, "-m", "textbookgen_megatron.writing", str(folder), str(vocabulary), str(int(masked))],
@@ -37,11 +37,11 @@ class ShardWriter:
             stderr=self._complaints,
         )
 
-    def add(self, split: Split, tokens: list[int], learned_from: int) -> None:
-        """Takes one document; `flush` sends it."""
+    def add(self, split: Split, tokens: list[int], learned: list[int]) -> None:
+        """Takes one document, and 1 for each token that is learned (read only with a mask); `flush` sends it."""
         documents, marks = self._batches[split]
         documents.append(tokens)
-        marks.append(learned_from)
+        marks.append(learned)
 
     def flush(self) -> None:
         """Sends what was added."""
@@ -91,18 +91,14 @@ def _close_quietly(pipe: IO[bytes]) -> None:
         pass
 
 
-def _message(number: int, documents: list[list[int]], marks: list[int] | None) -> bytes:
+def _message(number: int, documents: list[list[int]], marks: list[list[int]] | None) -> bytes:
     import numpy as np
 
     lengths = np.fromiter(map(len, documents), np.int32, len(documents))
     tokens = np.fromiter((i for tokens in documents for i in tokens), np.int32, int(lengths.sum()))
     parts = [HEADER.pack(number, len(documents), tokens.size), lengths.tobytes(), tokens.tobytes()]
     if marks is not None:
-        ends = np.cumsum(lengths)
-        learned = np.ones(tokens.size, np.uint8)
-        for start, mark in zip(ends - lengths, marks, strict=True):
-            learned[start : start + mark] = 0
-        parts.append(learned.tobytes())
+        parts.append(np.fromiter((each for mark in marks for each in mark), np.uint8, tokens.size).tobytes())
     return b"".join(parts)
 
 

@@ -1,0 +1,181 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+from textbookgen_megatron.backend import weights
+from textbookgen_megatron.backend.data import WholeDocuments, batch
+from textbookgen_megatron.backend.device import processes
+from textbookgen_megatron.backend.model import build
+from textbookgen_megatron.backend.objective import nats
+from textbookgen_megatron.chat import TEMPLATES, ChatEncoder, ChatTemplate
+from textbookgen_megatron.shape import Shape
+from textbookgen_megatron.shards import PackedShards
+from textbookgen_megatron.training import Pretrain, Sft
+
+from textbookgen.artifacts import Chats, Part
+from textbookgen.builtin.tokenizers import FileTokenizer
+from textbookgen.errors import RunError
+from textbookgen.teacher import Message
+from textbookgen.tokenizer import ByteTokenizer
+
+from .conftest import metrics, pack
+
+TALK = [Message("user", "Hi"), Message("assistant", "Yes."), Message("user", "Sure?"), Message("assistant", "No <|end|>")]
+
+
+def chats(folder, talks):
+    """A table of conversations, as stages write them."""
+    import polars as pl
+
+    rows = [[{"role": each.role, "content": each.content} for each in talk] for talk in talks]
+    schema = {"id": pl.String(), **Chats.content}
+    frame = pl.DataFrame({"id": [f"chat{i}" for i in range(len(talks))], "messages": rows}, schema=schema)
+    frame.write_parquet(folder / "chats.parquet")
+    return Chats((Part(folder / "chats.parquet"),))
+
+
+def talks(count):
+    return [
+        [
+            Message("user", f"How many are {number} and one?"),
+            Message("assistant", f"They are {number + 1}."),
+            *([Message("user", "And one more?"), Message("assistant", f"{number + 2}!")] if number % 2 else []),
+        ]
+        for number in range(count)
+    ]
+
+
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_only_answers_and_what_ends_them_are_learned(name):
+    template = ChatTemplate.of(name)
+    pieces = template.pieces(TALK)
+    assert "".join(piece.text for piece in pieces) == template.render(TALK)
+    learned = "".join(piece.text for piece in pieces if piece.learned)
+    end = template.ending()
+    assert learned == f"Yes.{end}No <|end|>{end}"
+    assert "".join(piece.text for piece in template.prompt(TALK[:1])) == template.render(TALK[:1], ask=True)
+    only_last = "".join(piece.text for piece in template.pieces(TALK, learn_from=2) if piece.learned)
+    assert only_last == f"No <|end|>{end}"
+
+
+def test_phi_3_writes_as_its_card_tells():
+    expected = "<|user|>\nHi<|end|>\n<|assistant|>\n"
+    assert ChatTemplate.of("phi-3").render(TALK[:1], ask=True) == expected
+
+
+def with_control_tokens(folder):
+    """A tokenizer of bytes whose control tokens are single ids."""
+    from textbookgen_megatron.exchange.tokenizers import _of_bytes
+    from tokenizers import Tokenizer
+
+    opened = Tokenizer.from_str(json.dumps(_of_bytes()))
+    opened.add_special_tokens(["<|end|>", "<|user|>", "<|assistant|>"])
+    opened.save(str(folder / "tokenizer.json"))
+    return FileTokenizer(folder / "tokenizer.json")
+
+
+def test_control_tokens_are_single_ids_and_no_message_can_spell_them(tmp_path):
+    tokenizer = with_control_tokens(tmp_path)
+    encoder = ChatEncoder.of(tokenizer.encode_batch, tokenizer.eod, tokenizer.file)
+    [(ids, learned)] = encoder.encode([ChatTemplate.of("phi-3").pieces(TALK)])
+    assert ids.count(257) == 4  # <|end|>: as often as there are messages, and not where one spells it
+    assert (ids[0], ids[1:4]) == (258, list(b"\nHi"))
+    assert bytes(i for i, counts in zip(ids, learned, strict=True) if counts and i < 256) == b"Yes.No <|end|>"
+    assert [i for i, counts in zip(ids, learned, strict=True) if counts and i >= 256] == [257, 257]
+
+
+def test_transformers_renders_and_encodes_the_same(tmp_path):
+    transformers = pytest.importorskip("transformers")
+    tokenizer = with_control_tokens(tmp_path)
+    theirs = transformers.PreTrainedTokenizerFast(tokenizer_file=str(tmp_path / "tokenizer.json"), eos_token="<|endoftext|>")
+    plain = [{"role": each.role, "content": each.content.removesuffix(" <|end|>")} for each in TALK]
+    for template in TEMPLATES.values():
+        encoder = ChatEncoder.of(tokenizer.encode_batch, tokenizer.eod, tokenizer.file)
+        [(ids, _)] = encoder.encode([ChatTemplate("t", template).pieces([Message(**each) for each in plain])])
+        assert theirs.apply_chat_template(plain, chat_template=template, tokenize=True, return_dict=False) == ids
+
+
+@pytest.mark.parametrize(
+    ("template", "problem"),
+    [
+        ("none", "no chat template"),
+        ("{% for", "is no template"),
+        ("{% for m in messages %}{{ m.content | upper }}{% endfor %}", "changes what is said"),
+        ("{{ messages | length }}{% for m in messages %}{{ m.content }}{% endfor %}", "depends on what comes after"),
+        ("{{ raise_exception('no') }}", "refuses"),
+    ],
+)
+def test_templates_that_cannot_be_used_are_told(template, problem):
+    with pytest.raises(RunError, match=problem):
+        ChatTemplate.of(template).pieces(TALK)
+
+
+def test_packed_chats_count_what_is_learned_and_leave_out_what_has_no_answer(tmp_path):
+    table = chats(tmp_path, [*talks(30), [Message("user", "?")], [Message("user", "?"), Message("assistant", " ")]])
+    shards = PackedShards.read(pack(tmp_path, table, validation_share=0))
+    counts = shards.counts("train")
+    answers = [each.content for talk in talks(30) for each in talk if each.role == "assistant"]
+    assert shards.card["unanswered"] == 2
+    assert counts.documents == 30
+    assert counts.loss_bytes == sum(len(answer.encode()) for answer in answers)
+    assert counts.loss_tokens == counts.loss_bytes + len(answers) + 30  # each ended by a token, each chat by the eod, too
+    assert shards.content == "Chats" and shards.chat["name"] == "plain"
+
+
+SHAPE = Shape("llama", layers=2, hidden=32, heads=4, kv_heads=2, ffn=64, vocabulary=257, sequence_length=256)
+
+
+@torch.no_grad()
+def test_parity_of_packed_and_unpacked_chats(tmp_path):
+    folder = pack(tmp_path, chats(tmp_path, talks(24)), sequence_length=256, validation_share=0)
+    shards = PackedShards.read(folder)
+    encoder = ChatEncoder.of(ByteTokenizer().encode_batch, 256, None)
+    with processes():
+        model = build(SHAPE)
+        draw = torch.Generator().manual_seed(5)
+        whole = {name: w + 0.2 * torch.randn(w.shape, generator=draw) for name, w in weights.gather(model, SHAPE).items()}
+        weights.load(model, whole, SHAPE)
+        windows = WholeDocuments(shards, "train")
+        shown = batch([windows.window(index) for index in range(len(windows))])
+        packed = float((nats(model.eval(), shown) * shown["loss_mask"]).sum())
+        alone = 0.0
+        for talk in talks(24):
+            [(ids, learned)] = encoder.encode([ChatTemplate.of("plain").pieces(talk)])
+            ids, learned = [*ids, 256], [*learned, 1] if ids[-1] != 256 else learned
+            tokens, labels = torch.tensor([[256, *ids[:-1]]]), torch.tensor([ids])
+            losses = nats(model, {"tokens": tokens, "labels": labels})[0]
+            alone += float((losses * torch.tensor([*learned, 0][: len(ids)])).sum())
+    assert len(windows) < 24 / 2
+    assert packed == pytest.approx(alone, rel=1e-5)
+
+
+def test_chats_are_learned_with_sgd_and_frozen_embeddings(bench, shards, tmp_path):
+    small = {"layers": 2, "hidden": 32, "heads": 2, "batch": 8, "learning_rate": 5e-3, "dropout": 0.0}
+    bench.work("talker", Pretrain(shards="s", tokens=10 * 8 * 64, **small), shards=shards)
+    answers = pack(tmp_path, chats(tmp_path, talks(80)), sequence_length=128, validation_share=0.2)
+    common = {"shards": "s", "checkpoint": "c", "epochs": 4, "batch": 4, "dropout": 0.0, "warmup_steps": 1}
+    told = {}
+    for name, options in {
+        "sgd": {"optimizer": "sgd", "momentum": 0.0, "learning_rate": 0.3, "freeze_embeddings": True},
+        "momentum": {"optimizer": "sgd", "learning_rate": 0.05, "freeze_layers": 1},
+        "adamw": {"learning_rate": 3e-3},
+    }.items():
+        stage = Sft(**{**common, **options})
+        told[name] = bench.work(f"tuned-{name}", stage, shards=answers, checkpoint=bench.folder / "talker")
+        assert told[name]["bits_per_byte"] < 0.9 * told[name]["bits_per_byte_before"]
+        assert metrics(bench.folder / f"tuned-{name}")
+    first = weights.read(bench.folder / "talker")
+    frozen, layer = weights.read(bench.folder / "tuned-sgd"), weights.read(bench.folder / "tuned-momentum")
+    assert torch.equal(frozen["embedding.word_embeddings.weight"], first["embedding.word_embeddings.weight"])
+    assert not torch.equal(frozen["output_layer.weight"], first["output_layer.weight"])
+    name = "decoder.layers.{}.mlp.linear_fc1.weight"
+    assert torch.equal(layer[name.format(0)], first[name.format(0)])
+    assert not torch.equal(layer[name.format(1)], first[name.format(1)])
+    memory = {name: each["memory"] for name, each in told.items()}
+    weights_ = memory["adamw"]["weights"]
+    assert memory["adamw"]["optimizer"] == pytest.approx(2 * weights_, rel=0.01)
+    assert memory["sgd"]["optimizer"] == 0
+    assert 0 < memory["momentum"]["optimizer"] < weights_
+    assert told["adamw"]["chat"]["name"] == "plain"
