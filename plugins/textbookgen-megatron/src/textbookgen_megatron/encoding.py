@@ -142,10 +142,16 @@ class Conversations:
         ]
 
     def _ended(self, document: str, pieces: list[Piece], tokens: list[int], learned: list[int]) -> Encoded:
-        """With an eod behind, which is learned if the assistant had the last word; a reply that goes on has none."""
+        """With an eod behind, which is learned if the assistant had the last word; a reply that goes on has none.
+
+        Where the template ends a turn with the eod itself, that one is the last, and what follows it (a newline) is left off.
+        """
         open_end = pieces[-1].said and pieces[-1].learned
-        if not open_end and tokens[-1] != self.tokenizer.eod:
-            last_word = next((piece.learned for piece in reversed(pieces) if piece.said), False)
+        last_word = next((piece.learned for piece in reversed(pieces) if piece.said), False)
+        ended = len(learned) - learned[::-1].index(1) if last_word and 1 in learned else 0
+        if ended and tokens[ended - 1] == self.tokenizer.eod:
+            tokens, learned = tokens[:ended], learned[:ended]
+        elif not open_end and tokens[-1] != self.tokenizer.eod:
             tokens, learned = [*tokens, self.tokenizer.eod], [*learned, int(last_word)]
         size = sum(len(piece.text.encode()) for piece in pieces if piece.said)
         said = sum(len(piece.text.encode()) for piece in pieces if piece.said and piece.learned)
