@@ -19,7 +19,7 @@ import pytest
 from textbookgen.asking import Asking, Usage, work_many
 from textbookgen.builtin.chat import _is_strict
 from textbookgen.builtin.openai import OpenAI
-from textbookgen.builtin.teachers import Fake, teachers
+from textbookgen.builtin.teachers import Fake, OwnModel, teachers
 from textbookgen.errors import Busy, Refused, TeacherError
 from textbookgen.ledger import Ledger
 from textbookgen.teacher import Message, Price, Reply, Request
@@ -191,7 +191,7 @@ def test_check_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_all_options_explain_themselves() -> None:
-    assert teachers() == (Fake, OpenAI)
+    assert teachers() == (Fake, OpenAI, OwnModel)
     assert all(field.description for teacher in teachers() for field in teacher.model_fields.values())
 
 

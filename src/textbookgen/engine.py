@@ -17,10 +17,11 @@ from textbookgen.builtin.journal import Journal
 from textbookgen.errors import Complaint, RecipeError, RunError, TextbookgenError
 from textbookgen.events import Event, Progress, Record, RunFinished, RunStarted, StageFinished, StageStarted
 from textbookgen.executor import Executor
-from textbookgen.plan import Plan, PlannedStep, identity
+from textbookgen.plan import Bound, Plan, PlannedStep, identity
 from textbookgen.plugins import Plugins
 from textbookgen.report import summarise, write_report
 from textbookgen.stage import CorpusJudge, Evaluate, Generator, Given, Judge, Pack, Source, Stage, Train, Transform
+from textbookgen.teacher import Teacher
 from textbookgen.workers import evaluate, generate, judge, pack, source, train, transform
 from textbookgen.workers.bench import Bench
 from textbookgen.workspace import DATA, VERDICTS, RunFolder, StepFolder, Workspace
@@ -59,6 +60,7 @@ class Run:
     offline: bool = False
     flows: dict[str, Artifact] = field(default_factory=dict)
     desks: dict[str, Desk] = field(default_factory=dict)
+    teachers: dict[str, Teacher] = field(default_factory=dict)
     records: dict[str, tuple[Record, bool]] = field(default_factory=dict)
 
     def walk(self) -> None:
@@ -93,6 +95,8 @@ class Run:
 
     def _bench(self, step: PlannedStep, folder: StepFolder) -> Bench:
         pipes = {option: {label: self.flows[label] for label in labels} for option, labels in step.pipes.items()}
+        if step.teacher is not None:
+            step = replace(step, teacher=replace(step.teacher, options=self._teacher(step.teacher, pipes.get("teacher", {}))))
         return Bench(
             step=step,
             folder=folder,
@@ -104,6 +108,14 @@ class Run:
             offline=self.offline,
             progress=self._progress(step.label),
         )
+
+    def _teacher(self, bound: Bound[Teacher], flows: Mapping[str, Artifact]) -> Teacher:
+        """The teacher, with what flows in through its pipes; one for all stages of the run that ask it."""
+        if bound.label not in self.teachers:
+            teacher = bound.options.model_copy()
+            teacher.prepare(flows, self.plugins.model)
+            self.teachers[bound.label] = teacher
+        return self.teachers[bound.label]
 
     def _desk(self, step: PlannedStep) -> Desk | None:
         """The desk of the step's teacher, the same for all stages of the run that ask it."""

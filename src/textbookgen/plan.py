@@ -220,6 +220,8 @@ class _Planner:
             for label in sampler.options.reads():
                 self._fit(entry, "sampler", label, Pipe(Documents))
             pipes["sampler"] = sampler.options.reads()
+        if teacher is not None and (labels := self._teacher_pipes(teacher)):
+            pipes["teacher"] = labels
         if isinstance(stage, Judge) and not stage.inputs:
             self._complain(entry, "", "needs the option 'from'", "stages above whose documents are judged")
         if isinstance(stage, Generator):
@@ -254,6 +256,20 @@ class _Planner:
                 self._fit(entry, option, label, pipe)
             if labels:
                 yield option, tuple(labels)
+
+    def _teacher_pipes(self, teacher: Bound[Teacher]) -> tuple[str, ...]:
+        """The labels that the teacher's pipes name, after complaining of what is neither a stage nor anything else."""
+        entry = next(each for each in self.recipe.of("teacher") if each.label == teacher.label)
+        found: list[str] = []
+        for name, pipe in marked(type(teacher.options), Pipe):
+            value = getattr(teacher.options, name)
+            labels: Sequence[str] = (value,) if isinstance(value, str) else value or ()
+            if pipe.or_name and not any(label in self.known for label in labels) and teacher.options.digest():
+                continue
+            for label in labels:
+                self._fit(entry, option_name(type(teacher.options), name), label, pipe)
+            found += labels
+        return tuple(found)
 
     def _fit(self, entry: Entry, option: str, label: str, pipe: Pipe) -> None:
         if label not in self.known:
@@ -354,4 +370,8 @@ class _Planner:
         if isinstance(stage, Generator):
             facts |= {"prompts": self._templates(stage), "accept": [judge.identity for judge in accept]}
             facts |= {"teacher": teacher and teacher.identity, "sampler": sampler and sampler.identity}
+            if teacher is not None and "teacher" not in pipes and (digest := teacher.options.digest()):
+                facts["teacher digest"] = digest
+        elif accept:
+            facts["judges"] = [judge.identity for judge in accept]
         return facts

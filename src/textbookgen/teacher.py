@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, ClassVar, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from textbookgen.artifacts import Artifact
 from textbookgen.errors import Complaint
 from textbookgen.marks import Placement
+
+if TYPE_CHECKING:
+    from textbookgen.model import Model
 
 Finish = Literal["stop", "length", "filter"]
 
@@ -70,7 +75,11 @@ class Price:
 
 
 class Teacher(BaseModel):
-    """A mind one can ask: its fields are the options of a `[teacher.LABEL]` table, `complete` is its work."""
+    """A mind one can ask: its fields are the options of a `[teacher.LABEL]` table, `complete` is its work.
+
+    An option marked as a pipe names a stage above those that ask, or with `or_name` something else. What flows out of the
+    stage is handed over in `prepare`; the label is no part of the key of a reply, `digest` is.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     name: ClassVar[str]
@@ -109,6 +118,19 @@ class Teacher(BaseModel):
     def check(self) -> Iterable[Complaint]:
         """What would keep it from answering (a key that is not set), found without asking; places are option names."""
         return ()
+
+    def digest(self) -> str:
+        """Tells one state of what it answers from, besides its options, from another (the weights of a model).
+
+        Empty if its options say it all, or if what flows in through a pipe is not there yet.
+        """
+        return ""
+
+    def prepare(self, flows: Mapping[str, Artifact], open_model: Callable[[Path], Model]) -> None:
+        """Called once before the first request of a run: what flows in through its pipes, by label, and the door to models.
+
+        Where nothing is asked (`recipe check`) it is not called.
+        """
 
     async def close(self) -> None:
         """Lets go of connections, once the last request of a run was answered."""

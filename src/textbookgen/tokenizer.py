@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 class Tokenizer(Protocol):
@@ -22,6 +25,15 @@ class Tokenizer(Protocol):
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text of these ids; special ones are left out."""
+        ...
+
+
+@runtime_checkable
+class RaggedTokenizer(Tokenizer, Protocol):
+    """A tokenizer that gives arrays: what it need not put into Python's lists can be packed several times as fast."""
+
+    def encode_ragged(self, texts: Sequence[str]) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+        """The ids of all texts one after the other, and how many each text has; the same as `encode_batch` gives."""
         ...
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple, cast
 
@@ -22,6 +22,7 @@ from textbookgen.stage import Given, Pack, Stage, Volume
 from textbookgen.tokenizer import ByteTokenizer, Tokenizer
 
 if TYPE_CHECKING:
+    import numpy as np
     import tokenizers
 
 END_OF_DOCUMENT = "<|endoftext|>"
@@ -67,8 +68,19 @@ class FileTokenizer:
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
         """The ids of each text, without an end of document."""
         if self._quick is not None:
-            return self._quick(list(texts))
+            return cast("list[list[int]]", self._quick.encode_batch_list(list(texts)))
         return _encode(self._opened, texts)
+
+    def encode_ragged(self, texts: Sequence[str]) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+        """The ids of all texts one after the other, and how many each text has."""
+        import numpy as np
+
+        if self._quick is None:
+            each = _encode(self._opened, texts)
+            lengths = np.fromiter(map(len, each), np.int64, len(each))
+            return np.fromiter(chain.from_iterable(each), np.uint32, int(lengths.sum())), lengths
+        encoded = self._quick.encode_batch(list(texts)).layout
+        return encoded.content.data, np.diff(encoded.offsets.data)
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text of these ids; special ones are left out."""
@@ -94,8 +106,8 @@ def _encode(opened: tokenizers.Tokenizer, texts: Sequence[str]) -> list[list[int
     return [encoded.ids for encoded in opened.encode_batch_fast(list(texts), add_special_tokens=False)]
 
 
-def _quick(opened: tokenizers.Tokenizer) -> Callable[[list[str]], list[list[int]]] | None:
-    """gigatoken's way of encoding; None if it is not installed, does not know this kind, or does not agree on samples."""
+def _quick(opened: tokenizers.Tokenizer) -> Any | None:
+    """gigatoken's tokenizer; None if it is not installed, does not know this kind, or does not agree on samples."""
     try:
         gigatoken: Any = import_module("gigatoken")
     except ImportError:
@@ -103,8 +115,8 @@ def _quick(opened: tokenizers.Tokenizer) -> Callable[[list[str]], list[list[int]
     described = json.loads(opened.to_str())
     described["added_tokens"] = []  # so that text which spells one is text
     try:
-        encode: Callable[[list[str]], list[list[int]]] = gigatoken.Tokenizer.from_json(json.dumps(described)).encode_batch_list
-        return encode if encode(list(PROBES)) == _encode(opened, PROBES) else None
+        quick = gigatoken.Tokenizer.from_json(json.dumps(described))
+        return quick if quick.encode_batch_list(list(PROBES)) == _encode(opened, PROBES) else None
     except RuntimeError:
         return None
 

@@ -10,7 +10,10 @@ import click
 from textbookgen.cli import options, show
 
 if TYPE_CHECKING:
+    from textbookgen.artifacts import Artifact
     from textbookgen.asking import Answer
+    from textbookgen.plugins import Plugins
+    from textbookgen.recipe import Recipe
     from textbookgen.teacher import Request, Teacher
 
 
@@ -54,7 +57,9 @@ def ask(file: Path, label: str, text: str, task: str, facts: tuple[str, ...], as
         raise RecipeError(
             [Complaint(recipe.place("recipe"), f"no teacher is called '{label}'", f"add a [teacher.{label}] table")]
         )
-    teacher = Plugins().find("teacher", entry.use)(**entry.options)
+    plugins = Plugins()
+    teacher = plugins.find("teacher", entry.use)(**entry.options)
+    teacher.prepare(_flows(recipe, plugins, teacher, work), plugins.model)
     request = Request((Message("user", text),), task=task, draw=dict(map(parse_override, facts)))
     answer = asyncio.run(_answer(teacher, entry.use, Workspace(work).ledger, request))
     reply = answer.reply
@@ -63,6 +68,26 @@ def ask(file: Path, label: str, text: str, task: str, facts: tuple[str, ...], as
     click.echo(
         f"{reply.tokens_in:,} tokens read, {reply.tokens_out:,} written, ${reply.cost_usd:.6f}, {reply.finish}{paid}", err=True
     )
+
+
+def _flows(recipe: Recipe, plugins: Plugins, teacher: Teacher, work: Path) -> dict[str, Artifact]:
+    """What flows in through the teacher's pipes from stages that a run has worked."""
+    from textbookgen.artifacts import Folder
+    from textbookgen.errors import Complaint, RecipeError
+    from textbookgen.marks import Pipe, marked
+    from textbookgen.plan import make_plan
+    from textbookgen.workspace import Workspace
+
+    labels = {str(getattr(teacher, name)) for name, _ in marked(type(teacher), Pipe)} & {e.label for e in recipe.of("stage")}
+    flows: dict[str, Artifact] = {}
+    for step in make_plan(recipe, plugins).steps if labels else ():
+        if step.label in labels and issubclass(step.gives, Folder):
+            folder = Workspace(work).step(step.address)
+            if folder.record() is None:
+                place, hint = recipe.place("stage", step.label), "run the recipe up to it with `recipe run FILE --until`"
+                raise RecipeError([Complaint(place, "has not been worked, and the teacher answers from it", hint)])
+            flows[step.label] = step.gives(folder.out)
+    return flows
 
 
 async def _answer(teacher: Teacher, use: str, path: Path, request: Request) -> Answer:

@@ -8,7 +8,7 @@ from hashlib import sha256
 from typing import Any
 
 from textbookgen.errors import RunError
-from textbookgen.marks import Placement, marked
+from textbookgen.marks import Pipe, Placement, marked
 from textbookgen.teacher import Request, Teacher
 
 
@@ -41,10 +41,14 @@ def identity(teacher: Teacher, use: str) -> str:
     """Who is asked, as canonical JSON: its name, its version, and the options that make its replies what they are.
 
     Options left at their defaults are not named, so that a plugin may gain options without losing its paid replies.
+    Neither is what an option calls a stage: two recipes may call two models by one label. The teacher's digest tells them
+    apart.
     """
-    placement = {name for name, _ in marked(type(teacher), type(Placement))}
-    options = teacher.model_dump(mode="json", exclude=placement, exclude_defaults=True)
+    left_out = {name for mark in (type(Placement), Pipe) for name, _ in marked(type(teacher), mark)}
+    options = teacher.model_dump(mode="json", exclude=left_out, exclude_defaults=True)
     who = {"use": use, "version": teacher.version, "options": options}
+    if digest := teacher.digest():
+        who["digest"] = digest
     if getattr(teacher, "reads_draw", False):
         who["reads_draw"] = True
     return canonical(who)
