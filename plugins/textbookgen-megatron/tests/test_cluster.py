@@ -15,7 +15,16 @@ from textbookgen.errors import TrainerError
 
 from .conftest import card
 
-OPTIONS = {"shards": "s", "layers": 2, "hidden": 32, "heads": 4, "batch": 8, "tokens": 10 * 8 * 64, "dropout": 0.0, "threads": 1}
+OPTIONS = {
+    "shards": "s",
+    "layers": 2,
+    "hidden": 32,
+    "heads": 4,
+    "batch": 8,
+    "tokens": 10 * 8 * 64,
+    "dropout": 0.0,
+    "threads": 1,
+}
 
 
 def slurm_answers():

@@ -121,3 +121,29 @@ def test_trainers_refuse_shards_that_are_not_whole(tmp_path):
     (tmp_path / "manifest.json").write_text('{"format": "parquet"}')
     with pytest.raises(TrainerError, match="'parquet'"):
         PackedShards.read(tmp_path)
+
+
+@pytest.mark.parametrize("vocabulary", [300, 70_000])
+def test_files_have_parity_with_megatrons_own_builder(tmp_path, vocabulary, monkeypatch):
+    """Documents of several lengths, one of them without a token, written in batches and with a small chunk."""
+    import textbookgen_megatron.backend  # noqa: F401
+    from megatron.core.datasets.indexed_dataset import DType, IndexedDatasetBuilder
+    from textbookgen_megatron import writing
+    from textbookgen_megatron.packing import dtype_of
+
+    monkeypatch.setattr(writing, "CHUNK", 7)
+    draw = np.random.default_rng(0)
+    lengths = [5, 1, 0, 9, *draw.integers(1, 40, 50).tolist()]
+    ids = draw.integers(0, vocabulary, sum(lengths))
+    theirs = IndexedDatasetBuilder(str(tmp_path / "theirs.bin"), dtype=DType.optimal_dtype(vocabulary))
+    for document in np.split(ids, np.cumsum(lengths)[:-1]):
+        theirs.add_document(document, [len(document)])
+    theirs.finalize(str(tmp_path / "theirs.idx"))
+    ours = writing.TokenFile(tmp_path / "ours", dtype_of(vocabulary))
+    half = sum(lengths[:20])
+    ours.add(ids[:half], np.array(lengths[:20]))
+    ours.add(ids[half:], np.array(lengths[20:]))
+    ours.close()
+    for kind in ("bin", "idx"):
+        assert (tmp_path / f"ours.{kind}").read_bytes() == (tmp_path / f"theirs.{kind}").read_bytes()
+    assert not (tmp_path / "ours.lengths").exists()

@@ -32,7 +32,7 @@ def main(how: str, path: Path) -> int:
     script, batch = write(path, job)
     if how == "print":
         raise TrainerError(
-            f"nothing was started, as `launch = \"print\"` asks. On each machine: bash {shlex.quote(str(script))}\n"
+            f'nothing was started, as `launch = "print"` asks. On each machine: bash {shlex.quote(str(script))}\n'
             f"  or once: sbatch {shlex.quote(str(batch))}",
             place=str(path.parent),
             hint="run the recipe again when that is done; it finds the checkpoint and goes on",

@@ -12,6 +12,7 @@ from textbookgen.teacher import Message
 from textbookgen.tokenizer import Tokenizer
 from textbookgen_megatron.chat import ChatEncoder, ChatTemplate, Piece, read_messages
 from textbookgen_megatron.shards import SPLITS, Counts, Split
+from textbookgen_megatron.streams import Stream
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,17 @@ class Tally:
             bytes=had.bytes + doc.bytes,
             loss_tokens=had.loss_tokens + sum(doc.learned),
             loss_bytes=had.loss_bytes + doc.learned_bytes,
+        )
+
+    def add_stream(self, split: Split, stream: Stream) -> None:
+        """Counts documents of which all is learned."""
+        had, tokens = self.counts[split], len(stream.tokens)
+        self.counts[split] = Counts(
+            documents=had.documents + len(stream),
+            tokens=had.tokens + tokens,
+            bytes=had.bytes + stream.bytes,
+            loss_tokens=had.loss_tokens + tokens,
+            loss_bytes=had.loss_bytes + stream.bytes,
         )
 
     def why(self) -> str:

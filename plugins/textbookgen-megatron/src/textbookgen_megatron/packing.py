@@ -22,6 +22,7 @@ from textbookgen_megatron.chat import ChatTemplate
 from textbookgen_megatron.encoding import Conversations, Encoded, Tally, encoded_texts
 from textbookgen_megatron.shape import padded
 from textbookgen_megatron.shards import FORMAT, SPLITS, Split
+from textbookgen_megatron.streams import encoded_stream
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -77,11 +78,13 @@ class MegatronPack(Pack):
         (out / "manifest.json").unlink(missing_ok=True)
         tally = Tally()
         masked = self.prompt is not None or not isinstance(table, Documents)
-        with ShardWriter(out, tokenizer.vocabulary, masked=masked) as writer:
-            for docs in self._encoded(table, tokenizer, tally):
-                for doc in docs:
-                    self._take(doc, writer, tally)
-                writer.flush()
+        with ShardWriter(out, dtype_of(tokenizer.vocabulary), masked=masked) as writer:
+            if masked:
+                for docs in self._encoded(table, tokenizer, tally):
+                    self._write(docs, writer, tally)
+            else:
+                for texts in self._texts(table, tally):
+                    self._stream(texts, tokenizer, writer, tally)
         self._finish(tally, tokenizer, table, out)
 
     def foresee(self, flows: Mapping[str, Volume]) -> Volume | None:
@@ -122,10 +125,23 @@ class MegatronPack(Pack):
                 f"no document has a column {self.prompt!r}", place="prompt", hint="name a column that the stage above writes"
             )
 
-    def _take(self, doc: Encoded, writer: ShardWriter, tally: Tally) -> None:
-        split = self._split(doc.id)
-        tally.add(split, doc)
-        writer.add(split, doc.tokens, doc.learned)
+    def _write(self, docs: list[Encoded], writer: ShardWriter, tally: Tally) -> None:
+        """Packs documents of which only a part is learned."""
+        for split in SPLITS:
+            mine = [doc for doc in docs if self._split(doc.id) == split]
+            for doc in mine:
+                tally.add(split, doc)
+            writer.add(split, [doc.tokens for doc in mine], [doc.learned for doc in mine])
+
+    def _stream(self, texts: pl.DataFrame, tokenizer: Tokenizer, writer: ShardWriter, tally: Tally) -> None:
+        """Packs whole texts, of which all is learned."""
+        splits = pl.Series([self._split(document) for document in texts["id"]], dtype=pl.String)
+        for split in SPLITS:
+            mine = texts["text"].filter(splits == split)
+            if len(mine):
+                stream = encoded_stream(mine, tokenizer)
+                tally.add_stream(split, stream)
+                writer.stream(split, stream.tokens, stream.lengths)
 
     def _split(self, document: str) -> Split:
         digest = hashlib.blake2b(f"{self.seed}\x1f{document}".encode(), digest_size=8).digest()
@@ -153,7 +169,7 @@ class MegatronPack(Pack):
             "vocabulary": tokenizer.vocabulary,
             "padded_vocabulary": padded(tokenizer.vocabulary),
             "eod": tokenizer.eod,
-            "dtype": "uint16" if tokenizer.vocabulary < 65_500 else "int32",
+            "dtype": dtype_of(tokenizer.vocabulary),
             "sequence_length": self.sequence_length,
             "loss_mask": self.prompt is not None or chats,
             "validation_share": self.validation_share,
@@ -170,3 +186,8 @@ class MegatronPack(Pack):
         whole = out / "manifest.json.tmp"
         whole.write_text(json.dumps(card, indent=2), encoding="utf-8")
         whole.replace(out / "manifest.json")
+
+
+def dtype_of(vocabulary: int) -> str:
+    """The type of ids in token files: the smaller one below 65,500 ids, as Megatron-core chooses."""
+    return "uint16" if vocabulary < 65_500 else "int32"

@@ -1,123 +1,98 @@
-"""Writes token files with Megatron-core's own builder, in a process beside the host's, which thus needs no torch.
+"""Writes token files in Megatron-core's indexed format: `.bin` of ids, `.idx` of where each document lies in it.
 
-The host encodes while this process writes; between them goes a plain stream of batches (see `HEADER`).
+The format is small enough to be written with numpy alone, which spares packing torch's seconds and memory; a test and
+`benchmarks/train.py` hold the files to those of Megatron-core's own builder, byte for byte.
 """
 
 from __future__ import annotations
 
+import shutil
 import struct
-import subprocess
-import sys
-import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
-from typing import IO, TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from textbookgen.errors import RunError
+import numpy as np
+
 from textbookgen_megatron.shards import SPLITS, Split
 
 if TYPE_CHECKING:
-    import numpy as np
+    Ids = np.ndarray[Any, Any]
 
-#: One batch: which split, how many documents, how many tokens. Then int32 lengths, int32 tokens and, with a mask, one
-#: byte a token that says whether it is learned.
-HEADER = struct.Struct("<III")
+MAGIC, VERSION = b"MMIDIDX\x00\x00", 1
+#: Megatron's numbers for the types that are written.
+CODES = {"uint8": 1, "int32": 4, "uint16": 8}
+#: Documents whose places are worked out at once.
+CHUNK = 1 << 20
+
+
+class TokenFile:
+    """A `.bin` and its `.idx` being written, each document a sequence of its own; lengths wait on disk, not in memory."""
+
+    def __init__(self, prefix: Path, dtype: str) -> None:
+        self._prefix, self._dtype = prefix, np.dtype(dtype)
+        self._waiting = prefix.with_name(f"{prefix.name}.lengths")
+        self._tokens = prefix.with_name(f"{prefix.name}.bin").open("wb")
+        self._lengths = self._waiting.open("wb")
+
+    def add(self, ids: Ids, lengths: Ids) -> None:
+        """Adds documents that lie one after the other in `ids`."""
+        self._tokens.write(ids.astype(self._dtype).data)
+        self._lengths.write(lengths.astype(np.int32).data)
+
+    def close(self) -> None:
+        """Writes the index; the files are whole afterwards."""
+        self._tokens.close()
+        self._lengths.close()
+        count = self._waiting.stat().st_size // 4
+        with self._prefix.with_name(f"{self._prefix.name}.idx").open("wb") as index:
+            code = CODES[self._dtype.name]
+            index.write(struct.pack("<9sQBQQ", MAGIC, VERSION, code, count, count + 1))
+            with self._waiting.open("rb") as lengths:
+                shutil.copyfileobj(lengths, index)
+            for start, each in self._chunks():
+                index.write(((np.cumsum(each, dtype=np.int64) - each + start) * self._dtype.itemsize).data)
+            for first in range(0, count + 1, CHUNK):
+                index.write(np.arange(first, min(first + CHUNK, count + 1), dtype=np.int64).data)
+        self._waiting.unlink()
+
+    def _chunks(self) -> Iterator[tuple[int, Ids]]:
+        """The lengths, some at a time, each time with how many ids come before."""
+        start = 0
+        with self._waiting.open("rb") as file:
+            while chunk := file.read(4 * CHUNK):
+                lengths = np.frombuffer(chunk, np.int32)
+                yield start, lengths
+                start += int(lengths.sum(dtype=np.int64))
 
 
 class ShardWriter:
-    """Sends documents to the writing process; on leaving, waits until every file is whole."""
+    """The token files of both splits, with a loss mask beside them if there is one; on leaving, every file is whole."""
 
-    def __init__(self, folder: Path, vocabulary: int, *, masked: bool) -> None:
-        self.masked = masked
-        self._batches: dict[Split, tuple[list[list[int]], list[list[int]]]] = {split: ([], []) for split in SPLITS}
-        self._complaints = tempfile.TemporaryFile()  # noqa: SIM115
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "textbookgen_megatron.writing", str(folder), str(vocabulary), str(int(masked))],
-            stdin=subprocess.PIPE,
-            stderr=self._complaints,
-        )
+    def __init__(self, folder: Path, dtype: str, *, masked: bool) -> None:
+        self._tokens = {split: TokenFile(folder / split, dtype) for split in SPLITS}
+        self._masks = {split: TokenFile(folder / f"{split}.mask", "uint8") for split in SPLITS if masked}
 
-    def add(self, split: Split, tokens: list[int], learned: list[int]) -> None:
-        """Takes one document, and 1 for each token that is learned (read only with a mask); `flush` sends it."""
-        documents, marks = self._batches[split]
-        documents.append(tokens)
-        marks.append(learned)
+    def add(self, split: Split, documents: list[list[int]], learned: list[list[int]]) -> None:
+        """Writes documents, and 1 for each token that is learned (used only with a mask)."""
+        lengths = np.fromiter(map(len, documents), np.int32, len(documents))
+        total = int(lengths.sum())
+        marks = np.fromiter(chain.from_iterable(learned), np.uint8, total) if self._masks else None
+        self.stream(split, np.fromiter(chain.from_iterable(documents), np.int32, total), lengths, marks)
 
-    def flush(self) -> None:
-        """Sends what was added."""
-        for number, split in enumerate(SPLITS):
-            documents, marks = self._batches[split]
-            if documents:
-                self._send(_message(number, documents, marks if self.masked else None))
-                self._batches[split] = ([], [])
-
-    def _send(self, message: bytes) -> None:
-        assert self._process.stdin is not None
-        try:
-            self._process.stdin.write(message)
-        except BrokenPipeError:
-            self._process.wait()
-            raise self._failure() from None
-
-    def _failure(self) -> RunError:
-        self._complaints.seek(0)
-        last = self._complaints.read().decode(errors="replace").strip().splitlines()[-8:]
-        return RunError("\n".join(["the process that writes token files ended early", *last]))
+    def stream(self, split: Split, tokens: Ids, lengths: Ids, learned: Ids | None = None) -> None:
+        """Writes documents that lie one after the other in `tokens`."""
+        self._tokens[split].add(tokens, lengths)
+        if learned is not None:
+            self._masks[split].add(learned, lengths)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        assert self._process.stdin is not None
-        try:
-            if kind is None:
-                self.flush()
-                self._process.stdin.close()
-                if self._process.wait():
-                    raise self._failure()
-        finally:
-            if self._process.poll() is None:
-                self._process.kill()
-                self._process.wait()
-            self._process.stdin.close() if kind is None else _close_quietly(self._process.stdin)
-            self._complaints.close()
-
-
-def _close_quietly(pipe: IO[bytes]) -> None:
-    """Closes a pipe whose reader is gone; what was not sent no longer matters."""
-    try:
-        pipe.close()
-    except BrokenPipeError:
-        pass
-
-
-def _message(number: int, documents: list[list[int]], marks: list[list[int]] | None) -> bytes:
-    import numpy as np
-
-    lengths = np.fromiter(map(len, documents), np.int32, len(documents))
-    tokens = np.fromiter((i for tokens in documents for i in tokens), np.int32, int(lengths.sum()))
-    parts = [HEADER.pack(number, len(documents), tokens.size), lengths.tobytes(), tokens.tobytes()]
-    if marks is not None:
-        parts.append(np.fromiter((each for mark in marks for each in mark), np.uint8, tokens.size).tobytes())
-    return b"".join(parts)
-
-
-def write(stream: IO[bytes], folder: Path, vocabulary: int, masked: bool) -> None:
-    """The writing process: documents from the stream into `.bin` and `.idx` files, until the stream ends."""
-    import numpy as np
-
-    from textbookgen_megatron.backend.tokens import TokenFiles
-
-    files = {split: TokenFiles(folder / split, vocabulary, masked=masked) for split in SPLITS}
-    while header := stream.read(HEADER.size):
-        number, documents, tokens = HEADER.unpack(header)
-        lengths = np.frombuffer(stream.read(4 * documents), np.int32)
-        ids = np.frombuffer(stream.read(4 * tokens), np.int32)
-        learned: np.ndarray[Any, Any] | None = np.frombuffer(stream.read(tokens), np.uint8) if masked else None
-        files[SPLITS[number]].add(ids, lengths, learned)
-    for each in files.values():
-        each.close()
-
-
-if __name__ == "__main__":
-    write(sys.stdin.buffer, Path(sys.argv[1]), int(sys.argv[2]), bool(int(sys.argv[3])))
+        with ExitStack() as closing:
+            for each in (*self._tokens.values(), *self._masks.values()):
+                closing.callback(each.close)
