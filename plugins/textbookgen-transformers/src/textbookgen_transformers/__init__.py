@@ -1,0 +1,33 @@
+"""Transformers and TRL as a trainer of textbookgen: pretrain, sft, dpo, and the models that come of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+from textbookgen.hookspecs import hookimpl
+from textbookgen.model import Model
+from textbookgen.stage import Stage
+
+
+@hookimpl
+def stages() -> Iterable[type[Stage]]:
+    """The stages, used as `transformers/pretrain` and so on."""
+    from textbookgen_transformers.preference import Dpo
+    from textbookgen_transformers.training import Pretrain, Sft
+
+    return [Pretrain, Sft, Dpo]
+
+
+@hookimpl(trylast=True)
+def open_model(checkpoint: Path) -> Model | None:
+    """The model of a checkpoint this plugin wrote, or one exported for transformers that no other plugin opens."""
+    from textbookgen_transformers.job import FORMATS
+
+    card = checkpoint / "checkpoint.json"
+    if not card.is_file() or json.loads(card.read_text(encoding="utf-8")).get("format") not in FORMATS:
+        return None
+    from textbookgen_transformers.model import ServedModel
+
+    return ServedModel(checkpoint)

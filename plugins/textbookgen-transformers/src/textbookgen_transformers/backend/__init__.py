@@ -1,0 +1,1 @@
+"""What needs torch, transformers and TRL: imported by the training process alone."""

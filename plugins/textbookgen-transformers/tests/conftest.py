@@ -1,0 +1,141 @@
+"""A small corpus, shards of it, and jobs as the engine would write them."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+import polars as pl
+import pytest
+from textbookgen_megatron.exchange.stages import Export
+from textbookgen_megatron.exchange.work import main as convert
+from textbookgen_megatron.packing import MegatronPack
+
+from textbookgen.artifacts import Documents, Pairs, Part, Table
+from textbookgen.stage import Given, Job, Train
+from textbookgen.tokenizer import ByteTokenizer, Tokenizer
+
+
+class BytesOnly:
+    """Doors that open one tokenizer."""
+
+    def tokenizer(self, name: str) -> Tokenizer:
+        assert name == "bytes"
+        return ByteTokenizer()
+
+
+def stories(count: int, seed: int = 0) -> list[str]:
+    """Sentences a small model can learn, of many lengths."""
+    draw = random.Random(seed)
+    who, what = ["Tom", "Ann", "Sue", "Bob", "Max", "Lily"], ["ball", "cat", "dog", "kite", "book", "cake"]
+    return [
+        " ".join(f"{draw.choice(who)} had a {draw.choice(what)}." for _ in range(draw.randint(1, 12))) for _ in range(count)
+    ]
+
+
+def documents(folder: Path, texts: list[str], **columns: list[str]) -> Documents:
+    """A table, as stages write it."""
+    pl.DataFrame({"id": [f"doc{i}" for i in range(len(texts))], "text": texts, **columns}).write_parquet(folder / "t.parquet")
+    return Documents((Part(folder / "t.parquet"),))
+
+
+def pairs(folder: Path, rows: list[tuple[str, str, str]]) -> Pairs:
+    """A table of pairs: what the user asks, the reply that was chosen, the one that was rejected."""
+    table = {
+        "id": [f"pair{i}" for i in range(len(rows))],
+        **{
+            name: [[{"role": role, "content": row[place]}] for row in rows]
+            for place, (name, role) in enumerate((("prompt", "user"), ("chosen", "assistant"), ("rejected", "assistant")))
+        },
+    }
+    pl.DataFrame(table, schema={"id": pl.String(), **Pairs.content}).write_parquet(folder / "pairs.parquet")
+    return Pairs((Part(folder / "pairs.parquet"),))
+
+
+def pack(folder: Path, table: Table, **options: Any) -> Path:
+    """Packs a table and gives the folder of shards."""
+    folder.mkdir(exist_ok=True)
+    stage = MegatronPack.model_validate({"from": "corpus", "tokenizer": "bytes", "sequence_length": 64, **options})
+    stage.pack(Given({"from": {"corpus": table}}, folder, BytesOnly()), folder / "shards")
+    return folder / "shards"
+
+
+@dataclass
+class Bench:
+    """Where jobs are written and worked, of this plugin and of the other trainer."""
+
+    folder: Path
+
+    def job(self, name: str, stage: Train, **pipes: Path) -> Job:
+        """job.json, as the engine writes it."""
+        folder = self.folder / name
+        folder.mkdir(exist_ok=True)
+        told = {
+            "use": f"{type(stage).__module__.split('.')[0].removeprefix('textbookgen_')}/{stage.name}",
+            "options": json.loads(stage.model_dump_json()),
+            "pipes": {option: [{"label": option, "artifact": "", "path": str(path)}] for option, path in pipes.items()},
+            "seed": 0,
+            "folder": str(folder),
+        }
+        (folder / "job.json").write_text(json.dumps(told))
+        return Job(folder / "job.json", folder)
+
+    def start(self, name: str, stage: Train, **pipes: Path) -> subprocess.Popen[str]:
+        """The process of a job, as the engine starts it."""
+        command = stage.command(self.job(name, stage, **pipes))
+        environment = {**os.environ, **stage.environment(), "OMP_NUM_THREADS": "1"}
+        return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+
+    def work(self, name: str, stage: Train, **pipes: Path) -> dict[str, Any]:
+        """Works a job to its end and gives checkpoint.json."""
+        process = self.start(name, stage, **pipes)
+        _, complaints = process.communicate(timeout=120)
+        assert process.returncode == 0, complaints
+        return card(self.folder / name)
+
+    def here(self, name: str, stage: Train, **pipes: Path) -> dict[str, Any]:
+        """The same in this process: quicker, where the process is not what is looked at."""
+        from threading import Event
+
+        from textbookgen_transformers.backend.run import run
+        from textbookgen_transformers.job import TrainingJob
+
+        assert run(TrainingJob.read(self.job(name, stage, **pipes).path), Event())
+        return card(self.folder / name)
+
+    def export(self, name: str, checkpoint: Path) -> Path:
+        """A checkpoint of the other trainer in the format of transformers."""
+        assert convert(self.job(name, Export(checkpoint="c"), checkpoint=checkpoint).path) == 0
+        return self.folder / name
+
+
+def card(folder: Path) -> dict[str, Any]:
+    """checkpoint.json"""
+    read: dict[str, Any] = json.loads((folder / "checkpoint.json").read_text())
+    return read
+
+
+def metrics(folder: Path) -> list[dict[str, Any]]:
+    """metrics.jsonl"""
+    path = folder / "metrics.jsonl"
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
+
+
+@pytest.fixture(scope="session")
+def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Packed stories."""
+    folder = tmp_path_factory.mktemp("shards")
+    return pack(folder, documents(folder, stories(300)), validation_share=0.1)
+
+
+@pytest.fixture(scope="session")
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
+    """A place to work jobs, shared so that one may start from another's checkpoint."""
+    return Bench(tmp_path_factory.mktemp("jobs"))
