@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from datasets import Dataset
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.optim import SGD, AdamW, Optimizer
@@ -34,6 +35,10 @@ from textbookgen_transformers.training import Training
 CUDA = torch.cuda.is_available()
 #: Tokens a process works at once unless told: what keeps a CPU's caches, or a GPU, busy.
 TOKENS_AT_ONCE = 16_384 if CUDA else 4_096
+#: What working layers out again is called: it changed with transformers 5.
+_RECOMPUTE = next(
+    name for name in ("activation_checkpointing", "gradient_checkpointing") if name in TrainingArguments.__dataclass_fields__
+)
 
 
 @dataclass(frozen=True)
@@ -94,6 +99,7 @@ def _arguments(work: Work) -> dict[str, Any]:
         "disable_tqdm": True,
         "remove_unused_columns": False,
         "ddp_find_unused_parameters": False,
+        _RECOMPUTE: options.recompute,
     }
 
 
@@ -173,22 +179,21 @@ class PreferenceLearner(Told, DPOTrainer):
             label_smoothing=options.label_smoothing or (1e-3 if options.loss == "exo_pair" else 0.0),
             precompute_ref_log_probs=True,
             disable_dropout=options.dropout == 0,
-            gradient_checkpointing=False,
             max_length=None,
         )
-        self._at_once = work.micro_batch
+        self._at_once, self._shown = work.micro_batch, work.dataset(model)
         DPOTrainer.__init__(
             self,
             model=model,
             args=arguments,
             data_collator=Pairs(work.job.shards.eod),
-            train_dataset=work.dataset(model),
+            train_dataset=Dataset.from_dict({"pairs": ["ours"]}),  # it takes no other kind; see `_prepare_dataset`
             processing_class=tokenizer,
         )
         self.get_told(work)
 
-    def _prepare_dataset(self, dataset: Any, *anything: Any) -> Any:
-        return dataset  # it is tokenised
+    def _prepare_dataset(self, *anything: Any) -> InOrder:
+        return self._shown  # tokenised already, and read from the shards as it is shown
 
     def _precompute_ref_logps(self, dataset: Any, *anything: Any) -> Any:
         """Reads what the model says before its first step, or what was kept of it."""

@@ -44,6 +44,7 @@ def run(job: TrainingJob, stop: Event) -> bool:
         TrainerError: the job cannot be done as told, or went wrong; no torn checkpoint is left.
     """
     logging.set_verbosity_error()
+    logging.disable_progress_bar()
     job.folder.mkdir(parents=True, exist_ok=True)
     first = os.environ.get("RANK", "0") == "0"
     try:
@@ -83,8 +84,6 @@ class Run:
     def __init__(self, job: TrainingJob, stop: Event) -> None:
         self._job = job
         self._model = model_of(job)
-        if job.options.recompute:
-            _recompute(self._model)
         self._work = work_of(job)
         self._tokenizer = tokenizer_of(job.shards, self._model.config.max_position_embeddings, self._chat())
         self._saves = Saves(job.folder / "saves")
@@ -178,12 +177,6 @@ class Run:
             "seconds": round(seconds, 3),
             "tokens_per_second": round(done.tokens / max(seconds, 1e-9), 1),
         }
-
-
-def _recompute(model: PreTrainedModel) -> None:
-    """Layers are worked out again for the gradient; the method's name changed with transformers 5."""
-    turn_on = getattr(model, "activation_checkpointing_enable", None) or model.gradient_checkpointing_enable
-    turn_on()
 
 
 def _shape(model: PreTrainedModel) -> dict[str, Any]:
