@@ -76,21 +76,21 @@ class TokenModel(Model, Protocol):
         ...
 
     def decode(self, tokens: Sequence[Sequence[int]]) -> list[str]:
-        """Each row of ids as text, without control tokens."""
+        """Each row of ids as a reader sees it: without control tokens, and without what ends an answer."""
         ...
 
     def extend(
         self,
         prefixes: Sequence[Sequence[int]],
         *,
-        max_tokens: int,
+        max_tokens: int | Sequence[int],
         seeds: Sequence[int],
         temperature: float = 1.0,
         stop: Sequence[str] = (),
         samples: int = 1,
     ) -> list[list[Continuation]]:
         """For each row of ids, `samples` continuations drawn with the seed of its own: what stands beside a row changes
-        nothing of what comes of it. Temperature 0 is greedy."""
+        nothing of what comes of it. Temperature 0 is greedy; `max_tokens` is one bound for all, or one for each row."""
         ...
 
     def logprobs(self, pairs: Sequence[tuple[Sequence[int], Sequence[int]]]) -> list[list[float]]:

@@ -16,10 +16,11 @@ def stages() -> Iterable[type[Stage]]:
     """The stages, used as `megatron/pack`, `megatron/pretrain` and so on."""
     from textbookgen_megatron.exchange.stages import Export, Import
     from textbookgen_megatron.packing import MegatronPack
+    from textbookgen_megatron.pivotal import PivotalTokens
     from textbookgen_megatron.preference import Dpo
     from textbookgen_megatron.training import Grow, Pretrain, Sft
 
-    return [MegatronPack, Pretrain, Grow, Sft, Dpo, Export, Import]
+    return [MegatronPack, Pretrain, Grow, Sft, Dpo, PivotalTokens, Export, Import]
 
 
 @hookimpl

@@ -11,19 +11,9 @@ from textbookgen.errors import RunError
 from textbookgen.teacher import Message
 from textbookgen.tokenizer import Tokenizer
 from textbookgen_megatron.chat import ChatEncoder, ChatTemplate, Piece, read_messages
+from textbookgen_megatron.sampled import Encoded, by_ids, sampled_pairs
 from textbookgen_megatron.shards import SPLITS, Counts, Split
 from textbookgen_megatron.streams import Stream
-
-
-@dataclass(frozen=True)
-class Encoded:
-    """A document as token ids, eod included; `learned` has 1 for each that is learned, else 0."""
-
-    id: str
-    tokens: list[int]
-    learned: list[int]
-    bytes: int
-    learned_bytes: int
 
 
 @dataclass
@@ -34,6 +24,7 @@ class Tally:
     empty: int = 0
     unanswered: int = 0
     too_long: int = 0
+    written: int = 0  # conversations (pairs) that the chat template wrote, rather than kept token ids
 
     def add(self, split: Split, doc: Encoded) -> None:
         """Counts one document."""
@@ -105,6 +96,7 @@ class Conversations:
                 kept.append((document, messages))
             else:
                 self.tally.unanswered += 1
+        self.tally.written += len(kept)
         pieces = [self.template.pieces(messages) for _, messages in kept]
         for (document, _), parts, (tokens, learned) in zip(kept, pieces, self._encoder.encode(pieces), strict=True):
             yield self._ended(document, parts, tokens, learned)
@@ -112,9 +104,16 @@ class Conversations:
     def pairs(self, rows: pl.DataFrame) -> Iterator[Encoded]:
         """Of each pair the chosen conversation, then the rejected; both or none.
 
+        Pairs that kept the token ids they were sampled with are packed by those, if they are this tokenizer's.
+
         Raises:
             RunError: a pair has no chosen or no rejected reply.
         """
+        for sampled, some in by_ids(rows, self.tokenizer.digest):
+            yield from self._fitting(sampled_pairs(some) if sampled else self._written(some))
+
+    def _written(self, rows: pl.DataFrame) -> Iterator[Encoded]:
+        """Chosen and rejected of each pair, by the template."""
         ids = rows["id"].to_list()
         pieces: list[list[Piece]] = []
         for row in rows.iter_rows(named=True):
@@ -128,11 +127,13 @@ class Conversations:
                         hint=f"`{which}` must hold what the assistant says; filter pairs that have none before they are packed",
                     )
                 pieces.append(self._reply(prompt, reply))
-        whole = [
-            self._ended(ids[number // 2], pieces[number], tokens, learned)
-            for number, (tokens, learned) in enumerate(self._encoder.encode(pieces))
-        ]
-        for chosen, rejected in zip(whole[::2], whole[1::2], strict=True):
+        self.tally.written += rows.height
+        for number, (tokens, learned) in enumerate(self._encoder.encode(pieces)):
+            yield self._ended(ids[number // 2], pieces[number], tokens, learned)
+
+    def _fitting(self, replies: Iterator[Encoded]) -> Iterator[Encoded]:
+        """Pairs of which both replies fit into a window."""
+        for chosen, rejected in zip(replies, replies, strict=True):
             if max(len(chosen.tokens), len(rejected.tokens)) > self.window:
                 self.tally.too_long += 1
             else:

@@ -18,8 +18,10 @@ from textbookgen.errors import RunError
 from textbookgen.marks import Labels, Pipe
 from textbookgen.stage import Given, Pack, Volume
 from textbookgen.tokenizer import Tokenizer
+from textbookgen_megatron import sampled
 from textbookgen_megatron.chat import ChatTemplate
-from textbookgen_megatron.encoding import Conversations, Encoded, Tally, encoded_texts
+from textbookgen_megatron.encoding import Conversations, Tally, encoded_texts
+from textbookgen_megatron.sampled import Encoded
 from textbookgen_megatron.shape import padded
 from textbookgen_megatron.shards import FORMAT, SPLITS, Split
 from textbookgen_megatron.streams import encoded_stream
@@ -37,7 +39,8 @@ class MegatronPack(Pack):
     """Packs documents, chats or pairs for Megatron-core: `.bin` and `.idx` of token ids, each ended by the tokenizer's eod.
 
     Of chats only what the assistant says is learned, of pairs only the two replies; control tokens of the chat template are
-    single ids where the tokenizer has them, and no message can spell them. Pairs are packed chosen first. Which documents
+    single ids where the tokenizer has them, and no message can spell them. Pairs are packed chosen first, by the token ids
+    they were sampled with where `megatron/pivotal-tokens` kept them. Which documents
     are held out is decided by each id alone, so that adding documents moves none of the others; copies that `mix` made of a
     document share its fate.
     """
@@ -79,12 +82,12 @@ class MegatronPack(Pack):
         tally = Tally()
         masked = self.prompt is not None or not isinstance(table, Documents)
         with ShardWriter(out, dtype_of(tokenizer.vocabulary), masked=masked) as writer:
-            if masked:
-                for docs in self._encoded(table, tokenizer, tally):
-                    self._write(docs, writer, tally)
-            else:
+            if isinstance(table, Documents) and not masked:
                 for texts in self._texts(table, tally):
                     self._stream(texts, tokenizer, writer, tally)
+            else:
+                for docs in self._encoded(table, tokenizer, tally):
+                    self._write(docs, writer, tally)
         self._finish(tally, tokenizer, table, out)
 
     def foresee(self, flows: Mapping[str, Volume]) -> Volume | None:
@@ -103,7 +106,9 @@ class MegatronPack(Pack):
         encode = conversations.chats if isinstance(table, Chats) else conversations.pairs
         for part in table.parts:
             found = part.scan()
-            for rows in found.select(*table.content, id=held_by(found.collect_schema())).collect().iter_slices(BATCH):
+            columns = found.collect_schema()
+            kept = [*table.content, *(name for name in sampled.COLUMNS if name in columns)]
+            for rows in found.select(*kept, id=held_by(columns)).collect().iter_slices(BATCH):
                 yield list(encode(rows))
 
     def _texts(self, documents: Documents, tally: Tally) -> Iterator[pl.DataFrame]:
@@ -160,7 +165,7 @@ class MegatronPack(Pack):
         card: dict[str, Any] = {
             "format": FORMAT,
             "content": table.name,
-            "chat": asdict(ChatTemplate.of(self.chat_template)) if chats else None,
+            "chat": asdict(ChatTemplate.of(self.chat_template)) if tally.written else None,
             "tokenizer": {
                 "name": tokenizer.name,
                 "digest": tokenizer.digest,

@@ -6,8 +6,9 @@ padding, and each draws from random numbers of its own, so a completion does not
 
 from __future__ import annotations
 
+import math
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -32,22 +33,37 @@ class Wish:
 
 @dataclass
 class Row:
-    """One completion being written."""
+    """One completion being written; `end` is the token it ended with, and `ended` whether it did so before it had to."""
 
     prompt: int
     sample: int
     draws: random.Random
+    most: int
     ids: list[int] = field(default_factory=list)
+    end: int | None = None
+    ended: bool = False
+
+    @property
+    def whole(self) -> list[int]:
+        """Its ids with the one that ended it."""
+        return self.ids if self.end is None else [*self.ids, self.end]
 
 
 class Writer:
-    """A network with the tokenizer's two functions and its eod."""
+    """A network with the tokenizer's two functions and its eod, and what else ends a completion (the end of an answer)."""
 
     def __init__(
-        self, network: Network, encode: Callable[[list[str]], list[list[int]]], decode: Callable[[list[int]], str], eod: int
+        self,
+        network: Network,
+        encode: Callable[[list[str]], list[list[int]]],
+        decode: Callable[[list[int]], str],
+        eod: int,
+        ends: Collection[int] = (),
+        stop: tuple[str, ...] = (),
     ) -> None:
         self._network, self._encode, self._decode, self._eod = network, encode, decode, eod
         self._window = network.shape.sequence_length
+        self._ends, self._stop = {eod, *ends}, stop
 
     @torch.inference_mode()
     def complete(self, prompts: Sequence[str], wish: Wish) -> list[list[str]]:
@@ -55,14 +71,45 @@ class Writer:
 
         A prompt that leaves no room in the window loses its beginning, but never more than half the window is given up.
         """
-        room = min(wish.max_tokens, self._window // 2)
-        heads = [[self._eod, *ids][-(self._window - room) :] for ids in self._encode(list(prompts))]
-        written: list[list[str]] = [[""] * wish.samples for _ in prompts]
-        if wish.max_tokens:
-            for batch in self._batches([len(head) + wish.max_tokens for head in heads], wish.samples):
-                for row in self._write(heads, batch, wish):
-                    written[row.prompt][row.sample] = cut(self._decode(row.ids), wish.stop)
-        return written
+        seeds = [f"{wish.seed}/{n}" for n in range(len(prompts))]
+        rows = self._rows(self._encode(list(prompts)), wish, seeds, [wish.max_tokens] * len(prompts))
+        return [[cut(self._decode(row.ids), (*wish.stop, *self._stop)) for row in each] for each in rows]
+
+    @torch.inference_mode()
+    def extend(
+        self, prefixes: Sequence[list[int]], wish: Wish, seeds: Sequence[int], rooms: Sequence[int]
+    ) -> list[list[tuple[list[int], str, bool]]]:
+        """For each row of ids its continuations of at most `rooms` tokens, drawn with a seed of its own.
+
+        Of each its ids with the token that ended it, if one did, its text up to there and before the first stop text, and
+        whether it ended before it had to.
+        """
+        rows = self._rows(prefixes, wish, [str(seed) for seed in seeds], rooms)
+        stop = (*wish.stop, *self._stop)
+        return [[(row.whole, cut(self._decode(row.ids), stop), row.ended) for row in each] for each in rows]
+
+    def _rows(self, prefixes: Sequence[list[int]], wish: Wish, seeds: Sequence[str], rooms: Sequence[int]) -> list[list[Row]]:
+        """For each row of ids its completions; `seeds` tell their draws apart."""
+        heads = [
+            [self._eod, *ids][-(self._window - min(room, self._window // 2)) :]
+            for ids, room in zip(prefixes, rooms, strict=True)
+        ]
+        rows = [
+            [Row(at, sample, random.Random(f"{seed}/{sample}"), room) for sample in range(wish.samples)]
+            for at, (seed, room) in enumerate(zip(seeds, rooms, strict=True))
+        ]
+        sizes = [len(head) + room if room else 0 for head, room in zip(heads, rooms, strict=True)]
+        for batch in self._batches(sizes, wish.samples):
+            asked = [at for at in batch if rooms[at]]
+            for some in self._few_samples(len(asked) * max(sizes[at] for at in batch), wish.samples):
+                self._write(heads, asked, [row for at in asked for row in rows[at][some]], wish)
+        return rows
+
+    def _few_samples(self, size: int, samples: int) -> Iterator[slice]:
+        """Samples that fit into one batch, of which one takes `size`; where many are wanted, prompts are read again."""
+        most = max(1, TOKENS_AT_ONCE // max(size, 1))
+        for first in range(0, samples if size else 0, most):
+            yield slice(first, first + most)
 
     def _batches(self, sizes: list[int], samples: int = 1) -> Iterator[list[int]]:
         """Indexes of like size together, as many as a batch holds."""
@@ -75,12 +122,12 @@ class Writer:
         if batch:
             yield batch
 
-    def _write(self, heads: list[list[int]], prompts: list[int], wish: Wish) -> list[Row]:
-        """Completions of some prompts, written in step; rows that are done leave the batch."""
-        rows = [Row(i, n, random.Random(f"{wish.seed}/{i}/{n}")) for i in prompts for n in range(wish.samples)]
+    def _write(self, heads: list[list[int]], prompts: list[int], rows: list[Row], wish: Wish) -> None:
+        """Writes completions of some prompts in step; rows that are done leave the batch."""
         logits, cache = self._read([heads[i] for i in prompts])
-        which = torch.arange(len(prompts), device=self._network.device).repeat_interleave(wish.samples)
-        most = min(wish.max_tokens, self._window - min(len(heads[i]) for i in prompts))
+        place_of = {prompt: place for place, prompt in enumerate(prompts)}
+        which = torch.tensor([place_of[row.prompt] for row in rows], device=self._network.device)
+        most = max(min(row.most, self._window - len(heads[row.prompt])) for row in rows)
         logits, cache = logits[which], cache.rows(which).roomier(most)
         live = list(rows)
         for place in range(most):
@@ -98,7 +145,6 @@ class Writer:
             newest = torch.tensor([[row.ids[-1]] for row in live], device=self._network.device)
             hidden, cache = self._network.hidden(newest, cache)
             logits = self._network.logits(hidden[:, -1])
-        return rows
 
     def _read(self, heads: list[list[int]]) -> tuple[Tensor, Cache]:
         """The logits after each prompt, and the cache; prompts are padded behind, where nothing looks."""
@@ -111,17 +157,30 @@ class Writer:
 
     def _take(self, row: Row, token: int, heads: list[list[int]], wish: Wish) -> bool:
         """Adds a token to a completion; False if that ends it."""
-        if token == self._eod:
+        if token in self._ends:
+            row.end, row.ended = token, True
             return False
         row.ids.append(token)
-        if len(row.ids) >= wish.max_tokens or len(heads[row.prompt]) + len(row.ids) >= self._window:
-            return False
-        if not wish.stop:
-            return True
-        # each token is a byte at least, so a stop text that just ended lies within so many last ones
-        near = max(len(stop.encode()) for stop in wish.stop) + 4
-        tail = self._decode(row.ids[-near:])
-        return not any(stop in tail for stop in wish.stop)
+        stops = (*wish.stop, *self._stop)
+        if stops:
+            # each token is a byte at least, so a stop text that just ended lies within so many last ones
+            near = max(len(stop.encode()) for stop in stops) + 4
+            tail = self._decode(row.ids[-near:])
+            row.ended = any(stop in tail for stop in stops)
+        full = len(row.ids) >= row.most or len(heads[row.prompt]) + len(row.ids) >= self._window
+        return not (row.ended or full)
+
+    @torch.inference_mode()
+    def logprobs(self, pairs: Sequence[tuple[list[int], list[int]]]) -> list[list[float]]:
+        """The log probability of each id of the second row of a pair, after the first and those before it."""
+        pieces = [
+            (pair, *piece) for pair, (before, after) in enumerate(pairs) for piece in self._pieces([self._eod, *before], after)
+        ]
+        found: list[list[float]] = [[] for _ in pairs]
+        each = dict(self._all_scored([piece[1:] for piece in pieces]))
+        for index, (pair, _, _) in enumerate(pieces):
+            found[pair] += each[index][0]
+        return found
 
     @torch.inference_mode()
     def score(self, pairs: Sequence[tuple[str, str]]) -> list[tuple[float, int, bool]]:
@@ -136,11 +195,15 @@ class Writer:
         ]
         sums = [0.0] * len(pairs)
         greedy = [True] * len(pairs)
-        for batch in self._batches([len(ids) for _, ids, _ in pieces]):
-            for index, (logprob, likeliest) in zip(batch, self._scored([pieces[i][1:] for i in batch]), strict=True):
-                sums[pieces[index][0]] += logprob
-                greedy[pieces[index][0]] &= likeliest
+        for index, (logprobs, likeliest) in self._all_scored([piece[1:] for piece in pieces]):
+            sums[pieces[index][0]] += math.fsum(logprobs)
+            greedy[pieces[index][0]] &= likeliest
         return [(total, len(text), each) for total, text, each in zip(sums, texts, greedy, strict=True)]
+
+    def _all_scored(self, pieces: list[tuple[list[int], int]]) -> Iterator[tuple[int, tuple[list[float], bool]]]:
+        """Each piece by its index, in batches of like size."""
+        for batch in self._batches([len(ids) for ids, _ in pieces]):
+            yield from zip(batch, self._scored([pieces[index] for index in batch]), strict=True)
 
     def _pieces(self, before: list[int], after: list[int]) -> Iterator[tuple[list[int], int]]:
         """Ids to read, and how many of the last are scored."""
@@ -151,7 +214,7 @@ class Writer:
             yield ids[first:stop], stop - done
             done = stop
 
-    def _scored(self, pieces: list[tuple[list[int], int]]) -> list[tuple[float, bool]]:
+    def _scored(self, pieces: list[tuple[list[int], int]]) -> list[tuple[list[float], bool]]:
         longest = max(len(ids) for ids, _ in pieces)
         tokens = torch.tensor([ids + [self._eod] * (longest - len(ids)) for ids, _ in pieces], device=self._network.device)
         hidden, _ = self._network.hidden(tokens)
@@ -159,8 +222,8 @@ class Writer:
         for row, (ids, count) in enumerate(pieces):
             logprobs = self._network.logits(hidden[row, len(ids) - count - 1 : len(ids) - 1]).double().log_softmax(-1)
             wanted = tokens[row, len(ids) - count : len(ids), None]
-            mine = logprobs.gather(-1, wanted)
-            scored.append((float(mine.sum()), bool((logprobs.argmax(-1, keepdim=True) == wanted).all())))
+            mine = logprobs.gather(-1, wanted)[:, 0].tolist()
+            scored.append((mine, bool((logprobs.argmax(-1, keepdim=True) == wanted).all())))
         return scored
 
 

@@ -10,9 +10,13 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from textbookgen.errors import TextbookgenError
 from textbookgen.tokenizer import ByteTokenizer
+
+if TYPE_CHECKING:
+    from textbookgen_megatron.serving.generation import Wish
 
 
 def _tokenizer(
@@ -30,13 +34,68 @@ def _tokenizer(
     return lambda texts: [each.ids for each in tokenizer.encode_batch(texts, add_special_tokens=False)], tokenizer.decode
 
 
+def _card(checkpoint: Path) -> dict[str, Any]:
+    """What serving must know of a checkpoint: its tokenizer, what ends a document, and its chat template."""
+    path = checkpoint / "checkpoint.json"
+    if path.is_file():
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    from textbookgen_megatron.exchange.model import chat_template, end_of_document
+
+    return {"tokenizer": {"file": "tokenizer.json"}, "eod": end_of_document(checkpoint), "chat": chat_template(checkpoint)}
+
+
+class Server:
+    """A model that answers: one method for each thing that can be asked."""
+
+    def __init__(self, checkpoint: Path) -> None:
+        from textbookgen_megatron.serving.forward import Network
+        from textbookgen_megatron.serving.generation import Writer
+        from textbookgen_megatron.serving.talk import Talk
+
+        card = _card(checkpoint)
+        encode, self._decode = _tokenizer(checkpoint, card)
+        file = card["tokenizer"]["file"]
+        self.talk = Talk.of(card.get("chat"), encode, card["eod"], checkpoint / file if file else None)
+        self._writer = Writer(Network.load(checkpoint), encode, self._decode, card["eod"], self.talk.ends, self.talk.stop)
+
+    def answer(self, asked: dict[str, Any]) -> Any:
+        """What one line asks for.
+
+        Raises:
+            ValueError: nobody knows what is asked.
+        """
+        match asked["ask"]:
+            case "complete":
+                return self._writer.complete(asked["prompts"], _wish(asked))
+            case "score":
+                return self._writer.score([(before, after) for before, after in asked["pairs"]])
+            case "encode":
+                return self.talk.encode(asked["prompts"])
+            case "decode":
+                return [self._said(ids) for ids in asked["tokens"]]
+            case "extend":
+                return self._writer.extend(asked["prefixes"], _wish(asked), asked["seeds"], asked["rooms"])
+            case "logprobs":
+                return self._writer.logprobs([(before, after) for before, after in asked["pairs"]])
+            case other:
+                raise ValueError(f"nobody knows how to {other!r}")
+
+    def _said(self, ids: list[int]) -> str:
+        """What a reader sees of an answer."""
+        from textbookgen_megatron.serving.generation import cut
+
+        return cut(self._decode([each for each in ids if each not in self.talk.ends]), self.talk.stop)
+
+
+def _wish(asked: dict[str, Any]) -> Wish:
+    from textbookgen_megatron.serving.generation import Wish
+
+    return Wish(**{**asked["wish"], "stop": tuple(asked["wish"]["stop"])})
+
+
 def serve(checkpoint: Path) -> None:
     """Answers until standard input ends."""
-    from textbookgen_megatron.serving.forward import Network
-    from textbookgen_megatron.serving.generation import Wish, Writer
-
-    card = json.loads((checkpoint / "checkpoint.json").read_text(encoding="utf-8"))
-    writer = Writer(Network.load(checkpoint), *_tokenizer(checkpoint, card), card["eod"])
+    server = Server(checkpoint)
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # whatever a library prints must not come between the answers
 
@@ -46,14 +105,9 @@ def serve(checkpoint: Path) -> None:
 
     answer({"ready": True})
     for line in sys.stdin:
-        asked = json.loads(line)
         try:
-            if asked["ask"] == "complete":
-                wish = Wish(**{**asked["wish"], "stop": tuple(asked["wish"]["stop"])})
-                answer({"answer": writer.complete(asked["prompts"], wish)})
-            else:
-                answer({"answer": writer.score([(before, after) for before, after in asked["pairs"]])})
-        except (RuntimeError, ValueError, TypeError, KeyError) as error:
+            answer({"answer": server.answer(json.loads(line))})
+        except (RuntimeError, ValueError, TypeError, KeyError, TextbookgenError) as error:
             answer({"error": f"{type(error).__name__}: {error}"})
 
 
