@@ -89,13 +89,8 @@ class Training(Train):
 
     def command(self, job: Job) -> list[str]:
         """One process alone, or several that `accelerate launch` starts."""
-        work = ["textbookgen_transformers.train", str(job.path)]
-        if self.processes == 1:
-            return [sys.executable, "-m", *work]
-        # all said here: nothing depends on what `accelerate config` left on this machine
-        layout = ["--multi_gpu", "--num_processes", str(self.processes), "--num_machines", "1", "--main_process_port", "0"]
-        plain = ["--mixed_precision", "no", "--dynamo_backend", "no"]
-        return [sys.executable, "-m", "accelerate.commands.launch", *layout, *plain, "--module", *work]
+        start = ["train"] if self.processes == 1 else ["launch", str(self.processes)]
+        return [sys.executable, "-m", f"textbookgen_transformers.{start[0]}", *start[1:], str(job.path)]
 
     def environment(self) -> Mapping[str, str]:
         """Threads for each process, no looking for models on the internet, and one GPU for one process."""

@@ -1,5 +1,8 @@
 """Models of transformers from a shape or from a checkpoint, with dropout and frozen parts as a job wants them."""
 
+# transformers' types are partial
+# mypy: disable-error-code="no-untyped-call"
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -160,8 +163,8 @@ def _set_dropout(config: PretrainedConfig, rate: float) -> None:
 
 
 def _freeze(model: PreTrainedModel, options: Training) -> None:
-    body = model.base_model
-    layers = getattr(body, "layers", None) or body.h
+    body: Any = model.base_model
+    layers = body.layers if hasattr(body, "layers") else body.h
     if options.freeze_layers >= len(layers):
         raise TrainerError(f"all {len(layers)} layers would be frozen", place="freeze_layers", hint="freeze fewer")
     tables = [model.get_input_embeddings(), *([body.wpe] if hasattr(body, "wpe") else [])]

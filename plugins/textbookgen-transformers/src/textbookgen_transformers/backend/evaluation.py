@@ -1,5 +1,8 @@
 """What a model makes of held-out data: bits per byte of documents, or the loss and rewards of pairs."""
 
+# accelerate carries no types
+# mypy: disable-error-code="import-untyped"
+
 from __future__ import annotations
 
 import math

@@ -1,7 +1,7 @@
 """What is done beside training, step by step: metrics, held-out text, saves, stopping, and an end to what is no number."""
 
-# transformers' callbacks carry no types
-# mypy: disable-error-code="misc"
+# transformers' callbacks and accelerate carry no types
+# mypy: disable-error-code="misc,import-untyped"
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Transformers' Trainer and TRL's DPOTrainer, told what to show, when, and at what learning rate; the rest is theirs."""
 
 # the two trainers and their bases carry no types
-# mypy: disable-error-code="misc,no-untyped-call"
+# mypy: disable-error-code="misc,import-untyped,attr-defined,no-untyped-call"
 
 from __future__ import annotations
 
@@ -107,6 +107,7 @@ class Told(Trainer):
     """A Trainer that shows samples in their order, at the learning rates of the house, and saves no model card."""
 
     work: Work
+    model: PreTrainedModel
 
     def get_told(self, work: Work) -> None:
         """Takes what its constructor has no word for."""
@@ -120,15 +121,16 @@ class Told(Trainer):
         self.remove_callback(PrinterCallback)
 
     def _get_train_sampler(self, *anything: Any) -> SequentialSampler:
+        assert isinstance(self.train_dataset, InOrder)
         return SequentialSampler(self.train_dataset)
 
     def create_scheduler(self, num_training_steps: int, optimizer: Optimizer | None = None) -> LambdaLR:
         """The rate of each step, of which torch counts those that are done."""
         if self.lr_scheduler is None:
             steps, options = self.work.steps, self.work.options
-            chosen = optimizer or self.optimizer
-            chosen = getattr(chosen, "optimizer", chosen)
-            self.lr_scheduler = LambdaLR(chosen, lambda done: rate_of(done + 1, steps, options) / options.learning_rate)
+            chosen: Any = optimizer or self.optimizer
+            inner: Optimizer = getattr(chosen, "optimizer", chosen)  # accelerate's is none in torch's eyes
+            self.lr_scheduler = LambdaLR(inner, lambda done: rate_of(done + 1, steps, options) / options.learning_rate)
             self._created_lr_scheduler = True
         return self.lr_scheduler
 

@@ -1,5 +1,8 @@
 """A training run from its job to its checkpoint."""
 
+# transformers' types are partial
+# mypy: disable-error-code="no-untyped-call"
+
 from __future__ import annotations
 
 import hashlib
@@ -92,9 +95,9 @@ class Run:
         if not isinstance(self._learner, PreferenceLearner):
             self._examiner = Examiner(job.blend, job.options.validation_tokens, self._work.micro_batch)
         found = self._saves.last()
-        self._from, facts = found or (None, {})
+        self._from: Path | None = found[0] if found else None
         self._following = Following(
-            self._work, Progress(**facts), self._saves, stop, self._accelerator, lambda: self._examine()
+            self._work, Progress(**(found[1] if found else {})), self._saves, stop, self._accelerator, lambda: self._examine()
         )
         self._learner.add_callback(self._following)
 

@@ -4,6 +4,9 @@ A text is read as a document from its start, that is after an eod, as in trainin
 of its own, so it does not depend on what else is asked.
 """
 
+# transformers' types are partial
+# mypy: disable-error-code="no-untyped-call,arg-type"
+
 from __future__ import annotations
 
 import random
@@ -157,6 +160,7 @@ class _Reading:
         filled = [[0] * (longest - len(head)) + [1] * len(head) for head in heads]
         self._seen = torch.tensor(filled, device=model.device)
         self._cache: Any = DynamicCache(config=model.config)
+        self.logits = torch.empty(0)
         self._read(torch.tensor([[eod] * (longest - len(head)) + head for head in heads], device=model.device))
         if samples > 1:
             self._keep(torch.arange(len(heads), device=model.device).repeat_interleave(samples))

@@ -1,0 +1,95 @@
+"""That TRL's trainer learns from packed pairs what megatron's own loss does, and goes on where it was killed."""
+
+from __future__ import annotations
+
+import pytest
+from textbookgen_megatron.preference import Dpo as MegatronDpo
+from textbookgen_megatron.preference import LossType as MegatronLossType
+from textbookgen_megatron.training import Pretrain as MegatronPretrain
+from textbookgen_transformers.backend import learners
+from textbookgen_transformers.preference import Dpo, LossType
+from textbookgen_transformers.training import Sft
+
+from textbookgen.errors import TrainerError
+
+from .conftest import metrics, pack, pairs
+
+pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning:transformers.*")  # of names that TRL still uses
+
+ROWS = [(f"How is number {i}?", f"Number {i} is fine, thank you.", f"{i} bad" + " bad" * (i % 4)) for i in range(48)]
+SHAPE = {"architecture": "llama", "layers": 2, "hidden": 32, "heads": 4, "vocabulary": 384}
+OPTIONS = {"shards": "s", "checkpoint": "c", "epochs": 3, "batch": 8, "learning_rate": 3e-3}
+
+
+@pytest.fixture(scope="module")
+def replies(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("replies")
+    return pack(folder, pairs(folder, ROWS), sequence_length=96, validation_share=0.2)
+
+
+@pytest.fixture(scope="module")
+def base(bench, shards):
+    """A small model of megatron's, and the same exported."""
+    bench.work(
+        "base", MegatronPretrain(**SHAPE, shards="s", batch=8, tokens=4096, learning_rate=5e-3, dropout=0.0), shards=shards
+    )
+    return bench.folder / "base", bench.export("base-exported", bench.folder / "base")
+
+
+def test_trls_steps_are_in_parity_with_megatrons(bench, base, replies):
+    mine = bench.here("dpo", Dpo(**OPTIONS, micro_batch=4), shards=replies, checkpoint=base[1])
+    theirs = bench.work("their-dpo", MegatronDpo(**OPTIONS), shards=replies, checkpoint=base[0])
+    told, others = metrics(bench.folder / "dpo"), metrics(bench.folder / "their-dpo")
+    assert told[0].keys() == others[0].keys()
+    for name in set(told[0]) - {"seconds", "tokens_per_second"}:
+        values = [[line[name] for line in lines] for lines in (told, others)]
+        assert values[0] == pytest.approx(values[1], rel=1e-3, abs=1e-4), name
+    assert told[0]["loss"] == pytest.approx(0.693147, abs=1e-5)
+    assert told[-1]["loss"] < 0.5 * told[0]["loss"]
+    assert told[-1]["reward_margin"] > told[0]["reward_margin"] + 0.5
+    assert mine["validation_loss"] == pytest.approx(theirs["validation_loss"], rel=1e-3)
+    assert mine["validation"] == pytest.approx(theirs["validation"], rel=1e-3)
+
+
+def test_a_run_that_is_taken_up_again_keeps_its_reference(bench, base, replies, monkeypatch):
+    options = Dpo(**OPTIONS, loss="ipo", checkpoint_every=4)
+    whole = bench.here("ipo", options, shards=replies, checkpoint=base[1])
+
+    class Kill(Exception):
+        pass
+
+    from textbookgen_transformers.backend.following import Following
+
+    saved = Following.on_save
+
+    def kill(self, args, state, control, **more):
+        saved(self, args, state, control, **more)
+        raise Kill
+
+    monkeypatch.setattr(Following, "on_save", kill)
+    with pytest.raises(Kill):
+        bench.here("ipo-killed", options, shards=replies, checkpoint=base[1])
+    monkeypatch.undo()
+    monkeypatch.setattr(learners.PreferenceLearner, "_reckoned", lambda *_: pytest.fail("the reference was reckoned again"))
+    resumed = bench.here("ipo-killed", options, shards=replies, checkpoint=base[1])
+    losses = [[line["loss"] for line in metrics(bench.folder / name)] for name in ("ipo", "ipo-killed")]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+    assert resumed["validation_loss"] == pytest.approx(whole["validation_loss"], rel=1e-5)
+
+
+def test_losses_have_the_names_that_megatrons_have():
+    assert LossType == MegatronLossType
+
+
+def test_shards_of_the_wrong_kind_are_told(bench, base, shards, replies):
+    with pytest.raises(TrainerError, match="hold Documents, not pairs"):
+        bench.here("wrong", Dpo(**OPTIONS), shards=shards, checkpoint=base[1])
+    with pytest.raises(TrainerError, match="hold pairs"):
+        bench.here("wrong", Sft(shards="s", checkpoint="c"), shards=replies, checkpoint=base[1])
+
+
+@pytest.mark.parametrize(
+    ("options", "place"), [({"loss": "robust"}, "label_smoothing"), ({"label_smoothing": 0.1}, "label_smoothing")]
+)
+def test_smoothing_that_does_not_fit_the_loss_is_told(options, place):
+    assert [each.place for each in Dpo(**OPTIONS, **options).check()] == [place]

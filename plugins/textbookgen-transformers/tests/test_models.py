@@ -1,0 +1,166 @@
+"""Architectures, what they compute, and what is served of them."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+from textbookgen_megatron.named import NAMED as MEGATRON_NAMED
+from textbookgen_megatron.named import parts as megatron_parts
+from textbookgen_megatron.shape import Shape
+from textbookgen_transformers import open_model
+from textbookgen_transformers.backend.architecture import config_of, parameters
+from textbookgen_transformers.serving.generation import Wish, Writer, cut
+from textbookgen_transformers.shape import NAMED, parts
+from textbookgen_transformers.training import Pretrain
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from textbookgen.errors import TrainerError
+from textbookgen.plugins import Plugins
+from textbookgen.testing import check_plugin
+from textbookgen.tokenizer import ByteTokenizer
+
+KINDS = ["phi", "phi3", "llama", "neox", "pythia", "neo"]
+PROMPTS = ["Once", "a", "", "There was a small dog", "Ann had"]
+
+
+def built(kind, **more):
+    given = {"architecture": kind, "layers": 2, "hidden": 32, "heads": 4, **more}
+    if kind in ("phi3", "neo"):
+        given["window"] = 7
+    whole = parts(None, given) | {"vocabulary": 257, "sequence_length": 48}
+    torch.manual_seed(0)
+    model = AutoModelForCausalLM.from_config(config_of(whole, 256), dtype=torch.float32)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter += 0.2 * torch.randn_like(parameter)
+    return whole, model.eval()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@torch.no_grad()
+def test_packed_documents_are_read_as_if_each_stood_alone(kind):
+    _, model = built(kind)
+    texts = [torch.randint(0, 257, (1, length)) for length in (9, 14, 25)]
+    places = torch.cat([torch.arange(text.size(1)) for text in texts])[None]
+    packed = model(input_ids=torch.cat(texts, 1).repeat(2, 1), position_ids=places.repeat(2, 1), use_cache=False).logits
+    alone = torch.cat([model(input_ids=text, use_cache=False).logits for text in texts], 1)
+    assert torch.allclose(packed[1], alone[0], atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_models_are_as_large_as_megatrons(kind):
+    whole, model = built(kind)
+    shape = Shape(**whole, **{"head_bias": True} if kind == "phi" else {})
+    assert parameters(model) == shape.parameters()
+
+
+def test_named_shapes_are_as_published():
+    assert NAMED.keys() == MEGATRON_NAMED.keys()
+    for name in NAMED:
+        for given in ({}, {"hidden": 512}, {"heads": 8}, {"architecture": "llama"}):
+            mine, theirs = parts(name, given), megatron_parts(name, given)
+            assert {part: theirs.get(part) for part in mine} == mine
+
+
+@pytest.mark.parametrize("kind", ["llama", "phi3", "neo"])
+@torch.no_grad()
+def test_completions_are_the_argmax_of_full_forwards_whatever_else_is_asked(kind):
+    _, model = built(kind)
+    writer = Writer(model, ByteTokenizer(), 256)
+
+    def greedy(prompt):
+        ids = [256, *prompt.encode()]
+        start = len(ids)
+        while len(ids) < min(start + 12, 48):
+            token = int(model(input_ids=torch.tensor([ids]), use_cache=False).logits[0, -1].argmax())
+            if token == 256:
+                break
+            ids.append(token)
+        return ByteTokenizer().decode(ids[start:])
+
+    assert writer.complete(PROMPTS, Wish(max_tokens=12)) == [[greedy(prompt)] for prompt in PROMPTS]
+    wish = Wish(max_tokens=12, temperature=1.0, samples=2, seed=4)
+    alone = [writer.complete([""] * index + [prompt], wish)[index] for index, prompt in enumerate(PROMPTS)]
+    assert writer.complete(PROMPTS, wish) == alone
+
+
+@torch.no_grad()
+def test_scores_are_summed_log_probabilities():
+    _, model = built("llama")
+    writer = Writer(model, ByteTokenizer(), 256)
+    asked = [("Ann had", " a dog."), ("", "Tom"), ("a longer beginning of it", "!"), ("", "")]
+    for (before, after), (logprob, tokens, _) in zip(asked, writer.score(asked), strict=True):
+        ids = torch.tensor([[256, *before.encode(), *after.encode()]])
+        every = model(input_ids=ids).logits[0, :-1].log_softmax(-1).gather(-1, ids[0, 1:, None])[len(before.encode()) :]
+        assert (tokens, logprob) == (len(after.encode()), pytest.approx(float(every.sum()), rel=1e-5, abs=1e-5))
+    assert writer.score([("", "z" * 200)])[0][1] == 200
+    assert writer.complete(["y" * 500 + "Once"], Wish(8)) == writer.complete(["y" * 300 + "Once"], Wish(8))
+
+
+def test_completions_end_before_the_first_stop():
+    _, model = built("phi")
+    writer = Writer(model, ByteTokenizer(), 256)
+    free = writer.complete(PROMPTS, Wish(max_tokens=24))
+    stops = tuple({text[3:5] for [text] in free if len(text) > 5 and "\ufffd" not in text[3:5]}) or ("e",)
+    assert writer.complete(PROMPTS, Wish(max_tokens=24, stop=stops)) == [[cut(text, stops)] for [text] in free]
+
+
+@pytest.fixture(scope="module")
+def trained(bench, shards):
+    options = {"layers": 2, "hidden": 32, "heads": 4, "batch": 8, "tokens": 2048, "learning_rate": 5e-3, "validate_every": 2}
+    bench.here("served", Pretrain(shards="s", **options), shards=shards)
+    return bench.folder / "served"
+
+
+def test_a_checkpoint_is_opened_by_who_wrote_it_and_by_transformers_itself(trained, tmp_path):
+    model, alone = open_model(trained), AutoModelForCausalLM.from_pretrained(trained)
+    tokenizer = AutoTokenizer.from_pretrained(trained)
+    try:
+        told = model.complete(["Ann had", "Tom"], max_tokens=5, samples=2)
+        ids = tokenizer("<|endoftext|>Ann had", return_tensors="pt")
+        written = alone.generate(**ids, max_new_tokens=5, do_sample=False)[0, ids["input_ids"].size(1) :]
+        assert tokenizer.decode(written, skip_special_tokens=True) == told[0][0] == told[0][1]
+        assert model.score([("", "Tom")])[0].tokens == 3
+        with pytest.raises(TrainerError, match="could not answer"):
+            model.complete(["x"], max_tokens="many")
+        assert model.score([("", "Tom")])[0].logprob < 0
+    finally:
+        model.close()
+    (tmp_path / "checkpoint.json").write_text(json.dumps({"format": "parquet"}))
+    assert open_model(tmp_path) is None and open_model(tmp_path / "nothing") is None
+
+
+def test_what_others_exported_is_opened_by_others_first(tmp_path):
+    (tmp_path / "checkpoint.json").write_text(json.dumps({"format": "transformers"}))
+    for names, opened in (
+        (["transformers"], "textbookgen_transformers"),
+        (["megatron", "transformers"], "textbookgen_megatron"),
+    ):
+        model = Plugins(names).model(tmp_path)
+        model.close()
+        assert type(model).__module__.startswith(opened)
+
+
+@pytest.mark.parametrize(
+    ("options", "place"),
+    [
+        ({"heads": 5}, "heads"),
+        ({"heads": 32}, "heads"),
+        ({"architecture": "neox", "kv_heads": 2}, "kv_heads"),
+        ({"architecture": "llama", "window": 9}, "window"),
+        ({"architecture": "llama", "rotary": 0.5}, "rotary"),
+        ({"shape": "gpt-5"}, "shape"),
+        ({"layers": None}, "layers"),
+        ({"batch": 8, "gpus": 3}, "batch"),
+        ({"weights": {"other": 1.0}}, "weights"),
+    ],
+)
+def test_what_cannot_be_is_told_before_anything_runs(options, place):
+    stage = Pretrain(**{"shards": "s", "layers": 2, "hidden": 32, "heads": 4, "tokens": 64, **options})
+    assert [each.place for each in stage.check()] == [place]
+
+
+def test_the_plugin_is_light_and_well_described():
+    check_plugin("transformers")

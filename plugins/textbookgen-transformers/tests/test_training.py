@@ -1,0 +1,235 @@
+"""That both trainers learn the same from the same shards, and that a disturbed run ends as an undisturbed one."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from textbookgen_megatron.training import Pretrain as MegatronPretrain
+from textbookgen_megatron.training import Sft as MegatronSft
+from textbookgen_transformers.backend.run import work_of
+from textbookgen_transformers.job import TrainingJob
+from textbookgen_transformers.samples import IGNORED
+from textbookgen_transformers.training import Pretrain, Sft
+
+import textbookgen
+from textbookgen.errors import TrainerError
+
+from .conftest import card, documents, metrics, pack, stories
+
+STEPS, BATCH = 24, 8
+SMALL = {
+    "shards": "s",
+    "architecture": "llama",
+    "layers": 2,
+    "hidden": 32,
+    "heads": 4,
+    "kv_heads": 2,
+    "vocabulary": 384,  # what Megatron pads its rows to, so that both have the same softmax
+    "batch": BATCH,
+    "tokens": STEPS * BATCH * 64,
+    "learning_rate": 5e-3,
+    "dropout": 0.0,
+}
+
+
+@pytest.fixture(scope="module")
+def small(bench, shards):
+    """A model that was trained in one go."""
+    return bench.here("small", Pretrain(**SMALL), shards=shards)
+
+
+@pytest.fixture(scope="module")
+def other(bench, shards):
+    """The same, trained by megatron."""
+    return bench.work("other", MegatronPretrain(**SMALL), shards=shards)
+
+
+@pytest.fixture(scope="module")
+def exported(bench, other):
+    return bench.export("exported", bench.folder / "other")
+
+
+def wait_for(process, folder, step):
+    deadline = time.monotonic() + 90
+    while len(metrics(folder)) < step:
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_both_trainers_start_alike_and_learn_alike_from_the_same_shards(small, other, bench):
+    mine, theirs = metrics(bench.folder / "small"), metrics(bench.folder / "other")
+    assert [line["step"] for line in mine] == list(range(1, STEPS + 1))
+    assert mine[0]["loss"] == pytest.approx(theirs[0]["loss"], abs=0.05)
+    assert mine[-1]["loss"] < mine[0]["loss"] - 2
+    assert mine[-1]["loss"] == pytest.approx(theirs[-1]["loss"], abs=0.3)
+    assert small["parameters"] == other["parameters"]
+    assert (small["step"], small["tokens"], small["tokens_total"]) == (STEPS, STEPS * BATCH * 64, STEPS * BATCH * 64)
+    assert mine[-1]["validation_bits_per_byte"] == small["bits_per_byte"] < 6
+    assert mine[0].keys() == theirs[0].keys()
+
+
+@pytest.mark.parametrize("schedule", ["linear", "cosine", "constant", "wsd"])
+def test_learning_rates_are_in_parity_with_megatrons(bench, schedule):
+    from textbookgen_megatron.backend.step import OptimizerParamScheduler
+    from textbookgen_transformers.backend.schedule import rate_of, warmup_of
+
+    options = Pretrain(**SMALL | {"schedule": schedule, "final_learning_rate": 1e-4, "decay_share": 0.3, "warmup_steps": 4})
+
+    class Optimizer:
+        param_groups = [{"lr": 0.0, "weight_decay": 0.0}]
+
+    theirs = OptimizerParamScheduler(
+        Optimizer(),
+        init_lr=0.0,
+        max_lr=options.learning_rate,
+        min_lr=options.final_learning_rate,
+        lr_warmup_steps=warmup_of(options, STEPS),
+        lr_decay_steps=STEPS + 1,
+        lr_decay_style="WSD" if schedule == "wsd" else schedule,
+        wsd_decay_steps=round(0.3 * STEPS),
+        lr_wsd_decay_style="linear",
+        start_wd=0.0,
+        end_wd=0.0,
+        wd_incr_steps=0,
+        wd_incr_style="constant",
+    )
+    for step in range(1, STEPS + 1):
+        theirs.step(increment=1)
+        assert rate_of(step, STEPS, options) == pytest.approx(Optimizer.param_groups[0]["lr"], rel=1e-12)
+
+
+def test_parity_of_bits_per_byte_and_of_finetuning_with_megatron_on_what_it_exported(bench, other, exported, tmp_path):
+    texts = [f"{text} Q? yes yes yes" for text in stories(120, seed=3)]
+    table = documents(tmp_path, texts, **{"t.prompt": [text.removesuffix(" yes yes yes") for text in texts]})
+    answers = pack(tmp_path, table, prompt="t.prompt", validation_share=0.2, sequence_length=256)
+    options = {"shards": "s", "checkpoint": "c", "epochs": 3, "batch": 4, "learning_rate": 3e-3, "dropout": 0.0}
+    mine = bench.here("tuned", Sft(**options), shards=answers, checkpoint=exported)
+    theirs = bench.work("their-tuned", MegatronSft(**options), shards=answers, checkpoint=bench.folder / "other")
+    assert mine["bits_per_byte_before"] == pytest.approx(theirs["bits_per_byte_before"], rel=1e-5)
+    assert mine["bits_per_byte"] == pytest.approx(theirs["bits_per_byte"], rel=1e-3)
+    assert mine["bits_per_byte"] < 0.7 * mine["bits_per_byte_before"]
+    for name in ("loss", "grad_norm", "learning_rate", "tokens"):
+        told = [[line[name] for line in metrics(bench.folder / folder)] for folder in ("tuned", "their-tuned")]
+        assert told[0] == pytest.approx(told[1], rel=1e-3)
+    assert mine["tokens_total"] == theirs["tokens_total"]
+
+
+def test_parity_of_held_out_bits_per_byte_of_an_exported_checkpoint(bench, other, exported, shards):
+    untouched = Sft(shards="s", checkpoint="c", epochs=1, batch=64, learning_rate=1e-12, weight_decay=0, dropout=0.0)
+    measured = bench.here("measured", untouched, shards=shards, checkpoint=exported)
+    assert measured["bits_per_byte_before"] == pytest.approx(other["bits_per_byte"], rel=1e-6)
+
+
+def test_a_killed_run_goes_on_with_dropout_as_if_it_had_not_been(bench, shards):
+    options = Pretrain(**SMALL | {"dropout": 0.1, "architecture": "phi", "checkpoint_every": 5, "recompute": True})
+    whole = bench.here("undisturbed", options, shards=shards)
+    process = bench.start("killed", options, shards=shards)
+    wait_for(process, bench.folder / "killed", 7)
+    process.kill()
+    process.communicate()
+    torn = metrics(bench.folder / "killed")
+    assert not (bench.folder / "killed" / "checkpoint.json").exists()
+    resumed = bench.here("killed", options, shards=shards)
+    lines, alone = metrics(bench.folder / "killed"), metrics(bench.folder / "undisturbed")
+    assert [line["step"] for line in lines] == list(range(1, STEPS + 1))
+    assert lines[4] == torn[4]  # what was saved stays; what was not is told anew
+    for name in ("loss", "grad_norm", "tokens", "learning_rate"):
+        assert [line[name] for line in lines] == pytest.approx([line[name] for line in alone], rel=1e-5)
+    assert resumed["bits_per_byte"] == pytest.approx(whole["bits_per_byte"], rel=1e-5)
+    assert not (bench.folder / "killed" / "saves").exists()
+
+
+def test_two_processes_are_in_parity_with_one_save_when_stopped_and_are_gone_on_with_by_one(small, bench, shards):
+    process = bench.start("stopped", Pretrain(**SMALL, gpus=2, micro_batch=2), shards=shards)
+    folder = bench.folder / "stopped"
+    wait_for(process, folder, 3)
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 143 and "Traceback" not in said
+    assert "the same command goes on from there" in said
+    stopped = metrics(folder)
+    assert len(stopped) < STEPS
+    assert [path.name for path in (folder / "saves").iterdir()] == [f"checkpoint-{len(stopped)}"]
+    # a save that is not whole is none, and makes room
+    shutil.copytree(folder / "saves" / f"checkpoint-{len(stopped)}", folder / "saves" / "checkpoint-23")
+    (folder / "saves" / "checkpoint-23" / "optimizer.pt").write_bytes(b"")
+    resumed = bench.here("stopped", Pretrain(**SMALL), shards=shards)
+    assert [line["loss"] for line in metrics(folder)] == pytest.approx(
+        [line["loss"] for line in metrics(bench.folder / "small")], rel=1e-5
+    )
+    assert resumed["bits_per_byte"] == pytest.approx(small["bits_per_byte"], rel=1e-5)
+
+
+def test_a_loss_that_is_no_number_names_the_last_good_save(bench, shards):
+    folder = bench.folder / "burst"
+    stop_at = Pretrain(
+        **SMALL | {"learning_rate": 1e30, "clip": 0, "warmup_steps": 0, "checkpoint_every": 1, "optimizer": "sgd"}
+    )
+    with pytest.raises(TrainerError, match=r"the gradient.s norm (nan|inf) at step") as caught:
+        bench.here("burst", stop_at, shards=shards)
+    saves = sorted((folder / "saves").iterdir())
+    assert saves and str(saves[-1]) in caught.value.hint
+    assert not (folder / "checkpoint.json").exists()
+
+
+def test_the_words_of_an_error_are_all_that_is_said(bench, small, shards, tmp_path):
+    bent = tmp_path / "bent"
+    shutil.copytree(bench.folder / "small", bent)
+    (bent / "checkpoint.json").write_text(json.dumps(card(bent) | {"format": "megatron"}))
+    process = bench.start("misfit", Sft(shards="s", checkpoint="c"), shards=shards, checkpoint=bent)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "is of format 'megatron'" in said and "hint: " in said and "Traceback" not in said
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"tokenizer": {"name": "other", "digest": "x", "file": None}}, "speaks the vocabulary"),
+        ({"format": "parquet"}, "is of format 'parquet'"),
+    ],
+    ids=["vocabulary", "format"],
+)
+def test_checkpoints_that_do_not_fit_are_told(bench, small, shards, tmp_path, change, problem):
+    (tmp_path / "checkpoint.json").write_text(json.dumps(card(bench.folder / "small") | change))
+    job = bench.job("misfit", Sft(shards="s", checkpoint="c"), shards=shards, checkpoint=tmp_path)
+    with pytest.raises(TrainerError, match=problem):
+        TrainingJob.read(job.path)
+
+
+def test_only_answers_are_learned_and_documents_do_not_see_each_other(bench, small, tmp_path):
+    texts = ["Ann had a dog. yes", "Tom had a kite. no", "x" * 100 + " yes"]
+    table = documents(tmp_path, texts, **{"t.prompt": [text[: text.rindex(" ")] for text in texts]})
+    shards = pack(tmp_path, table, prompt="t.prompt", validation_share=0)
+    stage = Sft(shards="s", checkpoint="c", batch=1)
+    source = work_of(TrainingJob.read(bench.job("m", stage, shards=shards, checkpoint=bench.folder / "small").path)).source
+    windows = [source.window(index) for index in range(len(source))]
+    learned = [bytes(i for i in window["labels"][window["labels"] != IGNORED] if i < 256).decode() for window in windows]
+    assert sorted("".join(learned).split()) == ["no", "yes", "yes"]
+    for window in windows:
+        starts = window["position_ids"] == 0
+        assert all(before == 256 for before in window["input_ids"][starts & (window["labels"] != IGNORED)])
+    assert sum(source.tokens(n, n + 1) for n in range(len(source))) == sum(len(text) + 1 for text in texts)
+
+
+def test_a_recipe_that_swaps_the_trainers_name_is_read(small):
+    assert set(Sft.model_fields) <= set(MegatronSft.model_fields)
+    assert set(Pretrain.model_fields) <= set(MegatronPretrain.model_fields)
+    for mine, theirs in ((Pretrain, MegatronPretrain), (Sft, MegatronSft)):
+        for name, field in mine.model_fields.items():
+            assert field.default == theirs.model_fields[name].default, name
+
+
+def test_no_trainer_stands_in_the_core():
+    core = Path(textbookgen.__file__).parent
+    for path in core.rglob("*.py"):
+        if path.name == "testing.py" or "template" in path.parts:  # the one lists what is heavy to import
+            continue
+        text = path.read_text(encoding="utf-8").lower()
+        for trainer in ("megatron", "transformers"):
+            assert f"{trainer}/" not in text and f"textbookgen_{trainer}" not in text, path
