@@ -39,6 +39,7 @@ BUILTIN = (
     "executors",
     "exports",
     "mix",
+    "converse",
     "evaluate",
     "shelves",
 )

@@ -1,0 +1,156 @@
+"""What a larger model gains from starting with a smaller one's weights: held-out bits per byte at equal tokens, several seeds.
+
+    python benchmarks/growth.py --seeds 1 2 3 [--together] [--out docs/growth.md]
+
+A small model is trained on the embedded teacher's stories (a program's, and simpler than any real ones), then a larger one four
+times on the same further tokens: tiled from the small one's weights, with its weights in a corner (weight reuse), and from
+nothing, once with the same learning rate and once with a higher one, which suits fresh weights better. The small model's own
+tokens are not counted in the plot; the table says how many more tokens scratch would need.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from seeds import ROOT, heads, replace_table, run_all, spread
+
+from textbookgen.plots import chart, write_chart
+
+RECIPE = """
+[recipe]
+name = "growth"
+seed = 1
+
+[teacher.author]
+use = "procedural/author"
+max_parallel = 64
+
+[sampler.words]
+use = "tinystories/words"
+
+[stage.stories]
+use = "tinystories/story"
+teacher = "author"
+sampler = "words"
+count = 8_000
+
+[stage.tokenizer]
+use = "train-tokenizer"
+from = "stories"
+vocabulary = 2_048
+
+[stage.shards]
+use = "megatron/pack"
+from = "stories"
+tokenizer = "tokenizer"
+sequence_length = 128
+
+[stage.small]
+use = "megatron/pretrain"
+shards = "shards"
+layers = 2
+hidden = 64
+heads = 4
+tokens = 1_000_000
+batch = 16
+learning_rate = 3e-3
+dropout = 0.0
+"""
+GROWN = """
+[stage.{label}]
+use = "megatron/grow"
+checkpoint = "small"
+shards = "shards"
+layers = 4
+hidden = 128
+method = "{method}"
+tokens = 800_000
+batch = 16
+learning_rate = {rate}
+dropout = 0.0
+validate_every = 20
+validation_tokens = 20_000
+"""
+WAYS = {
+    "tile": ("tile", 1e-3, "tiled"),
+    "reuse": ("reuse", 1e-3, "weight reuse"),
+    "scratch": ("scratch", 1e-3, "from nothing"),
+    "scratch-fast": ("scratch", 3e-3, "from nothing, learning rate 3e-3"),
+}
+
+
+def curve(work: Path, seed: int, run: dict[str, Any], label: str) -> list[tuple[int, float]]:
+    """Tokens and held-out bits per byte on the way."""
+    address = run["models"][label]["address"]
+    lines = (work / f"seed-{seed}" / "steps" / address / "out" / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    told = [json.loads(line) for line in lines]
+    return [(line["tokens"], line["validation_bits_per_byte"]) for line in told if "validation_bits_per_byte" in line]
+
+
+def draw(curves: dict[str, list[list[tuple[int, float]]]], file: Path) -> None:
+    """The mean of the seeds, and each seed as a thin line."""
+    colours = ["#1b6ca8", "#d1495b", "#66734c", "#edae49"]
+    drawn = chart(
+        "XY",
+        show_dots=False,
+        x_title="tokens of the larger model",
+        y_title="held-out bits per byte",
+        logarithmic=True,
+    )
+    drawn.config.style.colors = tuple(colours)
+    for label, (_, _, name) in WAYS.items():
+        each = curves[label]
+        mean = [(points[0][0], statistics.mean(bits for _, bits in points)) for points in zip(*each, strict=True)]
+        drawn.add(name, mean, stroke_style={"width": 3})
+    write_chart(drawn, file)
+
+
+def reaches(curve: Sequence[tuple[int, float]], bits: float) -> int | None:
+    """After how many tokens a curve is as low as this; None if never."""
+    return next((tokens for tokens, found in curve if found <= bits), None)
+
+
+def table(curves: dict[str, list[list[tuple[int, float]]]], seeds: Sequence[int]) -> str:
+    """Bits per byte a tenth of the way and at the end, and the tokens after which the grown are as good as the others' end."""
+    rows = heads(seeds)
+    for label, (_, _, name) in WAYS.items():
+        for part, share in (("after a tenth", 0.1), ("at the end", 1.0)):
+            values = [each[max(0, round(share * len(each)) - 1)][1] for each in curves[label]]
+            rows.append(f"| {name}, {part} | {spread(values, '.3f')} |")
+    for label in ("tile", "reuse"):
+        shares = []
+        for number, grown in enumerate(curves[label]):
+            best = min(curves[way][number][-1][1] for way in ("scratch", "scratch-fast"))
+            shares.append((reaches(grown, best) or float("nan")) / grown[-1][0])
+        rows.append(f"| {WAYS[label][2]}: share of the tokens for scratch's best end | {spread(shares, '.2f')} |")
+    return "\n".join(rows)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    parser.add_argument("--work", type=Path, default=ROOT / "work" / "growth")
+    parser.add_argument("--together", action="store_true", help="all seeds at once, each on one core")
+    parser.add_argument("--out", type=Path, help="a Markdown file: its table is replaced, and the plot drawn beside it")
+    options = parser.parse_args()
+    work = options.work.resolve()
+    work.mkdir(parents=True, exist_ok=True)
+    recipe = work / "growth.toml"
+    stages = (GROWN.format(label=label, method=method, rate=rate) for label, (method, rate, _) in WAYS.items())
+    recipe.write_text(RECIPE + "".join(stages), encoding="utf-8")
+    runs = run_all(recipe, work, options.seeds, alone=["small", *WAYS] if options.together else ())
+    curves = {label: [curve(work, seed, runs[seed], label) for seed in options.seeds] for label in WAYS}
+    shown = table(curves, options.seeds)
+    print(shown)
+    draw(curves, options.out.with_suffix(".svg") if options.out else work / "growth.svg")
+    if options.out:
+        replace_table(options.out, shown)
+
+
+if __name__ == "__main__":
+    main()
