@@ -6,7 +6,7 @@ import pytest
 from textbookgen_megatron.preference import Dpo as MegatronDpo
 from textbookgen_megatron.preference import LossType as MegatronLossType
 from textbookgen_megatron.training import Pretrain as MegatronPretrain
-from textbookgen_transformers.backend import learners
+from textbookgen_transformers.backend.preferring import PreferenceLearner
 from textbookgen_transformers.preference import Dpo, LossType
 from textbookgen_transformers.training import Sft
 
@@ -70,7 +70,7 @@ def test_a_run_that_is_taken_up_again_keeps_its_reference(bench, base, replies, 
     with pytest.raises(Kill):
         bench.here("ipo-killed", options, shards=replies, checkpoint=base[1])
     monkeypatch.undo()
-    monkeypatch.setattr(learners.PreferenceLearner, "_reckoned", lambda *_: pytest.fail("the reference was reckoned again"))
+    monkeypatch.setattr(PreferenceLearner, "_reckoned", lambda *_: pytest.fail("the reference was reckoned again"))
     resumed = bench.here("ipo-killed", options, shards=replies, checkpoint=base[1])
     losses = [[line["loss"] for line in metrics(bench.folder / name)] for name in ("ipo", "ipo-killed")]
     assert losses[0] == pytest.approx(losses[1], rel=1e-5)

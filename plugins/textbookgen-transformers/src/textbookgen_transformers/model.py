@@ -15,6 +15,9 @@ from typing import Any
 from textbookgen.errors import TrainerError
 from textbookgen.model import Score
 
+#: Threads that sleep while they wait, and no looking for models on the internet.
+_QUIET = {"OMP_WAIT_POLICY": "PASSIVE", "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
+
 
 class ServedModel:
     """Completes and scores by asking a process that holds the model; started at once, so that it loads while others work."""
@@ -29,7 +32,7 @@ class ServedModel:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._complaints,
-            env={"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", **os.environ, "OMP_NUM_THREADS": threads},
+            env={**_QUIET, **os.environ, "OMP_NUM_THREADS": threads},
             text=True,
             encoding="utf-8",
         )

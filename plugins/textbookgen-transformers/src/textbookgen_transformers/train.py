@@ -25,10 +25,12 @@ def main(arguments: list[str]) -> int:
     if "RANK" in os.environ:
         _end_with_parent()
     try:
-        from textbookgen_transformers.backend.run import run
         from textbookgen_transformers.job import TrainingJob
 
-        return 0 if run(TrainingJob.read(Path(arguments[-1])), stop) else STOPPED
+        job = TrainingJob.read(Path(arguments[-1]))
+        from textbookgen_transformers.backend.run import run  # last, since it takes seconds
+
+        return 0 if run(job, stop) else STOPPED
     except TextbookgenError as error:
         if first:
             print(error, file=sys.stderr)

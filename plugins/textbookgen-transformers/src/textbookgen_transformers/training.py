@@ -93,9 +93,13 @@ class Training(Train):
         return [sys.executable, "-m", f"textbookgen_transformers.{start[0]}", *start[1:], str(job.path)]
 
     def environment(self) -> Mapping[str, str]:
-        """Threads for each process, no looking for models on the internet, and one GPU for one process."""
+        """Threads for each process, no looking for models on the internet, and one GPU for one process.
+
+        Threads sleep while they wait: where cores are shared, spinning ones hold up all work, by a factor of ten and more.
+        """
         threads = self.threads or max(1, _cores() // self.processes)
-        told = {"OMP_NUM_THREADS": str(threads), "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
+        told = {"OMP_NUM_THREADS": str(threads), "OMP_WAIT_POLICY": "PASSIVE"}
+        told |= {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
         if self.processes == 1:  # transformers would spread each batch over all it sees
             told["CUDA_VISIBLE_DEVICES"] = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]
         return told

@@ -1,35 +1,27 @@
-"""Transformers' Trainer and TRL's DPOTrainer, told what to show, when, and at what learning rate; the rest is theirs."""
+"""Transformers' Trainer, told what to show, when, and at what learning rate; the rest is its own."""
 
-# the two trainers and their bases carry no types
-# mypy: disable-error-code="misc,import-untyped,attr-defined,no-untyped-call"
+# transformers' types are partial
+# mypy: disable-error-code="misc,no-untyped-call"
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from datasets import Dataset
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.optim import SGD, AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import SequentialSampler
 from transformers import PreTrainedModel, PreTrainedTokenizerFast, Trainer, TrainingArguments
 from transformers.trainer_callback import PrinterCallback
-from trl import DPOConfig, DPOTrainer
 
-from textbookgen_transformers.backend.batches import Batch, InOrder, Pairs, stacked
-from textbookgen_transformers.backend.evaluation import HeldOut, summed_nats
+from textbookgen_transformers.backend.batches import Batch, InOrder, stacked
+from textbookgen_transformers.backend.evaluation import summed_nats
 from textbookgen_transformers.backend.schedule import rate_of
 from textbookgen_transformers.job import TrainingJob
-from textbookgen_transformers.preference import Dpo
-from textbookgen_transformers.samples import IGNORED, ReplyPairs, Sample, Source
+from textbookgen_transformers.samples import IGNORED, Source
 from textbookgen_transformers.training import Training
 
 CUDA = torch.cuda.is_available()
@@ -75,7 +67,7 @@ def precision_of(options: Training) -> str:
     return "bf16" if CUDA and torch.cuda.is_bf16_supported() else "fp32"
 
 
-def _arguments(work: Work) -> dict[str, Any]:
+def arguments_of(work: Work) -> dict[str, Any]:
     """What both trainers are told."""
     options = work.options
     return {
@@ -101,6 +93,17 @@ def _arguments(work: Work) -> dict[str, Any]:
         "ddp_find_unused_parameters": False,
         _RECOMPUTE: options.recompute,
     }
+
+
+#: TRL's names of figures, and those that metrics.jsonl has.
+FIGURES = {
+    "rewards/chosen": "reward_chosen",
+    "rewards/rejected": "reward_rejected",
+    "rewards/margins": "reward_margin",
+    "rewards/accuracies": "reward_accuracy",
+    "logps/chosen": "logp_chosen",
+    "logps/rejected": "logp_rejected",
+}
 
 
 class Told(Trainer):
@@ -141,7 +144,7 @@ class LanguageLearner(Told):
     def __init__(self, work: Work, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> None:
         super().__init__(
             model=model,
-            args=TrainingArguments(**_arguments(work)),
+            args=TrainingArguments(**arguments_of(work)),
             data_collator=stacked,
             train_dataset=work.dataset(model),
             processing_class=tokenizer,
@@ -162,129 +165,3 @@ class LanguageLearner(Told):
 
 def _mean_nats(outputs: Any, labels: Tensor, num_items_in_batch: Tensor) -> Tensor:
     return summed_nats(outputs["logits"], labels) / num_items_in_batch
-
-
-class PreferenceLearner(Told, DPOTrainer):
-    """TRL's DPOTrainer, fed with pairs that are tokenised already and with a reference that is reckoned once."""
-
-    def __init__(
-        self, work: Work, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, valid: ReplyPairs | None
-    ) -> None:
-        options = work.options
-        assert isinstance(options, Dpo) and isinstance(work.source, ReplyPairs)
-        self._known = _Reference(work.job)
-        self._read = {"train": work.source, "valid": valid}
-        arguments = DPOConfig(
-            **_arguments(work),
-            loss_type=[options.loss],
-            beta=options.beta,
-            label_smoothing=options.label_smoothing or (1e-3 if options.loss == "exo_pair" else 0.0),
-            precompute_ref_log_probs=True,
-            disable_dropout=options.dropout == 0,
-            max_length=None,
-        )
-        self._at_once, self._shown = work.micro_batch, work.dataset(model)
-        DPOTrainer.__init__(
-            self,
-            model=model,
-            args=arguments,
-            data_collator=Pairs(work.job.shards.eod),
-            train_dataset=Dataset.from_dict({"pairs": ["ours"]}),  # it takes no other kind; see `_prepare_dataset`
-            processing_class=tokenizer,
-        )
-        self.get_told(work)
-
-    def _prepare_dataset(self, *anything: Any) -> InOrder:
-        return self._shown  # tokenised already, and read from the shards as it is shown
-
-    def _precompute_ref_logps(self, dataset: Any, *anything: Any) -> Any:
-        """Reads what the model says before its first step, or what was kept of it."""
-        kept = self._known.read()
-        found = kept or {split: self._reckoned(source) for split, source in self._read.items() if source is not None}
-        if kept is None and self.accelerator.is_main_process:
-            self._known.write(found)
-        self.accelerator.wait_for_everyone()
-        for split, source in self._read.items():
-            if source is not None:
-                source.reference = found[split]
-        return dataset
-
-    @torch.no_grad()
-    def _reckoned(self, source: ReplyPairs) -> NDArray[np.float32]:
-        """The log probabilities of both replies of each pair, `[pairs, 2]`; each process reads its share."""
-        known = torch.zeros(len(source), 2, device=self.args.device)
-        training = self.model.training
-        self.model.eval()
-        mine = range(self.accelerator.process_index, len(source), self.accelerator.num_processes)
-        for start in range(0, len(mine), self._at_once):
-            group = list(mine[start : start + self._at_once])
-            batch = self._prepare_inputs(self.data_collator([source.pair(index) for index in group]))
-            known[group] = torch.stack(self.compute_ref_log_probs(self.model, batch), -1).float()
-        self.model.train(training)
-        whole: Tensor = self.accelerator.reduce(known, "sum")
-        return whole.cpu().numpy()
-
-    def examine(self) -> HeldOut:
-        """The loss on held-out pairs, and the means of rewards and log probabilities.
-
-        Every process reads them all: TRL takes the mean over processes of what each one reads.
-        """
-        source = self._read["valid"]
-        if source is None:
-            return HeldOut()
-        self.model.eval()
-        sums: dict[str, float] = {}
-        for start in range(0, len(source), self._at_once):
-            group = [source.pair(index) for index in range(start, min(start + self._at_once, len(source)))]
-            for name, mean in self._figures_of(group).items():
-                sums[name] = sums.get(name, 0.0) + mean * len(group)
-        self.model.train()
-        means = {name: total / len(source) for name, total in sums.items()}
-        return HeldOut(means.pop("loss"), None, means)
-
-    def _figures_of(self, group: list[Sample]) -> dict[str, float]:
-        """Loss and figures, means over a group of pairs."""
-        with torch.no_grad(), self.accelerator.autocast():
-            loss = self.compute_loss(self.model, self._prepare_inputs(self.data_collator(group)))
-        figures = {name: self._metrics["eval"][trl][-1] for trl, name in FIGURES.items()}
-        self._metrics["eval"].clear()
-        return {"loss": float(loss), **figures}
-
-    def create_model_card(self, *anything: Any, **more: Any) -> None:
-        """None: the folder's card is checkpoint.json."""
-
-
-#: TRL's names of figures, and those that metrics.jsonl has.
-FIGURES = {
-    "rewards/chosen": "reward_chosen",
-    "rewards/rejected": "reward_rejected",
-    "rewards/margins": "reward_margin",
-    "rewards/accuracies": "reward_accuracy",
-    "logps/chosen": "logp_chosen",
-    "logps/rejected": "logp_rejected",
-}
-
-
-class _Reference:
-    """Where the reference's log probabilities are kept, with what tells one reference and one set of pairs from another."""
-
-    def __init__(self, job: TrainingJob) -> None:
-        assert job.parent is not None
-        manifest = (job.shards.folder / "manifest.json").read_bytes()
-        self._key = json.dumps([job.parent.card["weights_digest"], hashlib.sha256(manifest).hexdigest()])
-        self._path: Path = job.folder / "reference.npz"
-
-    def read(self) -> dict[str, NDArray[np.float32]] | None:
-        """By split; None if they are not there, or others'."""
-        if not self._path.is_file():
-            return None
-        with np.load(self._path) as file:
-            if str(file["key"]) != self._key:
-                return None
-            return {name: file[name] for name in file.files if name != "key"}
-
-    def write(self, known: dict[str, NDArray[np.float32]]) -> None:
-        """Beside and renamed into place."""
-        beside = self._path.with_name("reference.tmp.npz")
-        np.savez(beside, allow_pickle=False, key=self._key, **known)
-        beside.replace(self._path)

@@ -13,7 +13,7 @@ import sys
 from contextlib import nullcontext
 from pathlib import Path
 from threading import Event
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from filelock import FileLock, Timeout
@@ -27,7 +27,6 @@ from textbookgen_transformers.backend.following import Following, Progress
 from textbookgen_transformers.backend.learners import (
     CUDA,
     LanguageLearner,
-    PreferenceLearner,
     Work,
     micro_batch_of,
     precision_of,
@@ -38,6 +37,9 @@ from textbookgen_transformers.job import FORMAT, TrainingJob, write_card
 from textbookgen_transformers.preference import Dpo
 from textbookgen_transformers.samples import Blend, ReplyPairs, Stream, WholeDocuments
 from textbookgen_transformers.training import Pretrain, Sft
+
+if TYPE_CHECKING:
+    from textbookgen_transformers.backend.preferring import PreferenceLearner
 
 
 def run(job: TrainingJob, stop: Event) -> bool:
@@ -92,7 +94,7 @@ class Run:
         self._saves = Saves(job.folder / "saves")
         self._learner = self._learner_of(self._model, self._tokenizer)
         self._accelerator = self._learner.accelerator
-        if not isinstance(self._learner, PreferenceLearner):
+        if not isinstance(job.options, Dpo):
             self._examiner = Examiner(job.blend, job.options.validation_tokens, self._work.micro_batch)
         found = self._saves.last()
         self._from: Path | None = found[0] if found else None
@@ -124,13 +126,15 @@ class Run:
     def _learner_of(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> LanguageLearner | PreferenceLearner:
         if not isinstance(self._job.options, Dpo):
             return LanguageLearner(self._work, model, tokenizer)
+        from textbookgen_transformers.backend.preferring import PreferenceLearner  # TRL takes its time to load
+
         held_out = self._job.shards.tokens("valid") > 0
         return PreferenceLearner(self._work, model, tokenizer, ReplyPairs(self._job.shards, "valid") if held_out else None)
 
     def _examine(self) -> HeldOut:
-        if isinstance(self._learner, PreferenceLearner):
-            return self._learner.examine()
-        return self._examiner.examine(self._model, self._accelerator)
+        if isinstance(self._learner, LanguageLearner):
+            return self._examiner.examine(self._model, self._accelerator)
+        return self._learner.examine()
 
     def _chat(self) -> str | None:
         """The chat template of the shards, or that the model had."""
