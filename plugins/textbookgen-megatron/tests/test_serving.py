@@ -8,12 +8,16 @@ from textbookgen_megatron import open_model
 from textbookgen_megatron.backend import weights
 from textbookgen_megatron.backend.device import processes
 from textbookgen_megatron.backend.model import build
+from textbookgen_megatron.chat import END, TEMPLATES, ChatEncoder
 from textbookgen_megatron.job import write_card
 from textbookgen_megatron.serving.forward import Network
 from textbookgen_megatron.serving.generation import Wish, Writer, cut
+from textbookgen_megatron.serving.talk import Talk
 from textbookgen_megatron.shape import Shape
 
 from textbookgen.errors import TrainerError
+from textbookgen.model import TokenModel
+from textbookgen.teacher import Message
 from textbookgen.tokenizer import ByteTokenizer
 
 PHI = Shape("phi", layers=2, hidden=32, heads=4, kv_heads=4, ffn=128, vocabulary=257, sequence_length=48)
@@ -175,3 +179,104 @@ def test_checkpoints_of_others_are_left_to_others(tmp_path):
     assert open_model(tmp_path) is None
     (tmp_path / "checkpoint.json").write_text('{"format": "nanochat"}')
     assert open_model(tmp_path) is None
+
+
+# -- by token ids
+
+
+HEADS = [[79, 110], [97], [], list(b"There was a small dog"), list(b"x" * 30)]
+
+
+def test_what_is_gone_on_with_depends_on_its_own_seed_alone(writer):
+    wish = Wish(max_tokens=20, temperature=1.0, samples=3)
+    rooms = [20, 5, 12, 1, 20]
+    together = writer.extend(HEADS, wish, [7, 8, 9, 10, 11], rooms)
+    alone = [writer.extend([head], wish, [7 + at], [rooms[at]])[0] for at, head in enumerate(HEADS)]
+    assert together == alone
+    assert writer.extend(HEADS, wish, [1, 2, 3, 4, 5], rooms) != together
+    assert all(len(ids) <= room for each, room in zip(together, rooms, strict=True) for ids, _, _ in each)
+    assert len({tuple(ids) for ids, _, _ in together[0]}) == 3
+
+
+def test_samples_that_do_not_fit_into_one_batch_are_the_same(writer, monkeypatch):
+    wish = Wish(max_tokens=20, temperature=1.0, samples=5)
+    whole = writer.extend(HEADS, wish, [1] * 5, [20] * 5)
+    monkeypatch.setattr("textbookgen_megatron.serving.generation.TOKENS_AT_ONCE", 90)
+    assert writer.extend(HEADS, wish, [1] * 5, [20] * 5) == whole
+
+
+def test_going_on_by_ids_is_completing(writer):
+    texts = writer.complete(PROMPTS[:4], Wish(max_tokens=12))
+    ids = writer.extend([list(prompt.encode()) for prompt in PROMPTS[:4]], Wish(max_tokens=12), [0] * 4, [12] * 4)
+    assert [each[0][1] for each in ids] == [each[0] for each in texts]
+
+
+def test_what_ended_is_known_and_its_end_is_among_the_ids(writer):
+    wish = Wish(max_tokens=200, temperature=1.5, samples=16)
+    for ids, text, ended in writer.extend([[65]], wish, [3], [12])[0]:
+        assert ended == (ids[-1] == 256)
+        assert ended or len(ids) == 12
+        assert text == ByteTokenizer().decode(ids)
+    stopping = Wish(max_tokens=200, temperature=1.5, samples=16, stop=("e", "a", "o"))
+    for _, text, ended in writer.extend([[65]], stopping, [3], [30])[0]:
+        assert not set(text) & set("eao")
+        assert ended or len(text.encode()) >= 10
+
+
+def test_log_probabilities_of_ids_sum_to_the_score(writer):
+    texts = [("Once", " there was a dog"), ("", "a" * 60), ("x" * 40, "yz")]
+    each = writer.logprobs([(list(before.encode()), list(after.encode())) for before, after in texts])
+    assert [len(one) for one in each] == [16, 60, 2]
+    assert [sum(one) for one in each] == pytest.approx([total for total, _, _ in writer.score(texts)], abs=1e-9)
+
+
+# -- conversations
+
+
+def talk_of(template: str | None, *special: str) -> Talk:
+    """Bytes, and these control tokens above them."""
+    control = {END: 256} | {token: 300 + at for at, token in enumerate(special)}
+    chat = {"name": template, "template": TEMPLATES[template]} if template else None
+    return Talk.of(chat, ChatEncoder(ByteTokenizer().encode_batch, control, 256))
+
+
+TALK = [{"role": "user", "content": "Hi <|end|>"}]
+
+
+def test_a_conversation_is_asked_by_the_checkpoints_template_and_no_message_spells_control_tokens():
+    talk = talk_of("phi-3", "<|user|>", "<|assistant|>", "<|end|>")
+    user, assistant, end = 300, 301, 302
+    asked = [user, 10, *b"Hi <|end|>", end, 10, assistant, 10]
+    begun = [*TALK, {"role": "assistant", "content": "So"}]
+    assert talk.encode([TALK, begun, "plain"]) == [asked, [*asked, *b"So"], list(b"plain")]
+    assert (talk.ends, talk.stop) == ({256, end}, ())
+
+
+def test_an_answer_ends_with_the_templates_words_where_there_is_no_token_for_them():
+    talk = talk_of("phi-3")
+    assert (talk.ends, talk.stop) == ({256}, ("<|end|>",))
+    talk = talk_of("plain")
+    assert (talk.ends, talk.stop) == ({256}, ())
+
+
+def test_without_a_template_a_conversation_is_its_texts():
+    talk = talk_of(None)
+    said = [{"role": "user", "content": "One"}, {"role": "assistant", "content": "two"}]
+    assert talk.encode([said, []]) == [list(b"One\n\ntwo"), []]
+
+
+def test_a_served_model_is_asked_by_ids(checkpoint):
+    model = open_model(checkpoint)
+    assert isinstance(model, TokenModel)
+    try:
+        [head] = model.encode([[Message("user", "Once")]])
+        assert head == list(b"Once")
+        each = model.extend([head, head], max_tokens=8, seeds=[1, 2], samples=3)
+        assert [len(several) for several in each] == [3, 3]
+        assert model.extend([head], max_tokens=[8], seeds=[2], samples=3)[0] == each[1]
+        greedy = model.extend([head], max_tokens=8, seeds=[2], temperature=0, samples=2)[0]
+        assert [one.text for one in greedy] == model.complete(["Once"], max_tokens=8)[0] * 2
+        assert model.decode([[*b"ab", 256]]) == ["ab"]
+        assert len(model.logprobs([(head, head)])[0]) == 4
+    finally:
+        model.close()

@@ -48,6 +48,7 @@ class Server:
     """A model that answers: one method for each thing that can be asked."""
 
     def __init__(self, checkpoint: Path) -> None:
+        from textbookgen_megatron.chat import ChatEncoder
         from textbookgen_megatron.serving.forward import Network
         from textbookgen_megatron.serving.generation import Writer
         from textbookgen_megatron.serving.talk import Talk
@@ -55,7 +56,8 @@ class Server:
         card = _card(checkpoint)
         encode, self._decode = _tokenizer(checkpoint, card)
         file = card["tokenizer"]["file"]
-        self.talk = Talk.of(card.get("chat"), encode, card["eod"], checkpoint / file if file else None)
+        encoder = ChatEncoder.of(encode, card["eod"], checkpoint / file if file else None)
+        self.talk = Talk.of(card.get("chat"), encoder)
         self._writer = Writer(Network.load(checkpoint), encode, self._decode, card["eod"], self.talk.ends, self.talk.stop)
 
     def answer(self, asked: dict[str, Any]) -> Any:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from textbookgen_megatron.chat import ChatEncoder, ChatTemplate, Piece, read_messages
@@ -24,17 +23,14 @@ class Talk:
     stop: tuple[str, ...]
 
     @classmethod
-    def of(
-        cls, chat: Mapping[str, str] | None, encode: Callable[[list[str]], list[list[int]]], eod: int, file: Path | None
-    ) -> Talk:
+    def of(cls, chat: Mapping[str, str] | None, encoder: ChatEncoder) -> Talk:
         """For the chat template of a checkpoint's card, if it has one, and its tokenizer."""
-        encoder = ChatEncoder.of(encode, eod, file)
         template = ChatTemplate(chat["name"], chat["template"]) if chat else None
         ending = template.ending() if template else ""
         ids = next(encoder.encode([[Piece(ending, said=False, learned=False)]]))[0] if ending else []
         if len(ids) == 1:
-            return cls(template, encoder, frozenset({eod, *ids}), ())
-        return cls(template, encoder, frozenset({eod}), (ending,) if ending else ())
+            return cls(template, encoder, frozenset({encoder.eod, *ids}), ())
+        return cls(template, encoder, frozenset({encoder.eod}), (ending,) if ending else ())
 
     def encode(self, prompts: Sequence[str | list[dict[str, str]]]) -> list[list[int]]:
         """The ids of each prompt, a text or a list of messages; where the assistant has the last word, it is gone on with."""
