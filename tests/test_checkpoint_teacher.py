@@ -5,7 +5,7 @@ import json
 import random
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import polars as pl
 import pytest
@@ -17,11 +17,12 @@ from textbookgen.builtin.checkpoint import OwnModel, digest_of, written
 from textbookgen.engine import run_plan
 from textbookgen.errors import RecipeError, TeacherError, TrainerError
 from textbookgen.ledger import Ledger, request_key
+from textbookgen.marks import Judges
 from textbookgen.model import Continuation, Score, TokenModel
 from textbookgen.plan import make_plan
 from textbookgen.plugins import Plugins
 from textbookgen.recipe import read_recipe
-from textbookgen.stage import Draw, Generator, Job, Stage, Train
+from textbookgen.stage import Draw, Generator, Job, Judge, Stage, Train, Transform
 from textbookgen.teacher import Message, Reply, Request
 from textbookgen.workspace import Workspace
 
@@ -204,10 +205,24 @@ class Says(Generator):
         return [{"text": reply.text}]
 
 
+class Long(Judge):
+    """Keeps what is long."""
+
+    name = "long"
+    least: int = 0
+
+
+class Asks(Transform):
+    """Asks a judge."""
+
+    name = "asks"
+    who: Annotated[dict[str, Any], Judges]
+
+
 class Smithy:
     @hookimpl
     def stages(self) -> list[type[Stage]]:
-        return [Forges, Says]
+        return [Forges, Says, Long, Asks]
 
     @hookimpl
     def open_model(self, checkpoint: Path) -> Tokens | None:
@@ -262,6 +277,25 @@ def test_a_stage_that_asks_depends_on_the_stage_that_trained(tmp_path: Path, smi
     assert step_of(plan, "said").pipes["teacher"] == ("tuned",)
     changed = plan_of(tmp_path, smithy, weights="v")
     assert step_of(changed, "said").fingerprint != step_of(plan, "said").fingerprint
+
+
+def test_what_the_stage_is_called_does_not_count(tmp_path: Path, smithy: Plugins) -> None:
+    before = step_of(plan_of(tmp_path, smithy), "said").fingerprint
+    text = (tmp_path / "own.toml").read_text(encoding="utf-8").replace("tuned", "trained")
+    (tmp_path / "own.toml").write_text(text, encoding="utf-8")
+    assert step_of(make_plan(read_recipe(tmp_path / "own.toml"), smithy), "said").fingerprint == before
+
+
+def test_a_judge_that_a_stage_asks_is_part_of_what_it_is(tmp_path: Path, smithy: Plugins) -> None:
+    plan_of(tmp_path, smithy)
+    recipe = (tmp_path / "own.toml").read_text(encoding="utf-8")
+
+    def planned(least: int) -> str:
+        asks = f'\n[stage.asks]\nuse = "smithy/asks"\nfrom = "questions"\nwho = {{ use = "smithy/long", least = {least} }}\n'
+        (tmp_path / "own.toml").write_text(recipe + asks, encoding="utf-8")
+        return step_of(make_plan(read_recipe(tmp_path / "own.toml"), smithy), "asks").fingerprint
+
+    assert planned(1) == planned(1) != planned(2)
 
 
 def test_a_folder_counts_by_what_lies_in_it(tmp_path: Path, smithy: Plugins) -> None:

@@ -369,9 +369,18 @@ class _Planner:
         facts["seed"] = self.recipe.seed
         if isinstance(stage, Generator):
             facts |= {"prompts": self._templates(stage), "accept": [judge.identity for judge in accept]}
-            facts |= {"teacher": teacher and teacher.identity, "sampler": sampler and sampler.identity}
-            if teacher is not None and "teacher" not in pipes and (digest := teacher.options.digest()):
-                facts["teacher digest"] = digest
+            facts |= {"teacher": teacher and self._asked(teacher, pipes), "sampler": sampler and sampler.identity}
         elif accept:
             facts["judges"] = [judge.identity for judge in accept]
         return facts
+
+    @staticmethod
+    def _asked(teacher: Bound[Teacher], pipes: Mapping[str, tuple[str, ...]]) -> dict[str, Any]:
+        """What makes the teacher's answers what they are: its digest, or what flows into it, which is among the pipes."""
+        who = teacher.identity
+        if "teacher" in pipes:
+            names = {option_name(type(teacher.options), name) for name, _ in marked(type(teacher.options), Pipe)}
+            who["options"] = {name: value for name, value in who["options"].items() if name not in names}
+        elif digest := teacher.options.digest():
+            who["digest"] = digest
+        return who
