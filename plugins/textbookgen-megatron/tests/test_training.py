@@ -169,3 +169,15 @@ def test_the_hours_of_phi_1_are_foreseen():
 
 def test_the_plugin_brings_its_stages():
     assert [stage.name for stage in stages()] == ["pack", "pretrain", "grow", "sft", "dpo", "export", "import"]
+
+
+def test_figures_for_tensorboard_and_where_a_step_spends_its_time(bench, shards):
+    events = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    stage = Pretrain(**{**SMALL, "tokens": 6 * BATCH * 64}, tensorboard=True, profile_step=4)
+    bench.work("watched", stage, shards=shards)
+    folder = bench.folder / "watched"
+    told = events.EventAccumulator(str(folder / "tensorboard")).Reload()
+    losses = [(event.step, event.value) for event in told.Scalars("loss")]
+    assert losses == [(line["step"], pytest.approx(line["loss"])) for line in metrics(folder)]
+    assert "aten::mm" in (folder / "profile.txt").read_text()
+    assert json.loads((folder / "profile.json").read_text())["traceEvents"]

@@ -56,6 +56,12 @@ class Placed(Train):
     peak_tflops: Annotated[float | None, Placement] = Field(
         None, gt=0, description="what a process's device can do at best, to tell its utilisation; known for common GPUs"
     )
+    tensorboard: Annotated[bool, Placement] = Field(
+        False, description="write the figures for TensorBoard too, into the checkpoint's folder `tensorboard`"
+    )
+    profile_step: Annotated[int | None, Placement] = Field(
+        None, gt=0, description="a step whose time is told by operation, in profile.txt and profile.json (some tens of MB)"
+    )
     nodes: Annotated[int, Placement] = Field(1, gt=0, description="machines that `gpus` are spread over evenly")
     launch: Annotated[Literal["here", "slurm", "print"], Placement] = Field(
         "here",

@@ -7,6 +7,7 @@ import math
 import shutil
 import sys
 from collections.abc import Callable
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
@@ -27,6 +28,7 @@ from textbookgen_megatron.backend.preferences import PreferenceLoss
 from textbookgen_megatron.backend.saves import Saves
 from textbookgen_megatron.backend.settled import check_layout, recipe_of, segments_of, shape_of
 from textbookgen_megatron.backend.step import Learner, Segment, Told
+from textbookgen_megatron.backend.watching import Board, profiled
 from textbookgen_megatron.job import Clock, Metrics, Parent, TrainingJob, write_card
 from textbookgen_megatron.preference import Dpo
 from textbookgen_megatron.shape import Shape
@@ -96,6 +98,7 @@ class Run:
         self.examiner = self._examiner(at_once)
         self.peak = hardware.peak_flops(self.options, self.recipe.precision)
         self.told = Told(math.nan, None, 0.0)
+        self.measured: HeldOut | None = None
         self._base = 0.0
 
     def work(self, stop: Event) -> bool:
@@ -105,27 +108,44 @@ class Run:
         if not facts:
             done.before = self._before()
         self.told = Told(facts.get("loss", math.nan), None, 0.0)
-        metrics = Metrics(self.job.folder, done.step) if is_first() else None
-        measured: HeldOut | None = None
+        with ExitStack() as opened:
+            tellers = [opened.enter_context(closing(each)) for each in self._tellers(done)] if is_first() else []
+            if not self._train(done, clock, tellers, stop):
+                self._tell(f"stopped after step {done.step} of {self.steps}; the same command goes on from there")
+                return False
+        self._finish(done, clock)
+        return True
+
+    def _tellers(self, done: Progress) -> list[Metrics | Board]:
+        """Those who are told of every step."""
+        folder = self.job.folder
+        return [Metrics(folder, done.step), *([Board(folder, done.step)] if self.options.tensorboard else [])]
+
+    def _train(self, done: Progress, clock: Clock, tellers: list[Metrics | Board], stop: Event) -> bool:
+        """Takes the steps that are left; False if it was stopped before the last."""
         enough = self._enough(done)
         while done.step < self.steps and not enough:
             segment = self._segment(done.step)
-            self.told, shown = self.learner.step(segment, done.step), segment.tokens(done.step)
+            self.told, shown = self._step(segment, done.step), segment.tokens(done.step)
             done.step, done.tokens = done.step + 1, done.tokens + shown
             self._check_sound(done.step)
             line = self._line(done, clock, shown, segment)
             stopping = done.step < self.steps and any_process(stop.is_set())
-            measured = self._measure(done, line) if self._is_time(done.step) else None
+            self.measured = self._measure(done, line) if self._is_time(done.step) else None
             enough = self._enough(done)
-            if metrics:
-                metrics.add(line)
+            for each in tellers:
+                each.add(line)
             if stopping or done.step % self.options.checkpoint_every == 0:
                 self.saves.save(self.learner, done.facts(clock, self.told.loss))
             if stopping and not enough:
-                self._tell(f"stopped after step {done.step} of {self.steps}; the same command goes on from there")
                 return False
-        self._finish(done, clock, measured)
         return True
+
+    def _step(self, segment: Segment, done: int) -> Told:
+        """Takes the step after `done` steps; looks where its time goes if that was asked for."""
+        if self.options.profile_step == done + 1 and is_first():
+            return profiled(lambda: self.learner.step(segment, done), self.job.folder)
+        return self.learner.step(segment, done)
 
     def _learner(self) -> Learner:
         options, parent = self.options, self.job.parent
@@ -224,14 +244,14 @@ class Run:
         if is_first():
             print(line, file=sys.stderr)
 
-    def _finish(self, done: Progress, clock: Clock, measured: HeldOut | None) -> None:
+    def _finish(self, done: Progress, clock: Clock) -> None:
         folder = self.job.folder
         best = self.options.keep == "best" and done.best is not None and done.best_step != done.step
         memory = self.learner.memory()
         if best:
             weights.load(self.learner.model, weights.read(folder, BEST), self.shape)
-            measured = None
-        after = measured or self.examiner.examine(self.learner)
+            self.measured = None
+        after = self.measured or self.examiner.examine(self.learner)
         if best:
             if is_first():
                 (folder / BEST).replace(folder / weights.FILE)
