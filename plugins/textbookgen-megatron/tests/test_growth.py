@@ -13,6 +13,15 @@ from textbookgen.errors import TrainerError
 
 PHI = Shape("phi", layers=2, hidden=32, heads=2, kv_heads=2, ffn=128, vocabulary=100, sequence_length=24)
 LLAMA = Shape("llama", layers=2, hidden=32, heads=4, kv_heads=2, ffn=48, vocabulary=100, sequence_length=24)
+TIED = replace(LLAMA, tied=True, kv_heads=4)
+OTHERS = [
+    Shape(name, layers=2, hidden=32, heads=2, kv_heads=2, ffn=128, vocabulary=100, sequence_length=24)
+    for name in ("phi3", "neox", "pythia", "neo")
+]
+
+
+def name_of(shape: Shape) -> str:
+    return f"{shape.architecture}{'-tied' if shape.tied else ''}"
 
 
 def wider(shape: Shape, factor: int) -> Shape:
@@ -60,7 +69,7 @@ def test_rounding_down_spreads_copies_evenly_when_depth_doubles():
 
 @pytest.mark.parametrize("noise", [0.0, 1.0])
 @pytest.mark.parametrize("factor", [2, 3])
-@pytest.mark.parametrize("shape", [PHI, LLAMA], ids=lambda shape: shape.architecture)
+@pytest.mark.parametrize("shape", [PHI, LLAMA, TIED, *OTHERS], ids=name_of)
 def test_tiling_by_a_whole_factor_keeps_the_logits(shape, factor, noise):
     large = wider(shape, factor)
     with processes():
