@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 
 import pytest
 import torch
@@ -12,6 +14,7 @@ from textbookgen_megatron.shape import Shape
 from textbookgen_transformers import open_model
 from textbookgen_transformers.backend.architecture import config_of, parameters
 from textbookgen_transformers.serving.generation import Wish, Writer, cut
+from textbookgen_transformers.serving.serve import open_writer
 from textbookgen_transformers.shape import NAMED, parts
 from textbookgen_transformers.training import Pretrain
 from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -20,6 +23,8 @@ from textbookgen.errors import TrainerError
 from textbookgen.plugins import Plugins
 from textbookgen.testing import check_plugin
 from textbookgen.tokenizer import ByteTokenizer
+
+from .conftest import card
 
 KINDS = ["phi", "phi3", "llama", "neox", "pythia", "neo"]
 PROMPTS = ["Once", "a", "", "There was a small dog", "Ann had"]
@@ -107,6 +112,25 @@ def test_completions_end_before_the_first_stop():
     assert writer.complete(PROMPTS, Wish(max_tokens=24, stop=stops)) == [[cut(text, stops)] for [text] in free]
 
 
+def test_an_answer_ends_where_the_chat_template_ends_it(trained, tmp_path):
+    folder = shutil.copytree(trained, tmp_path / "chat")
+    built("llama")[1].save_pretrained(folder)  # drawn weights say various things
+    asked = [chr(letter) for letter in range(ord("A"), ord("z"))]
+    free = [text for [text] in open_writer(folder).complete(asked, Wish(max_tokens=12))]
+    at, place = next(
+        (at, place)
+        for at, text in enumerate(free)
+        for place in range(1, 11)
+        if re.fullmatch(r"\w\w", text[place : place + 2], re.A)
+    )
+    for size in (1, 2):  # one id, and text of several
+        ending = free[at][place : place + size]
+        template = "{% for m in messages %}{{ m.content }}" + ending + "\n{% endfor %}"
+        (folder / "checkpoint.json").write_text(json.dumps(card(folder) | {"chat": {"name": "own", "template": template}}))
+        ended = open_writer(folder).complete(asked, Wish(max_tokens=12))[at]
+        assert ended == [free[at].partition(ending)[0]]
+
+
 @pytest.fixture(scope="module")
 def trained(bench, shards):
     options = {"layers": 2, "hidden": 32, "heads": 4, "batch": 8, "tokens": 2048, "learning_rate": 5e-3, "validate_every": 2}
@@ -141,6 +165,13 @@ def test_what_others_exported_is_opened_by_others_first(tmp_path):
         model = Plugins(names).model(tmp_path)
         model.close()
         assert type(model).__module__.startswith(opened)
+
+
+def test_sums_in_bfloat16_come_near_those_in_float32(trained, bench, shards):
+    options = {"layers": 2, "hidden": 32, "heads": 4, "batch": 8, "tokens": 2048, "learning_rate": 5e-3, "precision": "bf16"}
+    half = bench.here("half", Pretrain(shards="s", **options), shards=shards)
+    assert half["precision"] == "bf16"
+    assert half["bits_per_byte"] == pytest.approx(card(trained)["bits_per_byte"], rel=0.01)
 
 
 @pytest.mark.parametrize(

@@ -125,6 +125,7 @@ def test_parity_of_held_out_bits_per_byte_of_an_exported_checkpoint(bench, other
     assert measured["bits_per_byte_before"] == pytest.approx(other["bits_per_byte"], rel=1e-6)
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_with_dropout_as_if_it_had_not_been(bench, shards):
     options = Pretrain(**SMALL | {"dropout": 0.1, "architecture": "phi", "checkpoint_every": 5, "recompute": True})
     whole = bench.here("undisturbed", options, shards=shards)
@@ -144,6 +145,7 @@ def test_a_killed_run_goes_on_with_dropout_as_if_it_had_not_been(bench, shards):
     assert not (bench.folder / "killed" / "saves").exists()
 
 
+@pytest.mark.slow
 def test_two_processes_are_in_parity_with_one_save_when_stopped_and_are_gone_on_with_by_one(small, bench, shards):
     process = bench.start("stopped", Pretrain(**SMALL, gpus=2, micro_batch=2), shards=shards)
     folder = bench.folder / "stopped"

@@ -69,7 +69,8 @@ class TrainingJob:
         parent = None
         if "checkpoint" in told["pipes"]:
             parent = _parent(told["pipes"]["checkpoint"][0], next(iter(blend.values())))
-        return cls(options, told["use"], int(told["seed"]) + options.seed, Path(told["folder"]), blend, parent)
+        seed = (int(told["seed"]) + options.seed) % 2**32  # numpy takes no larger one
+        return cls(options, told["use"], seed, Path(told["folder"]), blend, parent)
 
 
 def _check_alike(blend: dict[str, PackedShards]) -> None:

@@ -89,6 +89,7 @@ def arguments_of(work: Work) -> dict[str, Any]:
         "save_total_limit": 2,
         "report_to": "none",
         "disable_tqdm": True,
+        "dataloader_pin_memory": CUDA,
         "remove_unused_columns": False,
         "ddp_find_unused_parameters": False,
         _RECOMPUTE: options.recompute,

@@ -105,6 +105,7 @@ class Run:
 
     def work(self) -> bool:
         """Trains to the end, or until it is stopped and has saved."""
+        self._accelerator.wait_for_everyone()  # others may still look for a save
         if self._accelerator.is_main_process:
             self._saves.clear(keep=self._from)
         self._accelerator.wait_for_everyone()

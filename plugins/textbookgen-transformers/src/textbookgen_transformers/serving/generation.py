@@ -5,19 +5,18 @@ of its own, so it does not depend on what else is asked.
 """
 
 # transformers' types are partial
-# mypy: disable-error-code="no-untyped-call,arg-type"
+# mypy: disable-error-code="no-untyped-call"
 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import AutoModelForCausalLM, DynamicCache, PreTrainedModel
+from transformers import DynamicCache, PreTrainedModel
 
 from textbookgen.tokenizer import Tokenizer
 
@@ -48,18 +47,23 @@ class Row:
 
 
 class Writer:
-    """A model with its tokenizer and the id that ends a document."""
+    """A model with its tokenizer and the id that ends a document, and what else ends a completion: an answer's end.
 
-    def __init__(self, model: PreTrainedModel, tokenizer: Tokenizer, eod: int) -> None:
+    That is an id of `ends`, or where the tokenizer has no single one, a text of `stop`.
+    """
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        tokenizer: Tokenizer,
+        eod: int,
+        ends: Collection[int] = (),
+        stop: tuple[str, ...] = (),
+    ) -> None:
         self._model, self._tokenizer, self._eod = model.eval(), tokenizer, eod
+        self._ends, self._stop = {eod, *ends}, stop
         self._window: int = model.config.max_position_embeddings
         self._device = model.device
-
-    @classmethod
-    def load(cls, checkpoint: Path, tokenizer: Tokenizer, eod: int) -> Writer:
-        """The model of a folder, in float32."""
-        model = AutoModelForCausalLM.from_pretrained(checkpoint, dtype=torch.float32)
-        return cls(model.to("cuda" if torch.cuda.is_available() else "cpu"), tokenizer, eod)
 
     @torch.inference_mode()
     def complete(self, prompts: Sequence[str], wish: Wish) -> list[list[str]]:
@@ -67,6 +71,7 @@ class Writer:
 
         A prompt that leaves no room in the window loses its beginning, but never more than half the window is given up.
         """
+        wish = replace(wish, stop=(*wish.stop, *self._stop))
         room = min(wish.max_tokens, self._window // 2)
         heads = [[self._eod, *ids][-(self._window - room) :] for ids in self._tokenizer.encode_batch(list(prompts))]
         written: list[list[str]] = [[""] * wish.samples for _ in prompts]
@@ -99,7 +104,7 @@ class Writer:
 
     def _take(self, row: Row, token: int, wish: Wish) -> bool:
         """Adds a token to a completion; False if that ends it."""
-        if token == self._eod:
+        if token in self._ends:
             return False
         row.ids.append(token)
         if len(row.ids) >= row.room:

@@ -9,21 +9,50 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from textbookgen.plugins import Plugins
+
+if TYPE_CHECKING:
+    from textbookgen_transformers.serving.generation import Writer
+
+
+def open_writer(checkpoint: Path) -> Writer:
+    """The model of a folder, in float32, with the tokenizer its shards were packed with."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    from textbookgen_transformers.serving.generation import Writer
+
+    card = json.loads((checkpoint / "checkpoint.json").read_text(encoding="utf-8"))
+    file = card["tokenizer"]["file"]
+    tokenizer = Plugins([]).tokenizer(f"hf:{checkpoint / file}" if file else "bytes")
+    model: Any = AutoModelForCausalLM.from_pretrained(checkpoint, dtype=torch.float32)
+    ends, stop = _ending(checkpoint, card["chat"]["template"]) if card.get("chat") else ((), ())
+    return Writer(model.to("cuda" if torch.cuda.is_available() else "cpu"), tokenizer, card["eod"], ends, stop)
+
+
+def _ending(checkpoint: Path, template: str) -> tuple[tuple[int, ...], tuple[str, ...]]:
+    """What the chat template writes after an answer, as one id, or else as text."""
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(checkpoint)
+    said = [{"role": "user", "content": "?"}, {"role": "assistant", "content": "\ue000"}]
+    written: Any = tokenizer.apply_chat_template(said, chat_template=template, tokenize=False)
+    text = written.partition("\ue000")[2].strip()
+    ids = tokenizer(text, add_special_tokens=False)["input_ids"] if text else []
+    if len(ids) == 1:
+        return (ids[0],), ()
+    return (), (text,) if text else ()
 
 
 def serve(checkpoint: Path) -> None:
     """Answers until standard input ends."""
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # whatever a library prints must not come between the answers
-    from textbookgen_transformers.serving.generation import Wish, Writer
+    from textbookgen_transformers.serving.generation import Wish
 
-    card = json.loads((checkpoint / "checkpoint.json").read_text(encoding="utf-8"))
-    file = card["tokenizer"]["file"]
-    tokenizer = Plugins([]).tokenizer(f"hf:{checkpoint / file}" if file else "bytes")
-    writer = Writer.load(checkpoint, tokenizer, card["eod"])
+    writer = open_writer(checkpoint)
 
     def answer(line: dict[str, Any]) -> None:
         answers.write(json.dumps(line) + "\n")
