@@ -145,6 +145,25 @@ def test_a_killed_run_goes_on_with_dropout_as_if_it_had_not_been(bench, shards):
     assert not (bench.folder / "killed" / "saves").exists()
 
 
+def test_a_run_killed_after_its_last_step_has_only_to_write_its_card(bench, shards, monkeypatch):
+    from textbookgen_transformers.backend import run
+
+    class Kill(Exception):
+        pass
+
+    def kill(*_):
+        raise Kill
+
+    options = Pretrain(**SMALL | {"tokens": 4 * BATCH * 64, "checkpoint_every": 3})
+    monkeypatch.setattr(run, "write_card", kill)
+    with pytest.raises(Kill):
+        bench.here("nearly", options, shards=shards)
+    monkeypatch.undo()
+    before = metrics(bench.folder / "nearly")
+    assert bench.here("nearly", options, shards=shards)["bits_per_byte"] == before[-1]["validation_bits_per_byte"]
+    assert metrics(bench.folder / "nearly") == before
+
+
 @pytest.mark.slow
 def test_two_processes_are_in_parity_with_one_save_when_stopped_and_are_gone_on_with_by_one(small, bench, shards):
     process = bench.start("stopped", Pretrain(**SMALL, gpus=2, micro_batch=2), shards=shards)
