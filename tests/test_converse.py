@@ -11,8 +11,8 @@ import pytest
 
 from textbookgen.artifacts import Artifact, Chats, Checkpoint, Documents, Pairs, Part
 from textbookgen.builtin.converse import Converse
-from textbookgen.errors import RunError, TrainerError
-from textbookgen.model import Continuation
+from textbookgen.errors import RunError
+from textbookgen.model import Continuation, Score
 from textbookgen.stage import Given
 
 
@@ -43,11 +43,15 @@ class Parrot:
 
 
 class TextOnly:
-    """A model whose trainer knows no ids."""
+    """The same mind, by a trainer that knows no ids."""
 
-    def complete(self, prompts, **options): ...
+    def complete(self, prompts, *, max_tokens, temperature, stop, samples=1, seed):
+        return [[each.upper()[:max_tokens]] for each in prompts]
 
-    def score(self, pairs): ...
+    def score(self, pairs):
+        return [
+            Score(sum(math.log(0.5 if letter == "a" else 0.25) for letter in after), len(after), False) for _, after in pairs
+        ]
 
     def close(self): ...
 
@@ -108,8 +112,17 @@ def test_texts_are_asked_as_they_are(tmp_path):
     assert found == {("one", "ends by itself"): 1.0, ("two", "ends by itself"): 1.0}
 
 
-def test_nothing_to_ask_and_models_without_ids_are_told(tmp_path):
+def test_models_that_are_asked_by_text_alone_are_measured_alike(tmp_path):
+    pair = {"prompt": [said("user", "well?")], "chosen": [said("assistant", "bb")], "rejected": [said("assistant", "aaaaaa")]}
+    found = measured(tmp_path, Pairs, [{"id": "1", **pair}], mind=TextOnly())
+    assert found == {
+        (who, metric): value
+        for who in ("one", "two")
+        for metric, value in (("chosen is likelier", 1.0), ("chosen is likelier, a token", 0.0))
+    }
+    assert pl.read_parquet(tmp_path / "replies.parquet")["reply"].to_list() == ["WELL?", "WELL?"]
+
+
+def test_nothing_to_ask_is_told(tmp_path):
     with pytest.raises(RunError, match="no conversation"):
         measured(tmp_path, Chats, [{"id": "1", "messages": [said("user", "and?")]}])
-    with pytest.raises(TrainerError, match="'one'"):
-        measured(tmp_path, Documents, [{"id": "1", "text": "what?"}], mind=TextOnly())

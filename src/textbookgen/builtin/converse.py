@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +13,11 @@ import polars as pl
 from pydantic import Field
 
 from textbookgen.artifacts import Chats, Checkpoint, Documents, Pairs, Table
-from textbookgen.errors import RunError, TrainerError
+from textbookgen.builtin.checkpoint import card_of, written
+from textbookgen.errors import RunError
 from textbookgen.hookspecs import hookimpl
 from textbookgen.marks import Labels, Pipe, Placement
-from textbookgen.model import TokenModel
+from textbookgen.model import Model, TokenModel
 from textbookgen.stage import Evaluate, Given, Stage
 from textbookgen.teacher import Message
 
@@ -31,6 +32,46 @@ class Asked:
     turns: Turns
     wanted: str = ""
     unwanted: str = ""
+
+
+@dataclass(frozen=True)
+class ByIds:
+    """A model that is asked by token ids, and so by its own chat template to the letter."""
+
+    model: TokenModel
+
+    def say(self, asked: Sequence[Turns], max_tokens: int, temperature: float, seed: int) -> list[tuple[str, bool | None]]:
+        """Each reply, and whether it ended by itself."""
+        seeds = [seed + number for number in range(len(asked))]
+        prompts = self.model.encode(asked)
+        said = self.model.extend(prompts, max_tokens=max_tokens, temperature=temperature, seeds=seeds)
+        return [(each.text, each.ended) for (each,) in said]
+
+    def likelihood(self, asked: Sequence[Turns], replies: Sequence[str]) -> list[tuple[float, int]]:
+        """The sum of log probabilities of each reply, and how many tokens it has."""
+        pairs = list(zip(self.model.encode(asked), self.model.encode(replies), strict=True))
+        return [(float(sum(each)), len(each)) for each in self.model.logprobs(pairs)]
+
+
+@dataclass(frozen=True)
+class ByText:
+    """A model that is asked by text alone; whether a reply ended by itself is not known of it."""
+
+    model: Model
+    chat: Mapping[str, str] | None
+
+    def say(self, asked: Sequence[Turns], max_tokens: int, temperature: float, seed: int) -> list[tuple[str, bool | None]]:
+        """Each reply."""
+        prompts = [written(turns, self.chat) for turns in asked]
+        stop = sorted({ending for _, ending in prompts if ending})
+        texts = [prompt for prompt, _ in prompts]
+        said = self.model.complete(texts, max_tokens=max_tokens, temperature=temperature, stop=stop, seed=seed)
+        return [(each, None) for (each,) in said]
+
+    def likelihood(self, asked: Sequence[Turns], replies: Sequence[str]) -> list[tuple[float, int]]:
+        """The sum of log probabilities of each reply, and how many tokens it has."""
+        pairs = [(written(turns, self.chat)[0], reply) for turns, reply in zip(asked, replies, strict=True)]
+        return [(each.logprob, each.tokens) for each in self.model.score(pairs)]
 
 
 class Converse(Evaluate):
@@ -60,7 +101,6 @@ class Converse(Evaluate):
 
         Raises:
             RunError: there is nothing to ask.
-            TrainerError: a model's trainer does not let it be asked by token ids.
         """
         table = given["conversations"]
         assert isinstance(table, Table)
@@ -72,9 +112,9 @@ class Converse(Evaluate):
         for label, checkpoint in given.each("from").items():
             assert isinstance(checkpoint, Checkpoint)
             with closing(given.doors.model(checkpoint.path)) as model:
-                if not isinstance(model, TokenModel):
-                    raise TrainerError(f"the model of '{label}' cannot be asked by token ids", place="from")
-                told = pl.concat([self._answered(model, asked[at : at + self.batch], at) for at in self._starts(asked)])
+                chat = card_of(checkpoint.path).get("chat")
+                mind = ByIds(model) if isinstance(model, TokenModel) else ByText(model, chat)
+                told = pl.concat([self._answered(mind, asked[at : at + self.batch], at) for at in self._starts(asked)])
             replies.append(told.with_columns(subject=pl.lit(label)))
             figures += list(_figures(label, told))
         pl.concat(replies).write_parquet(out / "replies.parquet")
@@ -84,26 +124,24 @@ class Converse(Evaluate):
     def _starts(self, asked: Sequence[Asked]) -> range:
         return range(0, len(asked), self.batch)
 
-    def _answered(self, model: TokenModel, asked: Sequence[Asked], first: int) -> pl.DataFrame:
+    def _answered(self, mind: ByIds | ByText, asked: Sequence[Asked], first: int) -> pl.DataFrame:
         """A row a conversation: the reply, and how likely the replies are that are there."""
-        prompts = model.encode([each.turns for each in asked])
-        said = model.extend(
-            prompts,
-            max_tokens=self.max_tokens,
-            temperature=self.temperature,
-            seeds=[self.seed * 1_000_003 + first + number for number in range(len(asked))],
-        )
+        turns = [each.turns for each in asked]
+        said = mind.say(turns, self.max_tokens, self.temperature, self.seed * 1_000_003 + first)
         frame = pl.DataFrame(
-            {
-                "question": [each.turns[-1].content for each in asked],
-                "reply": [each[0].text for each in said],
-                "ended": [each[0].ended for each in said],
-            }
+            [(each[-1].content, reply, ended) for each, (reply, ended) in zip(turns, said, strict=True)],
+            schema={"question": pl.String, "reply": pl.String, "ended": pl.Boolean},
+            orient="row",
         )
         for name in ("wanted", "unwanted"):
             texts = [str(getattr(each, name)) for each in asked]
             if any(texts):
-                frame = frame.hstack(_likelihood(model, prompts, texts, name))
+                sums = mind.likelihood(turns, texts)
+                likely = {"logprob": [sum_ for sum_, _ in sums], "tokens": [count for _, count in sums]}
+                sizes = [len(text.encode()) for text in texts]
+                frame = frame.hstack(
+                    pl.DataFrame({f"{name}.{fact}": each for fact, each in (*likely.items(), ("bytes", sizes))})
+                )
         return frame
 
     def _shown(self, asked: Sequence[Asked], replies: Sequence[pl.DataFrame]) -> Iterator[str]:
@@ -115,7 +153,7 @@ class Converse(Evaluate):
             yield f"**{_line(each.turns[-1].content)}**\n"
             for told in replies:
                 row = told.row(number, named=True)
-                yield f"- {row['subject']}: {_line(row['reply'])}{'' if row['ended'] else ' …'}"
+                yield f"- {row['subject']}: {_line(row['reply'])}{' …' if row['ended'] is False else ''}"
             yield ""
 
 
@@ -141,21 +179,9 @@ def _said(value: Iterable[dict[str, Any]]) -> str:
     return next((turn.content for turn in _turns(value) if turn.role == "assistant"), "")
 
 
-def _likelihood(model: TokenModel, prompts: Sequence[Sequence[int]], texts: Sequence[str], name: str) -> pl.DataFrame:
-    """For each text, after its prompt: the sum of log probabilities, how many tokens, and how many bytes."""
-    ids = model.encode(texts)
-    found = model.logprobs([(prompt, each) for prompt, each in zip(prompts, ids, strict=True)])
-    return pl.DataFrame(
-        {
-            f"{name}.logprob": [float(sum(each)) for each in found],
-            f"{name}.tokens": [len(each) for each in ids],
-            f"{name}.bytes": [len(text.encode()) for text in texts],
-        }
-    )
-
-
 def _figures(label: str, told: pl.DataFrame) -> Iterator[dict[str, Any]]:
-    yield _share(label, "ends by itself", told["ended"])
+    if told["ended"].null_count() < len(told):
+        yield _share(label, "ends by itself", told["ended"])
     if "unwanted.logprob" in told.columns:
         yield _share(
             label, "chosen is likelier", told.select(pl.col("wanted.logprob") > pl.col("unwanted.logprob")).to_series()
