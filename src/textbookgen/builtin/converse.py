@@ -136,12 +136,10 @@ class Converse(Evaluate):
         for name in ("wanted", "unwanted"):
             texts = [str(getattr(each, name)) for each in asked]
             if any(texts):
-                sums = mind.likelihood(turns, texts)
-                likely = {"logprob": [sum_ for sum_, _ in sums], "tokens": [count for _, count in sums]}
-                sizes = [len(text.encode()) for text in texts]
-                frame = frame.hstack(
-                    pl.DataFrame({f"{name}.{fact}": each for fact, each in (*likely.items(), ("bytes", sizes))})
-                )
+                likely = mind.likelihood(turns, texts)
+                facts = [(*each, len(text.encode())) for each, text in zip(likely, texts, strict=True)]
+                columns = [f"{name}.{fact}" for fact in ("logprob", "tokens", "bytes")]
+                frame = frame.hstack(pl.DataFrame(facts, schema=columns, orient="row"))
         return frame
 
     def _shown(self, asked: Sequence[Asked], replies: Sequence[pl.DataFrame]) -> Iterator[str]:

@@ -31,7 +31,7 @@ class Board:
             raise TrainerError(
                 "tensorboard is not installed", place="tensorboard", hint="pip install tensorboard, or take the option away"
             ) from None
-        self._writer: Any = SummaryWriter(str(folder / "tensorboard"), purge_step=first)  # type: ignore[no-untyped-call]
+        self._writer: Any = SummaryWriter(str(folder / "tensorboard"), purge_step=first)  # type: ignore[no-untyped-call,unused-ignore]
 
     def add(self, line: dict[str, Any]) -> None:
         """Takes a line of metrics."""
