@@ -28,9 +28,9 @@ import numpy as np
 import torch
 from textbookgen_megatron.backend.hardware import PEAKS
 from textbookgen_megatron.named import parts
+from textbookgen_megatron.packing.writing import TokenFile
 from textbookgen_megatron.shape import Shape
 from textbookgen_megatron.training import Pretrain
-from textbookgen_megatron.writing import TokenFile
 
 from textbookgen.stage import Job
 

@@ -117,8 +117,8 @@ Work = tuple[Callable[[], float], Callable[[], int]]
 
 
 def _ours(texts: Path, tokenizer: Path, out: Path) -> Work:
-    from textbookgen_megatron.packing import MegatronPack
-    from textbookgen_megatron.writing import ShardWriter  # noqa: F401
+    from textbookgen_megatron.packing.stage import MegatronPack
+    from textbookgen_megatron.packing.writing import ShardWriter  # noqa: F401
 
     from textbookgen.builtin.tokenizers import FileTokenizer
 
@@ -328,7 +328,7 @@ def _transformers() -> tuple[Any, Callable[[Any, Any], Any]]:
 
 def training(folder: Path, rounds: int, steps: int, threads: int) -> dict[str, Any]:
     """Every trainer in turn, `rounds` times."""
-    from textbookgen_megatron.packing import MegatronPack
+    from textbookgen_megatron.packing.stage import MegatronPack
 
     from textbookgen.builtin.tokenizers import FileTokenizer
 

@@ -13,7 +13,7 @@ from typing import Any
 import polars as pl
 import pytest
 from textbookgen_megatron.exchange.work import main as convert
-from textbookgen_megatron.packing import MegatronPack
+from textbookgen_megatron.packing.stage import MegatronPack
 from textbookgen_megatron.training import Training
 
 from textbookgen.artifacts import Artifact, Documents, Part

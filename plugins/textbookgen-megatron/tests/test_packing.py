@@ -128,8 +128,8 @@ def test_files_have_parity_with_megatrons_own_builder(tmp_path, vocabulary, monk
     """Documents of several lengths, one of them without a token, written in batches and with a small chunk."""
     import textbookgen_megatron.backend  # noqa: F401
     from megatron.core.datasets.indexed_dataset import DType, IndexedDatasetBuilder
-    from textbookgen_megatron import writing
-    from textbookgen_megatron.packing import dtype_of
+    from textbookgen_megatron.packing import writing
+    from textbookgen_megatron.packing.stage import dtype_of
 
     monkeypatch.setattr(writing, "CHUNK", 7)
     draw = np.random.default_rng(0)

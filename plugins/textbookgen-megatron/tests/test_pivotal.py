@@ -12,9 +12,9 @@ import pytest
 from textbookgen_megatron import open_model
 from textbookgen_megatron.backend.data import ReplyPairs
 from textbookgen_megatron.backend.device import processes
-from textbookgen_megatron.pivotal import OWN, PivotalTokens
+from textbookgen_megatron.pivotal.search import Answer, Draw, Rollout, Rules, Search, halved
+from textbookgen_megatron.pivotal.stage import OWN, PivotalTokens
 from textbookgen_megatron.preference import Dpo
-from textbookgen_megatron.search import Answer, Draw, Rollout, Rules, Search, halved
 from textbookgen_megatron.shards import PackedShards
 from textbookgen_megatron.training import Pretrain
 

@@ -16,7 +16,7 @@ import polars as pl
 import pytest
 from textbookgen_megatron.exchange.stages import Export
 from textbookgen_megatron.exchange.work import main as convert
-from textbookgen_megatron.packing import MegatronPack
+from textbookgen_megatron.packing.stage import MegatronPack
 
 from textbookgen.artifacts import Documents, Pairs, Part, Table
 from textbookgen.stage import Given, Job, Train

@@ -15,8 +15,8 @@ from textbookgen.stage import Stage
 def stages() -> Iterable[type[Stage]]:
     """The stages, used as `megatron/pack`, `megatron/pretrain` and so on."""
     from textbookgen_megatron.exchange.stages import Export, Import
-    from textbookgen_megatron.packing import MegatronPack
-    from textbookgen_megatron.pivotal import PivotalTokens
+    from textbookgen_megatron.packing.stage import MegatronPack
+    from textbookgen_megatron.pivotal.stage import PivotalTokens
     from textbookgen_megatron.preference import Dpo
     from textbookgen_megatron.training import Grow, Pretrain, Sft
 

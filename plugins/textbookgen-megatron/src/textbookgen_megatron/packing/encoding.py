@@ -11,9 +11,9 @@ from textbookgen.errors import RunError
 from textbookgen.teacher import Message
 from textbookgen.tokenizer import Tokenizer
 from textbookgen_megatron.chat import ChatEncoder, ChatTemplate, Piece, read_messages
-from textbookgen_megatron.sampled import Encoded, by_ids, sampled_pairs
+from textbookgen_megatron.packing.sampled import Encoded, by_ids, sampled_pairs
+from textbookgen_megatron.packing.streams import Stream
 from textbookgen_megatron.shards import SPLITS, Counts, Split
-from textbookgen_megatron.streams import Stream
 
 
 @dataclass

@@ -16,10 +16,10 @@ from textbookgen.errors import Complaint, RunError
 from textbookgen.marks import Judges, Labels, Pipe, Placement
 from textbookgen.model import TokenModel
 from textbookgen.stage import Given, Transform
-from textbookgen_megatron import sampled
-from textbookgen_megatron.oracles import AnswerOracle, JudgeOracle, Oracle
-from textbookgen_megatron.search import Found, Pair, Rules, Tokens
-from textbookgen_megatron.searching import Journal, Sampling, Searching
+from textbookgen_megatron.packing import sampled
+from textbookgen_megatron.pivotal.oracles import AnswerOracle, JudgeOracle, Oracle
+from textbookgen_megatron.pivotal.search import Found, Pair, Rules, Tokens
+from textbookgen_megatron.pivotal.session import Journal, Sampling, Searching
 
 #: The columns of what is found, those that `megatron/pack` reads first.
 OWN: dict[str, pl.DataType] = {

@@ -12,8 +12,8 @@ from typing import Any
 
 from textbookgen.model import TokenModel
 from textbookgen.teacher import Message
-from textbookgen_megatron.oracles import Oracle
-from textbookgen_megatron.search import Answer, Asking, Draw, Found, Pair, Rollout, Rules, Search, Tokens, Weigh
+from textbookgen_megatron.pivotal.oracles import Oracle
+from textbookgen_megatron.pivotal.search import Answer, Asking, Draw, Found, Pair, Rollout, Rules, Search, Tokens, Weigh
 
 
 @dataclass(frozen=True)

@@ -18,18 +18,18 @@ from textbookgen.errors import RunError
 from textbookgen.marks import Labels, Pipe
 from textbookgen.stage import Given, Pack, Volume
 from textbookgen.tokenizer import Tokenizer
-from textbookgen_megatron import sampled
 from textbookgen_megatron.chat import ChatTemplate
-from textbookgen_megatron.encoding import Conversations, Tally, encoded_texts
-from textbookgen_megatron.sampled import Encoded
+from textbookgen_megatron.packing import sampled
+from textbookgen_megatron.packing.encoding import Conversations, Tally, encoded_texts
+from textbookgen_megatron.packing.sampled import Encoded
+from textbookgen_megatron.packing.streams import encoded_stream
 from textbookgen_megatron.shape import padded
 from textbookgen_megatron.shards import FORMAT, SPLITS, Split
-from textbookgen_megatron.streams import encoded_stream
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from textbookgen_megatron.writing import ShardWriter
+    from textbookgen_megatron.packing.writing import ShardWriter
 
 #: Documents encoded at once: enough for the tokenizer's threads, little enough to hold.
 BATCH = 1_000
@@ -71,7 +71,7 @@ class MegatronPack(Pack):
             RunError: there is nothing to train on, the `prompt` column is missing or is no prefix of a text, or the files
                 could not be written.
         """
-        from textbookgen_megatron.writing import ShardWriter
+        from textbookgen_megatron.packing.writing import ShardWriter
 
         tokenizer = given.tokenizer("tokenizer", self.tokenizer)
         table: Table = given["from"]

@@ -1,0 +1,1 @@
+"""Documents, chats and pairs as token files that trainers read."""
