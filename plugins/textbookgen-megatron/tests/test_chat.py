@@ -11,12 +11,12 @@ from textbookgen_megatron.backend.model import build
 from textbookgen_megatron.backend.objective import nats
 from textbookgen_megatron.chat import TEMPLATES, ChatEncoder, ChatTemplate
 from textbookgen_megatron.shape import Shape
-from textbookgen_megatron.shards import PackedShards
 from textbookgen_megatron.training import Pretrain, Sft
 
 from textbookgen.artifacts import Chats, Part
 from textbookgen.builtin.tokenizers import FileTokenizer
 from textbookgen.errors import RunError
+from textbookgen.shards import PackedShards
 from textbookgen.teacher import Message
 from textbookgen.tokenizer import ByteTokenizer
 

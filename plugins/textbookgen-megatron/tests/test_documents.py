@@ -11,8 +11,8 @@ from textbookgen_megatron.backend.objective import nats
 from textbookgen_megatron.serving.forward import Network
 from textbookgen_megatron.serving.generation import Writer
 from textbookgen_megatron.shape import Shape
-from textbookgen_megatron.shards import PackedShards
 
+from textbookgen.shards import PackedShards
 from textbookgen.tokenizer import ByteTokenizer
 
 from .conftest import documents, pack, stories

@@ -19,13 +19,13 @@ from textbookgen_megatron.exchange.model import read_model
 from textbookgen_megatron.exchange.names import from_transformers, to_transformers
 from textbookgen_megatron.exchange.stages import Export, Import
 from textbookgen_megatron.exchange.work import bring_in, export
-from textbookgen_megatron.job import write_card
 from textbookgen_megatron.named import NAMED, named
 from textbookgen_megatron.serving.forward import Network
 from textbookgen_megatron.shape import Shape
 from textbookgen_megatron.training import Grow, Sft
 
 from textbookgen.errors import TrainerError
+from textbookgen.trainer import Flow, write_card
 
 from .conftest import card, documents, pack, stories
 
@@ -84,7 +84,7 @@ def sent(request, tmp_path_factory):
     folder, shape = tmp_path_factory.mktemp("sent"), SHAPES[request.param]
     with processes():
         whole = trained(shape)
-    export(Export(checkpoint="c"), checkpoint(folder / "ours", shape, whole), "c", folder / "theirs")
+    export(Export(checkpoint="c"), Flow("c", checkpoint(folder / "ours", shape, whole)), folder / "theirs")
     return shape, whole, folder / "theirs"
 
 
@@ -185,7 +185,9 @@ def test_large_models_are_written_in_several_files(tmp_path, monkeypatch):
     shape = SHAPES["llama"]
     with processes():
         whole = trained(shape)
-    export(Export(checkpoint="c", dtype="bfloat16"), checkpoint(tmp_path / "ours", shape, whole), "c", tmp_path / "theirs")
+    export(
+        Export(checkpoint="c", dtype="bfloat16"), Flow("c", checkpoint(tmp_path / "ours", shape, whole)), tmp_path / "theirs"
+    )
     assert len(list((tmp_path / "theirs").glob("model-*-of-*.safetensors"))) > 2
     model = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "theirs")
     assert model.dtype == torch.bfloat16

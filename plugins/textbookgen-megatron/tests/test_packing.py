@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from textbookgen_megatron.shards import PackedShards
 
 from textbookgen.errors import RunError, TrainerError
+from textbookgen.shards import PackedShards
 from textbookgen.tokenizer import ByteTokenizer
 
 from .conftest import documents, pack, stories

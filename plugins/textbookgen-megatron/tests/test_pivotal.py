@@ -15,12 +15,12 @@ from textbookgen_megatron.backend.device import processes
 from textbookgen_megatron.pivotal.search import Answer, Draw, Rollout, Rules, Search, halved
 from textbookgen_megatron.pivotal.stage import OWN, PivotalTokens
 from textbookgen_megatron.preference import Dpo
-from textbookgen_megatron.shards import PackedShards
 from textbookgen_megatron.training import Pretrain
 
 from textbookgen.artifacts import Checkpoint, Pairs, Part
 from textbookgen.errors import RunError
 from textbookgen.model import Continuation, TokenModel
+from textbookgen.shards import PackedShards
 from textbookgen.stage import Given, Judge
 from textbookgen.testing import documents as rows_of
 from textbookgen.testing import written

@@ -9,16 +9,17 @@ from textbookgen_megatron.backend import weights
 from textbookgen_megatron.backend.device import processes
 from textbookgen_megatron.backend.model import build
 from textbookgen_megatron.chat import END, TEMPLATES, ChatEncoder
-from textbookgen_megatron.job import write_card
 from textbookgen_megatron.serving.forward import Network
-from textbookgen_megatron.serving.generation import Wish, Writer, cut
+from textbookgen_megatron.serving.generation import Writer
 from textbookgen_megatron.serving.talk import Talk
 from textbookgen_megatron.shape import Shape
 
 from textbookgen.errors import TrainerError
 from textbookgen.model import TokenModel
+from textbookgen.serving import Wish, cut
 from textbookgen.teacher import Message
 from textbookgen.tokenizer import ByteTokenizer
+from textbookgen.trainer import write_card
 
 PHI = Shape("phi", layers=2, hidden=32, heads=4, kv_heads=4, ffn=128, vocabulary=257, sequence_length=48)
 LLAMA = Shape("llama", layers=2, hidden=48, heads=6, kv_heads=2, ffn=80, vocabulary=257, sequence_length=48)

@@ -13,7 +13,7 @@ from textbookgen_megatron.named import parts as megatron_parts
 from textbookgen_megatron.shape import Shape
 from textbookgen_transformers import open_model
 from textbookgen_transformers.backend.architecture import config_of, parameters
-from textbookgen_transformers.serving.generation import Wish, Writer, cut
+from textbookgen_transformers.serving.generation import Writer
 from textbookgen_transformers.serving.serve import open_writer
 from textbookgen_transformers.shape import NAMED, parts
 from textbookgen_transformers.training import Pretrain
@@ -21,6 +21,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from textbookgen.errors import TrainerError
 from textbookgen.plugins import Plugins
+from textbookgen.serving import Wish, cut
 from textbookgen.testing import check_plugin
 from textbookgen.tokenizer import ByteTokenizer
 

@@ -8,10 +8,11 @@ import itertools
 import numpy as np
 import pytest
 from textbookgen_megatron.backend.data import IndexedDataset
+from textbookgen_transformers.job import whole_shards
 from textbookgen_transformers.samples import Blend, Stream, WholeDocuments
-from textbookgen_transformers.shards import PackedShards
 
 from textbookgen.errors import TrainerError
+from textbookgen.shards import PackedShards
 
 from .conftest import documents, pack, stories
 
@@ -30,16 +31,16 @@ def test_torn_files_are_told(shards, tmp_path):
     whole = (folder / "train.bin").read_bytes()
     (folder / "train.bin").write_bytes(whole[:-2])
     with pytest.raises(TrainerError, match="are torn"):
-        PackedShards.read(folder)
+        whole_shards(folder)
     (folder / "train.bin").unlink()
     with pytest.raises(TrainerError, match="cannot be read"):
-        PackedShards.read(folder)
+        whole_shards(folder)
 
 
 def test_an_epoch_of_the_stream_shows_every_token_once_but_the_rest(shards):
     packed = PackedShards.read(shards)
     stream, length = Stream(packed, 3), packed.sequence_length
-    windows = (packed.tokens("train") - 1) // length
+    windows = (packed.counts("train").tokens - 1) // length
     shown = [stream[number] for number in range(windows)]
     for window in shown:
         assert np.array_equal(window["input_ids"][1:], window["labels"][:-1])

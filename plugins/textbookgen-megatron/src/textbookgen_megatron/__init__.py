@@ -28,9 +28,9 @@ def open_model(checkpoint: Path) -> Model | None:
     """The model of a checkpoint this plugin wrote or exported, or a folder of transformers, in a process of its own."""
     if not _ours(checkpoint):
         return None
-    from textbookgen_megatron.model import ServedModel
+    from textbookgen_megatron.model import MegatronModel
 
-    return ServedModel(checkpoint)
+    return MegatronModel(checkpoint)
 
 
 def _ours(folder: Path) -> bool:

@@ -2,67 +2,20 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
 import sys
-import tempfile
-import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from textbookgen.errors import TrainerError
-from textbookgen.model import Continuation, Score
+from textbookgen.model import Continuation
+from textbookgen.served import ServedModel
 from textbookgen.teacher import Message
 
 
-class ServedModel:
-    """Completes and scores by asking a process that holds the model; started at once, so that it loads while others work."""
+class MegatronModel(ServedModel):
+    """The model of a checkpoint of this plugin, or of a folder of transformers; it can be asked by token ids too."""
 
     def __init__(self, checkpoint: Path) -> None:
-        self._checkpoint = checkpoint
-        self._complaints = tempfile.TemporaryFile()  # noqa: SIM115
-        self._asking = threading.Lock()
-        self._ready = False
-        threads = os.environ.get("OMP_NUM_THREADS") or str(os.cpu_count() or 1)
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "textbookgen_megatron.serving.serve", str(checkpoint)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._complaints,
-            env={"OMP_WAIT_POLICY": "PASSIVE", **os.environ, "OMP_NUM_THREADS": threads},
-            text=True,
-            encoding="utf-8",
-        )
-
-    def complete(
-        self,
-        prompts: Sequence[str],
-        *,
-        max_tokens: int,
-        temperature: float = 0.0,
-        stop: Sequence[str] = (),
-        samples: int = 1,
-        seed: int = 0,
-    ) -> list[list[str]]:
-        """For each prompt, `samples` completions without the prompt; with temperature 0 they are all the greedy one.
-
-        Raises:
-            TrainerError: the process ended or could not answer.
-        """
-        drawn = samples if temperature else 1
-        wish = {"max_tokens": max_tokens, "temperature": temperature, "stop": list(stop), "samples": drawn, "seed": seed}
-        answer: list[list[str]] = self._ask({"ask": "complete", "prompts": list(prompts), "wish": wish})
-        return [texts * (samples // drawn) for texts in answer]
-
-    def score(self, pairs: Sequence[tuple[str, str]]) -> list[Score]:
-        """How likely each second text is after the first; an empty first text is the start of a document.
-
-        Raises:
-            TrainerError: the process ended or could not answer.
-        """
-        return [Score(*each) for each in self._ask({"ask": "score", "pairs": [list(pair) for pair in pairs]})]
+        super().__init__([sys.executable, "-m", "textbookgen_megatron.serving.serve", str(checkpoint)], checkpoint)
 
     def encode(self, prompts: Sequence[str | Sequence[Message]]) -> list[list[int]]:
         """Each text as ids; each conversation by the checkpoint's chat template, up to where the assistant goes on.
@@ -74,7 +27,7 @@ class ServedModel:
             prompt if isinstance(prompt, str) else [{"role": turn.role, "content": turn.content} for turn in prompt]
             for prompt in prompts
         ]
-        answer: list[list[int]] = self._ask({"ask": "encode", "prompts": told})
+        answer: list[list[int]] = self.ask({"ask": "encode", "prompts": told})
         return answer
 
     def decode(self, tokens: Sequence[Sequence[int]]) -> list[str]:
@@ -83,7 +36,7 @@ class ServedModel:
         Raises:
             TrainerError: the process ended or could not answer.
         """
-        answer: list[str] = self._ask({"ask": "decode", "tokens": [list(row) for row in tokens]})
+        answer: list[str] = self.ask({"ask": "decode", "tokens": [list(row) for row in tokens]})
         return answer
 
     def extend(
@@ -112,7 +65,7 @@ class ServedModel:
         }
         return [
             [Continuation(tuple(ids), text, ended) for ids, text, ended in each] * (samples // drawn)
-            for each in self._ask(asked)
+            for each in self.ask(asked)
         ]
 
     def logprobs(self, pairs: Sequence[tuple[Sequence[int], Sequence[int]]]) -> list[list[float]]:
@@ -121,54 +74,7 @@ class ServedModel:
         Raises:
             TrainerError: the process ended or could not answer.
         """
-        answer: list[list[float]] = self._ask(
+        answer: list[list[float]] = self.ask(
             {"ask": "logprobs", "pairs": [[list(before), list(after)] for before, after in pairs]}
         )
         return answer
-
-    def close(self) -> None:
-        """Ends the process."""
-        if self._process.poll() is None:
-            self._process.kill()
-        self._process.wait()
-        for pipe in (self._process.stdin, self._process.stdout):
-            if pipe is not None:
-                _close(pipe)
-        self._complaints.close()
-
-    def _ask(self, asked: dict[str, Any]) -> Any:
-        with self._asking:
-            if not self._ready:
-                self._read()
-                self._ready = True
-            assert self._process.stdin is not None
-            try:
-                self._process.stdin.write(json.dumps(asked) + "\n")
-                self._process.stdin.flush()
-            except BrokenPipeError:
-                raise self._failure() from None
-            return self._read().get("answer")
-
-    def _read(self) -> dict[str, Any]:
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        if not line:
-            raise self._failure()
-        told: dict[str, Any] = json.loads(line)
-        if "error" in told:
-            raise TrainerError(f"the model could not answer: {told['error']}", place=str(self._checkpoint))
-        return told
-
-    def _failure(self) -> TrainerError:
-        self._process.wait()
-        self._complaints.seek(0)
-        last = self._complaints.read().decode(errors="replace").strip().splitlines()[-8:]
-        return TrainerError("\n".join(["the serving process ended", *last]), place=str(self._checkpoint))
-
-
-def _close(pipe: Any) -> None:
-    """Closes a pipe to a process that may be gone; what was not sent no longer matters."""
-    try:
-        pipe.close()
-    except BrokenPipeError:
-        pass

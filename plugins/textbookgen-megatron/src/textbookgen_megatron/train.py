@@ -3,36 +3,25 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import threading
-import traceback
 from pathlib import Path
 
-from textbookgen.errors import TextbookgenError
-
-#: Exit code of a run that was asked to stop and saved.
-STOPPED = 143
+from textbookgen.trainer import leave, work
 
 
 def main(arguments: list[str]) -> int:
-    """Works a job; what is wrong is told on standard error, once, in words."""
+    """Works a job, and gives the exit code."""
     if "--tied-to-parent" in arguments:
         threading.Thread(target=_end_with_parent, daemon=True).start()
-    stop = threading.Event()
-    for name in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(name, lambda number, frame: stop.set())
-    try:
-        from textbookgen_megatron.backend.run import run
-        from textbookgen_megatron.job import TrainingJob
+    return work(_run, Path(arguments[-1]))
 
-        return 0 if run(TrainingJob.read(Path(arguments[-1])), stop) else STOPPED
-    except TextbookgenError as error:
-        if os.environ.get("RANK", "0") == "0":
-            print(error, file=sys.stderr)
-    except Exception:
-        traceback.print_exc()
-    return 1
+
+def _run(job: Path, stop: threading.Event) -> bool:
+    from textbookgen_megatron.backend.run import run
+    from textbookgen_megatron.job import TrainingJob
+
+    return run(TrainingJob.read(job), stop)
 
 
 def _end_with_parent() -> None:
@@ -45,7 +34,4 @@ def _end_with_parent() -> None:
 
 
 if __name__ == "__main__":
-    code = main(sys.argv[1:])
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)  # not sys.exit: torch's threads may keep a failed process, and with it the whole job, from ending
+    leave(main(sys.argv[1:]))

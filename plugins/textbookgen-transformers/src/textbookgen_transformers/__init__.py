@@ -28,6 +28,6 @@ def open_model(checkpoint: Path) -> Model | None:
     card = checkpoint / "checkpoint.json"
     if not card.is_file() or json.loads(card.read_text(encoding="utf-8")).get("format") not in FORMATS:
         return None
-    from textbookgen_transformers.model import ServedModel
+    from textbookgen_transformers.model import TransformersModel
 
-    return ServedModel(checkpoint)
+    return TransformersModel(checkpoint)

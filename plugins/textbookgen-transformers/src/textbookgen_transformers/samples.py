@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textbookgen.errors import TrainerError
-from textbookgen_transformers.shards import PackedShards, Split, TokenFile
+from textbookgen.shards import PackedShards, Split, TokenFile
 
 #: What transformers takes for a label that is not learned.
 IGNORED = -100
@@ -61,7 +61,7 @@ class Stream:
 
     def __init__(self, shards: PackedShards, seed: int) -> None:
         self._file, self._length, self._seed = shards.file("train"), shards.sequence_length, seed
-        total = shards.tokens("train")
+        total = shards.counts("train").tokens
         self._times = -(-(self._length + 1) // total)  # data that fills no window is repeated within an epoch
         self._windows = (self._times * total - 1) // self._length
         self._order = Order(self._windows, seed)

@@ -6,37 +6,26 @@ import ctypes
 import os
 import signal
 import sys
-import threading
-import traceback
 from pathlib import Path
+from threading import Event
 
-from textbookgen.errors import TextbookgenError
-
-#: Exit code of a run that was asked to stop and saved.
-STOPPED = 143
+from textbookgen.trainer import leave, work
 
 
 def main(arguments: list[str]) -> int:
-    """Works a job; what is wrong is told on standard error, once, in words."""
-    first = os.environ.get("RANK", "0") == "0"
-    stop = threading.Event()
-    for name in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(name, lambda number, frame: stop.set())
+    """Works a job, and gives the exit code."""
     if "RANK" in os.environ:
         _end_with_parent()
-    try:
-        from textbookgen_transformers.job import TrainingJob
+    return work(_run, Path(arguments[-1]))
 
-        job = TrainingJob.read(Path(arguments[-1]))
-        from textbookgen_transformers.backend.run import run  # last, since it takes seconds
 
-        return 0 if run(job, stop) else STOPPED
-    except TextbookgenError as error:
-        if first:
-            print(error, file=sys.stderr)
-    except Exception:
-        traceback.print_exc()
-    return 1
+def _run(path: Path, stop: Event) -> bool:
+    from textbookgen_transformers.job import TrainingJob
+
+    job = TrainingJob.read(path)
+    from textbookgen_transformers.backend.run import run  # last, since it takes seconds
+
+    return run(job, stop)
 
 
 def _end_with_parent() -> None:
@@ -46,7 +35,4 @@ def _end_with_parent() -> None:
 
 
 if __name__ == "__main__":
-    code = main(sys.argv[1:])
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)  # not sys.exit: torch's threads may keep a failed process, and with it the whole job, from ending
+    leave(main(sys.argv[1:]))

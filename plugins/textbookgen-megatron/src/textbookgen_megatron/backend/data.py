@@ -21,8 +21,8 @@ from megatron.core.datasets.indexed_dataset import IndexedDataset
 from torch import Tensor
 
 from textbookgen.errors import TrainerError
+from textbookgen.shards import PackedShards, Split
 from textbookgen_megatron.backend.device import device
-from textbookgen_megatron.shards import PackedShards, Split
 
 Sample = dict[str, Tensor]
 

@@ -18,6 +18,7 @@ from filelock import FileLock, Timeout
 from torch import Tensor
 
 from textbookgen.errors import TrainerError
+from textbookgen.trainer import Clock, Metrics, write_card
 from textbookgen_megatron.backend import growth, hardware, reference, weights
 from textbookgen_megatron.backend.data import ReplyPairs, check_files
 from textbookgen_megatron.backend.device import any_process, is_first, processes
@@ -29,7 +30,7 @@ from textbookgen_megatron.backend.saves import Saves
 from textbookgen_megatron.backend.settled import check_layout, recipe_of, segments_of, shape_of
 from textbookgen_megatron.backend.step import Learner, Segment, Told
 from textbookgen_megatron.backend.watching import Board, profiled
-from textbookgen_megatron.job import Clock, Metrics, Parent, TrainingJob, write_card
+from textbookgen_megatron.job import Parent, TrainingJob
 from textbookgen_megatron.preference import Dpo
 from textbookgen_megatron.shape import Shape
 from textbookgen_megatron.training import Grow, Training

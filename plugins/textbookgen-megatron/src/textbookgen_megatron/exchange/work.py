@@ -13,29 +13,30 @@ import torch
 from safetensors.torch import save_file
 
 from textbookgen.errors import TextbookgenError, TrainerError
+from textbookgen.trainer import Flow, JobFile, write_card
 from textbookgen_megatron.exchange.configs import config_of
 from textbookgen_megatron.exchange.files import SINGLE, getter, write_weights
 from textbookgen_megatron.exchange.model import chat_template, end_of_document, read_model
 from textbookgen_megatron.exchange.names import to_transformers
 from textbookgen_megatron.exchange.stages import Export, Import
 from textbookgen_megatron.exchange.tokenizers import write_tokenizer
-from textbookgen_megatron.job import read_parent, write_card
+from textbookgen_megatron.job import read_parent
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
-def export(options: Export, checkpoint: Path, label: str, out: Path) -> None:
+def export(options: Export, checkpoint: Flow, out: Path) -> None:
     """Writes the folder, its card last."""
-    parent = read_parent(label, checkpoint)
+    parent = read_parent(checkpoint)
     out.mkdir(parents=True, exist_ok=True)
     config = config_of(parent.shape, parent.card["eod"], options.dtype)
-    get, close = getter(checkpoint, parent.card["weights"])
+    get, close = getter(parent.folder, parent.card["weights"])
     with close:
         write_weights(to_transformers(get, parent.shape), DTYPES[options.dtype], out)
     _write_json(out / "config.json", config)
     eod = parent.card["eod"]
     _write_json(out / "generation_config.json", {"bos_token_id": eod, "eos_token_id": eod, "pad_token_id": eod})
-    write_tokenizer(parent.card, checkpoint, out)
+    write_tokenizer(parent.card, parent.folder, out)
     write_card(
         out,
         {
@@ -47,7 +48,7 @@ def export(options: Export, checkpoint: Path, label: str, out: Path) -> None:
             "step": 0,
             "tokens": 0,
             "tokens_total": parent.card["tokens_total"],
-            "parent": {"label": label, "weights_digest": parent.card["weights_digest"]},
+            "parent": {"label": parent.label, "weights_digest": parent.card["weights_digest"]},
         },
     )
 
@@ -109,14 +110,12 @@ def _digest(path: Path) -> str:
 
 def main(path: Path) -> int:
     """Works a job; what is wrong is told on standard error, in words."""
-    told = json.loads(path.read_text(encoding="utf-8"))
-    out = Path(told["folder"])
+    told = JobFile.read(path)
     try:
-        if told["use"].endswith("/export"):
-            pipe = told["pipes"]["checkpoint"][0]
-            export(Export.model_validate(told["options"]), Path(pipe["path"]), pipe["label"], out)
+        if told.use.endswith("/export"):
+            export(Export.model_validate(told.given), told.pipes["checkpoint"][0], told.folder)
         else:
-            bring_in(Import.model_validate(told["options"]), out)
+            bring_in(Import.model_validate(told.given), told.folder)
     except TextbookgenError as error:
         print(error, file=sys.stderr)
         return 1

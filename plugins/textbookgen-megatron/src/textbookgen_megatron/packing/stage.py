@@ -16,6 +16,7 @@ from pydantic import Field
 from textbookgen.artifacts import Chats, Documents, Pairs, Table, Vocabulary, held_by
 from textbookgen.errors import RunError
 from textbookgen.marks import Labels, Pipe
+from textbookgen.shards import FORMAT, SPLITS, Split
 from textbookgen.stage import Given, Pack, Volume
 from textbookgen.tokenizer import Tokenizer
 from textbookgen_megatron.chat import ChatTemplate
@@ -24,7 +25,6 @@ from textbookgen_megatron.packing.encoding import Conversations, Tally, encoded_
 from textbookgen_megatron.packing.sampled import Encoded
 from textbookgen_megatron.packing.streams import encoded_stream
 from textbookgen_megatron.shape import padded
-from textbookgen_megatron.shards import FORMAT, SPLITS, Split
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

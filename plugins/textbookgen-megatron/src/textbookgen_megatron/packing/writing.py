@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from textbookgen_megatron.shards import SPLITS, Split
+from textbookgen.shards import SPLITS, Split
 
 if TYPE_CHECKING:
     Ids = np.ndarray[Any, Any]

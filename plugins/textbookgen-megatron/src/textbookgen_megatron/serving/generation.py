@@ -14,21 +14,11 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from textbookgen.serving import Wish, batches, cut, ends_with, pieces
 from textbookgen_megatron.serving.forward import Cache, Network
 
 #: Tokens held by one batch, prompts and completions together.
 TOKENS_AT_ONCE = 65_536
-
-
-@dataclass(frozen=True)
-class Wish:
-    """How to complete."""
-
-    max_tokens: int
-    temperature: float = 0.0
-    stop: tuple[str, ...] = ()
-    samples: int = 1
-    seed: int = 0
 
 
 @dataclass
@@ -99,7 +89,7 @@ class Writer:
             for at, (seed, room) in enumerate(zip(seeds, rooms, strict=True))
         ]
         sizes = [len(head) + room if room else 0 for head, room in zip(heads, rooms, strict=True)]
-        for batch in self._batches(sizes, wish.samples):
+        for batch in batches(sizes, TOKENS_AT_ONCE, wish.samples):
             asked = [at for at in batch if rooms[at]]
             for some in self._few_samples(len(asked) * max(sizes[at] for at in batch), wish.samples):
                 self._write(heads, asked, [row for at in asked for row in rows[at][some]], wish)
@@ -110,17 +100,6 @@ class Writer:
         most = max(1, TOKENS_AT_ONCE // max(size, 1))
         for first in range(0, samples if size else 0, most):
             yield slice(first, first + most)
-
-    def _batches(self, sizes: list[int], samples: int = 1) -> Iterator[list[int]]:
-        """Indexes of like size together, as many as a batch holds."""
-        batch: list[int] = []
-        for index in sorted(range(len(sizes)), key=lambda index: (sizes[index], index)):
-            if batch and (len(batch) + 1) * samples * sizes[index] > TOKENS_AT_ONCE:
-                yield batch
-                batch = []
-            batch.append(index)
-        if batch:
-            yield batch
 
     def _write(self, heads: list[list[int]], prompts: list[int], rows: list[Row], wish: Wish) -> None:
         """Writes completions of some prompts in step; rows that are done leave the batch."""
@@ -161,24 +140,21 @@ class Writer:
             row.end, row.ended = token, True
             return False
         row.ids.append(token)
-        stops = (*wish.stop, *self._stop)
-        if stops:
-            # each token is a byte at least, so a stop text that just ended lies within so many last ones
-            near = max(len(stop.encode()) for stop in stops) + 4
-            tail = self._decode(row.ids[-near:])
-            row.ended = any(stop in tail for stop in stops)
+        row.ended = ends_with(row.ids, (*wish.stop, *self._stop), self._decode)
         full = len(row.ids) >= row.most or len(heads[row.prompt]) + len(row.ids) >= self._window
         return not (row.ended or full)
 
     @torch.inference_mode()
     def logprobs(self, pairs: Sequence[tuple[list[int], list[int]]]) -> list[list[float]]:
         """The log probability of each id of the second row of a pair, after the first and those before it."""
-        pieces = [
-            (pair, *piece) for pair, (before, after) in enumerate(pairs) for piece in self._pieces([self._eod, *before], after)
+        read = [
+            (pair, *piece)
+            for pair, (before, after) in enumerate(pairs)
+            for piece in pieces([self._eod, *before], after, self._window)
         ]
         found: list[list[float]] = [[] for _ in pairs]
-        each = dict(self._all_scored([piece[1:] for piece in pieces]))
-        for index, (pair, _, _) in enumerate(pieces):
+        each = dict(self._all_scored([piece[1:] for piece in read]))
+        for index, (pair, _, _) in enumerate(read):
             found[pair] += each[index][0]
         return found
 
@@ -188,38 +164,29 @@ class Writer:
         decoding would have written it. What is longer than the window is scored in pieces that see half a window back."""
         contexts = self._encode([before for before, _ in pairs])
         texts = self._encode([after for _, after in pairs])
-        pieces = [
+        read = [
             (pair, *piece)
             for pair, (before, after) in enumerate(zip(contexts, texts, strict=True))
-            for piece in self._pieces([self._eod, *before], after)
+            for piece in pieces([self._eod, *before], after, self._window)
         ]
         sums = [0.0] * len(pairs)
         greedy = [True] * len(pairs)
-        for index, (logprobs, likeliest) in self._all_scored([piece[1:] for piece in pieces]):
-            sums[pieces[index][0]] += math.fsum(logprobs)
-            greedy[pieces[index][0]] &= likeliest
+        for index, (logprobs, likeliest) in self._all_scored([piece[1:] for piece in read]):
+            sums[read[index][0]] += math.fsum(logprobs)
+            greedy[read[index][0]] &= likeliest
         return [(total, len(text), each) for total, text, each in zip(sums, texts, greedy, strict=True)]
 
-    def _all_scored(self, pieces: list[tuple[list[int], int]]) -> Iterator[tuple[int, tuple[list[float], bool]]]:
+    def _all_scored(self, read: list[tuple[list[int], int]]) -> Iterator[tuple[int, tuple[list[float], bool]]]:
         """Each piece by its index, in batches of like size."""
-        for batch in self._batches([len(ids) for ids, _ in pieces]):
-            yield from zip(batch, self._scored([pieces[index] for index in batch]), strict=True)
+        for batch in batches([len(ids) for ids, _ in read], TOKENS_AT_ONCE):
+            yield from zip(batch, self._scored([read[index] for index in batch]), strict=True)
 
-    def _pieces(self, before: list[int], after: list[int]) -> Iterator[tuple[list[int], int]]:
-        """Ids to read, and how many of the last are scored."""
-        ids, done = before + after, len(before)
-        while done < len(ids):
-            first = max(0, done - self._window // 2) if len(ids) > self._window else 0
-            stop = min(len(ids), first + self._window)
-            yield ids[first:stop], stop - done
-            done = stop
-
-    def _scored(self, pieces: list[tuple[list[int], int]]) -> list[tuple[list[float], bool]]:
-        longest = max(len(ids) for ids, _ in pieces)
-        tokens = torch.tensor([ids + [self._eod] * (longest - len(ids)) for ids, _ in pieces], device=self._network.device)
+    def _scored(self, read: list[tuple[list[int], int]]) -> list[tuple[list[float], bool]]:
+        longest = max(len(ids) for ids, _ in read)
+        tokens = torch.tensor([ids + [self._eod] * (longest - len(ids)) for ids, _ in read], device=self._network.device)
         hidden, _ = self._network.hidden(tokens)
         scored = []
-        for row, (ids, count) in enumerate(pieces):
+        for row, (ids, count) in enumerate(read):
             logprobs = self._network.logits(hidden[row, len(ids) - count - 1 : len(ids) - 1]).double().log_softmax(-1)
             wanted = tokens[row, len(ids) - count : len(ids), None]
             mine = logprobs.gather(-1, wanted)[:, 0].tolist()
@@ -235,8 +202,3 @@ def _chosen(logits: Tensor, draws: list[float] | None, temperature: float) -> li
     falls = torch.tensor(draws, dtype=torch.float64, device=logits.device)[:, None] * sums[:, -1:]
     places = torch.searchsorted(sums, falls, right=True).clamp_max(logits.size(-1) - 1)
     return [int(token) for token in places[:, 0].tolist()]
-
-
-def cut(text: str, stop: Sequence[str]) -> str:
-    """The text before the first stop text in it."""
-    return text[: min((place for place in map(text.find, stop) if place >= 0), default=len(text))]

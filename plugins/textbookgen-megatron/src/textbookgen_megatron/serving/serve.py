@@ -1,22 +1,15 @@
-"""The serving process: `python -m textbookgen_megatron.serving.serve FOLDER`, one JSON line asked, one answered.
-
-It says `{"ready": true}` once it can be asked; a line that cannot be answered is answered with `{"error": ...}`.
-"""
+"""The serving process: `python -m textbookgen_megatron.serving.serve FOLDER`, one JSON line asked, one answered."""
 
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from textbookgen.errors import TextbookgenError
+from textbookgen.serving import Wish, answer, cut, serve
 from textbookgen.tokenizer import ByteTokenizer
-
-if TYPE_CHECKING:
-    from textbookgen_megatron.serving.generation import Wish
 
 
 def _tokenizer(
@@ -67,51 +60,22 @@ class Server:
             ValueError: nobody knows what is asked.
         """
         match asked["ask"]:
-            case "complete":
-                return self._writer.complete(asked["prompts"], _wish(asked))
-            case "score":
-                return self._writer.score([(before, after) for before, after in asked["pairs"]])
             case "encode":
                 return self.talk.encode(asked["prompts"])
             case "decode":
                 return [self._said(ids) for ids in asked["tokens"]]
             case "extend":
-                return self._writer.extend(asked["prefixes"], _wish(asked), asked["seeds"], asked["rooms"])
+                return self._writer.extend(asked["prefixes"], Wish.of(asked), asked["seeds"], asked["rooms"])
             case "logprobs":
                 return self._writer.logprobs([(before, after) for before, after in asked["pairs"]])
-            case other:
-                raise ValueError(f"nobody knows how to {other!r}")
+            case _:
+                return answer(self._writer, asked)
 
     def _said(self, ids: list[int]) -> str:
         """What a reader sees of an answer."""
-        from textbookgen_megatron.serving.generation import cut
-
         return cut(self._decode([each for each in ids if each not in self.talk.ends]), self.talk.stop)
 
 
-def _wish(asked: dict[str, Any]) -> Wish:
-    from textbookgen_megatron.serving.generation import Wish
-
-    return Wish(**{**asked["wish"], "stop": tuple(asked["wish"]["stop"])})
-
-
-def serve(checkpoint: Path) -> None:
-    """Answers until standard input ends."""
-    server = Server(checkpoint)
-    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)  # whatever a library prints must not come between the answers
-
-    def answer(line: dict[str, Any]) -> None:
-        answers.write(json.dumps(line) + "\n")
-        answers.flush()
-
-    answer({"ready": True})
-    for line in sys.stdin:
-        try:
-            answer({"answer": server.answer(json.loads(line))})
-        except (RuntimeError, ValueError, TypeError, KeyError, TextbookgenError) as error:
-            answer({"error": f"{type(error).__name__}: {error}"})
-
-
 if __name__ == "__main__":
-    serve(Path(sys.argv[1]))
+    folder = Path(sys.argv[1])
+    serve(lambda: Server(folder).answer)

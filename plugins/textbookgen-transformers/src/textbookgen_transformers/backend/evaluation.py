@@ -15,9 +15,9 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from textbookgen.shards import PackedShards
 from textbookgen_transformers.backend.batches import Batch, stacked
 from textbookgen_transformers.samples import IGNORED, WholeDocuments
-from textbookgen_transformers.shards import PackedShards
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Examiner:
         self._read = {
             label: (packed, WholeDocuments(packed, "valid", limit=max(1, limit // len(blend))))
             for label, packed in blend.items()
-            if packed.learned("valid")
+            if packed.counts("valid").loss_tokens
         }
 
     def examine(self, model: nn.Module, accelerator: Accelerator) -> HeldOut:
@@ -54,7 +54,7 @@ class Examiner:
         nats, tokens, size, each = 0.0, 0.0, 0.0, {}
         for label, (packed, windows) in self._read.items():
             total, count = _sums(model, accelerator, windows, self._at_once)
-            its_bytes = count * packed.bytes_per_token("valid")
+            its_bytes = count * packed.counts("valid").bytes_per_token
             each[label] = total / math.log(2) / max(its_bytes, 1.0)
             nats, tokens, size = nats + total, tokens + count, size + its_bytes
         if not tokens:

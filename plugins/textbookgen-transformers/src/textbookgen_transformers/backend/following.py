@@ -16,11 +16,11 @@ from accelerate import Accelerator
 from transformers import TrainerCallback, TrainerControl, TrainerState
 
 from textbookgen.errors import TrainerError
+from textbookgen.trainer import Clock, Metrics
 from textbookgen_transformers.backend.evaluation import HeldOut
 from textbookgen_transformers.backend.learners import FIGURES, Work
 from textbookgen_transformers.backend.saves import Saves
 from textbookgen_transformers.backend.schedule import rate_of
-from textbookgen_transformers.job import Clock, Metrics
 
 
 @dataclass
@@ -89,6 +89,11 @@ class Following(TrainerCallback):
     def seconds(self) -> float:
         """Seconds the run has taken, those before a kill included."""
         return self._clock.seconds
+
+    def close(self) -> None:
+        """No step follows."""
+        if self._metrics is not None:
+            self._metrics.close()
 
     def _line(self, shown: int, logs: dict[str, float]) -> dict[str, Any]:
         return {

@@ -10,7 +10,7 @@ import math
 import os
 import resource
 import sys
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast, set_seed
 from transformers.utils import logging
 
 from textbookgen.errors import TrainerError
+from textbookgen.trainer import write_card
 from textbookgen_transformers.backend.architecture import model_of, parameters
 from textbookgen_transformers.backend.evaluation import Examiner, HeldOut
 from textbookgen_transformers.backend.following import Following, Progress
@@ -33,7 +34,7 @@ from textbookgen_transformers.backend.learners import (
 )
 from textbookgen_transformers.backend.saves import Saves
 from textbookgen_transformers.backend.tokenizer import tokenizer_of, write_tokenizer
-from textbookgen_transformers.job import FORMAT, TrainingJob, write_card
+from textbookgen_transformers.job import FORMAT, TrainingJob
 from textbookgen_transformers.preference import Dpo
 from textbookgen_transformers.samples import Blend, ReplyPairs, Stream, WholeDocuments
 from textbookgen_transformers.training import Pretrain, Sft
@@ -68,7 +69,7 @@ def work_of(job: TrainingJob) -> Work:
     if isinstance(options, Pretrain):
         steps = math.ceil(options.tokens / (options.batch * length))
         streams = {label: Stream(packed, job.seed + place) for place, (label, packed) in enumerate(job.blend.items())}
-        weights = options.weights or {label: float(packed.tokens("train")) for label, packed in job.blend.items()}
+        weights = options.weights or {label: float(packed.counts("train").tokens) for label, packed in job.blend.items()}
         only = len(streams) == 1
         source = next(iter(streams.values())) if only else _blend(streams, weights, job.seed)
         return Work(job, source, steps, micro_batch_of(options, length))
@@ -110,10 +111,11 @@ class Run:
             self._saves.clear(keep=self._from)
         self._accelerator.wait_for_everyone()
         done = self._following.done
-        if self._from is None and self._job.parent is not None:
-            done.before = self._examine().bits_per_byte
-        set_seed(self._job.seed)
-        self._learner.train(resume_from_checkpoint=str(self._from) if self._from else None)
+        with closing(self._following):
+            if self._from is None and self._job.parent is not None:
+                done.before = self._examine().bits_per_byte
+            set_seed(self._job.seed)
+            self._learner.train(resume_from_checkpoint=str(self._from) if self._from else None)
         if self._following.stopped:
             self._tell(f"stopped after step {done.step} of {self._work.steps}; the same command goes on from there")
             return False
@@ -129,7 +131,7 @@ class Run:
             return LanguageLearner(self._work, model, tokenizer)
         from textbookgen_transformers.backend.preferring import PreferenceLearner  # TRL takes its time to load
 
-        held_out = self._job.shards.tokens("valid") > 0
+        held_out = self._job.shards.counts("valid").tokens > 0
         return PreferenceLearner(self._work, model, tokenizer, ReplyPairs(self._job.shards, "valid") if held_out else None)
 
     def _examine(self) -> HeldOut:
@@ -168,7 +170,7 @@ class Run:
             "steps": self._work.steps,
             "tokens": done.tokens,
             "tokens_total": done.tokens + (parent.card["tokens_total"] if parent else 0),
-            "epochs": round(done.tokens / sum(each.tokens("train") for each in job.blend.values()), 3),
+            "epochs": round(done.tokens / sum(each.counts("train").tokens for each in job.blend.values()), 3),
             "loss": done.loss,
             "validation_loss": after.loss,
             "bits_per_byte": after.bits_per_byte,

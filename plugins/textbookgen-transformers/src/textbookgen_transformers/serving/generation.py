@@ -10,7 +10,7 @@ of its own, so it does not depend on what else is asked.
 from __future__ import annotations
 
 import random
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -18,21 +18,11 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel
 
+from textbookgen.serving import Wish, batches, cut, ends_with, pieces
 from textbookgen.tokenizer import Tokenizer
 
 #: Tokens held by one batch, prompts and completions together.
 TOKENS_AT_ONCE = 65_536
-
-
-@dataclass(frozen=True)
-class Wish:
-    """How to complete."""
-
-    max_tokens: int
-    temperature: float = 0.0
-    stop: tuple[str, ...] = ()
-    samples: int = 1
-    seed: int = 0
 
 
 @dataclass
@@ -76,7 +66,7 @@ class Writer:
         heads = [[self._eod, *ids][-(self._window - room) :] for ids in self._tokenizer.encode_batch(list(prompts))]
         written: list[list[str]] = [[""] * wish.samples for _ in prompts]
         if wish.max_tokens:
-            for batch in _batches([len(head) + wish.max_tokens for head in heads], wish.samples):
+            for batch in batches([len(head) + wish.max_tokens for head in heads], TOKENS_AT_ONCE, wish.samples):
                 for row in self._written(heads, batch, wish):
                     written[row.prompt][row.sample] = cut(self._tokenizer.decode(row.ids), wish.stop)
         return written
@@ -107,14 +97,7 @@ class Writer:
         if token in self._ends:
             return False
         row.ids.append(token)
-        if len(row.ids) >= row.room:
-            return False
-        if not wish.stop:
-            return True
-        # each token is a byte at least, so a stop text that just ended lies within so many last ones
-        near = max(len(stop.encode()) for stop in wish.stop) + 4
-        tail = self._tokenizer.decode(row.ids[-near:])
-        return not any(stop in tail for stop in wish.stop)
+        return len(row.ids) < row.room and not ends_with(row.ids, wish.stop, self._tokenizer.decode)
 
     @torch.inference_mode()
     def score(self, pairs: Sequence[tuple[str, str]]) -> list[tuple[float, int, bool]]:
@@ -122,33 +105,24 @@ class Writer:
         decoding would have written it. What is longer than the window is scored in pieces that see half a window back."""
         contexts = self._tokenizer.encode_batch([before for before, _ in pairs])
         texts = self._tokenizer.encode_batch([after for _, after in pairs])
-        pieces = [
+        read = [
             (pair, *piece)
             for pair, (before, after) in enumerate(zip(contexts, texts, strict=True))
-            for piece in self._pieces([self._eod, *before], after)
+            for piece in pieces([self._eod, *before], after, self._window)
         ]
         sums, greedy = [0.0] * len(pairs), [True] * len(pairs)
-        for batch in _batches([len(ids) for _, ids, _ in pieces]):
-            for index, (logprob, likeliest) in zip(batch, self._scored([pieces[i][1:] for i in batch]), strict=True):
-                sums[pieces[index][0]] += logprob
-                greedy[pieces[index][0]] &= likeliest
+        for batch in batches([len(ids) for _, ids, _ in read], TOKENS_AT_ONCE):
+            for index, (logprob, likeliest) in zip(batch, self._scored([read[i][1:] for i in batch]), strict=True):
+                sums[read[index][0]] += logprob
+                greedy[read[index][0]] &= likeliest
         return [(total, len(text), each) for total, text, each in zip(sums, texts, greedy, strict=True)]
 
-    def _pieces(self, before: list[int], after: list[int]) -> Iterator[tuple[list[int], int]]:
-        """Ids to read, and how many of the last are scored."""
-        ids, done = before + after, len(before)
-        while done < len(ids):
-            first = max(0, done - self._window // 2) if len(ids) > self._window else 0
-            stop = min(len(ids), first + self._window)
-            yield ids[first:stop], stop - done
-            done = stop
-
-    def _scored(self, pieces: list[tuple[list[int], int]]) -> list[tuple[float, bool]]:
-        longest = max(len(ids) for ids, _ in pieces)
-        tokens = torch.tensor([ids + [self._eod] * (longest - len(ids)) for ids, _ in pieces], device=self._device)
+    def _scored(self, read: list[tuple[list[int], int]]) -> list[tuple[float, bool]]:
+        longest = max(len(ids) for ids, _ in read)
+        tokens = torch.tensor([ids + [self._eod] * (longest - len(ids)) for ids, _ in read], device=self._device)
         logits = self._model(input_ids=tokens, use_cache=False).logits  # padded behind, where nothing looks
         scored = []
-        for row, (ids, count) in enumerate(pieces):
+        for row, (ids, count) in enumerate(read):
             logprobs = logits[row, len(ids) - count - 1 : len(ids) - 1].double().log_softmax(-1)
             wanted = tokens[row, len(ids) - count : len(ids), None]
             mine = logprobs.gather(-1, wanted)
@@ -194,18 +168,6 @@ class _Reading:
         self.logits = told.logits[:, -1]
 
 
-def _batches(sizes: list[int], samples: int = 1) -> Iterator[list[int]]:
-    """Indexes of like size together, as many as a batch holds."""
-    batch: list[int] = []
-    for index in sorted(range(len(sizes)), key=lambda index: (sizes[index], index)):
-        if batch and (len(batch) + 1) * samples * sizes[index] > TOKENS_AT_ONCE:
-            yield batch
-            batch = []
-        batch.append(index)
-    if batch:
-        yield batch
-
-
 def _chosen(logits: Tensor, draws: list[float] | None, temperature: float) -> list[int]:
     """The likeliest token of each row; or the one where the row's draw falls among the summed probabilities."""
     if draws is None:
@@ -214,8 +176,3 @@ def _chosen(logits: Tensor, draws: list[float] | None, temperature: float) -> li
     falls = torch.tensor(draws, dtype=torch.float64, device=logits.device)[:, None] * sums[:, -1:]
     places = torch.searchsorted(sums, falls, right=True).clamp_max(logits.size(-1) - 1)
     return [int(token) for token in places[:, 0].tolist()]
-
-
-def cut(text: str, stop: Sequence[str]) -> str:
-    """The text before the first stop text in it."""
-    return text[: min((place for place in map(text.find, stop) if place >= 0), default=len(text))]
