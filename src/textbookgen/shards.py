@@ -104,7 +104,7 @@ class PackedShards:
         card = json.loads(path.read_text(encoding="utf-8"))
         if card.get("format") != FORMAT:
             problem = f"the shards are of format {card.get('format')!r}, not in Megatron's indexed one"
-            raise TrainerError(problem, place=str(path), hint="pack them with megatron/pack")
+            raise TrainerError(problem, place=str(path), hint="pack them with a stage that writes it: see `stage list`")
         shards = cls(folder, card)
         if not shards.counts("train").tokens:
             hint = "look with `corpus why` where their documents went"
