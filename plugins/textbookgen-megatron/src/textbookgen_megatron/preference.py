@@ -11,7 +11,7 @@ from textbookgen.artifacts import Checkpoint, Shards
 from textbookgen.errors import Complaint
 from textbookgen.marks import Pipe
 from textbookgen.stage import Volume
-from textbookgen_megatron.training import Training
+from textbookgen_megatron.training import Beta, Training
 
 #: TRL's names of the losses that need no model but the policy and the reference.
 LossType = Literal[
@@ -54,7 +54,7 @@ class Dpo(Training):
     batch: int = Field(64, gt=0, description="pairs a step")
     learning_rate: float = Field(5e-7, gt=0, description="the highest learning rate; small models want far higher ones")
     weight_decay: float = Field(0.0, ge=0, description="weight decay; biases and norms are spared")
-    betas: tuple[float, float] = Field((0.9, 0.95), description="AdamW's betas")
+    betas: tuple[Beta, Beta] = Field((0.9, 0.95), description="AdamW's betas")
     dropout: float = Field(0.0, ge=0, lt=1, description="share of attention and residuals dropped")
     warmup_steps: int | None = Field(
         None, ge=0, description="steps over which the learning rate rises; a tenth of all unless given"

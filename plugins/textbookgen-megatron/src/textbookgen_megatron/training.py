@@ -22,6 +22,10 @@ PEAK_FLOPS = 312e12
 UTILISATION = 0.45
 
 
+#: How much of a running mean is kept at each step.
+Beta = Annotated[float, Field(ge=0, lt=1)]
+
+
 class Placed(Train):
     """Where training is done, and how the work is split: nothing here changes what is learned."""
 
@@ -141,7 +145,7 @@ class Training(Placed):
     )
     momentum: float = Field(0.9, ge=0, lt=1, description="with `sgd`: how much of the last step is kept; 0 keeps no state")
     weight_decay: float = Field(0.1, ge=0, description="weight decay (phi-1: 0.1); biases and norms are spared")
-    betas: tuple[float, float] = Field((0.9, 0.98), description="AdamW's betas (phi-1.5: 0.9 and 0.98)")
+    betas: tuple[Beta, Beta] = Field((0.9, 0.98), description="AdamW's betas (phi-1.5: 0.9 and 0.98)")
     eps: float = Field(1e-7, gt=0, description="AdamW's epsilon (phi-1.5: 1e-7)")
     clip: float = Field(1.0, ge=0, description="the longest gradient that is not shortened; 0 shortens none")
     dropout: float = Field(0.1, ge=0, lt=1, description="share of attention and residuals dropped (phi-1: 0.1)")
@@ -218,6 +222,9 @@ class OnTokens(Training):
         yield from super().check()
         if self.phases and abs(sum(phase.share for phase in self.phases) - 1) > 1e-6:
             yield Complaint("phases", f"shares sum to {sum(phase.share for phase in self.phases):g}", "let them sum to 1")
+        shares = max(1, self.processes // self.group) * (self.micro_batch or 1)
+        for batch in {phase.batch for phase in self.phases if phase.batch and phase.batch % shares}:
+            yield Complaint("phases", f"a phase's batch of {batch} does not split into {shares} parts, as processes want it")
         for weights in (self.weights, *(phase.weights for phase in self.phases)):
             for label, weight in (weights or {}).items():
                 if label not in self.shards:
@@ -273,6 +280,10 @@ class Pretrain(OnTokens):
         problem = shape_problem(whole["architecture"], whole["hidden"], whole["heads"], whole["kv_heads"], whole.get("rotary"))
         if problem:
             yield Complaint("heads", problem)
+        if whole.get("tied") and whole.get("head_bias"):
+            yield Complaint("head_bias", "a head that is the embedding table has no bias", "take it away, or untie the head")
+        if self.rotary is not None and not TRAITS[whole["architecture"]].rotary:
+            yield Complaint("rotary", f"{whole['architecture']} has learned positions", "take it away")
         for option in ("heads", "kv_heads", "ffn"):
             if whole[option] % self.tensor_parallel:
                 problem = f"{option} {whole[option]} does not split over {self.tensor_parallel} processes"

@@ -20,6 +20,10 @@ PEAK_FLOPS = 312e12
 UTILISATION = 0.35
 
 
+#: How much of a running mean is kept at each step.
+Beta = Annotated[float, Field(ge=0, lt=1)]
+
+
 class Training(Train):
     """What every kind of training has: how weights are learned, where, and how that is watched.
 
@@ -40,7 +44,7 @@ class Training(Train):
     optimizer: Literal["adamw", "sgd"] = Field("adamw", description="`sgd` needs half of AdamW's memory or less")
     momentum: float = Field(0.9, ge=0, lt=1, description="with `sgd`: how much of the last step is kept; 0 keeps no state")
     weight_decay: float = Field(0.1, ge=0, description="weight decay (phi-1: 0.1); biases and norms are spared")
-    betas: tuple[float, float] = Field((0.9, 0.98), description="AdamW's betas (phi-1.5: 0.9 and 0.98)")
+    betas: tuple[Beta, Beta] = Field((0.9, 0.98), description="AdamW's betas (phi-1.5: 0.9 and 0.98)")
     eps: float = Field(1e-7, gt=0, description="AdamW's epsilon (phi-1.5: 1e-7)")
     clip: float = Field(1.0, ge=0, description="the longest gradient that is not shortened; 0 shortens none")
     dropout: float = Field(

@@ -50,6 +50,19 @@ def layer_map(new: int, old: int, rounding: Rounding = "even") -> list[int]:
     return [min(old - 1, near(i * old / new)) for i in range(new)]
 
 
+def check_width(old: Shape, hidden: int) -> None:
+    """Raises TrainerError unless heads of the parent's size, in groups as large as the parent's, fill this width."""
+    group = old.head_dim * (old.heads // old.kv_heads)
+    if hidden % group:
+        near = -(-max(hidden, old.hidden) // group) * group
+        raise TrainerError(
+            f"hidden {hidden} is no multiple of {group}, the parent's heads of {old.head_dim}"
+            + (f" in groups of {old.heads // old.kv_heads}" if old.heads != old.kv_heads else ""),
+            place="hidden",
+            hint=f"heads keep their size when a model grows: give {near}",
+        )
+
+
 def check_growth(old: Shape, new: Shape) -> None:
     """Raises TrainerError unless `new` is `old`, only larger."""
     for name in ("layers", "hidden", "ffn", "heads"):

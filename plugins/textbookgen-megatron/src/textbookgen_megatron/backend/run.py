@@ -27,7 +27,7 @@ from textbookgen_megatron.backend.model import build, turn_by
 from textbookgen_megatron.backend.objective import NextToken, Objective, Preference
 from textbookgen_megatron.backend.preferences import PreferenceLoss
 from textbookgen_megatron.backend.saves import Saves
-from textbookgen_megatron.backend.settled import check_layout, recipe_of, segments_of, shape_of
+from textbookgen_megatron.backend.settled import check_held_out, check_layout, recipe_of, segments_of, shape_of
 from textbookgen_megatron.backend.step import Learner, Segment, Told
 from textbookgen_megatron.backend.watching import Board, profiled
 from textbookgen_megatron.job import Parent, TrainingJob
@@ -86,6 +86,7 @@ class Run:
         self.job, self.options, self.shards = job, job.options, job.shards
         shape = shape_of(job)
         check_layout(shape, self.options)
+        check_held_out(job)
         for packed in job.blend.values():
             check_files(packed)
         self.segments, self.shape = segments_of(job, shape, job.folder / "index")
@@ -199,6 +200,7 @@ class Run:
     def _measure(self, done: Progress, line: dict[str, Any]) -> HeldOut:
         """Reads held-out text, adds it to the line of metrics, and remembers if it was the best."""
         found = self.examiner.examine(self.learner)
+        self._check_measured(found, done.step)
         line["validation_loss"], line["validation_bits_per_byte"] = found.loss, found.bits_per_byte
         line.update({f"validation_{name}": value for name, value in found.each.items()})
         if found.loss is None or self.options.validate_every is None:
@@ -233,13 +235,22 @@ class Run:
         }
 
     def _check_sound(self, step: int) -> None:
+        """Raises TrainerError if the weights that this step began with give no finite loss or gradient."""
         if not self.told.sound:
-            last = self.saves.last()
-            raise TrainerError(
-                f"the loss is {self.told.loss} and the gradient's norm {self.told.gradient} at step {step} of {self.steps}",
-                place=str(self.job.folder),
-                hint=f"lower learning_rate or clip; the last good save is {last or 'none'}",
-            )
+            told = f"the loss is {self.told.loss} and the gradient's norm {self.told.gradient}"
+            raise self._unsound(f"{told} at step {step} of {self.steps}", step - 1)
+
+    def _check_measured(self, found: HeldOut, step: int) -> None:
+        """Raises TrainerError if held-out text, or the weights, came to no finite number after this step."""
+        finite = all(bool(torch.isfinite(each).all()) for each in self.learner.model.parameters())
+        if any_process(not finite) or (found.loss is not None and not math.isfinite(found.loss)):
+            raise self._unsound(f"after step {step} of {self.steps} the loss of held-out text is {found.loss}", step)
+
+    def _unsound(self, problem: str, step: int) -> TrainerError:
+        """What to say when the weights of so many steps are no good; a save of them is removed."""
+        self.saves.drop(step)
+        hint = f"lower learning_rate or clip; the last good save is {self.saves.last() or 'none'}"
+        return TrainerError(problem, place=str(self.job.folder), hint=hint)
 
     def _tell(self, line: str) -> None:
         if is_first():
@@ -253,6 +264,7 @@ class Run:
             weights.load(self.learner.model, weights.read(folder, BEST), self.shape)
             self.measured = None
         after = self.measured or self.examiner.examine(self.learner)
+        self._check_measured(after, done.step)
         if best:
             if is_first():
                 (folder / BEST).replace(folder / weights.FILE)

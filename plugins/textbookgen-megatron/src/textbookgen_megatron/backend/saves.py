@@ -93,6 +93,13 @@ class Saves:
         learner.skip(facts["step"])
         return facts
 
+    def drop(self, step: int) -> None:
+        """Removes the save of this step, if there is one: its weights turned out to be no good."""
+        if is_first():
+            folder = self._folder / f"step-{step:09d}"
+            (folder / MARKER).unlink(missing_ok=True)
+            shutil.rmtree(folder, ignore_errors=True)
+
     def remove(self) -> None:
         """Removes every save, once the run is done."""
         if is_first():

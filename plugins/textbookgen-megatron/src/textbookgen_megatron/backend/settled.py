@@ -31,6 +31,7 @@ def shape_of(job: TrainingJob) -> Shape:
     if not isinstance(options, Grow):
         return _longer(old, length)
     hidden = options.hidden or old.hidden
+    growth.check_width(old, hidden)
     new = _longer(
         old,
         length,
@@ -95,6 +96,16 @@ def check_layout(shape: Shape, options: Training) -> None:
         raise TrainerError(f"a batch of {options.batch} does not split over {data_rank()[1]} processes", place="batch")
 
 
+def check_held_out(job: TrainingJob) -> None:
+    """Raises TrainerError if measurements on the way are wanted, and there is nothing to measure on."""
+    if job.options.validate_every and not any(packed.counts("valid").loss_tokens for packed in job.blend.values()):
+        raise TrainerError(
+            "the shards hold nothing out, so there is nothing to measure on the way",
+            place="validate_every",
+            hint="pack with a validation_share above 0 (and documents enough for one to fall to it)",
+        )
+
+
 def micro_batch(options: Training, batch: int, sequence_length: int, rows: int = 1) -> int:
     """Samples a process works at once: what was asked, or the most that divides its share and is not too much."""
     mine = batch // data_rank()[1]
@@ -118,6 +129,9 @@ def segments_of(job: TrainingJob, shape: Shape, index: Path) -> tuple[list[Segme
             raise TrainerError("the shards hold pairs", place="shards", hint="learn from pairs with megatron/dpo")
         return _once_and_again(job, WholeDocuments(job.shards, "train", job.seed), 1), shape
     assert isinstance(options, Pretrain | Grow)
+    for label, packed in job.blend.items():
+        if packed.content == "Pairs":
+            raise TrainerError(f"the shards {label!r} hold pairs", place="shards", hint="learn from pairs with megatron/dpo")
     segments: list[Segment] = []
     for number, phase in enumerate(options.phases or (Phase(share=1.0),)):
         length = phase.sequence_length or job.shards.sequence_length
@@ -130,6 +144,10 @@ def segments_of(job: TrainingJob, shape: Shape, index: Path) -> tuple[list[Segme
 def _once_and_again(job: TrainingJob, source: WholeDocuments | ReplyPairs, rows: int) -> list[Segment]:
     options = job.options
     assert isinstance(options, Sft | Dpo)
+    if options.batch > max(1.0, options.epochs) * len(source):
+        raise TrainerError(
+            f"a batch of {options.batch} is more than there is: {len(source)} in the shards", place="batch", hint="lower batch"
+        )
     steps = math.ceil(options.epochs * len(source) / options.batch)
     length = job.shards.sequence_length
     at_once = micro_batch(options, options.batch, length, rows)

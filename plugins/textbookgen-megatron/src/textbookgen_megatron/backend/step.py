@@ -222,7 +222,11 @@ def check_ids(sample: Sample, vocabulary: int) -> None:
 
 
 def _freeze(model: GPTModel, recipe: Recipe) -> None:
-    frozen = [model.embedding] if recipe.freeze_embeddings and hasattr(model, "embedding") else []
+    frozen: list[torch.nn.Module] = []
+    if recipe.freeze_embeddings:
+        # a tied head is the same table; the last stage of a pipeline has a copy of its own
+        tables = ("embedding", *(("output_layer",) if model.share_embeddings_and_output_weights else ()))
+        frozen += [getattr(model, name) for name in tables if hasattr(model, name)]
     frozen += [layer for layer in model.decoder.layers if layer.layer_number <= recipe.freeze_layers]
     for module in frozen:
         module.requires_grad_(False)

@@ -9,9 +9,9 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from textbookgen.artifacts import Checkpoint
+from textbookgen.artifacts import Checkpoint, Shards
 from textbookgen.errors import Complaint
-from textbookgen.marks import Pipe
+from textbookgen.marks import Pipe, Placement
 from textbookgen.stage import Job, Train, Volume
 
 
@@ -40,6 +40,17 @@ class Export(_Exchange):
         "weights.quantised.safetensors beside the others",
     )
     group: int = Field(64, gt=1, description="with `quantise`: numbers of a row that share a scale")
+    shards: Annotated[str | None, Pipe(Shards)] = Field(
+        None, description="with `quantise`: stage above that packed the data on whose held-out part the cost is measured"
+    )
+    validation_tokens: Annotated[int, Placement] = Field(
+        100_000, gt=0, description="with `quantise`: most held-out tokens read to measure"
+    )
+
+    def check(self) -> Iterable[Complaint]:
+        """What rounding needs."""
+        if self.quantise != "none" and self.shards is None:
+            yield Complaint("shards", "is missing: on its held-out part the cost of rounding is measured", "name the stage")
 
     def foresee(self, flows: Mapping[str, Volume]) -> Volume | None:
         """As many bytes as the weights have."""

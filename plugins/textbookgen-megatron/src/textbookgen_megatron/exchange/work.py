@@ -13,7 +13,9 @@ import torch
 from safetensors.torch import save_file
 
 from textbookgen.errors import TextbookgenError, TrainerError
+from textbookgen.shards import PackedShards
 from textbookgen.trainer import Flow, JobFile, write_card
+from textbookgen_megatron.exchange import quantise
 from textbookgen_megatron.exchange.configs import config_of
 from textbookgen_megatron.exchange.files import SINGLE, getter, write_weights
 from textbookgen_megatron.exchange.model import chat_template, end_of_document, read_model
@@ -21,11 +23,12 @@ from textbookgen_megatron.exchange.names import to_transformers
 from textbookgen_megatron.exchange.stages import Export, Import
 from textbookgen_megatron.exchange.tokenizers import write_tokenizer
 from textbookgen_megatron.job import read_parent
+from textbookgen_megatron.serving.forward import Network
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
-def export(options: Export, checkpoint: Flow, out: Path) -> None:
+def export(options: Export, checkpoint: Flow, out: Path, shards: Flow | None = None) -> None:
     """Writes the folder, its card last."""
     parent = read_parent(checkpoint)
     out.mkdir(parents=True, exist_ok=True)
@@ -33,6 +36,11 @@ def export(options: Export, checkpoint: Flow, out: Path) -> None:
     get, close = getter(parent.folder, parent.card["weights"])
     with close:
         write_weights(to_transformers(get, parent.shape), DTYPES[options.dtype], out)
+        rounding = None
+        if options.quantise != "none":
+            bits = {"int8": 8, "int4": 4}[options.quantise]
+            size = quantise.write(to_transformers(get, parent.shape), bits, options.group, out)
+            rounding = {"bits": bits, "group": options.group, "bytes": size, **_cost(options, bits, parent.folder, shards)}
     _write_json(out / "config.json", config)
     eod = parent.card["eod"]
     _write_json(out / "generation_config.json", {"bos_token_id": eod, "eos_token_id": eod, "pad_token_id": eod})
@@ -45,12 +53,29 @@ def export(options: Export, checkpoint: Flow, out: Path) -> None:
             "use": "megatron/export",
             "transformers": config["architectures"][0],
             "dtype": options.dtype,
+            "quantised": rounding,
             "step": 0,
             "tokens": 0,
             "tokens_total": parent.card["tokens_total"],
             "parent": {"label": parent.label, "weights_digest": parent.card["weights_digest"]},
         },
     )
+
+
+def _cost(options: Export, bits: int, folder: Path, shards: Flow | None) -> dict[str, Any]:
+    """Bits per byte and perplexity of held-out documents, with the weights as they are and as they are rounded."""
+    packed = None if shards is None else PackedShards.read(shards.path)
+    if packed is None or not packed.counts("valid").tokens or packed.content == "Pairs":
+        raise TrainerError(
+            "there is no held-out text to measure the cost of rounding on",
+            place="shards",
+            hint="name shards of documents or chats, packed with a validation_share",
+        )
+    exact, told = Network.load(folder), {}
+    for name, network in (("exact", exact), ("rounded", quantise.approximate(exact, bits, options.group))):
+        nats, tokens = quantise.measured(network, packed, options.validation_tokens)
+        told[name] = quantise.figures(nats, tokens, packed.counts("valid").bytes_per_token)
+    return told
 
 
 def bring_in(options: Import, out: Path) -> None:
@@ -113,7 +138,8 @@ def main(path: Path) -> int:
     told = JobFile.read(path)
     try:
         if told.use.endswith("/export"):
-            export(Export.model_validate(told.given), told.pipes["checkpoint"][0], told.folder)
+            shards = next(iter(told.pipes.get("shards", ())), None)
+            export(Export.model_validate(told.given), told.pipes["checkpoint"][0], told.folder, shards)
         else:
             bring_in(Import.model_validate(told.given), told.folder)
     except TextbookgenError as error:

@@ -1,0 +1,127 @@
+"""What a trainer says to data and options that cannot be: place, problem, hint, and nothing half written."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import polars as pl
+import pytest
+from textbookgen_megatron.preference import Dpo
+from textbookgen_megatron.training import Grow, Pretrain, Sft
+
+from textbookgen.artifacts import Pairs, Part
+
+from .conftest import documents, pack, stories
+
+TINY = {"shards": "s", "layers": 2, "hidden": 32, "heads": 4, "batch": 8, "dropout": 0.0}
+A_STEP = 8 * 64
+
+
+def told(bench, name, stage, **pipes):
+    """What the trainer says as it gives up."""
+    process = bench.start(name, stage, **pipes)
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == 1
+    assert "Traceback" not in said
+    assert not (bench.folder / name / "checkpoint.json").exists()
+    return said
+
+
+@pytest.fixture(scope="module")
+def grouped(bench, shards):
+    """A model with two heads to each of keys and values, its head the table of embeddings."""
+    options = {**TINY, "architecture": "llama", "tied": True, "kv_heads": 2}
+    bench.work("grouped", Pretrain(**options, tokens=4 * A_STEP), shards=shards)
+    return bench.folder / "grouped"
+
+
+def says(who, text):
+    return [{"role": who, "content": text}]
+
+
+@pytest.fixture(scope="module")
+def pairs(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pairs")
+    rows = [
+        {"id": str(n), "prompt": says("user", text), "chosen": says("assistant", "yes"), "rejected": says("assistant", "no")}
+        for n, text in enumerate(stories(40))
+    ]
+    pl.DataFrame(rows, schema={"id": pl.String, **Pairs.content}).write_parquet(folder / "part.parquet")
+    return pack(folder, Pairs((Part(folder / "part.parquet"),)), sequence_length=512)
+
+
+@pytest.mark.parametrize(
+    ("steps", "every", "warmup", "where"),
+    [(1, 500, 0, "after step 1 of 1 the loss of held-out text"), (6, 1, 0, "at step 2 of 6"), (8, 1, 8, "at step [3-8] of 8")],
+    ids=["at-the-end", "after-a-save", "on-the-way"],
+)
+def test_a_loss_that_is_no_number_ends_the_run_and_no_save_of_such_weights_is_called_good(
+    bench, shards, steps, every, warmup, where
+):
+    rate = 1e25 if not warmup else 1e4
+    stage = Pretrain(**TINY, tokens=steps * A_STEP, learning_rate=rate, warmup_steps=warmup, checkpoint_every=every, clip=0)
+    name = f"exploded-{steps}-{warmup}"
+    said = told(bench, name, stage, shards=shards)
+    assert re.search(where, said)
+    kept = sorted(folder.name for folder in (bench.folder / name).glob("saves/step-*"))
+    last = re.search(r"the last good save is (\S+)", said)[1]
+    assert last == "none" if not kept else last.endswith(kept[-1])
+    failed = int(re.search(r"step (\d+) of", said)[1])
+    assert all(int(each.removeprefix("step-")) < failed - 1 for each in kept)
+
+
+def test_measurements_on_the_way_want_something_held_out(bench, tmp_path):
+    shards = pack(tmp_path, documents(tmp_path, stories(40)), validation_share=0)
+    stage = Pretrain(**TINY, tokens=4 * A_STEP, validate_every=2, patience=1)
+    assert "validate_every" in told(bench, "nothing-held-out", stage, shards=shards)
+
+
+def test_a_batch_larger_than_all_there_is(bench, shards, grouped):
+    said = told(bench, "too-large", Sft(shards="s", checkpoint="c", batch=64_000), shards=shards, checkpoint=grouped)
+    assert "a batch of 64000 is more than there is" in said
+
+
+def test_pairs_are_for_dpo_and_documents_are_not(bench, shards, pairs, grouped):
+    assert "megatron/dpo" in told(bench, "pairs-as-text", Pretrain(**TINY, tokens=A_STEP), shards=pairs)
+    assert "megatron/dpo" in told(
+        bench, "pairs-as-chats", Sft(shards="s", checkpoint="c", batch=4), shards=pairs, checkpoint=grouped
+    )
+    assert "pairs" in told(bench, "text-as-pairs", Dpo(shards="s", checkpoint="c", batch=4), shards=shards, checkpoint=grouped)
+
+
+def test_another_vocabulary_than_the_checkpoints(bench, grouped, tmp_path):
+    shards = pack(tmp_path, documents(tmp_path, stories(40)))
+    manifest = json.loads((shards / "manifest.json").read_text())
+    manifest["tokenizer"] |= {"name": "hf:other.json", "digest": "other"}
+    (shards / "manifest.json").write_text(json.dumps(manifest))
+    said = told(bench, "other-words", Sft(shards="s", checkpoint="c", batch=4), shards=shards, checkpoint=grouped)
+    assert "bytes" in said
+    assert "hf:other.json" in said
+
+
+@pytest.mark.parametrize(("hidden", "near"), [(40, "give 48"), (36, "give 48")])
+def test_widths_that_heads_do_not_fill(bench, shards, grouped, hidden, near):
+    stage = Grow(shards="s", checkpoint="c", hidden=hidden, tokens=0, batch=8)
+    assert near in told(bench, f"grown-{hidden}", stage, shards=shards, checkpoint=grouped)
+
+
+@pytest.mark.parametrize(
+    ("options", "place"),
+    [
+        ({"architecture": "llama", "tied": True, "head_bias": True}, "head_bias"),
+        ({"architecture": "neo", "rotary": 0.5}, "rotary"),
+        ({"gpus": 2, "phases": [{"share": 1.0, "batch": 7}]}, "phases"),
+        ({"patience": 2}, "patience"),
+        ({"gpus": 3, "tensor_parallel": 2}, "gpus"),
+    ],
+)
+def test_options_that_do_not_go_together_are_told_before_anything_runs(options, place):
+    assert place in {each.place for each in Pretrain(**{**TINY, "tokens": 1, **options}).check()}
+
+
+def test_frozen_tables_of_a_tied_model_train_over_two_stages_as_in_one(bench, shards, grouped):
+    options = {"shards": "s", "checkpoint": "c", "freeze_embeddings": True, "batch": 8, "dropout": 0.0}
+    one = bench.work("frozen-1", Sft(**options), shards=shards, checkpoint=grouped)
+    two = bench.work("frozen-2", Sft(**options, pipeline_parallel=2), shards=shards, checkpoint=grouped)
+    assert two["loss"] == pytest.approx(one["loss"], rel=1e-5)

@@ -1,0 +1,78 @@
+"""Rounding to few bits: how far off each number may be, that files say what was measured, and what it costs a model."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from textbookgen_megatron.exchange import quantise
+from textbookgen_megatron.exchange.stages import Export
+from textbookgen_megatron.serving.forward import Network
+from textbookgen_megatron.training import Pretrain
+
+from .conftest import documents as table_of
+from .conftest import pack, stories
+
+
+@pytest.mark.parametrize("columns", [64, 77, 5])
+@pytest.mark.parametrize("bits", [8, 4])
+def test_no_number_is_more_than_half_a_step_off(bits, columns):
+    weight = torch.randn(6, columns, generator=torch.Generator().manual_seed(0))
+    weight[2] = 0
+    numbers, scales = quantise.rounded(weight, bits, 32)
+    back = quantise.restored(numbers, scales, bits, 32, columns)
+    steps = scales.float().repeat_interleave(32, 1)[:, :columns]
+    assert ((back - weight).abs() <= 0.51 * steps).all()
+    assert torch.equal(back[2], weight[2])
+    assert numbers.numel() == 6 * (columns if bits == 8 else math.ceil(columns / 2))
+    # what can be said exactly comes back exactly
+    exact = steps * torch.randint(-7, 8, weight.shape, generator=torch.Generator().manual_seed(1))
+    exact[:, ::32] = 7 * steps[:, ::32] if bits == 4 else 127 * steps[:, ::32]
+    again = quantise.restored(*quantise.rounded(exact, bits, 32), bits, 32, columns)
+    assert torch.allclose(again, exact, rtol=1e-3)
+
+
+@pytest.fixture(scope="module")
+def trained(bench, shards):
+    options = {"architecture": "llama", "shards": "s", "layers": 2, "hidden": 32, "heads": 4, "batch": 8, "dropout": 0.0}
+    options["vocabulary"] = 384  # no rows that only pad, which the trainer would count and the exported model has not
+    return bench.work("to-be-rounded", Pretrain(**options, tokens=60 * 8 * 64, learning_rate=5e-3), shards=shards)
+
+
+@pytest.mark.parametrize(("kind", "dearest"), [("int8", 0.001), ("int4", 0.2)])
+def test_the_card_tells_what_rounding_costs(trained, bench, shards, kind, dearest):
+    source = bench.folder / "to-be-rounded"
+    told = bench.exchange(
+        f"as-{kind}", Export(checkpoint="c", quantise=kind, group=16, shards="s"), checkpoint=source, shards=shards
+    )
+    cost = told["quantised"]
+    assert cost["exact"]["bits_per_byte"] == pytest.approx(trained["bits_per_byte"], rel=1e-5)
+    assert abs(cost["rounded"]["bits_per_byte"] / cost["exact"]["bits_per_byte"] - 1) < dearest
+    assert cost["exact"]["perplexity"] != cost["rounded"]["perplexity"]
+    folder = bench.folder / f"as-{kind}"
+    assert cost["bytes"] == (folder / quantise.FILE).stat().st_size < (folder / "model.safetensors").stat().st_size
+    exported = load_file(folder / "model.safetensors")
+    back = dict(quantise.read(folder, {name: weight.size(-1) for name, weight in exported.items()}))
+    assert back.keys() == exported.keys()
+    network = Network.load(folder)
+    nearly = quantise.approximate(network, cost["bits"], 16)
+    # queries, keys and values are one matrix inside and three outside; rows are rounded alike
+    assert torch.equal(back["model.layers.1.mlp.down_proj.weight"], nearly.weights["decoder.layers.1.mlp.linear_fc2.weight"])
+    assert all((back[name] - weight).abs().max() < 0.2 for name, weight in exported.items())
+
+
+def test_rounding_without_held_out_text_is_told(bench, trained, tmp_path):
+    assert [each.place for each in Export(checkpoint="c", quantise="int8").check()] == ["shards"]
+    everything = pack(tmp_path, table_of(tmp_path, stories(30)), validation_share=0)
+    job = bench.job(
+        "nothing-held-out",
+        Export(checkpoint="c", quantise="int8", shards="s"),
+        checkpoint=bench.folder / "to-be-rounded",
+        shards=everything,
+    )
+    from textbookgen_megatron.exchange.work import main
+
+    assert main(job.path) == 1
+    assert not (job.folder / "checkpoint.json").exists()
