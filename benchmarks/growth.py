@@ -93,14 +93,15 @@ def curve(work: Path, seed: int, run: dict[str, Any], label: str) -> list[tuple[
 
 
 def draw(curves: dict[str, list[list[tuple[int, float]]]], file: Path) -> None:
-    """The mean of the seeds, and each seed as a thin line."""
+    """The mean of the seeds, a line a way."""
     colours = ["#1b6ca8", "#d1495b", "#66734c", "#edae49"]
     drawn = chart(
         "XY",
         show_dots=False,
         x_title="tokens of the larger model",
         y_title="held-out bits per byte",
-        logarithmic=True,
+        x_value_formatter=lambda tokens: f"{tokens / 1000:.0f} k",
+        value_formatter=lambda bits: f"{bits:.2f}",
     )
     drawn.config.style.colors = tuple(colours)
     for label, (_, _, name) in WAYS.items():
