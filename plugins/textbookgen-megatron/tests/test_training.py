@@ -168,7 +168,16 @@ def test_the_hours_of_phi_1_are_foreseen():
 
 
 def test_the_plugin_brings_its_stages():
-    assert [stage.name for stage in stages()] == ["pack", "pretrain", "grow", "sft", "dpo", "export", "import"]
+    assert [stage.name for stage in stages()] == [
+        "pack",
+        "pretrain",
+        "grow",
+        "sft",
+        "dpo",
+        "pivotal-tokens",
+        "export",
+        "import",
+    ]
 
 
 def test_figures_for_tensorboard_and_where_a_step_spends_its_time(bench, shards):
