@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import signal
@@ -19,6 +20,7 @@ from pydantic import BaseModel, ValidationError
 from textbookgen.artifacts import Checkpoint
 from textbookgen.errors import TextbookgenError, TrainerError
 
+_ANEW = "remove the checkpoint's folder and run the recipe again: it is trained anew"
 #: Exit code of a run that was asked to stop and saved.
 STOPPED = 143
 
@@ -84,13 +86,15 @@ class Parent:
         Raises:
             TrainerError: there is none, or it is of none of these formats.
         """
-        path = flow.path / Checkpoint.card_name
-        if not path.is_file():
-            raise TrainerError(f"there is no {path.name}", place=str(flow.path), hint="train the stage above first")
-        card = json.loads(path.read_text(encoding="utf-8"))
+        card = read_card(flow.path)
         if card.get("format") not in formats:
-            raise TrainerError(f"the checkpoint is of format {card.get('format')!r}", place=str(path), hint=hint)
+            place = str(flow.path / Checkpoint.card_name)
+            raise TrainerError(f"the checkpoint is of format {card.get('format')!r}", place=place, hint=hint)
         return cls(flow.label, flow.path, card)
+
+    def check_weights(self) -> None:
+        """Raises TrainerError unless its file of weights is the one that its card tells of."""
+        checked_weights(self.folder, self.card)
 
     def check_vocabulary(self, tokenizer: Mapping[str, Any]) -> None:
         """Raises TrainerError unless it was trained with the tokenizer of the shards."""
@@ -141,6 +145,39 @@ class Clock:
         now = time.monotonic()
         spent, self._last = now - self._last, now
         return tokens / max(spent, 1e-9)
+
+
+def read_card(folder: Path) -> dict[str, Any]:
+    """checkpoint.json.
+
+    Raises:
+        TrainerError: there is none, or it cannot be read.
+    """
+    path = folder / Checkpoint.card_name
+    if not path.is_file():
+        raise TrainerError(f"there is no {path.name}", place=str(folder), hint="train the stage above first")
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except ValueError as error:
+        raise TrainerError(f"the card cannot be read: {error}", place=str(path), hint=_ANEW) from None
+
+
+def checked_weights(folder: Path, card: Mapping[str, Any]) -> Path:
+    """The file of weights that a card names as `weights`, whose sha256 it tells as `weights_digest`.
+
+    Raises:
+        TrainerError: it is missing, or changed since.
+    """
+    path = folder / str(card["weights"])
+    if not path.is_file():
+        raise TrainerError(f"there is no {path.name}", place=str(folder), hint=_ANEW)
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if found != card["weights_digest"]:
+        raise TrainerError(
+            "the weights are not those that were written: the file is torn or changed", place=str(path), hint=_ANEW
+        )
+    return path
 
 
 def write_card(folder: Path, card: dict[str, Any]) -> None:

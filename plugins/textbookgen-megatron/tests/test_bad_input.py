@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+import time
 
 import polars as pl
 import pytest
+from textbookgen_megatron.exchange.stages import Export, Import
+from textbookgen_megatron.exchange.work import main
 from textbookgen_megatron.preference import Dpo
+from textbookgen_megatron.serving.forward import Network
 from textbookgen_megatron.training import Grow, Pretrain, Sft
 
 from textbookgen.artifacts import Pairs, Part
+from textbookgen.errors import TrainerError
 
-from .conftest import documents, pack, stories
+from .conftest import documents, metrics, pack, stories
 
 TINY = {"shards": "s", "layers": 2, "hidden": 32, "heads": 4, "batch": 8, "dropout": 0.0}
 A_STEP = 8 * 64
@@ -125,3 +131,59 @@ def test_frozen_tables_of_a_tied_model_train_over_two_stages_as_in_one(bench, sh
     one = bench.work("frozen-1", Sft(**options), shards=shards, checkpoint=grouped)
     two = bench.work("frozen-2", Sft(**options, pipeline_parallel=2), shards=shards, checkpoint=grouped)
     assert two["loss"] == pytest.approx(one["loss"], rel=1e-5)
+
+
+@pytest.mark.parametrize("layout", [{}, {"pipeline_parallel": 2}], ids=["one", "pipeline"])
+def test_frozen_layers_are_saved_and_gone_on_with(bench, shards, grouped, layout):
+    options = {"shards": "s", "checkpoint": "c", "freeze_layers": 1, "batch": 8, "dropout": 0.0, "learning_rate": 1e-3}
+    name = "-".join(("frozen-layer", *layout))
+    whole = bench.work(f"{name}-whole", Sft(**options), shards=shards, checkpoint=grouped)
+    process = bench.start(name, Sft(**options, **layout, checkpoint_every=3), shards=shards, checkpoint=grouped)
+    while len(metrics(bench.folder / name)) < 4:
+        assert process.poll() is None, process.communicate()[1]
+        time.sleep(0.01)
+    process.kill()
+    process.communicate()
+    assert bench.work(name, Sft(**options), shards=shards, checkpoint=grouped)["loss"] == pytest.approx(whole["loss"], rel=1e-5)
+
+
+@pytest.mark.parametrize("harm", ["bytes changed", "cut short", "missing", "card cut short"])
+def test_a_checkpoint_that_was_harmed_is_never_loaded(bench, shards, grouped, tmp_path, harm):
+    shutil.copytree(grouped, tmp_path / "c")
+    weights, card = tmp_path / "c" / "model.safetensors", tmp_path / "c" / "checkpoint.json"
+    whole = weights.read_bytes()
+    if harm == "bytes changed":
+        weights.write_bytes(whole[:-400] + bytes(400))
+    elif harm == "cut short":
+        weights.write_bytes(whole[:1000])
+    elif harm == "missing":
+        weights.unlink()
+    else:
+        card.write_text(card.read_text()[:100])
+    name = harm.replace(" ", "-")
+    said = told(bench, name, Sft(shards="s", checkpoint="c", batch=4), shards=shards, checkpoint=tmp_path / "c")
+    assert "hint: remove the checkpoint's folder" in said
+    assert main(bench.job(f"{name}-export", Export(checkpoint="c"), checkpoint=tmp_path / "c").path) == 1
+    with pytest.raises(TrainerError):
+        Network.load(tmp_path / "c")
+
+
+@pytest.mark.parametrize("harm", ["config without its vocabulary", "config cut short", "weights cut short", "another width"])
+def test_a_folder_of_transformers_that_does_not_fit_is_told(bench, grouped, tmp_path, harm, capsys):
+    assert main(bench.job(f"sound-{harm.replace(' ', '-')}", Export(checkpoint="c"), checkpoint=grouped).path) == 0
+    folder = bench.folder / f"sound-{harm.replace(' ', '-')}"
+    config, weights = folder / "config.json", folder / "model.safetensors"
+    facts = json.loads(config.read_text())
+    if harm == "config without its vocabulary":
+        del facts["vocab_size"]
+        config.write_text(json.dumps(facts))
+    elif harm == "config cut short":
+        config.write_text(config.read_text()[:50])
+    elif harm == "weights cut short":
+        weights.write_bytes(weights.read_bytes()[:500])
+    else:
+        config.write_text(json.dumps(facts | {"hidden_size": 64, "head_dim": 16}))
+    job = bench.job(f"harmed-{harm.replace(' ', '-')}", Import(folder=str(folder)))
+    assert main(job.path) == 1
+    assert "hint: " in capsys.readouterr().err
+    assert not (job.folder / "checkpoint.json").exists()

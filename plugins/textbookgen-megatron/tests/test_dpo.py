@@ -100,7 +100,7 @@ def moved(whole, spread, seed):
     return {name: weight + spread * torch.randn(weight.shape, generator=draw) for name, weight in whole.items()}
 
 
-def trl_loss(kind, beta, smoothing, logits, reference_logits, ids, mask):
+def trl_loss(kinds, beta, smoothing, logits, reference_logits, ids, mask):
     """TRL's own `_compute_loss` on these logits: `[2 b, s]`, chosen above rejected."""
     trainer = pytest.importorskip("trl.trainer.dpo_trainer")
     chosen_first = torch.cat([torch.arange(0, len(ids), 2), torch.arange(1, len(ids), 2)])
@@ -118,7 +118,7 @@ def trl_loss(kind, beta, smoothing, logits, reference_logits, ids, mask):
         accelerator=SimpleNamespace(device=torch.device("cpu"), gather_for_metrics=lambda value: value, gather=lambda value: value),
         args=SimpleNamespace(discopop_tau=0.05),
         aux_loss_enabled=False, ld_alpha=None, precompute_ref_logps=True, f_divergence_type="reverse_kl", use_weighting=False,
-        loss_types=[kind], loss_weights=[1.0], beta=beta, label_smoothing=smoothing,
+        loss_types=list(kinds), loss_weights=list(kinds.values()), beta=beta, label_smoothing=smoothing,
         _metrics={"train": collections.defaultdict(list)}, _total_train_tokens=0, _tp_size=1,
     )  # fmt: skip
     inputs = {
@@ -132,9 +132,9 @@ def trl_loss(kind, beta, smoothing, logits, reference_logits, ids, mask):
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("kind", get_args(LossType))
-def test_parity_of_losses_and_gradients_with_trl(replies, kind, hf_twins):
-    beta, smoothing = 0.3, 0.1 if kind in ("robust", "exo_pair", "aot", "aot_unpaired") else 0.0
+@pytest.mark.parametrize("kinds", [*({kind: 1.0} for kind in get_args(LossType)), {"sigmoid": 0.7, "sft": 0.2}], ids=str)
+def test_parity_of_losses_and_gradients_with_trl(replies, kinds, hf_twins):
+    beta, smoothing = 0.3, 0.1 if kinds.keys() & {"robust", "exo_pair", "aot", "aot_unpaired"} else 0.0
     ours, theirs, theirs_before, shown = hf_twins
     flat = {name: value.flatten(0, 1) for name, value in shown.items() if name != "reference"}
     ids = torch.cat([flat["tokens"][:, :1], flat["labels"]], 1)
@@ -142,12 +142,12 @@ def test_parity_of_losses_and_gradients_with_trl(replies, kind, hf_twins):
     theirs.zero_grad()
     with torch.no_grad():
         before = theirs_before(ids).logits
-    expected = trl_loss(kind, beta, smoothing, theirs(ids).logits, before, ids, mask)
+    expected = trl_loss(kinds, beta, smoothing, theirs(ids).logits, before, ids, mask)
     expected.backward()
     with processes():
         model = build(SHAPE)
         weights.load(model, ours, SHAPE)
-        output, told = Preference(PreferenceLoss(kind, beta, smoothing)).forward(iter([shown]), model)
+        output, told = Preference(PreferenceLoss(kinds, beta, smoothing)).forward(iter([shown]), model)
         total, units, reported = told(output)
         (total / units).backward()
         gradients = {name: parameter.grad for name, parameter in weights.names(model, SHAPE).items()}
@@ -179,7 +179,7 @@ def hf_twins(replies):
         reference = build(SHAPE)
         weights.load(reference, first, SHAPE)
         with torch.no_grad():
-            output, _ = Preference(PreferenceLoss("sigmoid", 0.1)).forward(iter([shown]), reference)
+            output, _ = Preference(PreferenceLoss({"sigmoid": 1.0}, 0.1)).forward(iter([shown]), reference)
             logps = -(output * shown["loss_mask"].flatten(0, 1)).sum(-1).view(-1, 2)
     return policy, *models, {**shown, "reference": logps}
 

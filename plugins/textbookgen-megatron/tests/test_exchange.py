@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from dataclasses import replace
@@ -72,7 +73,7 @@ def checkpoint(folder, shape, whole):
         "eod": 256,
         "chat": None,
         "weights": "model.safetensors",
-        "weights_digest": "d",
+        "weights_digest": hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest(),
     }
     write_card(folder, told)
     return folder

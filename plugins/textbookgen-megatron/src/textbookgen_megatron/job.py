@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,4 +65,6 @@ class TrainingJob:
         if "checkpoint" in told.pipes:
             parent = read_parent(told.pipes["checkpoint"][0])
             parent.check_vocabulary(next(iter(blend.values())).tokenizer)
+            if os.environ.get("RANK", "0") == "0":  # once is enough: the other processes wait for this one
+                parent.check_weights()
         return cls(options, told.use, told.seed + options.seed, told.folder, blend, parent)

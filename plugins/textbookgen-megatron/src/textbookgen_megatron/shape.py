@@ -156,14 +156,15 @@ class Shape:
         biases = self.hidden + up + self.hidden if self.biased else 0
         return weights + biases + (qkv if self.traits.qkv_biased else 0) + norm * self.traits.norms
 
-    def flops(self, tokens: int) -> float:
-        """Floating point operations of training on so many tokens: six for each weight that is multiplied, and attention.
+    def flops(self, tokens: int, length: int | None = None) -> float:
+        """Floating point operations of training on so many tokens: six for each weight that is multiplied, and attention over
+        windows of `length`, of `sequence_length` unless given.
 
         As in the PaLM paper (arXiv 2204.02311, appendix B): 6 N + 12 L H d s a token, embeddings left out, head counted.
         """
         norms = self.hidden * (2 if self.biased else 1) * (self.layers * self.traits.norms + 1)
         multiplied = self.parameters_of_blocks() - norms + self.padded_vocabulary * self.hidden
-        return tokens * (6.0 * multiplied + 12.0 * self.layers * self.hidden * self.sequence_length)
+        return tokens * (6.0 * multiplied + 12.0 * self.layers * self.hidden * (length or self.sequence_length))
 
     def card(self) -> dict[str, Any]:
         """The shape as checkpoint.json tells it; `from_card` reads it back."""

@@ -95,7 +95,8 @@ class Placed(Train):
                 "give a multiple of tensor_parallel times pipeline_parallel",
             )
         if self.processes % self.nodes:
-            yield Complaint("nodes", f"{self.processes} processes do not spread evenly over {self.nodes} machines")
+            problem = f"{self.processes} processes do not spread evenly over {self.nodes} machines"
+            yield Complaint("nodes", problem, "let gpus be a multiple of nodes")
         if self.nodes > 1 and self.launch == "here":
             yield Complaint(
                 "launch", f"processes on {self.nodes} machines cannot be started from here", 'say launch = "slurm" or "print"'
@@ -175,9 +176,8 @@ class Training(Placed):
         yield from complaints
         shares = max(1, self.processes // self.group)
         if not any(each.place == "gpus" for each in complaints) and self.batch % (shares * (self.micro_batch or 1)):
-            yield Complaint(
-                "batch", f"a batch of {self.batch} does not split over {shares} processes of {self.micro_batch or 1} at once"
-            )
+            problem = f"a batch of {self.batch} does not split over {shares} processes of {self.micro_batch or 1} at once"
+            yield Complaint("batch", problem, f"give a multiple of {shares * (self.micro_batch or 1)}")
         for option, wish in (("patience", self.patience is not None), ("keep", self.keep == "best")):
             if wish and self.validate_every is None:
                 yield Complaint(option, "is about measurements on the way, and there are none", "give validate_every")
@@ -224,15 +224,17 @@ class OnTokens(Training):
             yield Complaint("phases", f"shares sum to {sum(phase.share for phase in self.phases):g}", "let them sum to 1")
         shares = max(1, self.processes // self.group) * (self.micro_batch or 1)
         for batch in {phase.batch for phase in self.phases if phase.batch and phase.batch % shares}:
-            yield Complaint("phases", f"a phase's batch of {batch} does not split into {shares} parts, as processes want it")
+            yield Complaint(
+                "phases", f"a phase's batch of {batch} does not split over processes", f"give a multiple of {shares}"
+            )
         for weights in (self.weights, *(phase.weights for phase in self.phases)):
             for label, weight in (weights or {}).items():
                 if label not in self.shards:
                     yield Complaint("weights", f"no shards are called '{label}'", f"there are {', '.join(self.shards)}")
                 if weight < 0:
-                    yield Complaint("weights", f"{label} has a negative weight")
+                    yield Complaint("weights", f"{label} has a negative weight", "0 shows nothing of it")
             if weights is not None and not any(weights.values()):
-                yield Complaint("weights", "nothing has a weight above 0")
+                yield Complaint("weights", "nothing has a weight above 0", "give one, or take the weights away")
 
 
 class Pretrain(OnTokens):
@@ -277,20 +279,26 @@ class Pretrain(OnTokens):
         if missing := [name for name in NEEDED if name not in whole]:
             yield Complaint(missing[0], "is missing", 'give it, or name a shape: shape = "phi-1-small"')
             return
+        yield from self._shape_complaints(whole)
+        if self.freeze_layers >= whole["layers"]:
+            yield Complaint("freeze_layers", f"all {whole['layers']} layers would be frozen", "freeze fewer")
+        for option in ("heads", "kv_heads", "ffn"):
+            if whole[option] % self.tensor_parallel:
+                problem = f"{option} {whole[option]} does not split over {self.tensor_parallel} processes"
+                yield Complaint("tensor_parallel", problem, "choose one that divides heads, kv_heads and ffn")
+        if whole["layers"] % self.pipeline_parallel:
+            problem = f"{whole['layers']} layers do not split over {self.pipeline_parallel} stages"
+            yield Complaint("pipeline_parallel", problem, "choose one that divides layers")
+
+    def _shape_complaints(self, whole: dict[str, Any]) -> Iterable[Complaint]:
+        """Numbers that make no model."""
         problem = shape_problem(whole["architecture"], whole["hidden"], whole["heads"], whole["kv_heads"], whole.get("rotary"))
         if problem:
-            yield Complaint("heads", problem)
+            yield Complaint("heads", problem, "choose hidden, heads and kv_heads that fit each other")
         if whole.get("tied") and whole.get("head_bias"):
             yield Complaint("head_bias", "a head that is the embedding table has no bias", "take it away, or untie the head")
         if self.rotary is not None and not TRAITS[whole["architecture"]].rotary:
             yield Complaint("rotary", f"{whole['architecture']} has learned positions", "take it away")
-        for option in ("heads", "kv_heads", "ffn"):
-            if whole[option] % self.tensor_parallel:
-                problem = f"{option} {whole[option]} does not split over {self.tensor_parallel} processes"
-                yield Complaint("tensor_parallel", problem)
-        if whole["layers"] % self.pipeline_parallel:
-            problem = f"{whole['layers']} layers do not split over {self.pipeline_parallel} stages"
-            yield Complaint("pipeline_parallel", problem)
 
     def foresee(self, flows: Mapping[str, Volume]) -> Volume | None:
         """Counts parameters outside the embeddings, which the vocabulary is needed for."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -31,9 +31,9 @@ class Ratios:
 
 @dataclass(frozen=True)
 class PreferenceLoss:
-    """One of the losses, with what sets it."""
+    """A loss, or several with their weights, and what sets them."""
 
-    kind: LossType
+    kinds: Mapping[LossType, float]
     beta: float
     smoothing: float = 0.0
 
@@ -50,7 +50,8 @@ class PreferenceLoss:
         ratios = Ratios(
             chosen - reference_chosen, rejected - reference_rejected, chosen_tokens, rejected_tokens, chosen, rejected
         )
-        return _LOSSES[self.kind](ratios, self.beta, self.smoothing)
+        each = [weight * _LOSSES[kind](ratios, self.beta, self.smoothing) for kind, weight in self.kinds.items()]
+        return torch.stack(each).sum(0)
 
 
 def _sigmoid(r: Ratios, beta: float, smoothing: float) -> Tensor:
@@ -140,6 +141,11 @@ def _aot_unpaired(r: Ratios, beta: float, smoothing: float) -> Tensor:
     return _smoothed(beta * (r.chosen.sort().values - r.rejected.sort().values), smoothing)
 
 
+def _sft(r: Ratios, beta: float, smoothing: float) -> Tensor:
+    """What finetuning on the chosen replies would be: nats a token of all pairs that are worked at once, the same for each."""
+    return (-r.policy_chosen.sum() / r.chosen_tokens.sum().clamp_min(1)).expand_as(r.policy_chosen)
+
+
 _LOSSES: dict[LossType, Callable[[Ratios, float, float], Tensor]] = {
     "sigmoid": _sigmoid,
     "robust": _robust,
@@ -155,4 +161,5 @@ _LOSSES: dict[LossType, Callable[[Ratios, float, float], Tensor]] = {
     "sigmoid_norm": _sigmoid_norm,
     "aot": _aot,
     "aot_unpaired": _aot_unpaired,
+    "sft": _sft,
 }

@@ -219,7 +219,7 @@ class Run:
 
     def _line(self, done: Progress, clock: Clock, shown: int, segment: Segment) -> dict[str, Any]:
         rate = clock.rate(shown)
-        flops = self.shape.flops(1) * rate
+        flops = self.shape.flops(1, segment.length) * rate
         return {
             "step": done.step,
             "steps": self.steps,
@@ -318,7 +318,7 @@ class Run:
 
 def _objective(options: Training) -> Objective:
     if isinstance(options, Dpo):
-        return Preference(PreferenceLoss(options.loss, options.beta, options.label_smoothing))
+        return Preference(PreferenceLoss(options.losses, options.beta, options.label_smoothing))
     return NextToken()
 
 

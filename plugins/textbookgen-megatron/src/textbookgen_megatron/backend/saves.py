@@ -32,6 +32,7 @@ _METADATA: dict[str, Any] = {
     "distrib_optim_fully_reshardable_mem_efficient": False,
     "singleton_local_shards": False,
     "chained_optim_avoid_prefix": True,
+    "non_homogeneous_layers": True,  # each layer by its own name, so that frozen ones may have no optimizer
 }
 
 

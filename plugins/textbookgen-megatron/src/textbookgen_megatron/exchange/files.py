@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -33,8 +33,10 @@ def read_config(folder: Path) -> dict[str, Any]:
         raise TrainerError(
             "there is no config.json", place=str(folder), hint="give a folder as transformers' save_pretrained writes it"
         )
-    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return found
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except ValueError as error:
+        raise TrainerError(f"it cannot be read: {error}", place=str(path), hint="write it anew with save_pretrained") from None
 
 
 class Weights:
@@ -53,7 +55,11 @@ class Weights:
             TrainerError: there is none.
         """
         if name not in self._files:
-            raise TrainerError(f"the weights have no tensor {name}", place=str(self._folder))
+            raise TrainerError(
+                f"the weights have no tensor {name}",
+                place=str(self._folder),
+                hint="weights and config.json must be of one model",
+            )
         found = self._files[name]
         tensor: Tensor = found if isinstance(found, Tensor) else found.get_tensor(name)
         return tensor.float()
@@ -68,7 +74,7 @@ def open_weights(folder: Path) -> Iterator[Weights]:
     """
     with ExitStack() as stack:
         if names := _listed(folder, INDEX, SINGLE):
-            opened = [stack.enter_context(safe_open(folder / name, "pt")) for name in names]
+            opened = [stack.enter_context(_opened(folder / name)) for name in names]
             yield Weights(folder, {key: file for file in opened for key in file.keys()})  # noqa: SIM118
         elif names := _listed(folder, OLD_INDEX, OLD):
             loaded: dict[str, Any] = {}
@@ -76,7 +82,20 @@ def open_weights(folder: Path) -> Iterator[Weights]:
                 loaded |= torch.load(folder / name, map_location="cpu", weights_only=True, mmap=True)
             yield Weights(folder, loaded)
         else:
-            raise TrainerError(f"there is no {SINGLE}, {INDEX} or {OLD}", place=str(folder))
+            hint = "give a folder as transformers' save_pretrained writes it"
+            raise TrainerError(f"there is no {SINGLE}, {INDEX} or {OLD}", place=str(folder), hint=hint)
+
+
+def _opened(path: Path) -> Any:
+    """A file of weights.
+
+    Raises:
+        TrainerError: it is missing or torn.
+    """
+    try:
+        return safe_open(path, "pt")
+    except (SafetensorError, OSError) as error:
+        raise TrainerError(f"it cannot be read: {error}", place=str(path), hint="fetch or write it anew") from None
 
 
 def _listed(folder: Path, index: str, single: str) -> list[str]:

@@ -22,7 +22,11 @@ def read_model(folder: Path, sequence_length: int | None = None) -> tuple[Shape,
     Raises:
         TrainerError: something is missing, or is computed otherwise than here.
     """
-    shape = shape_of(read_config(folder), str(folder / "config.json"))
+    place = str(folder / "config.json")
+    try:
+        shape = shape_of(read_config(folder), place)
+    except KeyError as error:
+        raise TrainerError(f"it tells no {error}", place=place, hint="write it anew with save_pretrained") from None
     if sequence_length:
         shape = Shape(**{**shape.card(), "sequence_length": sequence_length})
     with open_weights(folder) as found:
@@ -30,6 +34,13 @@ def read_model(folder: Path, sequence_length: int | None = None) -> tuple[Shape,
         if bias in found and bool(found(bias).any()):
             shape = Shape(**{**shape.card(), "head_bias": True})
         weights = {name: tensor.contiguous().clone() for name, tensor in from_transformers(found, shape)}
+    numbers, wanted = sum(each.numel() for each in weights.values()), shape.parameters(padding=True)
+    if numbers != wanted:
+        raise TrainerError(
+            f"the weights have {numbers:,} numbers, and a model as config.json tells of has {wanted:,}",
+            place=str(folder),
+            hint="weights and configuration must be of one model",
+        )
     return shape, weights
 
 

@@ -31,6 +31,7 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch
 def export(options: Export, checkpoint: Flow, out: Path, shards: Flow | None = None) -> None:
     """Writes the folder, its card last."""
     parent = read_parent(checkpoint)
+    parent.check_weights()
     out.mkdir(parents=True, exist_ok=True)
     config = config_of(parent.shape, parent.card["eod"], options.dtype)
     get, close = getter(parent.folder, parent.card["weights"])
@@ -54,6 +55,8 @@ def export(options: Export, checkpoint: Flow, out: Path, shards: Flow | None = N
             "transformers": config["architectures"][0],
             "dtype": options.dtype,
             "quantised": rounding,
+            "weights": SINGLE if (out / SINGLE).is_file() else None,
+            "weights_digest": _digest(out / SINGLE) if (out / SINGLE).is_file() else None,
             "step": 0,
             "tokens": 0,
             "tokens_total": parent.card["tokens_total"],

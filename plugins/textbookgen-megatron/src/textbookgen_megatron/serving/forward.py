@@ -6,7 +6,6 @@ between matrix multiplications, which is what counts for small models and one to
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,6 +14,7 @@ import torch.nn.functional as functional
 from safetensors.torch import load_file
 from torch import Tensor
 
+from textbookgen.trainer import checked_weights, read_card
 from textbookgen_megatron.exchange.model import read_model
 from textbookgen_megatron.shape import Shape
 
@@ -56,8 +56,8 @@ class Network:
         """The model of a checkpoint folder, of this plugin's or of transformers."""
         if (checkpoint / "config.json").is_file():
             return cls(*read_model(checkpoint))
-        card = json.loads((checkpoint / "checkpoint.json").read_text(encoding="utf-8"))
-        return cls(Shape.from_card(card), load_file(checkpoint / card["weights"]))
+        card = read_card(checkpoint)
+        return cls(Shape.from_card(card), load_file(checked_weights(checkpoint, card)))
 
     def hidden(self, tokens: Tensor, cache: Cache | None = None) -> tuple[Tensor, Cache]:
         """The last hidden states `[b, s, hidden]` of tokens `[b, s]`, and the cache to go on with.
