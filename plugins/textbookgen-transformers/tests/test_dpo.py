@@ -77,8 +77,20 @@ def test_a_run_that_is_taken_up_again_keeps_its_reference(bench, base, replies, 
     assert resumed["validation_loss"] == pytest.approx(whole["validation_loss"], rel=1e-5)
 
 
+def test_losses_are_summed_by_their_weights(bench, base, replies):
+    first = []
+    for place, loss in enumerate(("sigmoid", "sft", {"sigmoid": 2.0, "sft": 0.5})):
+        stage = Dpo(**OPTIONS | {"epochs": 0.2}, loss=loss)
+        bench.here(f"summed-{place}", stage, shards=replies, checkpoint=base[1])
+        first.append(metrics(bench.folder / f"summed-{place}")[0]["loss"])
+    assert first[0] == pytest.approx(0.693147, abs=1e-5) and first[1] > 0.1
+    assert first[2] == pytest.approx(2 * first[0] + 0.5 * first[1], rel=1e-5)
+
+
 def test_losses_have_the_names_that_megatrons_have():
     assert LossType == MegatronLossType
+    for loss in ("ipo", {"sigmoid": 1, "sft": 0.2}):
+        assert Dpo(**OPTIONS, loss=loss).losses == MegatronDpo(**OPTIONS, loss=loss).losses
 
 
 def test_shards_of_the_wrong_kind_are_told(bench, base, shards, replies):
@@ -89,7 +101,8 @@ def test_shards_of_the_wrong_kind_are_told(bench, base, shards, replies):
 
 
 @pytest.mark.parametrize(
-    ("options", "place"), [({"loss": "robust"}, "label_smoothing"), ({"label_smoothing": 0.1}, "label_smoothing")]
+    ("options", "place"),
+    [({"loss": "robust"}, "label_smoothing"), ({"label_smoothing": 0.1}, "label_smoothing"), ({"loss": {}}, "loss")],
 )
-def test_smoothing_that_does_not_fit_the_loss_is_told(options, place):
+def test_losses_and_smoothing_that_do_not_fit_are_told(options, place):
     assert [each.place for each in Dpo(**OPTIONS, **options).check()] == [place]

@@ -13,10 +13,12 @@ from textbookgen_megatron.named import parts as megatron_parts
 from textbookgen_megatron.shape import Shape
 from textbookgen_transformers import open_model
 from textbookgen_transformers.backend.architecture import config_of, parameters
+from textbookgen_transformers.backend.hardware import flops_a_token, peak_of
 from textbookgen_transformers.serving.generation import Writer
 from textbookgen_transformers.serving.serve import open_writer
 from textbookgen_transformers.shape import NAMED, parts
 from textbookgen_transformers.training import Pretrain
+from textbookgen_transformers.weights import digest
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from textbookgen.errors import TrainerError
@@ -60,6 +62,19 @@ def test_models_are_as_large_as_megatrons(kind):
     whole, model = built(kind)
     shape = Shape(**whole, **{"head_bias": True} if kind == "phi" else {})
     assert parameters(model) == shape.parameters()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_token_takes_as_much_work_as_megatron_reckons(kind):
+    whole, model = built(kind, ffn=96, tied=kind == "llama")
+    assert flops_a_token(model, 48) == pytest.approx(Shape(**whole | {"vocabulary": 256}).flops(1), rel=0.04)  # biases
+
+
+def test_peaks_of_gpus_are_known_by_name():
+    assert peak_of("NVIDIA H100 PCIe") == 756e12
+    assert peak_of("NVIDIA H100 80GB HBM3") == 989e12
+    assert peak_of("NVIDIA A100-SXM4-80GB") == 312e12
+    assert peak_of("Some other") is None
 
 
 def test_named_shapes_are_as_published():
@@ -116,6 +131,8 @@ def test_completions_end_before_the_first_stop():
 def test_an_answer_ends_where_the_chat_template_ends_it(trained, tmp_path):
     folder = shutil.copytree(trained, tmp_path / "chat")
     built("llama")[1].save_pretrained(folder)  # drawn weights say various things
+    told = card(folder) | {"weights_digest": digest(folder)}
+    (folder / "checkpoint.json").write_text(json.dumps(told))
     asked = [chr(letter) for letter in range(ord("A"), ord("z"))]
     free = [text for [text] in open_writer(folder).complete(asked, Wish(max_tokens=12))]
     at, place = next(
@@ -127,7 +144,7 @@ def test_an_answer_ends_where_the_chat_template_ends_it(trained, tmp_path):
     for size in (1, 2):  # one id, and text of several
         ending = free[at][place : place + size]
         template = "{% for m in messages %}{{ m.content }}" + ending + "\n{% endfor %}"
-        (folder / "checkpoint.json").write_text(json.dumps(card(folder) | {"chat": {"name": "own", "template": template}}))
+        (folder / "checkpoint.json").write_text(json.dumps(told | {"chat": {"name": "own", "template": template}}))
         ended = open_writer(folder).complete(asked, Wish(max_tokens=12))[at]
         assert ended == [free[at].partition(ending)[0]]
 
@@ -183,6 +200,8 @@ def test_sums_in_bfloat16_come_near_those_in_float32(trained, bench, shards):
         ({"architecture": "neox", "kv_heads": 2}, "kv_heads"),
         ({"architecture": "llama", "window": 9}, "window"),
         ({"architecture": "llama", "rotary": 0.5}, "rotary"),
+        ({"architecture": "neo", "rotary": 0.5, "tied": True}, "rotary"),
+        ({"shape": "tinystories-1m", "rotary": 0.5}, "rotary"),
         ({"shape": "gpt-5"}, "shape"),
         ({"layers": None}, "layers"),
         ({"batch": 8, "gpus": 3}, "batch"),

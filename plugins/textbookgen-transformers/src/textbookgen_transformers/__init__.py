@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -23,10 +22,10 @@ def stages() -> Iterable[type[Stage]]:
 @hookimpl(trylast=True)
 def open_model(checkpoint: Path) -> Model | None:
     """The model of a checkpoint this plugin wrote, or one exported for transformers that no other plugin opens."""
+    from textbookgen.trainer import read_card
     from textbookgen_transformers.job import FORMATS
 
-    card = checkpoint / "checkpoint.json"
-    if not card.is_file() or json.loads(card.read_text(encoding="utf-8")).get("format") not in FORMATS:
+    if not (checkpoint / "checkpoint.json").is_file() or read_card(checkpoint).get("format") not in FORMATS:
         return None
     from textbookgen_transformers.model import TransformersModel
 

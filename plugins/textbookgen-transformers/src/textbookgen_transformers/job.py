@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from textbookgen.shards import PackedShards, check_one_vocabulary
 from textbookgen.trainer import JobFile, Parent
 from textbookgen_transformers.preference import Dpo
 from textbookgen_transformers.training import Pretrain, Sft, Training
+from textbookgen_transformers.weights import check_weights
 
 STAGES: dict[str, type[Training]] = {f"transformers/{stage.name}": stage for stage in (Pretrain, Sft, Dpo)}
 
@@ -52,6 +54,8 @@ class TrainingJob:
         if "checkpoint" in told.pipes:
             parent = Parent.read(told.pipes["checkpoint"][0], FORMATS, _STARTS)
             parent.check_vocabulary(next(iter(blend.values())).tokenizer)
+            if os.environ.get("RANK", "0") == "0":  # once is enough: the other processes wait for this one
+                check_weights(parent.folder, parent.card)
         seed = (told.seed + options.seed) % 2**32  # numpy takes no larger one
         return cls(options, told.use, seed, told.folder, blend, parent)
 

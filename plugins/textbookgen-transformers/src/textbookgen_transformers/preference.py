@@ -28,7 +28,10 @@ LossType = Literal[
     "sigmoid_norm",
     "aot",
     "aot_unpaired",
+    "sft",
 ]
+#: How much a loss counts.
+Weight = Annotated[float, Field(gt=0)]
 SMOOTHED = ("robust", "exo_pair", "aot", "aot_unpaired")
 
 
@@ -46,7 +49,11 @@ class Dpo(Finetuning):
         description="stage above that trained the model with this plugin, or exported one; it is the reference too"
     )
     epochs: float = Field(1.0, gt=0, description="how often the pairs are gone through")
-    loss: LossType = Field("sigmoid", description="which loss, by TRL's name")
+    loss: LossType | dict[LossType, Weight] = Field(
+        "sigmoid",
+        description="which loss, by TRL's name; or several with their weights, such as { sigmoid = 1.0, sft = 0.2 }, "
+        "which keeps chosen replies from becoming less likely",
+    )
     beta: float = Field(0.1, gt=0, description="how dear it is to go away from the reference")
     label_smoothing: float = Field(
         0.0, ge=0, lt=0.5, description="share of pairs taken to be the wrong way round (robust, exo_pair, aot, aot_unpaired)"
@@ -60,10 +67,19 @@ class Dpo(Finetuning):
         None, ge=0, description="steps over which the learning rate rises; a tenth of all unless given"
     )
 
+    @property
+    def losses(self) -> dict[LossType, float]:
+        """The losses and their weights."""
+        return dict(self.loss) if isinstance(self.loss, dict) else {self.loss: 1.0}
+
     def check(self) -> Iterable[Complaint]:
         """Losses that need what was not given, or know nothing of what was."""
         yield from super().check()
-        if self.loss == "robust" and not self.label_smoothing:
+        if not self.losses:
+            yield Complaint("loss", "names none", 'loss = "sigmoid" is the usual one')
+        if "robust" in self.losses and not self.label_smoothing:
             yield Complaint("label_smoothing", "is what `robust` is about, and it is 0", "give the share of wrong labels")
-        if self.label_smoothing and self.loss not in SMOOTHED:
-            yield Complaint("label_smoothing", f"TRL's `{self.loss}` has none", f"losses that do: {', '.join(SMOOTHED)}")
+        elif self.label_smoothing and not set(SMOOTHED) & set(self.losses):
+            yield Complaint(
+                "label_smoothing", f"TRL's {' and '.join(self.losses)} has none", f"losses that do: {', '.join(SMOOTHED)}"
+            )

@@ -79,6 +79,8 @@ def problem_of(whole: Parts) -> tuple[str, str] | None:
         return "kv_heads", f"{kind} has as many kv_heads as heads, and {kv_heads} were given for {heads}"
     if whole.get("window") is not None and kind not in WINDOWED:
         return "window", f"no model in transformers has the {kind} block with a window"
+    if whole.get("rotary") and not ROTARY[kind]:
+        return "rotary", f"{kind} has learned positions, and nothing of it rotates"
     if kind == "llama" and whole.get("rotary", 1.0) != 1.0:
         return "rotary", "Llama rotates whole heads"
     turning = hidden // heads * whole.get("rotary", ROTARY[kind])

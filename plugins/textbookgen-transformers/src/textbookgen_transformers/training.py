@@ -73,6 +73,9 @@ class Training(Train):
     threads: Annotated[int | None, Placement] = Field(
         None, gt=0, description="CPU threads a process; the cores shared out evenly unless given"
     )
+    peak_tflops: Annotated[float | None, Placement] = Field(
+        None, gt=0, description="what a process's device can do at best, to tell its utilisation; known for common GPUs"
+    )
     validation_tokens: Annotated[int, Placement] = Field(
         1_000_000, gt=0, description="most held-out tokens read to measure bits per byte"
     )

@@ -12,6 +12,7 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
 
 from textbookgen.errors import TrainerError
+from textbookgen_transformers.backend.opening import config_at, model_at
 from textbookgen_transformers.job import TrainingJob
 from textbookgen_transformers.shape import ROTARY, Architecture, Parts
 from textbookgen_transformers.training import Pretrain, Training
@@ -112,7 +113,7 @@ def model_of(job: TrainingJob) -> PreTrainedModel:
     """The model a job trains, in float32: a new one drawn by the job's seed, or its parent's.
 
     Raises:
-        TrainerError: the shards do not fit the model.
+        TrainerError: the parent is not whole, or the shards do not fit it.
     """
     options, shards = job.options, job.shards
     torch.manual_seed(job.seed)
@@ -122,11 +123,11 @@ def model_of(job: TrainingJob) -> PreTrainedModel:
         _set_dropout(config, options.dropout)
         model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
     else:
-        config = AutoConfig.from_pretrained(job.parent.folder)
+        config = config_at(job.parent.folder)
         config.pad_token_id = None
         _make_room(config, shards.sequence_length)
         _set_dropout(config, options.dropout)
-        model = AutoModelForCausalLM.from_pretrained(job.parent.folder, config=config, dtype=torch.float32)
+        model = model_at(job.parent.folder, config)
     if config.vocab_size < shards.vocabulary:
         problem = f"the model has {config.vocab_size} rows, and the shards' tokenizer {shards.vocabulary} ids"
         raise TrainerError(problem, place="shards", hint="pack the shards with the tokenizer the model was trained with")

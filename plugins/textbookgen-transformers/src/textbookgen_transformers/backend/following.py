@@ -1,11 +1,10 @@
-"""What is done beside training, step by step: metrics, held-out text, saves, stopping, and an end to what is no number."""
+"""What is done beside training, step by step: metrics, held-out text, saves and stopping."""
 
 # transformers' callbacks and accelerate carry no types
 # mypy: disable-error-code="misc,import-untyped"
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from threading import Event
@@ -15,12 +14,13 @@ import torch
 from accelerate import Accelerator
 from transformers import TrainerCallback, TrainerControl, TrainerState
 
-from textbookgen.errors import TrainerError
 from textbookgen.trainer import Clock, Metrics
 from textbookgen_transformers.backend.evaluation import HeldOut
+from textbookgen_transformers.backend.hardware import memory
 from textbookgen_transformers.backend.learners import FIGURES, Work
 from textbookgen_transformers.backend.saves import Saves
 from textbookgen_transformers.backend.schedule import rate_of
+from textbookgen_transformers.backend.soundness import Soundness
 
 
 @dataclass
@@ -32,6 +32,7 @@ class Progress:
     seconds: float = 0.0
     loss: float | None = None
     before: float | None = None
+    memory: dict[str, int] | None = None
 
 
 class Following(TrainerCallback):
@@ -45,13 +46,20 @@ class Following(TrainerCallback):
         stop: Event,
         accelerator: Accelerator,
         examine: Callable[[], HeldOut],
+        sound: Soundness,
+        share_of_peak: Callable[[float], float] | None,
     ) -> None:
         self._work, self.done, self._saves, self._stop = work, done, saves, stop
-        self._accelerator, self._examine = accelerator, examine
+        self._accelerator, self._examine, self._sound, self._share_of_peak = accelerator, examine, sound, share_of_peak
         self._clock = Clock(done.seconds)
         self._metrics = Metrics(work.job.folder, done.step) if accelerator.is_main_process else None
         self.stopped = False
         self.measured: HeldOut | None = None
+
+    def on_optimizer_step(self, args: Any, state: TrainerState, control: TrainerControl, **more: Any) -> None:
+        """Remembers what memory a step takes, once: it is the same at each."""
+        if self.done.memory is None:
+            self.done.memory = memory(more["model"], more["optimizer"])
 
     def on_step_end(self, args: Any, state: TrainerState, control: TrainerControl, **more: Any) -> TrainerControl:
         """Asks for a save and an end, if any process was told to stop before the last step."""
@@ -68,12 +76,12 @@ class Following(TrainerCallback):
             return
         step, batch = state.global_step, self._work.options.batch
         shown = self._work.source.tokens((step - 1) * batch, step * batch)
-        self._check_sound(step, logs)
+        self._sound.check_step(step, logs["loss"], logs.get("grad_norm"))
         self.done.step, self.done.tokens, self.done.loss = step, self.done.tokens + shown, logs["loss"]
         line = self._line(shown, logs)
         every = self._work.options.validate_every
         if step == self._work.steps or (every is not None and step % every == 0):
-            self.measured = self._examine()
+            self.measured = self.measure()
             line |= _validation(self.measured)
         if self._metrics is not None:
             self._metrics.add(line)
@@ -84,6 +92,16 @@ class Following(TrainerCallback):
         self._accelerator.wait_for_everyone()
         if self._accelerator.is_main_process:
             self._saves.mark(state.global_step, asdict(self.done))
+
+    def measure(self) -> HeldOut:
+        """Reads held-out data with the weights as they are.
+
+        Raises:
+            TrainerError: that, or the weights, came to no finite number.
+        """
+        found = self._examine()
+        self._sound.check_measured(self.done.step, found)
+        return found
 
     @property
     def seconds(self) -> float:
@@ -96,6 +114,7 @@ class Following(TrainerCallback):
             self._metrics.close()
 
     def _line(self, shown: int, logs: dict[str, float]) -> dict[str, Any]:
+        rate = self._clock.rate(shown)
         return {
             "step": self.done.step,
             "steps": self._work.steps,
@@ -104,19 +123,10 @@ class Following(TrainerCallback):
             **{name: logs.get(trl) for trl, name in FIGURES.items()},
             "learning_rate": rate_of(self.done.step, self._work.steps, self._work.options),
             "grad_norm": logs.get("grad_norm"),
-            "tokens_per_second": round(self._clock.rate(shown), 1),
+            "tokens_per_second": round(rate, 1),
+            "mfu": round(self._share_of_peak(rate), 4) if self._share_of_peak else None,
             "seconds": round(self._clock.seconds, 3),
         }
-
-    def _check_sound(self, step: int, logs: dict[str, float]) -> None:
-        if math.isfinite(logs["loss"]) and math.isfinite(logs.get("grad_norm", 0.0)):
-            return
-        last = self._saves.last()
-        raise TrainerError(
-            f"the loss is {logs['loss']} and the gradient's norm {logs.get('grad_norm')} at step {step} of {self._work.steps}",
-            place=str(self._work.job.folder),
-            hint=f"lower learning_rate or clip; the last good save is {last[0] if last else 'none'}",
-        )
 
 
 def _validation(found: HeldOut) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from textbookgen_transformers.backend.learners import FIGURES, Told, Work, argum
 from textbookgen_transformers.job import TrainingJob
 from textbookgen_transformers.preference import Dpo
 from textbookgen_transformers.samples import ReplyPairs, Sample
+from textbookgen_transformers.weights import digest
 
 
 class PreferenceLearner(Told, DPOTrainer):
@@ -38,9 +39,10 @@ class PreferenceLearner(Told, DPOTrainer):
         self._read = {"train": work.source, "valid": valid}
         arguments = DPOConfig(
             **arguments_of(work),
-            loss_type=[options.loss],
+            loss_type=list(options.losses),
+            loss_weights=list(options.losses.values()),
             beta=options.beta,
-            label_smoothing=options.label_smoothing or (1e-3 if options.loss == "exo_pair" else 0.0),
+            label_smoothing=options.label_smoothing or (1e-3 if "exo_pair" in options.losses else 0.0),
             precompute_ref_log_probs=True,
             disable_dropout=options.dropout == 0,
             max_length=None,
@@ -122,7 +124,8 @@ class _Reference:
     def __init__(self, job: TrainingJob) -> None:
         assert job.parent is not None
         manifest = (job.shards.folder / "manifest.json").read_bytes()
-        self._key = json.dumps([job.parent.card["weights_digest"], hashlib.sha256(manifest).hexdigest()])
+        mine = job.parent.card.get("weights_digest") or digest(job.parent.folder)
+        self._key = json.dumps([mine, hashlib.sha256(manifest).hexdigest()])
         self._path: Path = job.folder / "reference.npz"
 
     def read(self) -> dict[str, NDArray[np.float32]] | None:

@@ -1,21 +1,20 @@
 """A training run from its job to its checkpoint."""
 
-# transformers' types are partial
-# mypy: disable-error-code="no-untyped-call"
+# transformers' types are partial, and accelerate carries none
+# mypy: disable-error-code="no-untyped-call,import-untyped"
 
 from __future__ import annotations
 
-import hashlib
-import math
 import os
-import resource
 import sys
+from collections.abc import Callable
 from contextlib import closing, nullcontext
 from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, Any
 
 import torch
+from accelerate.utils import broadcast_object_list
 from filelock import FileLock, Timeout
 from transformers import PreTrainedModel, PreTrainedTokenizerFast, set_seed
 from transformers.utils import logging
@@ -25,19 +24,16 @@ from textbookgen.trainer import write_card
 from textbookgen_transformers.backend.architecture import model_of, parameters
 from textbookgen_transformers.backend.evaluation import Examiner, HeldOut
 from textbookgen_transformers.backend.following import Following, Progress
-from textbookgen_transformers.backend.learners import (
-    CUDA,
-    LanguageLearner,
-    Work,
-    micro_batch_of,
-    precision_of,
-)
+from textbookgen_transformers.backend.hardware import flops_a_token, peak_flops, peak_mib
+from textbookgen_transformers.backend.learners import LanguageLearner, precision_of
 from textbookgen_transformers.backend.saves import Saves
+from textbookgen_transformers.backend.settled import work_of
+from textbookgen_transformers.backend.soundness import Soundness
 from textbookgen_transformers.backend.tokenizer import tokenizer_of, write_tokenizer
 from textbookgen_transformers.job import FORMAT, TrainingJob
 from textbookgen_transformers.preference import Dpo
-from textbookgen_transformers.samples import Blend, ReplyPairs, Stream, WholeDocuments
-from textbookgen_transformers.training import Pretrain, Sft
+from textbookgen_transformers.samples import ReplyPairs
+from textbookgen_transformers.weights import SINGLE, digest
 
 if TYPE_CHECKING:
     from textbookgen_transformers.backend.preferring import PreferenceLearner
@@ -63,63 +59,51 @@ def run(job: TrainingJob, stop: Event) -> bool:
             torch.distributed.destroy_process_group()
 
 
-def work_of(job: TrainingJob) -> Work:
-    """What is shown, in how many steps, and how much of it at once."""
-    options, length = job.options, job.shards.sequence_length
-    if isinstance(options, Pretrain):
-        steps = math.ceil(options.tokens / (options.batch * length))
-        streams = {label: Stream(packed, job.seed + place) for place, (label, packed) in enumerate(job.blend.items())}
-        weights = options.weights or {label: float(packed.counts("train").tokens) for label, packed in job.blend.items()}
-        only = len(streams) == 1
-        source = next(iter(streams.values())) if only else _blend(streams, weights, job.seed)
-        return Work(job, source, steps, micro_batch_of(options, length))
-    assert isinstance(options, Sft | Dpo)
-    pairs = isinstance(options, Dpo)
-    shown = ReplyPairs(job.shards, "train", job.seed) if pairs else WholeDocuments(job.shards, "train", job.seed)
-    steps = math.ceil(options.epochs * len(shown) / options.batch)
-    return Work(job, shown, steps, micro_batch_of(options, length, 2 if pairs else 1))
-
-
-def _blend(streams: dict[str, Stream], weights: dict[str, float], seed: int) -> Blend:
-    return Blend(list(streams.values()), [weights.get(label, 0.0) for label in streams], seed)
-
-
 class Run:
     """One job being worked; every process has one."""
 
     def __init__(self, job: TrainingJob, stop: Event) -> None:
         self._job = job
-        self._model = model_of(job)
         self._work = work_of(job)
+        self._model = model_of(job)
         self._tokenizer = tokenizer_of(job.shards, self._model.config.max_position_embeddings, self._chat())
         self._saves = Saves(job.folder / "saves")
         self._learner = self._learner_of(self._model, self._tokenizer)
         self._accelerator = self._learner.accelerator
         if not isinstance(job.options, Dpo):
             self._examiner = Examiner(job.blend, job.options.validation_tokens, self._work.micro_batch)
-        found = self._saves.last()
+        self._sound = Soundness(self._model, self._work.steps, job.folder, self._saves, self._accelerator)
+        found = self._last_save()
         self._from: Path | None = found[0] if found else None
         self._following = Following(
-            self._work, Progress(**(found[1] if found else {})), self._saves, stop, self._accelerator, lambda: self._examine()
+            self._work,
+            Progress(**(found[1] if found else {})),
+            self._saves,
+            stop,
+            self._accelerator,
+            self._examine,
+            self._sound,
+            self._share_of_peak(),
         )
         self._learner.add_callback(self._following)
 
     def work(self) -> bool:
         """Trains to the end, or until it is stopped and has saved."""
-        self._accelerator.wait_for_everyone()  # others may still look for a save
         if self._accelerator.is_main_process:
             self._saves.clear(keep=self._from)
         self._accelerator.wait_for_everyone()
         done = self._following.done
         with closing(self._following):
             if self._from is None and self._job.parent is not None:
-                done.before = self._examine().bits_per_byte
+                before = self._examine()
+                self._sound.check_start(before, self._job.parent.folder)
+                done.before = before.bits_per_byte
             set_seed(self._job.seed)
             self._learner.train(resume_from_checkpoint=str(self._from) if self._from else None)
         if self._following.stopped:
             self._tell(f"stopped after step {done.step} of {self._work.steps}; the same command goes on from there")
             return False
-        after = self._following.measured or self._examine()
+        after = self._following.measured or self._following.measure()
         if self._accelerator.is_main_process:
             self._write(after)
             self._saves.remove()
@@ -133,6 +117,20 @@ class Run:
 
         held_out = self._job.shards.counts("valid").tokens > 0
         return PreferenceLearner(self._work, model, tokenizer, ReplyPairs(self._job.shards, "valid") if held_out else None)
+
+    def _last_save(self) -> tuple[Path, dict[str, Any]] | None:
+        """The newest whole save, which one process looks for and tells the others."""
+        found = [self._saves.last() if self._accelerator.is_main_process else None]
+        broadcast_object_list(found)
+        return found[0]
+
+    def _share_of_peak(self) -> Callable[[float], float] | None:
+        """What share of the devices' peak so many tokens a second are; None if the peak is unknown."""
+        peak = peak_flops(self._job.options, precision_of(self._job.options))
+        if peak is None:
+            return None
+        flops, whole = flops_a_token(self._model, self._job.shards.sequence_length), peak * self._accelerator.num_processes
+        return lambda rate: flops * rate / whole
 
     def _examine(self) -> HeldOut:
         if isinstance(self._learner, LanguageLearner):
@@ -179,11 +177,12 @@ class Run:
             "tokenizer": shards.tokenizer,
             "eod": shards.eod,
             "chat": shards.card.get("chat") or (parent.card.get("chat") if parent else None),
-            "weights": "model.safetensors",
-            "weights_digest": _digest(job.folder),
-            "parent": parent and {"label": parent.label, "weights_digest": parent.card["weights_digest"]},
+            "weights": SINGLE if (job.folder / SINGLE).is_file() else None,
+            "weights_digest": digest(job.folder),
+            "parent": parent and {"label": parent.label, "weights_digest": parent.card.get("weights_digest")},
             "precision": precision_of(job.options),
-            "peak_mib": _peak_mib(),
+            "memory": done.memory,
+            "peak_mib": peak_mib(),
             "seconds": round(seconds, 3),
             "tokens_per_second": round(done.tokens / max(seconds, 1e-9), 1),
         }
@@ -200,21 +199,3 @@ def _shape(model: PreTrainedModel) -> dict[str, Any]:
         "vocabulary": config.vocab_size,
         "sequence_length": config.max_position_embeddings,
     }
-
-
-def _digest(folder: Path) -> str:
-    """Of all weight files, one after the other."""
-    digest = hashlib.sha256()
-    for path in sorted(folder.glob("model*.safetensors")):
-        with path.open("rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
-    return digest.hexdigest()
-
-
-def _peak_mib() -> float:
-    """The most memory this process has had: of its GPU, or else of the machine."""
-    if CUDA:
-        return round(torch.cuda.max_memory_allocated() / 2**20, 1)
-    unit = 1 if sys.platform == "darwin" else 1024
-    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20, 1)

@@ -1,7 +1,11 @@
-"""Where a run can be taken up again: transformers' own checkpoints, which count once a marker says they are whole."""
+"""Where a run can be taken up again: transformers' own checkpoints, which count once a marker says they are whole.
+
+They count only while every file has the size and digest that the marker tells.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import sys
@@ -19,20 +23,22 @@ class Saves:
 
     def mark(self, step: int, facts: dict[str, Any]) -> None:
         """Says that the save after this step is whole; `facts` comes back from `last`."""
-        folder = self.folder / f"checkpoint-{step}"
+        folder = self._of(step)
         beside = folder / f"{MARKER}.tmp"
-        beside.write_text(json.dumps({"facts": facts, "files": _sizes(folder)}), encoding="utf-8")
+        beside.write_text(json.dumps({"facts": facts, "files": _files(folder)}), encoding="utf-8")
         beside.replace(folder / MARKER)
 
     def last(self) -> tuple[Path, dict[str, Any]] | None:
-        """The newest whole save and its facts."""
+        """The newest whole save and its facts; those that were marked whole and are not any more are told of."""
         for folder in self._newest_first():
+            if not (folder / MARKER).is_file():
+                continue
             told = _marker(folder)
-            if told is not None and told["files"] == _sizes(folder):
-                facts: dict[str, Any] = told["facts"]
-                return folder, facts
-            if told is not None:
-                print(f"{folder} is passed over: its files changed since", file=sys.stderr)
+            if problem := _damage(folder, told):
+                print(f"{folder} is passed over: {problem}", file=sys.stderr)
+                continue
+            facts: dict[str, Any] = told["facts"]
+            return folder, facts
         return None
 
     def clear(self, keep: Path | None) -> None:
@@ -40,26 +46,56 @@ class Saves:
         for folder in self._newest_first():
             if folder == keep:
                 return
-            (folder / MARKER).unlink(missing_ok=True)  # first, so that no torn save ever counts
-            shutil.rmtree(folder)
+            _remove(folder)
+
+    def drop(self, step: int) -> None:
+        """Removes the save of this step, if there is one: its weights turned out to be no good."""
+        _remove(self._of(step))
 
     def remove(self) -> None:
         """Removes every save, once the run is done."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _of(self, step: int) -> Path:
+        return self.folder / f"checkpoint-{step}"
 
     def _newest_first(self) -> list[Path]:
         found = [path for path in self.folder.glob("checkpoint-*") if path.name.split("-")[1].isdigit()]
         return sorted(found, key=lambda path: -int(path.name.split("-")[1]))
 
 
-def _marker(folder: Path) -> dict[str, Any] | None:
+def _remove(folder: Path) -> None:
+    (folder / MARKER).unlink(missing_ok=True)  # first, so that no torn save ever counts
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _marker(folder: Path) -> dict[str, Any]:
+    """What the marker tells; nothing if it cannot be read."""
     try:
-        told: dict[str, Any] = json.loads((folder / MARKER).read_text(encoding="utf-8"))
-        return told if {"facts", "files"} <= told.keys() else None
+        told = json.loads((folder / MARKER).read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return None
+        return {}
+    return told if isinstance(told, dict) else {}
 
 
-def _sizes(folder: Path) -> dict[str, int]:
-    found = (path for path in folder.iterdir() if path.is_file() and not path.name.startswith(MARKER))
-    return {path.name: path.stat().st_size for path in sorted(found)}
+def _damage(folder: Path, told: dict[str, Any]) -> str:
+    """What is wrong with a save that was marked whole, or nothing."""
+    if not {"facts", "files"} <= told.keys():
+        return "its marker cannot be read"
+    expected, found = told["files"], _files(folder)
+    odd = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
+    return f"{', '.join(odd[:3])} changed since" if odd else ""
+
+
+def _files(folder: Path) -> dict[str, list[Any]]:
+    """Size and digest of each file but the marker."""
+    return {
+        path.relative_to(folder).as_posix(): [path.stat().st_size, _digest(path)]
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and not path.name.startswith(MARKER)
+    }
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "blake2b").hexdigest()[:32]

@@ -2,30 +2,37 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from textbookgen.errors import TextbookgenError
 from textbookgen.plugins import Plugins
 from textbookgen.serving import answer, serve
+from textbookgen.trainer import read_card
+from textbookgen_transformers.weights import check_weights
 
 if TYPE_CHECKING:
     from textbookgen_transformers.serving.generation import Writer
 
 
 def open_writer(checkpoint: Path) -> Writer:
-    """The model of a folder, in float32, with the tokenizer its shards were packed with."""
-    import torch
-    from transformers import AutoModelForCausalLM
+    """The model of a folder, in float32, with the tokenizer its shards were packed with.
 
+    Raises:
+        TrainerError: the folder is not whole.
+    """
+    card = read_card(checkpoint)
+    check_weights(checkpoint, card)
+    import torch
+
+    from textbookgen_transformers.backend.opening import model_at
     from textbookgen_transformers.serving.generation import Writer
 
-    card = json.loads((checkpoint / "checkpoint.json").read_text(encoding="utf-8"))
     file = card["tokenizer"]["file"]
     tokenizer = Plugins([]).tokenizer(f"hf:{checkpoint / file}" if file else "bytes")
-    model: Any = AutoModelForCausalLM.from_pretrained(checkpoint, dtype=torch.float32)
+    model: Any = model_at(checkpoint)
     ends, stop = _ending(checkpoint, card["chat"]["template"]) if card.get("chat") else ((), ())
     return Writer(model.to("cuda" if torch.cuda.is_available() else "cpu"), tokenizer, card["eod"], ends, stop)
 
@@ -46,4 +53,7 @@ def _ending(checkpoint: Path, template: str) -> tuple[tuple[int, ...], tuple[str
 
 if __name__ == "__main__":
     folder = Path(sys.argv[1])
-    serve(lambda: partial(answer, open_writer(folder)))
+    try:
+        serve(lambda: partial(answer, open_writer(folder)))
+    except TextbookgenError as error:
+        sys.exit(str(error))

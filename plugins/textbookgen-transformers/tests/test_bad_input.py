@@ -1,0 +1,242 @@
+"""What a trainer says to data, weights and options that cannot be: place, problem, hint, and nothing half written."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from textbookgen_transformers import open_model
+from textbookgen_transformers.backend.saves import MARKER, Saves
+from textbookgen_transformers.job import TrainingJob
+from textbookgen_transformers.preference import Dpo
+from textbookgen_transformers.serving.serve import open_writer
+from textbookgen_transformers.training import Pretrain, Sft
+from textbookgen_transformers.weights import digest
+
+from textbookgen.errors import TrainerError
+
+from .conftest import card, documents, metrics, pack, pairs, stories
+
+TINY = {"shards": "s", "layers": 2, "hidden": 32, "heads": 4, "batch": 8, "dropout": 0.0}
+A_STEP = 8 * 64
+
+
+def refused(bench, name, stage, **pipes):
+    """The error that a job ends with; it leaves no card."""
+    with pytest.raises(TrainerError) as caught:
+        bench.here(name, stage, **pipes)
+    assert caught.value.place and caught.value.hint
+    assert not (bench.folder / name / "checkpoint.json").exists()
+    return caught.value
+
+
+@pytest.fixture(scope="module")
+def sound(bench, shards):
+    """A small model."""
+    bench.here("sound", Pretrain(**TINY, tokens=2 * A_STEP, peak_tflops=0.5), shards=shards)
+    return bench.folder / "sound"
+
+
+@pytest.fixture(scope="module")
+def replies(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("replies")
+    return pack(folder, pairs(folder, [(text, "yes", "no") for text in stories(40)]), sequence_length=512)
+
+
+@pytest.mark.parametrize(
+    ("steps", "every", "clip", "where"),
+    [(1, 500, 1.0, "after step 1 of 1 the loss of held-out text"), (6, 1, 0.0, "at step 2 of 6")],
+    ids=["at-the-end", "after-a-save"],
+)
+def test_a_loss_that_is_no_number_ends_the_run_and_no_save_of_such_weights_is_called_good(
+    bench, shards, steps, every, clip, where
+):
+    rate = {"learning_rate": 1e30, "warmup_steps": 0, "clip": clip}
+    stage = Pretrain(**TINY, tokens=steps * A_STEP, checkpoint_every=every, **rate)
+    error = refused(bench, f"exploded-{steps}", stage, shards=shards)
+    assert re.search(where, error.problem)
+    assert "the last good save is none" in error.hint
+    assert not list((bench.folder / f"exploded-{steps}").glob("saves/checkpoint-*"))
+
+
+def test_the_last_save_of_sound_weights_is_named_and_kept(bench, shards, monkeypatch):
+    from textbookgen_transformers.backend import schedule
+
+    reckoned = schedule.rate_of
+    for room in ("learners", "following"):
+        monkeypatch.setattr(
+            f"textbookgen_transformers.backend.{room}.rate_of",
+            lambda step, steps, options: 1e30 if step == 4 else reckoned(step, steps, options),
+        )
+    stage = Pretrain(**TINY, tokens=8 * A_STEP, checkpoint_every=2)
+    error = refused(bench, "late", stage, shards=shards)
+    assert "at step 5 of 8" in error.problem  # with the weights of step 4, which were saved
+    assert [path.name for path in (bench.folder / "late" / "saves").iterdir()] == ["checkpoint-2"]
+    assert error.hint.endswith("checkpoint-2")
+    monkeypatch.undo()
+    assert bench.here("late", stage, shards=shards)["step"] == 8  # from there, at rates that are in bounds
+    assert [line["step"] for line in metrics(bench.folder / "late")] == list(range(1, 9))
+
+
+def test_a_save_whose_bytes_changed_is_passed_over_and_told_of(tmp_path, capsys):
+    saves = Saves(tmp_path)
+    for step in (1, 2, 3):
+        folder = tmp_path / f"checkpoint-{step}"
+        folder.mkdir()
+        (folder / "model.safetensors").write_bytes(bytes(100))
+        saves.mark(step, {"step": step})
+    (tmp_path / "checkpoint-3" / "model.safetensors").write_bytes(bytes(99) + b"x")  # as long as before
+    (tmp_path / "checkpoint-2" / MARKER).write_text("{")
+    found = saves.last()
+    assert found == (tmp_path / "checkpoint-1", {"step": 1})
+    said = capsys.readouterr().err
+    assert "checkpoint-3 is passed over: model.safetensors changed since" in said
+    assert "checkpoint-2 is passed over: its marker cannot be read" in said
+    saves.drop(1)
+    assert saves.last() is None
+
+
+def changed(folder):
+    whole = (folder / "model.safetensors").read_bytes()
+    (folder / "model.safetensors").write_bytes(whole[:-400] + bytes(400))
+
+
+def cut_short(name):
+    def harm(folder):
+        (folder / name).write_bytes((folder / name).read_bytes()[:300])
+
+    return harm
+
+
+def missing(name):
+    return lambda folder: (folder / name).unlink()
+
+
+def undigested(harm):
+    """The same to a folder whose card tells no digest, as others' may."""
+
+    def both(folder):
+        told = card(folder)
+        del told["weights_digest"]
+        (folder / "checkpoint.json").write_text(json.dumps(told))
+        harm(folder)
+
+    return both
+
+
+def without_a_tensor(folder):
+    tensors = load_file(folder / "model.safetensors")
+    del tensors["model.layers.1.mlp.fc1.weight"]
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+def of_another_width(folder):
+    told = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(told | {"hidden_size": 64}))
+
+
+HARMS = {
+    "weights changed": changed,
+    "weights cut short": cut_short("model.safetensors"),
+    "weights missing": missing("model.safetensors"),
+    "config cut short": cut_short("config.json"),
+    "config missing": missing("config.json"),
+    "config of another model": of_another_width,
+    "card cut short": cut_short("checkpoint.json"),
+    "no digest, weights cut short": undigested(cut_short("model.safetensors")),
+    "no digest, weights missing": undigested(missing("model.safetensors")),
+    "no digest, a tensor missing": undigested(without_a_tensor),
+}
+
+
+@pytest.mark.parametrize("harm", HARMS)
+def test_a_checkpoint_that_was_harmed_is_neither_trained_on_nor_served(bench, shards, sound, tmp_path, harm):
+    folder = shutil.copytree(sound, tmp_path / "c")
+    HARMS[harm](folder)
+    refused(bench, "harmed", Sft(shards="s", checkpoint="c", batch=4), shards=shards, checkpoint=folder)
+    with pytest.raises(TrainerError) as caught:
+        open_writer(folder)
+    assert caught.value.place and caught.value.hint
+
+
+def test_who_serves_says_what_is_wrong_in_words(sound, tmp_path):
+    folder = shutil.copytree(sound, tmp_path / "c")
+    changed(folder)
+    model = open_model(folder)
+    with pytest.raises(TrainerError, match="torn or changed") as caught:
+        model.complete(["x"], max_tokens=2)
+    model.close()
+    assert "hint: " in caught.value.problem and "Traceback" not in caught.value.problem
+    cut_short("checkpoint.json")(folder)
+    with pytest.raises(TrainerError, match="cannot be read"):
+        open_model(folder)
+
+
+def test_weights_in_several_files_are_checked_together(bench, shards, sound, tmp_path):
+    from transformers import AutoModelForCausalLM
+
+    folder = shutil.copytree(sound, tmp_path / "c")
+    model = AutoModelForCausalLM.from_pretrained(folder)
+    (folder / "model.safetensors").unlink()
+    model.save_pretrained(folder, max_shard_size="60KB")
+    files = sorted(folder.glob("model-*.safetensors"))
+    assert len(files) > 1
+    told = card(folder) | {"weights": None, "weights_digest": digest(folder)}
+    (folder / "checkpoint.json").write_text(json.dumps(told))
+    stage = Sft(shards="s", checkpoint="c", batch=4)
+    job = bench.job("split", stage, shards=shards, checkpoint=folder)
+    assert TrainingJob.read(job.path).parent.card["weights_digest"] == digest(folder) != card(sound)["weights_digest"]
+    open_writer(folder)
+    files[-1].write_bytes(files[-1].read_bytes()[:-4] + b"abcd")
+    with pytest.raises(TrainerError, match="missing, torn or changed"):
+        TrainingJob.read(job.path)
+
+
+def test_weights_that_are_no_numbers_are_not_started_from(bench, shards, sound, tmp_path):
+    folder = shutil.copytree(sound, tmp_path / "c")
+    tensors = {name: torch.full_like(each, torch.nan) for name, each in load_file(folder / "model.safetensors").items()}
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    (folder / "checkpoint.json").write_text(json.dumps(card(folder) | {"weights_digest": digest(folder)}))
+    stage = Sft(shards="s", checkpoint="c", batch=4)
+    error = refused(bench, "nan-start", stage, shards=shards, checkpoint=folder)
+    assert "to start from are no good" in error.problem and error.place == str(folder)
+
+
+def test_measurements_on_the_way_want_something_held_out(bench, tmp_path):
+    shards = pack(tmp_path, documents(tmp_path, stories(40)), validation_share=0)
+    stage = Pretrain(**TINY, tokens=4 * A_STEP, validate_every=2)
+    assert refused(bench, "nothing-held-out", stage, shards=shards).place == "validate_every"
+
+
+@pytest.mark.parametrize("epochs", [1.0, 3.0])
+def test_a_batch_larger_than_all_there_is(bench, shards, replies, sound, epochs):
+    options = {"shards": "s", "checkpoint": "c", "epochs": epochs}
+    for name, stage, packed in (("sft", Sft, shards), ("dpo", Dpo, replies)):
+        error = refused(bench, f"large-{name}", stage(**options, batch=64_000), shards=packed, checkpoint=sound)
+        assert "a batch of 64000 is more than there is" in error.problem and error.place == "batch"
+
+
+def test_pairs_are_for_dpo_and_documents_are_not(bench, shards, replies, sound):
+    tuned = Sft(shards="s", checkpoint="c", batch=4)
+    assert "transformers/dpo" in refused(bench, "pairs-1", Pretrain(**TINY, tokens=A_STEP), shards=replies).hint
+    assert "transformers/dpo" in refused(bench, "pairs-2", tuned, shards=replies, checkpoint=sound).hint
+    aligned = Dpo(shards="s", checkpoint="c", batch=4)
+    assert "not pairs" in refused(bench, "pairs-3", aligned, shards=shards, checkpoint=sound).problem
+
+
+def test_the_card_tells_what_a_step_held_and_the_lines_what_was_used_of_the_peak(bench, shards, sound):
+    numbers = card(sound)["parameters"]
+    held = card(sound)["memory"]
+    assert (held["weights"], held["gradients"]) == (4 * numbers, 4 * numbers)
+    assert 0 <= held["optimizer"] - 8 * numbers < 1000  # AdamW's two means, and a counter for each tensor
+    assert all(0 < line["mfu"] < 1 for line in metrics(sound))
+    one, other = metrics(sound)
+    assert one["mfu"] / one["tokens_per_second"] == pytest.approx(other["mfu"] / other["tokens_per_second"], rel=0.2)
+    plain = Pretrain(**TINY, tokens=A_STEP, optimizer="sgd", momentum=0.0, freeze_layers=1)
+    frozen = bench.here("frozen", plain, shards=shards)["memory"]
+    assert frozen["optimizer"] == 0 and 0 < frozen["gradients"] < frozen["weights"]
+    assert "mfu" not in metrics(bench.folder / "frozen")[0]
