@@ -68,7 +68,11 @@ def serve(load: Callable[[], Callable[[dict[str, Any]], Any]]) -> None:
         answers.write(json.dumps(line) + "\n")
         answers.flush()
 
-    answered = load()
+    try:
+        answered = load()
+    except TextbookgenError as error:
+        print(error, file=sys.stderr)  # the other end tells it
+        sys.exit(1)
     tell({"ready": True})
     for line in sys.stdin:
         try:

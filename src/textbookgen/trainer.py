@@ -163,7 +163,7 @@ def read_card(folder: Path) -> dict[str, Any]:
 
 
 def checked_weights(folder: Path, card: Mapping[str, Any]) -> Path:
-    """The file of weights that a card names as `weights`, whose sha256 it tells as `weights_digest`.
+    """The file of weights that a card names as `weights`; if it tells a sha256 as `weights_digest`, it is that.
 
     Raises:
         TrainerError: it is missing, or changed since.
@@ -173,7 +173,7 @@ def checked_weights(folder: Path, card: Mapping[str, Any]) -> Path:
         raise TrainerError(f"there is no {path.name}", place=str(folder), hint=_ANEW)
     with path.open("rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
-    if found != card["weights_digest"]:
+    if found != card.get("weights_digest", found):
         raise TrainerError(
             "the weights are not those that were written: the file is torn or changed", place=str(path), hint=_ANEW
         )

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import pytest
@@ -143,10 +144,15 @@ def test_texts_longer_than_the_window_are_scored_whole(writer):
 def checkpoint(tmp_path: Path) -> Path:
     with processes():
         weights.write(trained(PHI), tmp_path)
-    tokenizer = {"name": "bytes", "digest": "bytes", "file": None}
-    write_card(
-        tmp_path, {"format": "megatron", "shape": PHI.card(), "weights": weights.FILE, "tokenizer": tokenizer, "eod": 256}
-    )
+    card = {
+        "format": "megatron",
+        "shape": PHI.card(),
+        "weights": weights.FILE,
+        "weights_digest": hashlib.sha256((tmp_path / weights.FILE).read_bytes()).hexdigest(),
+        "tokenizer": {"name": "bytes", "digest": "bytes", "file": None},
+        "eod": 256,
+    }
+    write_card(tmp_path, card)
     return tmp_path
 
 
@@ -173,6 +179,8 @@ def test_a_model_that_cannot_load_says_why(checkpoint):
     with pytest.raises(TrainerError, match="the serving process ended") as error:
         model.complete(["a"], max_tokens=1)
     assert str(checkpoint) in error.value.place
+    assert "the file is torn or changed" in error.value.problem
+    assert "Traceback" not in error.value.problem
     model.close()
 
 

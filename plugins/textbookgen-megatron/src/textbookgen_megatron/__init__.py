@@ -9,6 +9,7 @@ from pathlib import Path
 from textbookgen.hookspecs import hookimpl
 from textbookgen.model import Model
 from textbookgen.stage import Stage
+from textbookgen.trainer import read_card
 
 
 @hookimpl
@@ -36,7 +37,11 @@ def open_model(checkpoint: Path) -> Model | None:
 def _ours(folder: Path) -> bool:
     card, config = folder / "checkpoint.json", folder / "config.json"
     if card.is_file():
-        return json.loads(card.read_text(encoding="utf-8")).get("format") in ("megatron", "transformers")
+        return read_card(folder).get("format") in ("megatron", "transformers")
     if not config.is_file() or not (folder / "tokenizer.json").is_file():
         return False
-    return json.loads(config.read_text(encoding="utf-8")).get("model_type") in ("phi", "phi3", "llama", "gpt_neox", "gpt_neo")
+    try:
+        kind = json.loads(config.read_text(encoding="utf-8")).get("model_type")
+    except ValueError:
+        return False
+    return kind in ("phi", "phi3", "llama", "gpt_neox", "gpt_neo")

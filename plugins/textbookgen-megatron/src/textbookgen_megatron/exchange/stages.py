@@ -31,6 +31,7 @@ class Export(_Exchange):
     """
 
     name: ClassVar[str] = "export"
+    version: ClassVar[int] = 2
 
     checkpoint: Annotated[str, Pipe(Checkpoint)] = Field(description="stage above that trained the model")
     dtype: Literal["float32", "bfloat16", "float16"] = Field("float32", description="type of the weights that are written")
