@@ -79,7 +79,7 @@ def test_a_trainer_from_outside_reads_every_layout(tmp_path, layout, flow, optio
 
 @pytest.fixture
 def shards(tmp_path):
-    pack = pytest.importorskip("textbookgen_megatron.packing").MegatronPack
+    pack = pytest.importorskip("textbookgen_megatron.packing.stage").MegatronPack
     pytest.importorskip("megatron.core.datasets.indexed_dataset")
     out = tmp_path / "out"
     out.mkdir()
