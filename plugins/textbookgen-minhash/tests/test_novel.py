@@ -36,9 +36,15 @@ def ready(folder: Path, **options: object) -> Novel:
     return judge
 
 
-def jaccard(one: str, other: str) -> float:
-    first, second = ({tuple(text.split()[at : at + 5]) for at in range(len(text.split()) - 4)} for text in (one, other))
-    return len(first & second) / len(first | second)
+def shingles(text: str) -> set[tuple[str, ...]]:
+    words = text.split()
+    return {tuple(words[at : at + 5]) for at in range(len(words) - 4)}
+
+
+def nearest(text: str, known: list[set[tuple[str, ...]]]) -> float:
+    """The highest Jaccard similarity with any of these."""
+    mine = shingles(text)
+    return max(len(mine & each) / len(mine | each) for each in known)
 
 
 def test_copies_of_what_was_accepted_are_refused(tmp_path: Path) -> None:
@@ -47,7 +53,8 @@ def test_copies_of_what_was_accepted_are_refused(tmp_path: Path) -> None:
         judge.recall(documents(known[low : low + 50]))
     drawn = [edited(known[n], n % 4) for n in range(0, 300, 3)] + texts(2, 100)
     verdicts = judge.judge(documents(drawn))
-    wanted = [max(jaccard(text, each) for each in known) < 0.8 for text in drawn]
+    sets = [shingles(each) for each in known]
+    wanted = [nearest(text, sets) < 0.8 for text in drawn]
     assert verdicts["keep"].to_list() == wanted
     assert 0 < sum(wanted) < len(wanted)
     assert verdicts.filter("keep")["reason"].null_count() == sum(wanted)
