@@ -26,13 +26,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from textbookgen_megatron.backend.hardware import PEAKS
-from textbookgen_megatron.named import parts
 from textbookgen_megatron.packing.writing import TokenFile
 from textbookgen_megatron.shape import Shape
 from textbookgen_megatron.training import Pretrain
 
+from textbookgen.shapes import parts
 from textbookgen.stage import Job
+from textbookgen.trainer import peak_of
 
 WINDOW, VOCABULARY, BATCH = 2_048, 51_200, 32
 #: Kinds of kernels by what their names hold, the first that fits.
@@ -169,7 +169,7 @@ def main() -> None:
         print("there is no GPU here", file=sys.stderr)
         sys.exit(2)
     gpu = torch.cuda.get_device_name()
-    peak = next((value for part, value in PEAKS.items() if part in gpu), None)
+    peak = peak_of(gpu)
     square = product(8_192, 8_192, 8_192)
     told: dict[str, Any] = {"gpu": gpu, "torch": torch.__version__, "peak": peak, "square_product": square, "shapes": {}}
     print(f"{gpu}: square product {square / 1e12:.0f} Tflop/s", flush=True)

@@ -21,7 +21,7 @@ from textbookgen.serving import batches, cut, ends_with, pieces
 from textbookgen.shards import PackedShards, TokenFile, check_one_vocabulary
 from textbookgen.stage import Job, Train
 from textbookgen.tokenizer import ByteTokenizer
-from textbookgen.trainer import STOPPED, Clock, Flow, JobFile, Metrics, Parent, work, write_card
+from textbookgen.trainer import STOPPED, Clock, Flow, JobFile, Metrics, Parent, peak_of, work, write_card
 
 
 class Learn(Train):
@@ -241,3 +241,10 @@ def test_blended_shards_speak_one_vocabulary(tmp_path):
     check_one_vocabulary({"a": shards["a"]})
     with pytest.raises(TrainerError, match="the shards 'b' speak the vocabulary y, 'a' x"):
         check_one_vocabulary(shards)
+
+
+def test_peaks_of_gpus_are_known_by_name():
+    assert peak_of("NVIDIA H100 PCIe") == 756e12
+    assert peak_of("NVIDIA H100 80GB HBM3") == 989e12
+    assert peak_of("NVIDIA A100-SXM4-80GB") == 312e12
+    assert peak_of("Some other") is None

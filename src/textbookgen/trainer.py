@@ -21,6 +21,19 @@ from textbookgen.artifacts import Checkpoint
 from textbookgen.errors import TextbookgenError, TrainerError
 
 _ANEW = "remove the checkpoint's folder and run the recipe again: it is trained anew"
+#: Dense bfloat16 peaks as their maker tells them, by what the name of the GPU contains.
+PEAKS = {
+    "H200": 989e12,
+    "H100 PCIe": 756e12,
+    "H100": 989e12,
+    "A100": 312e12,
+    "A10": 125e12,
+    "L40S": 362e12,
+    "L4": 121e12,
+    "V100": 125e12,
+    "B200": 2250e12,
+}
+
 #: Exit code of a run that was asked to stop and saved.
 STOPPED = 143
 
@@ -145,6 +158,11 @@ class Clock:
         now = time.monotonic()
         spent, self._last = now - self._last, now
         return tokens / max(spent, 1e-9)
+
+
+def peak_of(name: str) -> float | None:
+    """Floating point operations a second that a GPU of this name does at best in bfloat16, if it is known."""
+    return next((peak for part, peak in PEAKS.items() if part in name), None)
 
 
 def read_card(folder: Path) -> dict[str, Any]:

@@ -17,13 +17,14 @@ from textbookgen_megatron.backend.model import build
 from textbookgen_megatron.backend.objective import Preference
 from textbookgen_megatron.backend.preferences import PreferenceLoss
 from textbookgen_megatron.exchange.names import to_transformers
-from textbookgen_megatron.preference import Dpo, LossType
+from textbookgen_megatron.preference import Dpo
 from textbookgen_megatron.shape import Shape
 from textbookgen_megatron.training import Pretrain
 
 from textbookgen.artifacts import Pairs, Part
 from textbookgen.errors import RunError
 from textbookgen.shards import PackedShards
+from textbookgen.training import LossType
 
 from .conftest import documents, metrics, pack, stories
 

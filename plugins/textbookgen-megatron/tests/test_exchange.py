@@ -20,12 +20,12 @@ from textbookgen_megatron.exchange.model import read_model
 from textbookgen_megatron.exchange.names import from_transformers, to_transformers
 from textbookgen_megatron.exchange.stages import Export, Import
 from textbookgen_megatron.exchange.work import bring_in, export
-from textbookgen_megatron.named import NAMED, named
 from textbookgen_megatron.serving.forward import Network
 from textbookgen_megatron.shape import Shape
 from textbookgen_megatron.training import Grow, Sft
 
 from textbookgen.errors import TrainerError
+from textbookgen.shapes import NAMED
 from textbookgen.trainer import Flow, write_card
 
 from .conftest import card, documents, pack, stories
@@ -164,7 +164,7 @@ def test_megatron_and_serving_agree(sent):
 
 @pytest.mark.parametrize("name", NAMED)
 def test_named_shapes_have_the_parameters_that_transformers_counts(name):
-    shape = named(name)
+    shape = Shape.named(name)
     config = config_of(shape, 0)
     kind = config.pop("model_type")
     with torch.device("meta"):

@@ -3,8 +3,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from textbookgen_megatron.named import NAMED, named, parts
+from textbookgen_megatron.shape import Shape
 from textbookgen_megatron.training import Pretrain
+
+from textbookgen.shapes import NAMED
 
 
 @pytest.mark.parametrize(
@@ -21,13 +23,13 @@ from textbookgen_megatron.training import Pretrain
 )
 def test_shapes_have_the_parameters_of_the_models_they_are_named_after(name, billions):
     digits = len(str(billions).partition(".")[2])
-    assert round(named(name).parameters() / 1e9, digits) == billions
+    assert round(Shape.named(name).parameters() / 1e9, digits) == billions
 
 
 def test_phi_1_and_tinystories_1m_have_their_parameters_to_the_last():
-    assert named("phi-1").parameters() == 1_418_270_720
-    assert named("tinystories-1m").parameters() == 3_745_984
-    assert named("tinystories-1m").parameters_of_blocks() == 398_464
+    assert Shape.named("phi-1").parameters() == 1_418_270_720
+    assert Shape.named("tinystories-1m").parameters() == 3_745_984
+    assert Shape.named("tinystories-1m").parameters_of_blocks() == 398_464
 
 
 @pytest.mark.parametrize(
@@ -43,19 +45,9 @@ def test_phi_1_and_tinystories_1m_have_their_parameters_to_the_last():
     ],
 )
 def test_tinystories_are_counted_with_ten_thousand_ids_and_as_they_are_stored(name, millions, stored):
-    paper = replace(named(name), vocabulary=10_000, positions=512)
+    paper = replace(Shape.named(name), vocabulary=10_000, positions=512)
     assert paper.parameters() / 1e6 == pytest.approx(millions, abs=0.06)
-    assert named(name).parameters() / 1e6 == pytest.approx(stored, abs=0.06)
-
-
-def test_a_named_shape_is_taken_apart_and_its_parts_replaced():
-    assert parts("phi-3-medium", {"layers": 2})["kv_heads"] == 10
-    narrow = parts("phi-3-medium", {"hidden": 1280, "heads": 8, "kv_heads": None})
-    assert (narrow["ffn"], narrow["kv_heads"], narrow["window"]) == (4480, 2, 2047)
-    assert parts("phi-1", {"ffn": 100})["ffn"] == 100
-    other = parts("phi-1", {"architecture": "llama"})
-    assert other["hidden"] == 2048 and "head_bias" not in other
-    assert parts(None, {"layers": 1, "hidden": 64, "heads": 4})["ffn"] == 256
+    assert Shape.named(name).parameters() / 1e6 == pytest.approx(stored, abs=0.06)
 
 
 def test_recipes_name_shapes_and_are_told_of_those_that_are_not():

@@ -8,15 +8,12 @@ import shutil
 
 import pytest
 import torch
-from textbookgen_megatron.named import NAMED as MEGATRON_NAMED
-from textbookgen_megatron.named import parts as megatron_parts
 from textbookgen_megatron.shape import Shape
 from textbookgen_transformers import open_model
 from textbookgen_transformers.backend.architecture import config_of, parameters
-from textbookgen_transformers.backend.hardware import flops_a_token, peak_of
+from textbookgen_transformers.backend.hardware import flops_a_token
 from textbookgen_transformers.serving.generation import Writer
 from textbookgen_transformers.serving.serve import open_writer
-from textbookgen_transformers.shape import NAMED, parts
 from textbookgen_transformers.training import Pretrain
 from textbookgen_transformers.weights import digest
 from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -24,6 +21,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from textbookgen.errors import TrainerError
 from textbookgen.plugins import Plugins
 from textbookgen.serving import Wish, cut
+from textbookgen.shapes import parts
 from textbookgen.testing import check_plugin
 from textbookgen.tokenizer import ByteTokenizer
 
@@ -68,21 +66,6 @@ def test_models_are_as_large_as_megatrons(kind):
 def test_a_token_takes_as_much_work_as_megatron_reckons(kind):
     whole, model = built(kind, ffn=96, tied=kind == "llama")
     assert flops_a_token(model, 48) == pytest.approx(Shape(**whole | {"vocabulary": 256}).flops(1), rel=0.04)  # biases
-
-
-def test_peaks_of_gpus_are_known_by_name():
-    assert peak_of("NVIDIA H100 PCIe") == 756e12
-    assert peak_of("NVIDIA H100 80GB HBM3") == 989e12
-    assert peak_of("NVIDIA A100-SXM4-80GB") == 312e12
-    assert peak_of("Some other") is None
-
-
-def test_named_shapes_are_as_published():
-    assert NAMED.keys() == MEGATRON_NAMED.keys()
-    for name in NAMED:
-        for given in ({}, {"hidden": 512}, {"heads": 8}, {"architecture": "llama"}):
-            mine, theirs = parts(name, given), megatron_parts(name, given)
-            assert {part: theirs.get(part) for part in mine} == mine
 
 
 @pytest.mark.parametrize("kind", ["llama", "phi3", "neo"])

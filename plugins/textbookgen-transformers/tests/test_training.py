@@ -76,7 +76,7 @@ def test_both_trainers_start_alike_and_learn_alike_from_the_same_shards(small, o
 @pytest.mark.parametrize("schedule", ["linear", "cosine", "constant", "wsd"])
 def test_learning_rates_are_in_parity_with_megatrons(bench, schedule):
     from textbookgen_megatron.backend.step import OptimizerParamScheduler
-    from textbookgen_transformers.backend.schedule import rate_of, warmup_of
+    from textbookgen_transformers.backend.schedule import rate_of
 
     options = Pretrain(**SMALL | {"schedule": schedule, "final_learning_rate": 1e-4, "decay_share": 0.3, "warmup_steps": 4})
 
@@ -88,7 +88,7 @@ def test_learning_rates_are_in_parity_with_megatrons(bench, schedule):
         init_lr=0.0,
         max_lr=options.learning_rate,
         min_lr=options.final_learning_rate,
-        lr_warmup_steps=warmup_of(options, STEPS),
+        lr_warmup_steps=options.warmup_of(STEPS),
         lr_decay_steps=STEPS + 1,
         lr_decay_style="WSD" if schedule == "wsd" else schedule,
         wsd_decay_steps=round(0.3 * STEPS),

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any
 
 from textbookgen.errors import TrainerError
-
-Architecture = Literal["phi", "phi3", "llama", "neox", "pythia", "neo"]
+from textbookgen.shapes import NAMED, TRAITS, Architecture, Traits, problem_of
 
 #: Vocabularies are padded to a multiple of this, whatever the layout, so that a checkpoint fits every tensor_parallel.
 VOCABULARY_MULTIPLE = 128
@@ -16,40 +15,6 @@ VOCABULARY_MULTIPLE = 128
 def padded(vocabulary: int) -> int:
     """The rows of the embedding table for a vocabulary of this size."""
     return -(-vocabulary // VOCABULARY_MULTIPLE) * VOCABULARY_MULTIPLE
-
-
-@dataclass(frozen=True)
-class Traits:
-    """What the blocks of an architecture have in common, whatever their size.
-
-    `norms` counts the norms of a block; `rotary` is the share of each head that turns with the position, unless a shape
-    says otherwise, and 0 means a table of learned positions; `scaled` says whether attention divides by the root of the
-    head's width.
-    """
-
-    parallel: bool = False
-    norms: int = 2
-    gated: bool = False
-    biased: bool = True
-    qkv_biased: bool = True
-    activation: Literal["gelu", "gelu_tanh", "silu"] = "gelu_tanh"
-    rotary: float = 1.0
-    scaled: bool = True
-
-
-_GATED = Traits(gated=True, biased=False, qkv_biased=False, activation="silu")
-
-#: Each block by name. `phi` is phi-1's (arXiv 2306.11644, 2.3): attention and MLP side by side after one shared LayerNorm;
-#: `llama` has RMSNorm and SwiGLU, and `phi3` is the same with other names outside (arXiv 2404.14219); `neox` is GPT-NeoX's
-#: block one after the other, `pythia` side by side; `neo` is GPT-Neo's, of TinyStories (arXiv 2305.07759).
-TRAITS: dict[Architecture, Traits] = {
-    "phi": Traits(parallel=True, norms=1, rotary=0.5),
-    "phi3": _GATED,
-    "llama": _GATED,
-    "neox": Traits(activation="gelu", rotary=0.25),
-    "pythia": Traits(parallel=True, activation="gelu", rotary=0.25),
-    "neo": Traits(qkv_biased=False, rotary=0.0, scaled=False),
-}
 
 
 @dataclass(frozen=True)
@@ -78,9 +43,9 @@ class Shape:
     positions: int | None = None
 
     def __post_init__(self) -> None:
-        problem = shape_problem(self.architecture, self.hidden, self.heads, self.kv_heads, self.rotary)
-        if problem:
-            raise TrainerError(problem, place="heads", hint="choose heads that divide hidden, and kv_heads that divide heads")
+        if problem := problem_of(asdict(self)):
+            place, words = problem
+            raise TrainerError(words, place=place, hint="choose heads that divide hidden, and kv_heads that divide heads")
         if self.learned_positions and self.sequence_length > self.places:
             raise TrainerError(
                 f"windows of {self.sequence_length} tokens are longer than the model's table of {self.places} positions",
@@ -171,23 +136,15 @@ class Shape:
         return asdict(self)
 
     @classmethod
+    def named(cls, name: str) -> Shape:
+        """The shape of a known model, as published.
+
+        Raises:
+            KeyError: there is no such name.
+        """
+        return cls(**NAMED[name])
+
+    @classmethod
     def from_card(cls, card: dict[str, Any]) -> Shape:
         """The shape in a checkpoint.json."""
         return cls(**card["shape"])
-
-
-def shape_problem(architecture: Architecture, hidden: int, heads: int, kv_heads: int, rotary: float | None = None) -> str:
-    """What is wrong with these numbers, or nothing."""
-    if hidden % heads:
-        return f"hidden {hidden} does not split into {heads} heads"
-    if heads % kv_heads:
-        return f"{heads} heads cannot share {kv_heads} kv_heads evenly"
-    if architecture in ("neox", "pythia", "neo") and heads != kv_heads:
-        return f"{architecture} has as many kv_heads as heads, and {kv_heads} were given for {heads}"
-    share = TRAITS[architecture].rotary if rotary is None else rotary
-    turning = hidden // heads * share
-    if abs(turning - round(turning)) > 1e-6 or round(turning) % 2:
-        return f"{turning:g} of a head of {hidden // heads} cannot be rotated: it must be an even number"
-    if TRAITS[architecture].rotary and not round(turning):
-        return f"nothing of a head of {hidden // heads} would be rotated, and {architecture} has no other positions"
-    return ""

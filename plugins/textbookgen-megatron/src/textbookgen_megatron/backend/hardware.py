@@ -9,23 +9,11 @@ import psutil  # type: ignore[import-untyped,unused-ignore]
 import torch
 
 from textbookgen.errors import TrainerError
+from textbookgen.trainer import peak_of
 from textbookgen_megatron.backend.device import CUDA, data_rank, device
 from textbookgen_megatron.backend.step import Recipe
 from textbookgen_megatron.shape import Shape
 from textbookgen_megatron.training import Training
-
-#: Dense bfloat16 peaks as their maker tells them, by what the name of the GPU contains.
-PEAKS = {
-    "H200": 989e12,
-    "H100 PCIe": 756e12,
-    "H100": 989e12,
-    "A100": 312e12,
-    "A10": 125e12,
-    "L40S": 362e12,
-    "L4": 121e12,
-    "V100": 125e12,
-    "B200": 2250e12,
-}
 
 
 def peak_flops(options: Training, precision: str) -> float | None:
@@ -34,8 +22,7 @@ def peak_flops(options: Training, precision: str) -> float | None:
         return options.peak_tflops * 1e12
     if not CUDA or precision != "bf16":
         return None
-    name = torch.cuda.get_device_name(device())
-    return next((peak for part, peak in PEAKS.items() if part in name), None)
+    return peak_of(torch.cuda.get_device_name(device()))
 
 
 def needed_bytes(shape: Shape, options: Training, recipe: Recipe, at_once: int) -> int:

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor
 
-from textbookgen_megatron.preference import LossType
+from textbookgen.training import LossType
 
 
 @dataclass(frozen=True)

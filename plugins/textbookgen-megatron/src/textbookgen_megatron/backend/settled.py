@@ -170,7 +170,6 @@ def _segment(job: TrainingJob, options: Pretrain | Grow, phase: Phase, first: in
 
 def recipe_of(options: Training, steps: int, seed: int) -> Recipe:
     """How weights are learned, with every default settled."""
-    warmup = options.warmup_steps if options.warmup_steps is not None else round(options.warmup_share * steps)
     precision: Precision = "bf16" if options.precision == "bf16" or (options.precision == "auto" and CUDA) else "fp32"
     return Recipe(
         steps=steps,
@@ -178,7 +177,7 @@ def recipe_of(options: Training, steps: int, seed: int) -> Recipe:
         final_learning_rate=options.final_learning_rate,
         schedule=options.schedule,
         decay_share=options.decay_share,
-        warmup_steps=min(warmup, steps),
+        warmup_steps=options.warmup_of(steps),
         optimizer=options.optimizer,
         momentum=options.momentum,
         weight_decay=options.weight_decay,

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from textbookgen.errors import TrainerError
-from textbookgen_megatron.shape import Architecture, Shape
+from textbookgen.shapes import Architecture
+from textbookgen_megatron.shape import Shape
 
 CLASSES: dict[Architecture, tuple[str, str]] = {
     "phi": ("phi", "PhiForCausalLM"),

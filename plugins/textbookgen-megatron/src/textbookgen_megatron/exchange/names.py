@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-from textbookgen_megatron.shape import Architecture, Shape
+from textbookgen.shapes import Architecture
+from textbookgen_megatron.shape import Shape
 
 Get = Callable[[str], Tensor]
 

@@ -12,9 +12,9 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
 
 from textbookgen.errors import TrainerError
+from textbookgen.shapes import TRAITS, Architecture, Parts
 from textbookgen_transformers.backend.opening import config_at, model_at
 from textbookgen_transformers.job import TrainingJob
-from textbookgen_transformers.shape import ROTARY, Architecture, Parts
 from textbookgen_transformers.training import Pretrain, Training
 
 #: What each model type calls its dropout rates.
@@ -33,7 +33,7 @@ def _common(whole: Parts) -> dict[str, Any]:
         "num_hidden_layers": whole["layers"],
         "num_attention_heads": whole["heads"],
         "rope_theta": float(whole.get("rotary_base", 10_000)),
-        "partial_rotary_factor": whole.get("rotary", ROTARY[whole["architecture"]]),
+        "partial_rotary_factor": whole.get("rotary", TRAITS[whole["architecture"]].rotary),
     }
 
 

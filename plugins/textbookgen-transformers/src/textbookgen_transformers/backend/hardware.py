@@ -10,21 +10,9 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel
 
+from textbookgen.trainer import peak_of
 from textbookgen_transformers.backend.learners import CUDA
 from textbookgen_transformers.training import Training
-
-#: Dense bfloat16 peaks as their maker tells them, by what the name of the GPU contains.
-PEAKS = {
-    "H200": 989e12,
-    "H100 PCIe": 756e12,
-    "H100": 989e12,
-    "A100": 312e12,
-    "A10": 125e12,
-    "L40S": 362e12,
-    "L4": 121e12,
-    "V100": 125e12,
-    "B200": 2250e12,
-}
 
 
 def peak_flops(options: Training, precision: str) -> float | None:
@@ -32,11 +20,6 @@ def peak_flops(options: Training, precision: str) -> float | None:
     if options.peak_tflops is not None:
         return options.peak_tflops * 1e12
     return peak_of(torch.cuda.get_device_name()) if CUDA and precision == "bf16" else None
-
-
-def peak_of(name: str) -> float | None:
-    """The peak of a GPU of this name, if it is known."""
-    return next((peak for part, peak in PEAKS.items() if part in name), None)
 
 
 def flops_a_token(model: PreTrainedModel, length: int) -> float:

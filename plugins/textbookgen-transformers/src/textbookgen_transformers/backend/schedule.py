@@ -7,15 +7,9 @@ import math
 from textbookgen_transformers.training import Training
 
 
-def warmup_of(options: Training, steps: int) -> int:
-    """Steps of warm-up."""
-    wanted = options.warmup_steps if options.warmup_steps is not None else round(options.warmup_share * steps)
-    return min(wanted, steps)
-
-
 def rate_of(step: int, steps: int, options: Training) -> float:
     """The learning rate of a step, counted from 1; the last step is not wasted on the final rate, which is often zero."""
-    highest, warmup, end = options.learning_rate, warmup_of(options, steps), steps + 1
+    highest, warmup, end = options.learning_rate, options.warmup_of(steps), steps + 1
     if step <= warmup:
         return highest * step / warmup
     lowest = min(options.final_learning_rate, highest)
