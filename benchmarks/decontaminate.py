@@ -1,4 +1,4 @@
-"""Decontamination rules, side by side: the share that each finds of benchmark items hidden in six ways, what it takes from
+"""Decontamination rules, side by side: the share that each finds of benchmark items hidden in seven ways, what it takes from
 code that has none of them, and documents a CPU second.
 
     python benchmarks/decontaminate.py --humaneval HumanEval.jsonl.gz --mbpp mbpp.jsonl.gz
