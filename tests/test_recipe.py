@@ -40,6 +40,14 @@ def test_a_mistake_gives_place_problem_and_hint(
     assert not list(tmp_path.iterdir()), "nothing was begun"
 
 
+def test_what_is_missing_here_is_a_need_and_a_mistake_is_not(plugins: Plugins, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(GOLDEN)
+    (need,) = make_plan(read_recipe(Path("missing-key.toml")), plugins).needs
+    assert "is not set" in need.problem
+    with pytest.raises(RecipeError, match="'nobody' does not flow in"):
+        make_plan(read_recipe(Path("mistaken-option.toml")), plugins)
+
+
 def test_a_recipe_that_is_not_there_says_so(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="cannot be read: No such file"):
         read_recipe(tmp_path / "none.toml")

@@ -35,6 +35,16 @@ class Complaint:
         return "\n".join(lines)
 
 
+@dataclass(frozen=True)
+class Need(Complaint):
+    """What keeps a well-written recipe from running here and now: a key, a library, a file that is not there.
+
+    `recipe check` tells it and goes on; a plain Complaint is a mistake in the recipe, and nothing more is foreseen.
+    """
+
+    __str__ = Complaint.__str__
+
+
 class TextbookgenError(Exception):
     """An error meant for people: it has a problem, and where known a place and a hint."""
 

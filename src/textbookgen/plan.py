@@ -13,7 +13,7 @@ from typing import Any, Generic, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from textbookgen.artifacts import Artifact, Documents
-from textbookgen.errors import Complaint, PluginError, RecipeError, TextbookgenError
+from textbookgen.errors import Complaint, Need, PluginError, RecipeError, TextbookgenError
 from textbookgen.marks import JudgesMark, Label, Pipe, PlacementMark, TemplateMark, marked, option_name
 from textbookgen.plugins import Plugins
 from textbookgen.prompts import Prompts
@@ -199,8 +199,8 @@ class _Planner:
 
     def _ask_checks(self, entry: Entry, options: Teacher | Stage) -> None:
         for complaint in options.check():
-            place = self.recipe.place(entry.kind, entry.label, complaint.place)
-            self.needs.append(Complaint(place, complaint.problem, complaint.hint))
+            placed = replace(complaint, place=self.recipe.place(entry.kind, entry.label, complaint.place))
+            (self.needs if isinstance(placed, Need) else self.complaints).append(placed)
 
     def _complain(self, entry: Entry, key: str, problem: str, hint: str = "") -> None:
         self.complaints.append(Complaint(self.recipe.place(entry.kind, entry.label, key), problem, hint))
@@ -229,7 +229,7 @@ class _Planner:
         if len(self.complaints) > before or any(label not in self.steps for labels in pipes.values() for label in labels):
             return
         facts = self._facts(entry, stage, pipes, teacher, sampler, accept)
-        gives = stage.gives or self.steps[pipes["from"][0]].gives
+        gives = stage.given_by([self.steps[label].gives for label in pipes.get("from", ())])
         self.steps[entry.label] = PlannedStep(
             label=entry.label,
             use=entry.use,

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from textbookgen.errors import Complaint
+from textbookgen.errors import Complaint, Need
 from textbookgen.marks import Placement
 from textbookgen.teacher import Price, Request, Teacher
 
@@ -62,15 +62,13 @@ class ChatTeacher(Teacher):
     def check(self) -> Iterable[Complaint]:
         """Complains of variables that are not set, and of a budget that could not be kept."""
         if self.api_key_env and not os.environ.get(self.api_key_env):
-            yield Complaint(
+            yield Need(
                 "api_key_env", f"the environment variable {self.api_key_env} is not set", f"export {self.api_key_env}=..."
             )
         for header, value in self.headers.items():
             variable = value.removeprefix(_FROM_ENVIRONMENT)
             if variable != value and not os.environ.get(variable):
-                yield Complaint(
-                    "headers", f"{header}: the environment variable {variable} is not set", f"export {variable}=..."
-                )
+                yield Need("headers", f"{header}: the environment variable {variable} is not set", f"export {variable}=...")
         if self.budget_usd is not None:
             yield from self._check_budget()
 

@@ -18,7 +18,7 @@ from pydantic import BeforeValidator, Field
 
 from textbookgen.artifacts import document_id
 from textbookgen.builtin.sample import Sample, stable_hash
-from textbookgen.errors import Complaint, RunError
+from textbookgen.errors import Complaint, Need, RunError
 from textbookgen.hookspecs import hookimpl
 from textbookgen.marks import Placement
 from textbookgen.stage import Source, Stage, Volume
@@ -160,7 +160,7 @@ class _Read(Source):
         """Files that are not there."""
         for path in self.path:
             if not _remote(path) and not _matches(path):
-                yield Complaint("path", f"there is no file '{path}'", "a path, a glob such as `books/*.txt`, or an address")
+                yield Need("path", f"there is no file '{path}'", "a path, a glob such as `books/*.txt`, or an address")
 
     def foresee(self, flows: Mapping[str, Volume]) -> Volume | None:
         """From sizes alone, where files are here and not compressed."""

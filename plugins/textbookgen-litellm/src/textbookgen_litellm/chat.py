@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from pydantic import Field, PrivateAttr
 
 from textbookgen.builtin.chat import ChatTeacher, Form
-from textbookgen.errors import Busy, Complaint
+from textbookgen.errors import Busy, Complaint, Need
 from textbookgen.marks import Placement
 from textbookgen.teacher import Finish, Price, Reply, Request
 from textbookgen_litellm.failures import turned
@@ -73,7 +73,7 @@ class Chat(ChatTeacher):
             yield Complaint("model", f"litellm knows no model or provider called {self.model!r}", hint)
         elif not self.api_key_env and not self.api_base and (variable := missing_key(known.provider)):
             problem = f"no key for {known.provider}: the environment variable {variable} is not set"
-            yield Complaint("api_key_env", problem, f"export {variable}=..., or name another variable with `api_key_env`")
+            yield Need("api_key_env", problem, f"export {variable}=..., or name another variable with `api_key_env`")
         if known.reasons and known.provider in _THEIR_OWN_TEMPERATURE and self.temperature not in (None, 1):
             yield Complaint("temperature", f"{self.model} thinks before it writes, and takes no temperature", "leave it out")
         yield from super().check()

@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Literal
 import polars as pl
 from pydantic import BeforeValidator, Field, PrivateAttr
 
-from textbookgen.errors import Complaint, RunError
+from textbookgen.errors import Complaint, Need, RunError
 from textbookgen.stage import Given, Judge
 from textbookgen_minhash.distance import TFIDF, Distance, missing
 from textbookgen_minhash.grams import problems_of
@@ -87,7 +87,7 @@ class Decontaminate(Judge):
         if self.n is not None and not _WITH_N & set(self.rule):
             yield Complaint("n", f"rule `{self.rule[0]}` has no `n` to choose", "leave `n` out")
         if "distance" in self.rule and (package := missing(self.embedder)):
-            yield Complaint("embedder", f"`{self.embedder}` needs {package}, which is not installed", f"pip install {package}")
+            yield Need("embedder", f"`{self.embedder}` needs {package}, which is not installed", f"pip install {package}")
 
     def prepare(self, given: Given) -> None:
         """Opens the benchmarks, and has the kernels compiled once.

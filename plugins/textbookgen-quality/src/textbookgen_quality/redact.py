@@ -24,8 +24,8 @@ class Redact(Transform):
 
     name: ClassVar[str] = "redact"
 
-    email: str | None = Field("someone@example.com", description="stand-in for e-mail addresses; null leaves them")
-    address: str | None = Field("192.0.2.1", description="stand-in for public IPv4 addresses; null leaves them")
+    email: str = Field("someone@example.com", description='stand-in for e-mail addresses; "" leaves them')
+    address: str = Field("192.0.2.1", description='stand-in for public IPv4 addresses; "" leaves them')
     text: str = Field("text", description="the column that is changed")
 
     def change(self, docs: pl.DataFrame) -> pl.DataFrame:
@@ -35,9 +35,9 @@ class Redact(Transform):
         texts, counts = [], []
         for text in docs[self.text].fill_null(""):
             many = 0
-            if self.email is not None and "@" in text:
+            if self.email and "@" in text:
                 text, many = re.subn(_EMAIL, self.email, text)
-            if self.address is not None:
+            if self.address:
                 public = {each for each in re.findall(_ADDRESS, text) if _is_public(each)} - {self.address}
                 for each in sorted(public):
                     text, more = re.subn(rf"(?<![\d.]){re.escape(each)}(?![\d]|\.\d)", self.address, text)

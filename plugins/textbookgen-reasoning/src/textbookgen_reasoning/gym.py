@@ -11,7 +11,7 @@ import polars as pl
 from pydantic import Field
 
 from textbookgen.artifacts import document_id
-from textbookgen.errors import Complaint, RunError
+from textbookgen.errors import Complaint, Need, RunError
 from textbookgen.stage import Source, Volume
 from textbookgen_reasoning.frames import framed
 
@@ -36,7 +36,7 @@ class Gym(Source):
     def check(self) -> Iterable[Complaint]:
         """Whether the library is there, and knows the tasks."""
         if _version() is None:
-            yield Complaint("", "needs the library reasoning-gym, which is not installed", _INSTALL)
+            yield Need("", "needs the library reasoning-gym, which is not installed", _INSTALL)
             return
         from reasoning_gym.factory import DATASETS  # type: ignore[import-not-found,import-untyped,unused-ignore]
 

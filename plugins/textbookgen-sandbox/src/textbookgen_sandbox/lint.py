@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 import polars as pl
 from pydantic import Field
 
-from textbookgen.errors import Complaint, RunError
+from textbookgen.errors import Complaint, Need, RunError
 from textbookgen.stage import Judge
 
 _SCHEMA: dict[str, type[pl.DataType]] = {
@@ -49,7 +49,7 @@ class Lint(Judge):
     def check(self) -> Iterable[Complaint]:
         """Complains if there is no ruff."""
         if _ruff() is None:
-            yield Complaint("", "ruff is not installed here", "pip install 'textbookgen-sandbox[lint]'")
+            yield Need("", "ruff is not installed here", "pip install 'textbookgen-sandbox[lint]'")
 
     def judge(self, docs: pl.DataFrame) -> pl.DataFrame:
         """Verdicts in the order of the documents; the detail names line, rule and finding."""
