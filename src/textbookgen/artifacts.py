@@ -1,6 +1,7 @@
 """What flows between stages: documents, chats, pairs, vocabularies, shards, checkpoints and reports.
 
-Each artifact is a handle to a folder on disk; tables are read a part at a time, so nothing here grows with the corpus.
+A plugin may derive further ones, so that stages that do not understand each other are told apart before anything runs. Each
+is a handle to a folder on disk; tables are read a part at a time, so nothing here grows with the corpus.
 """
 
 from __future__ import annotations
@@ -158,11 +159,32 @@ class Shards(Folder):
 
 
 @dataclass(frozen=True)
+class TokenShards(Shards):
+    """Documents or conversations as token ids, in Megatron's indexed format; `textbookgen.shards` reads them."""
+
+    name: ClassVar[str] = "TokenShards"
+
+
+@dataclass(frozen=True)
+class PairShards(Shards):
+    """Preferences as token ids, chosen and rejected in turn, in the same format."""
+
+    name: ClassVar[str] = "PairShards"
+
+
+@dataclass(frozen=True)
 class Checkpoint(Folder):
     """A trained model; `checkpoint.json` has format, shape, parameters, step, tokens, tokenizer and parent."""
 
     name: ClassVar[str] = "Checkpoint"
     card_name: ClassVar[str] = "checkpoint.json"
+
+
+@dataclass(frozen=True)
+class TransformersCheckpoint(Checkpoint):
+    """One as transformers' `save_pretrained` lays it out, with its tokenizer, beside the card."""
+
+    name: ClassVar[str] = "TransformersCheckpoint"
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Completes and scores texts with a trained model, many at once.
+"""Completes and scores texts and token ids with any trained network, many at once.
 
 A text is read as a document from its start, that is after an eod, as in training. Rows of a batch never see each other's
 padding, and each draws from random numbers of its own, so a completion does not depend on what else is asked.
@@ -8,27 +8,76 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any, Protocol
 
-import torch
-from torch import Tensor
-
-from textbookgen.serving import Wish, batches, cut, ends_with, pieces
-from textbookgen_megatron.serving.forward import Cache, Network
+from textbookgen.talk import Talk, cut, ends_with
 
 #: Tokens held by one batch, prompts and completions together.
 TOKENS_AT_ONCE = 65_536
 
 
+class Reading(Protocol):
+    """Rows that a network has read so far, with its cache of them."""
+
+    def choose(self, draws: Sequence[float], temperature: float) -> list[int]:
+        """The next token of each row: where its draw (of 0 to 1) falls among the summed probabilities, in float64; with
+        temperature 0, when there are no draws, the likeliest."""
+        ...
+
+    def go_on(self, tokens: Sequence[int], keep: Sequence[int]) -> None:
+        """Reads a further token in each of the rows `keep`, which are named in order; the others are forgotten."""
+        ...
+
+
+class Network(Protocol):
+    """A trained network as a `Writer` asks it: token ids alone, as many rows at once as fit. It pads as it likes."""
+
+    @property
+    def window(self) -> int:
+        """How many tokens a row has at most."""
+        ...
+
+    def read(self, heads: Sequence[list[int]], rows: Sequence[int], room: int) -> Reading:
+        """Reads some beginnings, none of them empty. Row after row goes on from the head whose number `rows` tells, of which
+        each may be told several times, by at most `room` tokens."""
+        ...
+
+    def logprobs(self, pieces: Sequence[tuple[list[int], int]]) -> list[tuple[list[float], bool]]:
+        """Of each row of ids the natural-log probabilities of its last so many, and whether each of these is the likeliest.
+
+        A first id is never among them.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Wish:
+    """How to complete."""
+
+    max_tokens: int
+    temperature: float = 0.0
+    stop: tuple[str, ...] = ()
+    samples: int = 1
+    seed: int = 0
+
+    @classmethod
+    def of(cls, asked: dict[str, Any]) -> Wish:
+        """The wish in a line that was asked."""
+        return cls(**{**asked["wish"], "stop": tuple(asked["wish"]["stop"])})
+
+
 @dataclass
 class Row:
-    """One completion being written; `end` is the token it ended with, and `ended` whether it did so before it had to."""
+    """One completion being written: its prompt's number, how many tokens it may have, and those it has.
+
+    `end` is the token it ended with, and `ended` whether it did so before it had to.
+    """
 
     prompt: int
-    sample: int
-    draws: random.Random
     most: int
+    draws: random.Random
     ids: list[int] = field(default_factory=list)
     end: int | None = None
     ended: bool = False
@@ -40,32 +89,20 @@ class Row:
 
 
 class Writer:
-    """A network with the tokenizer's two functions and its eod, and what else ends a completion (the end of an answer)."""
+    """A network, and how it is talked to: by texts and by token ids."""
 
-    def __init__(
-        self,
-        network: Network,
-        encode: Callable[[list[str]], list[list[int]]],
-        decode: Callable[[list[int]], str],
-        eod: int,
-        ends: Collection[int] = (),
-        stop: tuple[str, ...] = (),
-    ) -> None:
-        self._network, self._encode, self._decode, self._eod = network, encode, decode, eod
-        self._window = network.shape.sequence_length
-        self._ends, self._stop = {eod, *ends}, stop
+    def __init__(self, network: Network, talk: Talk) -> None:
+        self._network, self.talk = network, talk
 
-    @torch.inference_mode()
     def complete(self, prompts: Sequence[str], wish: Wish) -> list[list[str]]:
-        """For each prompt its completions, each cut before the first stop text and ended by an eod.
+        """For each prompt its completions, each cut before the first stop text and ended by what ends an answer.
 
         A prompt that leaves no room in the window loses its beginning, but never more than half the window is given up.
         """
-        seeds = [f"{wish.seed}/{n}" for n in range(len(prompts))]
-        rows = self._rows(self._encode(list(prompts)), wish, seeds, [wish.max_tokens] * len(prompts))
-        return [[cut(self._decode(row.ids), (*wish.stop, *self._stop)) for row in each] for each in rows]
+        seeds = [f"{wish.seed}/{number}" for number in range(len(prompts))]
+        rows = self._rows(self.talk.encode(prompts), wish, seeds, [wish.max_tokens] * len(prompts))
+        return [[self._text(row, wish) for row in each] for each in rows]
 
-    @torch.inference_mode()
     def extend(
         self, prefixes: Sequence[list[int]], wish: Wish, seeds: Sequence[int], rooms: Sequence[int]
     ) -> list[list[tuple[list[int], str, bool]]]:
@@ -75,130 +112,112 @@ class Writer:
         whether it ended before it had to.
         """
         rows = self._rows(prefixes, wish, [str(seed) for seed in seeds], rooms)
-        stop = (*wish.stop, *self._stop)
-        return [[(row.whole, cut(self._decode(row.ids), stop), row.ended) for row in each] for each in rows]
+        return [[(row.whole, self._text(row, wish), row.ended) for row in each] for each in rows]
 
-    def _rows(self, prefixes: Sequence[list[int]], wish: Wish, seeds: Sequence[str], rooms: Sequence[int]) -> list[list[Row]]:
-        """For each row of ids its completions; `seeds` tell their draws apart."""
-        heads = [
-            [self._eod, *ids][-(self._window - min(room, self._window // 2)) :]
-            for ids, room in zip(prefixes, rooms, strict=True)
-        ]
-        rows = [
-            [Row(at, sample, random.Random(f"{seed}/{sample}"), room) for sample in range(wish.samples)]
-            for at, (seed, room) in enumerate(zip(seeds, rooms, strict=True))
-        ]
-        sizes = [len(head) + room if room else 0 for head, room in zip(heads, rooms, strict=True)]
-        for batch in batches(sizes, TOKENS_AT_ONCE, wish.samples):
-            asked = [at for at in batch if rooms[at]]
-            for some in self._few_samples(len(asked) * max(sizes[at] for at in batch), wish.samples):
-                self._write(heads, asked, [row for at in asked for row in rows[at][some]], wish)
-        return rows
-
-    def _few_samples(self, size: int, samples: int) -> Iterator[slice]:
-        """Samples that fit into one batch, of which one takes `size`; where many are wanted, prompts are read again."""
-        most = max(1, TOKENS_AT_ONCE // max(size, 1))
-        for first in range(0, samples if size else 0, most):
-            yield slice(first, first + most)
-
-    def _write(self, heads: list[list[int]], prompts: list[int], rows: list[Row], wish: Wish) -> None:
-        """Writes completions of some prompts in step; rows that are done leave the batch."""
-        logits, cache = self._read([heads[i] for i in prompts])
-        place_of = {prompt: place for place, prompt in enumerate(prompts)}
-        which = torch.tensor([place_of[row.prompt] for row in rows], device=self._network.device)
-        most = max(min(row.most, self._window - len(heads[row.prompt])) for row in rows)
-        logits, cache = logits[which], cache.rows(which).roomier(most)
-        live = list(rows)
-        for place in range(most):
-            chosen = _chosen(logits, [row.draws.random() for row in live] if wish.temperature else None, wish.temperature)
-            goes_on = [
-                index
-                for index, (row, token) in enumerate(zip(live, chosen, strict=True))
-                if self._take(row, token, heads, wish)
-            ]
-            if not goes_on or place + 1 == most:
-                break
-            if len(goes_on) < len(live):
-                cache = cache.rows(torch.tensor(goes_on, device=self._network.device))
-                live = [live[index] for index in goes_on]
-            newest = torch.tensor([[row.ids[-1]] for row in live], device=self._network.device)
-            hidden, cache = self._network.hidden(newest, cache)
-            logits = self._network.logits(hidden[:, -1])
-
-    def _read(self, heads: list[list[int]]) -> tuple[Tensor, Cache]:
-        """The logits after each prompt, and the cache; prompts are padded behind, where nothing looks."""
-        lengths = torch.tensor([len(head) for head in heads], device=self._network.device)
-        longest = int(lengths.max())
-        tokens = torch.tensor([head + [self._eod] * (longest - len(head)) for head in heads], device=self._network.device)
-        hidden, cache = self._network.hidden(tokens)
-        last = hidden[torch.arange(len(heads), device=self._network.device), lengths - 1]
-        return self._network.logits(last), Cache(cache.keys, cache.values, lengths)
-
-    def _take(self, row: Row, token: int, heads: list[list[int]], wish: Wish) -> bool:
-        """Adds a token to a completion; False if that ends it."""
-        if token in self._ends:
-            row.end, row.ended = token, True
-            return False
-        row.ids.append(token)
-        row.ended = ends_with(row.ids, (*wish.stop, *self._stop), self._decode)
-        full = len(row.ids) >= row.most or len(heads[row.prompt]) + len(row.ids) >= self._window
-        return not (row.ended or full)
-
-    @torch.inference_mode()
-    def logprobs(self, pairs: Sequence[tuple[list[int], list[int]]]) -> list[list[float]]:
-        """The log probability of each id of the second row of a pair, after the first and those before it."""
-        read = [
-            (pair, *piece)
-            for pair, (before, after) in enumerate(pairs)
-            for piece in pieces([self._eod, *before], after, self._window)
-        ]
-        found: list[list[float]] = [[] for _ in pairs]
-        each = dict(self._all_scored([piece[1:] for piece in read]))
-        for index, (pair, _, _) in enumerate(read):
-            found[pair] += each[index][0]
-        return found
-
-    @torch.inference_mode()
     def score(self, pairs: Sequence[tuple[str, str]]) -> list[tuple[float, int, bool]]:
         """For each pair the log probability of the second text after the first, how many tokens that is, and whether greedy
         decoding would have written it. What is longer than the window is scored in pieces that see half a window back."""
-        contexts = self._encode([before for before, _ in pairs])
-        texts = self._encode([after for _, after in pairs])
+        contexts = self.talk.encode([before for before, _ in pairs])
+        texts = self.talk.encode([after for _, after in pairs])
+        scored = self._scored(list(zip(contexts, texts, strict=True)))
+        return [(math.fsum(logprobs), len(logprobs), greedy) for logprobs, greedy in scored]
+
+    def logprobs(self, pairs: Sequence[tuple[list[int], list[int]]]) -> list[list[float]]:
+        """The log probability of each id of the second row of a pair, after the first and those before it."""
+        return [logprobs for logprobs, _ in self._scored(pairs)]
+
+    def _text(self, row: Row, wish: Wish) -> str:
+        return cut(self.talk.decode(row.ids), (*wish.stop, *self.talk.stop))
+
+    def _rows(
+        self, prefixes: Sequence[list[int]], wish: Wish, seeds: Sequence[str], rooms: Sequence[int]
+    ) -> list[list[Row]]:
+        """For each row of ids its completions; `seeds` tell their draws apart."""
+        window = self._network.window
+        heads = [
+            [self.talk.eod, *ids][-(window - min(room, window // 2)) :] for ids, room in zip(prefixes, rooms, strict=True)
+        ]
+        most = [min(room, window - len(head)) for head, room in zip(heads, rooms, strict=True)]
+        rows = [
+            [Row(at, most[at], random.Random(f"{seed}/{sample}")) for sample in range(wish.samples)]
+            for at, seed in enumerate(seeds)
+        ]
+        sizes = [len(head) + room for head, room in zip(heads, most, strict=True)]
+        for batch in batches(sizes, TOKENS_AT_ONCE, wish.samples):
+            asked = [at for at in batch if most[at] > 0]
+            for some in _few_samples(len(asked) * max(sizes[at] for at in batch), wish.samples):
+                self._write(heads, asked, [row for at in asked for row in rows[at][some]], wish)
+        return rows
+
+    def _write(self, heads: list[list[int]], prompts: list[int], rows: list[Row], wish: Wish) -> None:
+        """Writes completions of some prompts in step; rows that are done leave the batch."""
+        place_of = {prompt: place for place, prompt in enumerate(prompts)}
+        reading = self._network.read(
+            [heads[prompt] for prompt in prompts], [place_of[row.prompt] for row in rows], max(row.most for row in rows)
+        )
+        stop, live = (*wish.stop, *self.talk.stop), rows
+        while live:
+            draws = [row.draws.random() for row in live] if wish.temperature else []
+            chosen = reading.choose(draws, wish.temperature)
+            keep = [at for at, (row, token) in enumerate(zip(live, chosen, strict=True)) if self._take(row, token, stop)]
+            live = [live[at] for at in keep]
+            if live:
+                reading.go_on([row.ids[-1] for row in live], keep)
+
+    def _take(self, row: Row, token: int, stop: Sequence[str]) -> bool:
+        """Adds a token to a completion; False if that ends it."""
+        if token in self.talk.ends:
+            row.end, row.ended = token, True
+            return False
+        row.ids.append(token)
+        row.ended = ends_with(row.ids, stop, self.talk.decode)
+        return not row.ended and len(row.ids) < row.most
+
+    def _scored(self, pairs: Sequence[tuple[list[int], list[int]]]) -> list[tuple[list[float], bool]]:
+        """For each pair the log probabilities of the second row's ids, and whether each of them is the likeliest."""
         read = [
             (pair, *piece)
-            for pair, (before, after) in enumerate(zip(contexts, texts, strict=True))
-            for piece in pieces([self._eod, *before], after, self._window)
+            for pair, (before, after) in enumerate(pairs)
+            for piece in pieces([self.talk.eod, *before], after, self._network.window)
         ]
-        sums = [0.0] * len(pairs)
+        found: dict[int, tuple[list[float], bool]] = {}
+        for batch in batches([len(ids) for _, ids, _ in read], TOKENS_AT_ONCE):
+            found.update(zip(batch, self._network.logprobs([read[index][1:] for index in batch]), strict=True))
+        logprobs: list[list[float]] = [[] for _ in pairs]
         greedy = [True] * len(pairs)
-        for index, (logprobs, likeliest) in self._all_scored([piece[1:] for piece in read]):
-            sums[read[index][0]] += math.fsum(logprobs)
-            greedy[read[index][0]] &= likeliest
-        return [(total, len(text), each) for total, text, each in zip(sums, texts, greedy, strict=True)]
-
-    def _all_scored(self, read: list[tuple[list[int], int]]) -> Iterator[tuple[int, tuple[list[float], bool]]]:
-        """Each piece by its index, in batches of like size."""
-        for batch in batches([len(ids) for ids, _ in read], TOKENS_AT_ONCE):
-            yield from zip(batch, self._scored([read[index] for index in batch]), strict=True)
-
-    def _scored(self, read: list[tuple[list[int], int]]) -> list[tuple[list[float], bool]]:
-        longest = max(len(ids) for ids, _ in read)
-        tokens = torch.tensor([ids + [self._eod] * (longest - len(ids)) for ids, _ in read], device=self._network.device)
-        hidden, _ = self._network.hidden(tokens)
-        scored = []
-        for row, (ids, count) in enumerate(read):
-            logprobs = self._network.logits(hidden[row, len(ids) - count - 1 : len(ids) - 1]).double().log_softmax(-1)
-            wanted = tokens[row, len(ids) - count : len(ids), None]
-            mine = logprobs.gather(-1, wanted)[:, 0].tolist()
-            scored.append((mine, bool((logprobs.argmax(-1, keepdim=True) == wanted).all())))
-        return scored
+        for index, (pair, _, _) in enumerate(read):
+            logprobs[pair] += found[index][0]
+            greedy[pair] &= found[index][1]
+        return list(zip(logprobs, greedy, strict=True))
 
 
-def _chosen(logits: Tensor, draws: list[float] | None, temperature: float) -> list[int]:
-    """The likeliest token of each row; or the one where the row's draw falls among the summed probabilities."""
-    if draws is None:
-        return [int(token) for token in logits.argmax(-1).tolist()]
-    sums = (logits.double() / temperature).softmax(-1).cumsum(-1)
-    falls = torch.tensor(draws, dtype=torch.float64, device=logits.device)[:, None] * sums[:, -1:]
-    places = torch.searchsorted(sums, falls, right=True).clamp_max(logits.size(-1) - 1)
-    return [int(token) for token in places[:, 0].tolist()]
+def _few_samples(size: int, samples: int) -> Iterator[slice]:
+    """Samples that fit into one batch, of which one takes `size`; where many are wanted, prompts are read again."""
+    most = max(1, TOKENS_AT_ONCE // max(size, 1))
+    for first in range(0, samples if size else 0, most):
+        yield slice(first, first + most)
+
+
+def batches(sizes: Sequence[int], most: int, samples: int = 1) -> Iterator[list[int]]:
+    """Indexes of like size together, as many as a batch of `most` tokens holds if each is padded to the largest."""
+    batch: list[int] = []
+    for index in sorted(range(len(sizes)), key=lambda index: (sizes[index], index)):
+        if batch and (len(batch) + 1) * samples * sizes[index] > most:
+            yield batch
+            batch = []
+        batch.append(index)
+    if batch:
+        yield batch
+
+
+def pieces(before: list[int], after: list[int], window: int) -> Iterator[tuple[list[int], int]]:
+    """Ids to read at once, and how many of the last are scored, so that all of `after` is; `before` holds one at least.
+
+    What is longer than the window is read in pieces that see half a window back.
+    """
+    ids, done = before + after, len(before)
+    while done < len(ids):
+        first = max(0, done - window // 2) if len(ids) > window else 0
+        stop = min(len(ids), first + window)
+        yield ids[first:stop], stop - done
+        done = stop

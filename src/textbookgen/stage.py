@@ -108,6 +108,10 @@ class Stage(BaseModel):
         """What would keep the step from being worked, found without working it; places are option names."""
         return ()
 
+    def given_by(self, flows: Sequence[type[Artifact]]) -> type[Artifact]:
+        """What it gives where these flow in through `from`."""
+        return self.gives or flows[0]
+
     @classmethod
     def tasted(cls, options: dict[str, Any], limit: int) -> dict[str, Any]:
         """The options for `--limit`, where a taste of some `limit` documents is wanted."""

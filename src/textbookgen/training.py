@@ -11,7 +11,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from textbookgen.artifacts import Checkpoint, Shards
+from textbookgen.artifacts import Checkpoint, PairShards, Shards, TokenShards
 from textbookgen.errors import Complaint
 from textbookgen.marks import Labels, Pipe, Placement
 from textbookgen.shapes import NAMED, NEEDED, Architecture, Parts, parts, problem_of, weights_of_blocks
@@ -207,7 +207,7 @@ class NewModel(Mixin):
 class Blended(Mixin):
     """Data from one set of shards, or from several at once."""
 
-    shards: Annotated[Labels, Pipe(Shards)] = Field(description="stages above that packed the data; several are blended")
+    shards: Annotated[Labels, Pipe(TokenShards)] = Field(description="stages above that packed the data; several are blended")
     weights: dict[str, float] | None = Field(
         None, description="with several `shards`: how much of each is shown, by label; in proportion to size unless given"
     )
@@ -241,7 +241,7 @@ class OnAnswers(Again):
 
     warmup_share: ClassVar[float] = 50 / 6_000
 
-    shards: Annotated[str, Pipe(Shards)] = Field(
+    shards: Annotated[str, Pipe(TokenShards)] = Field(
         description="stage above that packed documents or chats; of chats, and after a `prompt`, only answers are learned"
     )
     epochs: float = Field(1.0, gt=0, description="how often the data is gone through (phi-1: 17.5)")
@@ -258,7 +258,7 @@ class OnPairs(Again):
 
     warmup_share: ClassVar[float] = 0.1
 
-    shards: Annotated[str, Pipe(Shards)] = Field(description="stage above that packed pairs")
+    shards: Annotated[str, Pipe(PairShards)] = Field(description="stage above that packed pairs")
     checkpoint: Annotated[str, Pipe(Checkpoint)] = Field(
         description="stage above that trained the model; it is the reference too"
     )

@@ -17,7 +17,10 @@ from textbookgen_transformers.serving.serve import open_writer
 from textbookgen_transformers.training import Pretrain, Sft
 from textbookgen_transformers.weights import digest
 
-from textbookgen.errors import TrainerError
+from textbookgen.errors import RecipeError, TrainerError
+from textbookgen.plan import make_plan
+from textbookgen.plugins import Plugins
+from textbookgen.recipe import read_recipe
 
 from .conftest import card, documents, metrics, pack, pairs, stories
 
@@ -240,3 +243,54 @@ def test_the_card_tells_what_a_step_held_and_the_lines_what_was_used_of_the_peak
     frozen = bench.here("frozen", plain, shards=shards)["memory"]
     assert frozen["optimizer"] == 0 and 0 < frozen["gradients"] < frozen["weights"]
     assert "mfu" not in metrics(bench.folder / "frozen")[0]
+
+
+RECIPE = """
+[recipe]
+name = "mismatch"
+
+[stage.texts]
+use = "text"
+path = "{file}"
+per = "line"
+
+[stage.shards]
+use = "megatron/pack"
+from = "texts"
+tokenizer = "bytes"
+
+[stage.dataset]
+use = "export"
+from = "texts"
+layout = "parquet-text"
+
+[stage.base]
+use = "megatron/pretrain"
+shards = "shards"
+layers = 1
+hidden = 32
+heads = 2
+tokens = 1_000
+"""
+
+
+@pytest.mark.parametrize(
+    ("stage", "problem"),
+    [
+        ('use = "transformers/sft"\nshards = "shards"\ncheckpoint = "base"', "'base' gives MegatronCheckpoint"),
+        (
+            'use = "megatron/dpo"\nshards = "shards"\ncheckpoint = "base"',
+            "'shards' gives TokenShards, and this takes PairShards",
+        ),
+        ('use = "megatron/pretrain"\nshards = "dataset"\nshape = "phi-1"\ntokens = 1', "'dataset' gives Shards"),
+        ('use = "megatron/import"\ncheckpoint = "base"', "this takes TransformersCheckpoint"),
+    ],
+    ids=["checkpoint-of-another-trainer", "no-pairs", "no-token-ids", "nothing-to-import"],
+)
+def test_what_stages_do_not_understand_is_refused_before_anything_runs(tmp_path, stage, problem):
+    file = tmp_path / "texts.txt"
+    file.write_text("One.\nTwo.\n", encoding="utf-8")
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text(RECIPE.format(file=file) + f"\n[stage.last]\n{stage}\n", encoding="utf-8")
+    with pytest.raises(RecipeError, match=problem):
+        make_plan(read_recipe(recipe), Plugins())

@@ -9,6 +9,9 @@ import time
 from pathlib import Path
 
 import pytest
+from textbookgen_megatron.exchange.stages import Import
+from textbookgen_megatron.exchange.work import main as convert
+from textbookgen_megatron.training import Grow
 from textbookgen_megatron.training import Pretrain as MegatronPretrain
 from textbookgen_megatron.training import Sft as MegatronSft
 from textbookgen_transformers.backend.settled import work_of
@@ -242,3 +245,17 @@ def test_no_trainer_stands_in_the_core():
         text = path.read_text(encoding="utf-8").lower()
         for trainer in ("megatron", "transformers"):
             assert f"{trainer}/" not in text and f"textbookgen_{trainer}" not in text, path
+
+
+def test_parity_of_bits_per_byte_where_megatron_takes_a_checkpoint_in_and_grows_it(bench, shards):
+    small = bench.here("to-be-grown", Pretrain(**SMALL | {"architecture": "llama"}), shards=shards)
+    assert convert(bench.job("taken-in", Import(checkpoint="c"), checkpoint=bench.folder / "to-be-grown").path) == 0
+    taken = card(bench.folder / "taken-in")
+    assert taken["tokenizer"]["digest"] == small["tokenizer"]["digest"]
+    assert taken["parameters"] == small["parameters"]
+    grow = Grow(shards="s", checkpoint="c", layers=3, tokens=8 * 64, batch=8, dropout=0.0)
+    grown = bench.work("grown", grow, shards=shards, checkpoint=bench.folder / "taken-in")
+    assert grown["shape"]["layers"] == 3
+    read = MegatronSft(shards="s", checkpoint="c", epochs=1, batch=64, learning_rate=1e-12, weight_decay=0, dropout=0.0)
+    measured = bench.work("read", read, shards=shards, checkpoint=bench.folder / "taken-in")
+    assert measured["bits_per_byte_before"] == pytest.approx(small["bits_per_byte"], rel=1e-6)

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import ClassVar
+from typing import Annotated, ClassVar
+
+from pydantic import Field
 
 from textbookgen.errors import Complaint
+from textbookgen.marks import Pipe
 from textbookgen.stage import Volume
 from textbookgen.training import LossType, OnPairs
+from textbookgen_megatron.checkpoint import MegatronCheckpoint
 from textbookgen_megatron.training import Training
 
 
@@ -19,6 +23,11 @@ class Dpo(OnPairs, Training):
     """
 
     name: ClassVar[str] = "dpo"
+
+    checkpoint: Annotated[str, Pipe(MegatronCheckpoint)] = Field(
+        description="stage above that trained the model; it is the reference too"
+    )
+
     smoothed: ClassVar[tuple[LossType, ...]] = ("sigmoid", *OnPairs.smoothed)
 
     def check(self) -> Iterable[Complaint]:

@@ -8,15 +8,18 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from textbookgen.artifacts import Checkpoint
+from textbookgen.artifacts import Artifact
 from textbookgen.errors import Complaint
 from textbookgen.marks import Pipe, Placement
 from textbookgen.stage import Job, Volume
 from textbookgen.training import Blended, Learning, NewModel, OnAnswers
+from textbookgen_megatron.checkpoint import MegatronCheckpoint
 
 
 class Training(Learning):
     """What every kind of training has here: layouts of many processes, measurements that decide, and where it is launched."""
+
+    gives: ClassVar[type[Artifact] | None] = MegatronCheckpoint
 
     tensor_parallel: Annotated[int, Placement] = Field(1, gt=0, description="processes that share each layer between them")
     pipeline_parallel: Annotated[int, Placement] = Field(
@@ -183,7 +186,7 @@ class Grow(OnTokens):
 
     name: ClassVar[str] = "grow"
 
-    checkpoint: Annotated[str, Pipe(Checkpoint)] = Field(description="stage above that trained the smaller model")
+    checkpoint: Annotated[str, Pipe(MegatronCheckpoint)] = Field(description="stage above that trained the smaller model")
     layers: int | None = Field(None, gt=0, description="how many layers; the parent's unless given")
     hidden: int | None = Field(
         None,
@@ -220,6 +223,8 @@ class Sft(OnAnswers, Training):
     """Finetunes a model on whole documents, which do not see each other; honours the loss mask of shards with a `prompt`."""
 
     name: ClassVar[str] = "sft"
+
+    checkpoint: Annotated[str, Pipe(MegatronCheckpoint)] = Field(description="stage above that trained the model")
 
     def foresee(self, flows: Mapping[str, Volume]) -> Volume | None:
         """The shards' tokens, as often as they are gone through."""

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
+from pydantic import Field
+
+from textbookgen.artifacts import TransformersCheckpoint
 from textbookgen.errors import Complaint
+from textbookgen.marks import Pipe
 from textbookgen.stage import Volume
 from textbookgen.training import OnPairs
 from textbookgen_transformers.training import Training
@@ -18,6 +22,10 @@ class Dpo(OnPairs, Training):
     """
 
     name: ClassVar[str] = "dpo"
+
+    checkpoint: Annotated[str, Pipe(TransformersCheckpoint)] = Field(
+        description="stage above that trained the model with this plugin, or exported one; it is the reference too"
+    )
 
     def check(self) -> Iterable[Complaint]:
         """Losses that need what was not given, or know nothing of what was."""

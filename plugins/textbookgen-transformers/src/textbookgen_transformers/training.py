@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Mapping
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
+from textbookgen.artifacts import Artifact, TransformersCheckpoint
 from textbookgen.errors import Complaint
+from textbookgen.marks import Pipe
 from textbookgen.stage import Job, Volume
 from textbookgen.training import Blended, Learning, NewModel, OnAnswers
 from textbookgen_transformers.shape import problem_of
@@ -18,6 +20,7 @@ from textbookgen_transformers.shape import problem_of
 class Training(Learning):
     """What every kind of training has here."""
 
+    gives: ClassVar[type[Artifact] | None] = TransformersCheckpoint
     utilisation: ClassVar[float] = 0.35  # without fused kernels
     bytes_a_parameter: ClassVar[float] = 28  # the weights, and two saves with AdamW's numbers
 
@@ -67,12 +70,13 @@ class Pretrain(NewModel, Blended, Training):
 
 
 class Sft(OnAnswers, Training):
-    """Finetunes a model on whole documents, which do not see each other; honours the loss mask of shards that have one.
-
-    The model is one that this plugin trained, or one that was exported for transformers.
-    """
+    """Finetunes a model on whole documents, which do not see each other; honours the loss mask of shards that have one."""
 
     name: ClassVar[str] = "sft"
+
+    checkpoint: Annotated[str, Pipe(TransformersCheckpoint)] = Field(
+        description="stage above that trained the model with this plugin, or exported one for transformers"
+    )
 
     def foresee(self, flows: Mapping[str, Volume]) -> Volume | None:
         """The shards' tokens, as often as they are gone through."""

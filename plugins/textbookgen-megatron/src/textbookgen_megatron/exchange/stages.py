@@ -9,10 +9,11 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from textbookgen.artifacts import Checkpoint, Shards
-from textbookgen.errors import Complaint
+from textbookgen.artifacts import Artifact, TokenShards, TransformersCheckpoint
+from textbookgen.errors import Complaint, Need
 from textbookgen.marks import Pipe, Placement
 from textbookgen.stage import Job, Train, Volume
+from textbookgen_megatron.checkpoint import MegatronCheckpoint
 
 
 class _Exchange(Train):
@@ -32,8 +33,9 @@ class Export(_Exchange):
 
     name: ClassVar[str] = "export"
     version: ClassVar[int] = 2
+    gives: ClassVar[type[Artifact] | None] = TransformersCheckpoint
 
-    checkpoint: Annotated[str, Pipe(Checkpoint)] = Field(description="stage above that trained the model")
+    checkpoint: Annotated[str, Pipe(MegatronCheckpoint)] = Field(description="stage above that trained the model")
     dtype: Literal["float32", "bfloat16", "float16"] = Field("float32", description="type of the weights that are written")
     quantise: Literal["none", "int8", "int4"] = Field(
         "none",
@@ -41,7 +43,7 @@ class Export(_Exchange):
         "weights.quantised.safetensors beside the others",
     )
     group: int = Field(64, gt=1, description="with `quantise`: numbers of a row that share a scale")
-    shards: Annotated[str | None, Pipe(Shards)] = Field(
+    shards: Annotated[str | None, Pipe(TokenShards)] = Field(
         None, description="with `quantise`: stage above that packed the data on whose held-out part the cost is measured"
     )
     validation_tokens: Annotated[int, Placement] = Field(
@@ -68,17 +70,27 @@ class Import(_Exchange):
     """
 
     name: ClassVar[str] = "import"
+    gives: ClassVar[type[Artifact] | None] = MegatronCheckpoint
 
-    folder: str = Field(description="folder as transformers' save_pretrained writes it, with a tokenizer.json")
+    folder: str | None = Field(None, description="folder as transformers' save_pretrained writes it, with a tokenizer.json")
+    checkpoint: Annotated[str | None, Pipe(TransformersCheckpoint)] = Field(
+        None, description="instead of `folder`: stage above that trained or wrote a model in transformers' format"
+    )
     sequence_length: int | None = Field(None, gt=1, description="tokens it reads at once; as configured unless given")
 
     def check(self) -> Iterable[Complaint]:
         """Folders that are not there."""
+        if (self.folder is None) == (self.checkpoint is None):
+            yield Complaint("folder", "either `folder` or `checkpoint` must be given", "where is the model?")
+        folder = Path(self.folder) if self.folder is not None else None
         for name in ("config.json", "tokenizer.json"):
-            if not (Path(self.folder) / name).is_file():
-                yield Complaint("folder", f"there is no {name} in {self.folder}", "give a folder that save_pretrained wrote")
+            if folder is not None and not (folder / name).is_file():
+                yield Need("folder", f"there is no {name} in {self.folder}", "give a folder that save_pretrained wrote")
 
     def foresee(self, flows: Mapping[str, Volume]) -> Volume | None:
         """As large as the files are."""
+        if self.folder is None:
+            parameters = flows.get("checkpoint", Volume()).parameters
+            return Volume(disk_bytes=None if parameters is None else 4 * parameters, parameters=parameters)
         found = [path.stat().st_size for path in Path(self.folder).glob("*.safetensors")]
         return Volume(disk_bytes=float(sum(found)) * 2) if found else None

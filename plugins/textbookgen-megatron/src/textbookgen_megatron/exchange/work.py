@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 
 from textbookgen.errors import TextbookgenError, TrainerError
 from textbookgen.shards import PackedShards
-from textbookgen.trainer import Flow, JobFile, write_card
+from textbookgen.trainer import Flow, JobFile, read_card, write_card
 from textbookgen_megatron.exchange import quantise
 from textbookgen_megatron.exchange.configs import config_of
 from textbookgen_megatron.exchange.files import SINGLE, getter, write_weights
@@ -81,15 +81,17 @@ def _cost(options: Export, bits: int, folder: Path, shards: Flow | None) -> dict
     return told
 
 
-def bring_in(options: Import, out: Path) -> None:
-    """Reads the folder and writes a checkpoint of this plugin's, its card last."""
-    folder = Path(options.folder)
+def bring_in(options: Import, out: Path, checkpoint: Flow | None = None) -> None:
+    """Reads the folder, or that of a checkpoint, and writes a checkpoint of this plugin's, its card last."""
+    folder = Path(str(options.folder)) if checkpoint is None else checkpoint.path
+    card = {} if checkpoint is None else read_card(folder)
     shape, weights = read_model(folder, options.sequence_length)
     out.mkdir(parents=True, exist_ok=True)
     save_file(weights, out / f"{SINGLE}.tmp")
     (out / f"{SINGLE}.tmp").replace(out / SINGLE)
-    tokenizer = _tokenizer(folder)
-    shutil.copyfile(folder / "tokenizer.json", out / "tokenizer.json")
+    tokenizer = card.get("tokenizer") or _tokenizer(folder)
+    if tokenizer["file"]:
+        shutil.copyfile(folder / tokenizer["file"], out / tokenizer["file"])
     write_card(
         out,
         {
@@ -105,11 +107,11 @@ def bring_in(options: Import, out: Path) -> None:
             "loss": None,
             "bits_per_byte": None,
             "tokenizer": tokenizer,
-            "eod": end_of_document(folder),
-            "chat": chat_template(folder),
+            "eod": card["eod"] if card else end_of_document(folder),
+            "chat": card.get("chat") if card else chat_template(folder),
             "weights": SINGLE,
             "weights_digest": _digest(out / SINGLE),
-            "parent": None,
+            "parent": checkpoint and {"label": checkpoint.label, "weights_digest": card.get("weights_digest")},
             "folder": str(folder),
             "precision": "fp32",
         },
@@ -144,7 +146,7 @@ def main(path: Path) -> int:
             shards = next(iter(told.pipes.get("shards", ())), None)
             export(Export.model_validate(told.given), told.pipes["checkpoint"][0], told.folder, shards)
         else:
-            bring_in(Import.model_validate(told.given), told.folder)
+            bring_in(Import.model_validate(told.given), told.folder, next(iter(told.pipes.get("checkpoint", ())), None))
     except TextbookgenError as error:
         print(error, file=sys.stderr)
         return 1

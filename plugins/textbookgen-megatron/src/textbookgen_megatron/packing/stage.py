@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 import polars as pl
 from pydantic import Field
 
-from textbookgen.artifacts import Chats, Documents, Pairs, Table, Vocabulary, held_by
+from textbookgen.artifacts import Artifact, Chats, Documents, Pairs, PairShards, Table, TokenShards, Vocabulary, held_by
 from textbookgen.errors import RunError
 from textbookgen.marks import Labels, Pipe
 from textbookgen.shards import FORMAT, SPLITS, Split
@@ -46,6 +46,7 @@ class MegatronPack(Pack):
     """
 
     name: ClassVar[str] = "pack"
+    gives: ClassVar[type[Artifact] | None] = TokenShards
 
     inputs: Annotated[Labels, Pipe(Documents, Chats, Pairs)] = Field(
         alias="from", description="stages above whose documents, chats or pairs are packed"
@@ -63,6 +64,10 @@ class MegatronPack(Pack):
     chat_template: str = Field(
         "plain", description="how chats and pairs are written: plain, phi-3, phi-4, chatml, or a Jinja template written out"
     )
+
+    def given_by(self, flows: Sequence[type[Artifact]]) -> type[Artifact]:
+        """Pairs are for preference training alone."""
+        return PairShards if any(issubclass(each, Pairs) for each in flows) else TokenShards
 
     def pack(self, given: Given, out: Path) -> None:
         """Writes train and valid files, the tokenizer, and `manifest.json` last; files of a torn attempt are written over.
