@@ -153,11 +153,14 @@ def test_stage_show_prints_options_with_types_and_defaults() -> None:
     assert "share" in shown
     assert "option" in shown
     assert json.loads(called("stage", "show", "sample", "--json").stdout)["type"] == "object"
+    assert "budget_usd" in called("teacher", "show", "openai").stdout
+    assert "never" in called("sampler", "show", "grid").stdout
 
 
 def test_lists_are_not_empty() -> None:
     assert "python-code" in called("stage", "list").stdout
     assert "fake" in called("teacher", "list").stdout
+    assert "grid" in called("sampler", "list").stdout
     assert "tiny" in called("recipe", "list").stdout
     assert "phi1/textbook.md.j2" in called("prompt", "list").stdout
     assert '[recipe]\nname = "phi1"' in called("recipe", "show", "phi1").stdout

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -185,16 +185,24 @@ class Lineage:
         lines = [f"── {row['id']}  {row['kind']}  {row['draw'] or ''}"]
         if entry is not None:
             lines += [f"{message.role}: {message.content}" for message in entry.request.messages] + ["─" * 8]
-        body = (
-            row["text"]
-            if "text" in row
-            else json.dumps({key: row[key] for key in ("messages", "prompt", "chosen", "rejected") if key in row}, indent=1)
-        )
-        return "\n".join([*lines, body, ""])
+        return "\n".join([*lines, _body(row), ""])
 
     def told(self, story: Mapping[str, Any]) -> str:
         """A document's story as people read it, from the recipe down to the shards."""
         return "\n".join(_told(story))
+
+
+def _body(row: Mapping[str, Any]) -> str:
+    """A document's text, a conversation turn by turn, or a prompt with the reply that was chosen and the other."""
+    if "text" in row:
+        return str(row["text"])
+    if "messages" in row:
+        return _turns(row["messages"])
+    return "\n".join([_turns(row["prompt"]), *(f"{name}:\n{_turns(row[name])}" for name in ("chosen", "rejected"))])
+
+
+def _turns(messages: Iterable[Mapping[str, str]]) -> str:
+    return "\n".join(f"{each['role']}: {each['content']}" for each in messages)
 
 
 def _asked(step: Mapping[str, Any], entry: Entry) -> dict[str, Any]:
@@ -204,11 +212,17 @@ def _asked(step: Mapping[str, Any], entry: Entry) -> dict[str, Any]:
         "messages": [{"role": message.role, "content": message.content} for message in entry.request.messages],
         "task": entry.request.task,
         "draw": {key: value for key, value in entry.request.draw.items() if key != "document"},
-        "prompt": step["options"].get("prompt"),
+        "prompt": _templates(step["options"]),
         "reply": entry.reply.text,
         "tokens": entry.reply.tokens_in + entry.reply.tokens_out,
         "cost_usd": entry.reply.cost_usd,
     }
+
+
+def _templates(options: Mapping[str, Any]) -> str:
+    """The name of the template that was filled in; of a stage with several, all of them, for none is noted with the reply."""
+    names = sorted({str(value) for value in options.values() if isinstance(value, str) and value.endswith(".j2")})
+    return names[0] if len(names) == 1 else f"one of {', '.join(names)}"
 
 
 def _told(story: Mapping[str, Any]) -> Iterator[str]:

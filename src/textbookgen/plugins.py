@@ -235,11 +235,7 @@ class Plugins:
         if plugin and (error := self.installed[plugin].error) is not None:
             raise PluginError(f"plugin '{plugin}' is installed but did not load: {error!r}")
         close = get_close_matches(use, known, n=1)
-        hint = (
-            f"did you mean '{close[0]}'?"
-            if close
-            else f"`textbookgen {'stage' if table == 'stage' else 'plugin'} list` shows what there is"
-        )
+        hint = f"did you mean '{close[0]}'?" if close else f"`textbookgen {table} list` shows what there is"
         raise PluginError(f"no {table} is called '{use}'", hint=hint)
 
     def release(self, use: str) -> str:

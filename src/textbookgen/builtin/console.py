@@ -32,9 +32,8 @@ class Console:
         match event:
             case RunStarted():
                 self._width = max(map(len, event.steps), default=0)
-                self._console.print(
-                    f"[bold]{event.recipe}[/bold]  {len(event.steps)} steps  [dim]{event.folder}[/dim]", soft_wrap=True
-                )
+                count = f"{len(event.steps)} step{'s' * (len(event.steps) != 1)}"
+                self._console.print(f"[bold]{event.recipe}[/bold]  {count}  [dim]{event.folder}[/dim]", soft_wrap=True)
             case StageStarted():
                 self._start(event)
             case Progress():

@@ -12,7 +12,8 @@ NOUNS = {
     "run": "What runs came to: list, show, compare, clean up.",
     "corpus": "Look at documents: what is there, why it is there, why it is not.",
     "stage": "What stages there are, and their options.",
-    "teacher": "What teachers there are; ask one; what the ledger holds.",
+    "teacher": "What teachers there are, and their options; ask one; what the ledger holds.",
+    "sampler": "What samplers there are, and their options.",
     "prompt": "Show and render prompt templates.",
     "plugin": "Who is installed; make and check a plugin of your own.",
 }

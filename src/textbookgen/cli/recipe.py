@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -87,7 +89,8 @@ def check(file: Path, assignments: tuple[str, ...], as_json: bool, work: Path) -
     if as_json:
         show.as_json(forecast.as_dict())
     else:
-        show.table(forecast.columns, forecast.rows(), title=f"{plan.recipe.name}: {len(plan.steps)} steps")
+        count = f"{len(plan.steps)} step{'s' * (len(plan.steps) != 1)}"
+        show.table(forecast.columns, forecast.rows(), title=f"{plan.recipe.name}: {count}")
         click.echo(forecast.sentence())
     if plan.needs:
         click.echo(needs_text(plan.needs), err=True)
@@ -113,9 +116,14 @@ def list_recipes() -> None:
     for folder in Plugins().recipe_folders():
         for entry in sorted(folder.iterdir(), key=lambda each: each.name):
             if entry.name.endswith(".toml"):
-                first = entry.read_text(encoding="utf-8").splitlines()[0].lstrip("# ")
-                rows.append((entry.name.removesuffix(".toml"), first))
+                rows.append((entry.name.removesuffix(".toml"), _first_sentence(entry.read_text(encoding="utf-8"))))
     show.table(("recipe", "what it is"), rows)
+
+
+def _first_sentence(text: str) -> str:
+    """What a recipe says of itself above its first table, up to the first full stop that ends a sentence."""
+    lines = [line.lstrip("# ") for line in itertools.takewhile(lambda line: line.startswith("# "), text.splitlines())]
+    return re.split(r"(?<=\w\.) (?=[A-Z`])", " ".join(lines))[0]
 
 
 @group.command("new")

@@ -27,6 +27,20 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: str =
     console.print(shown)
 
 
+def brought(kind: str, name: str, *, json_schema: bool) -> None:
+    """Prints what a stage, teacher or sampler says of itself, and its options; or their JSON schema."""
+    from textbookgen.catalogue import described, options_of
+    from textbookgen.plugins import Plugins
+
+    plugins = Plugins()
+    found = plugins.find(kind, name)
+    if json_schema:
+        as_json(found.model_json_schema())
+        return
+    click.echo(f"{name}  ({plugins.release(name)})\n\n{described(found)}\n")
+    table(("option", "type", "default", "what it is"), options_of(found))
+
+
 def json_lines(rows: Iterable[Mapping[str, Any]]) -> None:
     """Prints one JSON object a line."""
     for row in rows:

@@ -31,13 +31,4 @@ def list_stages() -> None:
 @options.as_json
 def show_stage(name: str, as_json: bool) -> None:
     """Print a stage's options: types, defaults and descriptions, from the class itself."""
-    from textbookgen.catalogue import described, options_of
-    from textbookgen.plugins import Plugins
-
-    plugins = Plugins()
-    stage = plugins.find("stage", name)
-    if as_json:
-        show.as_json(stage.model_json_schema())
-        return
-    click.echo(f"{name}  ({plugins.release(name)})\n\n{described(stage)}\n")
-    show.table(("option", "type", "default", "what it is"), options_of(stage))
+    show.brought("stage", name, json_schema=as_json)

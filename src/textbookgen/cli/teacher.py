@@ -1,9 +1,10 @@
-"""`textbookgen teacher`: list, ask, ledger."""
+"""`textbookgen teacher`: list, show, ask, ledger."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -29,6 +30,14 @@ def list_teachers() -> None:
     from textbookgen.plugins import Plugins
 
     show.table(("teacher", "what it is"), ((name, first_sentence(kind)) for name, kind in Plugins().teachers.items()))
+
+
+@group.command("show")
+@click.argument("name")
+@options.as_json
+def show_teacher(name: str, as_json: bool) -> None:
+    """Print a teacher's options: types, defaults and descriptions, from the class itself."""
+    show.brought("teacher", name, json_schema=as_json)
 
 
 @group.command("ask")
@@ -126,5 +135,15 @@ def ledger(to: Path | None, source: Path | None, as_json: bool, work: Path) -> N
         kept.close()
     if as_json:
         show.as_json(rows)
-    elif rows:
-        show.table(list(rows[0]), (list(row.values()) for row in rows))
+    else:
+        columns = ("teacher", "options", "replies", "tokens read", "tokens written", "paid", "size")
+        show.table(columns, (_spent(row) for row in rows))
+
+
+def _spent(row: Mapping[str, Any]) -> tuple[str, ...]:
+    """What one teacher's replies came to, as people read it."""
+    from textbookgen.catalogue import as_toml
+
+    counts = (f"{row[name]:,}" for name in ("replies", "tokens_in", "tokens_out"))
+    options = as_toml(row["options"]) if row["options"] else ""
+    return (row["use"], options, *counts, f"${row['cost_usd']:,.4f}", f"{row['bytes'] / 2**20:,.1f} MiB")
