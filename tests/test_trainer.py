@@ -15,12 +15,10 @@ from typing import Any
 import pytest
 
 from textbookgen.errors import TrainerError
-from textbookgen.model import Score
+from textbookgen.model import Score, TokenModel
 from textbookgen.served import ServedModel
-from textbookgen.serving import batches, cut, ends_with, pieces
 from textbookgen.shards import PackedShards, TokenFile, check_one_vocabulary
 from textbookgen.stage import Job, Train
-from textbookgen.tokenizer import ByteTokenizer
 from textbookgen.trainer import STOPPED, Clock, Flow, JobFile, Metrics, Parent, peak_of, work, write_card
 
 
@@ -128,7 +126,7 @@ def test_how_a_run_ends_is_its_exit_code(tmp_path, capsys, monkeypatch):
 
 SERVER = """
 import functools, sys
-from textbookgen.serving import answer, serve
+from textbookgen.serving import answer_texts, serve
 
 class Echo:
     def complete(self, prompts, wish):
@@ -144,7 +142,7 @@ class Echo:
 
 def load():
     print("loading")
-    return functools.partial(answer, Echo())
+    return functools.partial(answer_texts, Echo())
 
 serve(load)
 """
@@ -157,8 +155,9 @@ def test_a_served_model_answers_and_says_why_it_cannot(tmp_path):
         assert model.score([("", "abc"), ("x", "")]) == [Score(-3.0, 3, True), Score(0.0, 0, False)]
         with pytest.raises(TrainerError, match="could not answer: RuntimeError: unlucky"):
             model.complete(["a"], max_tokens=1, seed=13)
-        with pytest.raises(TrainerError, match="nobody knows how to 'dance'"):
-            model.ask({"ask": "dance"})
+        assert not isinstance(model, TokenModel)
+        with pytest.raises(TrainerError, match="nobody knows how to 'encode'"):
+            model.ask({"ask": "encode", "prompts": ["a"]})
         with pytest.raises(TrainerError, match="out of memory") as error:
             model.complete(["a"], max_tokens=1, seed=14)
         assert error.value.place == str(tmp_path)
@@ -173,31 +172,6 @@ def test_a_serving_process_ends_with_its_asker(tmp_path):
     model._process.stdin.close()
     assert model._process.wait(20) == 0
     model.close()
-
-
-def test_batches_hold_what_fits_and_like_sizes():
-    assert list(batches([5, 1, 5, 2, 9], 10)) == [[1, 3], [0, 2], [4]]
-    assert list(batches([5, 5], 10, samples=2)) == [[0], [1]]
-    assert list(batches([50], 10)) == [[0]]
-    assert list(batches([], 10)) == []
-
-
-@pytest.mark.parametrize(("before", "after"), [(1, 5), (3, 0), (1, 40), (30, 12)])
-def test_pieces_score_each_id_once_and_in_order(before, after):
-    ids = list(range(before + after))
-    read = list(pieces(ids[:before], ids[before:], 8))
-    assert [each for piece, count in read for each in piece[len(piece) - count :]] == ids[before:]
-    assert all(0 < count < len(piece) <= max(8, len(ids) if len(ids) <= 8 else 0) for piece, count in read)
-
-
-def test_a_stop_text_is_seen_when_it_ends_and_cut():
-    decode = ByteTokenizer().decode
-    text = "Once upon a time.\n\nThe"
-    seen = [ends_with(list(text[:size].encode()), ("\n\n", "é"), decode) for size in range(1, len(text) + 1)]
-    assert seen.index(True) == text.index("\n\n") + 1
-    assert not ends_with(list(text.encode()), (), decode)
-    assert cut(text, ("The", "\n\n")) == "Once upon a time."
-    assert cut(text, ()) == text
 
 
 def packed(folder: Path, documents: list[list[int]], digest: str = "d") -> Path:

@@ -129,20 +129,16 @@ class Writer:
     def _text(self, row: Row, wish: Wish) -> str:
         return cut(self.talk.decode(row.ids), (*wish.stop, *self.talk.stop))
 
-    def _rows(
-        self, prefixes: Sequence[list[int]], wish: Wish, seeds: Sequence[str], rooms: Sequence[int]
-    ) -> list[list[Row]]:
+    def _rows(self, prefixes: Sequence[list[int]], wish: Wish, seeds: Sequence[str], rooms: Sequence[int]) -> list[list[Row]]:
         """For each row of ids its completions; `seeds` tell their draws apart."""
         window = self._network.window
-        heads = [
-            [self.talk.eod, *ids][-(window - min(room, window // 2)) :] for ids, room in zip(prefixes, rooms, strict=True)
-        ]
+        heads = [[self.talk.eod, *ids][-(window - min(room, window // 2)) :] for ids, room in zip(prefixes, rooms, strict=True)]
         most = [min(room, window - len(head)) for head, room in zip(heads, rooms, strict=True)]
         rows = [
             [Row(at, most[at], random.Random(f"{seed}/{sample}")) for sample in range(wish.samples)]
             for at, seed in enumerate(seeds)
         ]
-        sizes = [len(head) + room for head, room in zip(heads, most, strict=True)]
+        sizes = [len(head) + room if room > 0 else 0 for head, room in zip(heads, most, strict=True)]
         for batch in batches(sizes, TOKENS_AT_ONCE, wish.samples):
             asked = [at for at in batch if most[at] > 0]
             for some in _few_samples(len(asked) * max(sizes[at] for at in batch), wish.samples):

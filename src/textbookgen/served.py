@@ -1,4 +1,4 @@
-"""ServedModel: a model in a process of its trainer's own, asked one JSON line at a time (see `textbookgen.serving`)."""
+"""Models in a process of their trainer's own, asked one JSON line at a time (see `textbookgen.serving`)."""
 
 from __future__ import annotations
 
@@ -12,14 +12,16 @@ from pathlib import Path
 from typing import IO, Any
 
 from textbookgen.errors import TrainerError
-from textbookgen.model import Score
+from textbookgen.model import Continuation, Score
+from textbookgen.teacher import Message
 
 
 class ServedModel:
     """Completes and scores by asking a process that holds the model; started at once, so that it loads while others work.
 
-    The command's process serves as `textbookgen.serving.serve` does. It ends when its standard input closes, which it does
-    with this process, however that ends. `environment` holds for what is not set; threads sleep while they wait.
+    The command's process serves as `textbookgen.serving.serve` does, and answers texts. It ends when its standard input
+    closes, which it does with this process, however that ends. `environment` holds for what is not set; threads sleep
+    while they wait.
     """
 
     def __init__(self, command: Sequence[str], checkpoint: Path, environment: Mapping[str, str] | None = None) -> None:
@@ -67,7 +69,7 @@ class ServedModel:
         return [Score(*each) for each in self.ask({"ask": "score", "pairs": [list(pair) for pair in pairs]})]
 
     def ask(self, asked: dict[str, Any]) -> Any:
-        """What the process answers to one line; a trainer whose process answers more than texts asks it by this.
+        """What the process answers to one line; who has it answer more asks by this.
 
         Raises:
             TrainerError: the process ended or could not answer.
@@ -109,6 +111,72 @@ class ServedModel:
         self._complaints.seek(0)
         last = self._complaints.read().decode(errors="replace").strip().splitlines()[-8:]
         return TrainerError("\n".join(["the serving process ended", *last]), place=str(self._checkpoint))
+
+
+class ServedTokenModel(ServedModel):
+    """A served model that can be asked by token ids too: a `TokenModel`, by `textbookgen.serving.answer`."""
+
+    def encode(self, prompts: Sequence[str | Sequence[Message]]) -> list[list[int]]:
+        """Each text as ids; each conversation by the checkpoint's chat template, up to where the assistant goes on.
+
+        Raises:
+            TrainerError: the process ended or could not answer.
+        """
+        told = [
+            prompt if isinstance(prompt, str) else [{"role": turn.role, "content": turn.content} for turn in prompt]
+            for prompt in prompts
+        ]
+        answer: list[list[int]] = self.ask({"ask": "encode", "prompts": told})
+        return answer
+
+    def decode(self, tokens: Sequence[Sequence[int]]) -> list[str]:
+        """Each row of ids as text, without control tokens.
+
+        Raises:
+            TrainerError: the process ended or could not answer.
+        """
+        answer: list[str] = self.ask({"ask": "decode", "tokens": [list(row) for row in tokens]})
+        return answer
+
+    def extend(
+        self,
+        prefixes: Sequence[Sequence[int]],
+        *,
+        max_tokens: int | Sequence[int],
+        seeds: Sequence[int],
+        temperature: float = 1.0,
+        stop: Sequence[str] = (),
+        samples: int = 1,
+    ) -> list[list[Continuation]]:
+        """For each row of ids, `samples` continuations drawn with a seed of its own; with temperature 0 all the greedy one.
+
+        Raises:
+            TrainerError: the process ended or could not answer.
+        """
+        drawn = samples if temperature else 1
+        rooms = [max_tokens] * len(prefixes) if isinstance(max_tokens, int) else list(max_tokens)
+        asked = {
+            "ask": "extend",
+            "prefixes": [list(row) for row in prefixes],
+            "seeds": list(seeds),
+            "rooms": rooms,
+            "wish": {"max_tokens": max(rooms, default=0), "temperature": temperature, "stop": list(stop), "samples": drawn},
+        }
+        return [
+            [Continuation(tuple(ids), text, ended) for ids, text, ended in each] * (samples // drawn)
+            for each in self.ask(asked)
+        ]
+
+    def logprobs(self, pairs: Sequence[tuple[Sequence[int], Sequence[int]]]) -> list[list[float]]:
+        """The log probability of each id of the second row, after the first row and those before it.
+
+        Raises:
+            TrainerError: the process ended or could not answer.
+        """
+        answer: list[list[float]] = self.ask(
+            {"ask": "logprobs", "pairs": [[list(before), list(after)] for before, after in pairs]}
+        )
+        return answer
 
 
 def _close(pipe: IO[str]) -> None:

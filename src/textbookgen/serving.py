@@ -1,7 +1,7 @@
-"""What a process that serves a model does besides computing: its loop, and how texts are batched, pieced and cut.
+"""The process that serves a model: one JSON line asked, one answered.
 
-The other end is `textbookgen.served.ServedModel`. It says `{"ready": true}` once it can be asked, and answers each JSON line
-with `{"answer": ...}`, or with `{"error": ...}` where it cannot.
+The other end is `textbookgen.served`. It says `{"ready": true}` once it can be asked, and answers each JSON line with
+`{"answer": ...}`, or with `{"error": ...}` where it cannot.
 """
 
 from __future__ import annotations
@@ -9,27 +9,11 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from textbookgen.errors import TextbookgenError
-
-
-@dataclass(frozen=True)
-class Wish:
-    """How to complete."""
-
-    max_tokens: int
-    temperature: float = 0.0
-    stop: tuple[str, ...] = ()
-    samples: int = 1
-    seed: int = 0
-
-    @classmethod
-    def of(cls, asked: dict[str, Any]) -> Wish:
-        """The wish in a line that was asked."""
-        return cls(**{**asked["wish"], "stop": tuple(asked["wish"]["stop"])})
+from textbookgen.generation import Wish, Writer
 
 
 class TextWriter(Protocol):
@@ -44,8 +28,8 @@ class TextWriter(Protocol):
         ...
 
 
-def answer(writer: TextWriter, asked: dict[str, Any]) -> Any:
-    """What a line asks for, to complete or to score.
+def answer_texts(writer: TextWriter, asked: dict[str, Any]) -> Any:
+    """What a line asks for, to complete or to score; `textbookgen.served.ServedModel` asks no more.
 
     Raises:
         ValueError: it asks for something else.
@@ -57,6 +41,25 @@ def answer(writer: TextWriter, asked: dict[str, Any]) -> Any:
             return writer.score([(before, after) for before, after in asked["pairs"]])
         case other:
             raise ValueError(f"nobody knows how to {other!r}")
+
+
+def answer(writer: Writer, asked: dict[str, Any]) -> Any:
+    """What a line asks for, by texts or by token ids: all that `textbookgen.served.ServedTokenModel` asks.
+
+    Raises:
+        ValueError: it asks for something else.
+    """
+    match asked["ask"]:
+        case "encode":
+            return writer.talk.encode(asked["prompts"])
+        case "decode":
+            return [writer.talk.said(ids) for ids in asked["tokens"]]
+        case "extend":
+            return writer.extend(asked["prefixes"], Wish.of(asked), asked["seeds"], asked["rooms"])
+        case "logprobs":
+            return writer.logprobs([(before, after) for before, after in asked["pairs"]])
+        case _:
+            return answer_texts(writer, asked)
 
 
 def serve(load: Callable[[], Callable[[dict[str, Any]], Any]]) -> None:
@@ -79,43 +82,3 @@ def serve(load: Callable[[], Callable[[dict[str, Any]], Any]]) -> None:
             tell({"answer": answered(json.loads(line))})
         except (RuntimeError, ValueError, TypeError, KeyError, TextbookgenError) as error:
             tell({"error": f"{type(error).__name__}: {error}"})
-
-
-def batches(sizes: Sequence[int], most: int, samples: int = 1) -> Iterator[list[int]]:
-    """Indexes of like size together, as many as a batch of `most` tokens holds if each is padded to the largest."""
-    batch: list[int] = []
-    for index in sorted(range(len(sizes)), key=lambda index: (sizes[index], index)):
-        if batch and (len(batch) + 1) * samples * sizes[index] > most:
-            yield batch
-            batch = []
-        batch.append(index)
-    if batch:
-        yield batch
-
-
-def pieces(before: list[int], after: list[int], window: int) -> Iterator[tuple[list[int], int]]:
-    """Ids to read at once, and how many of the last are scored, so that all of `after` is; `before` holds one at least.
-
-    What is longer than the window is read in pieces that see half a window back.
-    """
-    ids, done = before + after, len(before)
-    while done < len(ids):
-        first = max(0, done - window // 2) if len(ids) > window else 0
-        stop = min(len(ids), first + window)
-        yield ids[first:stop], stop - done
-        done = stop
-
-
-def ends_with(ids: Sequence[int], stop: Sequence[str], decode: Callable[[list[int]], str]) -> bool:
-    """Whether the last of these ids brought a stop text; called after each, so only the last few are decoded."""
-    if not stop:
-        return False
-    # each token is a byte at least, so a stop text that just ended lies within so many last ones
-    near = max(len(text.encode()) for text in stop) + 4
-    tail = decode(list(ids[-near:]))
-    return any(text in tail for text in stop)
-
-
-def cut(text: str, stop: Sequence[str]) -> str:
-    """The text before the first stop text in it."""
-    return text[: min((place for place in map(text.find, stop) if place >= 0), default=len(text))]

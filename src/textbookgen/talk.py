@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from textbookgen.chat import ChatEncoder, ChatTemplate, Piece, read_messages
+from textbookgen.errors import TrainerError
 from textbookgen.tokenizer import ByteTokenizer
 
 
@@ -40,6 +41,9 @@ class Talk:
         """As a checkpoint's card tells: its `eod`, its `chat`, and the `file` of its `tokenizer` (none: that of bytes).
 
         Texts are encoded as when they were packed: what spells a control token stays text.
+
+        Raises:
+            TrainerError: the tokenizer's file is missing or torn.
         """
         name = card["tokenizer"]["file"]
         if name is None:
@@ -47,7 +51,12 @@ class Talk:
             return cls.of(card.get("chat"), ChatEncoder.of(plain.encode_batch, card["eod"], None), plain.decode)
         from tokenizers import Tokenizer
 
-        opened = Tokenizer.from_file(str(checkpoint / name))
+        file = checkpoint / name
+        try:
+            opened = Tokenizer.from_file(str(file))
+        except Exception as error:  # the library raises bare Exception for a file it does not understand
+            hint = "write the folder anew: train, import or export again"
+            raise TrainerError(f"the tokenizer cannot be read: {error}", place=str(file), hint=hint) from None
         opened.no_truncation()
         opened.no_padding()
         opened.encode_special_tokens = True
@@ -55,7 +64,7 @@ class Talk:
         def encode(texts: list[str]) -> list[list[int]]:
             return [each.ids for each in opened.encode_batch_fast(texts, add_special_tokens=False)]
 
-        return cls.of(card.get("chat"), ChatEncoder.of(encode, card["eod"], checkpoint / name), opened.decode)
+        return cls.of(card.get("chat"), ChatEncoder.of(encode, card["eod"], file), opened.decode)
 
     @property
     def eod(self) -> int:

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import json
-
 import pytest
 import torch
 from textbookgen_megatron.backend import weights
@@ -9,20 +7,16 @@ from textbookgen_megatron.backend.data import WholeDocuments, batch
 from textbookgen_megatron.backend.device import processes
 from textbookgen_megatron.backend.model import build
 from textbookgen_megatron.backend.objective import nats
-from textbookgen_megatron.chat import TEMPLATES, ChatEncoder, ChatTemplate
 from textbookgen_megatron.shape import Shape
 from textbookgen_megatron.training import Pretrain, Sft
 
 from textbookgen.artifacts import Chats, Part
-from textbookgen.builtin.tokenizers import FileTokenizer
-from textbookgen.errors import RunError
+from textbookgen.chat import ChatEncoder, ChatTemplate
 from textbookgen.shards import PackedShards
 from textbookgen.teacher import Message
 from textbookgen.tokenizer import ByteTokenizer
 
 from .conftest import metrics, pack
-
-TALK = [Message("user", "Hi"), Message("assistant", "Yes."), Message("user", "Sure?"), Message("assistant", "No <|end|>")]
 
 
 def chats(folder, talks):
@@ -45,71 +39,6 @@ def talks(count):
         ]
         for number in range(count)
     ]
-
-
-@pytest.mark.parametrize("name", TEMPLATES)
-def test_only_answers_and_what_ends_them_are_learned(name):
-    template = ChatTemplate.of(name)
-    pieces = template.pieces(TALK)
-    assert "".join(piece.text for piece in pieces) == template.render(TALK)
-    learned = "".join(piece.text for piece in pieces if piece.learned)
-    end = template.ending()
-    assert learned == f"Yes.{end}No <|end|>{end}"
-    assert "".join(piece.text for piece in template.prompt(TALK[:1])) == template.render(TALK[:1], ask=True)
-    only_last = "".join(piece.text for piece in template.pieces(TALK, learn_from=2) if piece.learned)
-    assert only_last == f"No <|end|>{end}"
-
-
-def test_phi_3_writes_as_its_card_tells():
-    expected = "<|user|>\nHi<|end|>\n<|assistant|>\n"
-    assert ChatTemplate.of("phi-3").render(TALK[:1], ask=True) == expected
-
-
-def with_control_tokens(folder):
-    """A tokenizer of bytes whose control tokens are single ids."""
-    from textbookgen_megatron.exchange.tokenizers import _of_bytes
-    from tokenizers import Tokenizer
-
-    opened = Tokenizer.from_str(json.dumps(_of_bytes()))
-    opened.add_special_tokens(["<|end|>", "<|user|>", "<|assistant|>"])
-    opened.save(str(folder / "tokenizer.json"))
-    return FileTokenizer(folder / "tokenizer.json")
-
-
-def test_control_tokens_are_single_ids_and_no_message_can_spell_them(tmp_path):
-    tokenizer = with_control_tokens(tmp_path)
-    encoder = ChatEncoder.of(tokenizer.encode_batch, tokenizer.eod, tokenizer.file)
-    [(ids, learned)] = encoder.encode([ChatTemplate.of("phi-3").pieces(TALK)])
-    assert ids.count(257) == 4  # <|end|>: as often as there are messages, and not where one spells it
-    assert (ids[0], ids[1:4]) == (258, list(b"\nHi"))
-    assert bytes(i for i, counts in zip(ids, learned, strict=True) if counts and i < 256) == b"Yes.No <|end|>"
-    assert [i for i, counts in zip(ids, learned, strict=True) if counts and i >= 256] == [257, 257]
-
-
-def test_transformers_renders_and_encodes_the_same(tmp_path):
-    transformers = pytest.importorskip("transformers")
-    tokenizer = with_control_tokens(tmp_path)
-    theirs = transformers.PreTrainedTokenizerFast(tokenizer_file=str(tmp_path / "tokenizer.json"), eos_token="<|endoftext|>")
-    plain = [{"role": each.role, "content": each.content.removesuffix(" <|end|>")} for each in TALK]
-    for template in TEMPLATES.values():
-        encoder = ChatEncoder.of(tokenizer.encode_batch, tokenizer.eod, tokenizer.file)
-        [(ids, _)] = encoder.encode([ChatTemplate("t", template).pieces([Message(**each) for each in plain])])
-        assert theirs.apply_chat_template(plain, chat_template=template, tokenize=True, return_dict=False) == ids
-
-
-@pytest.mark.parametrize(
-    ("template", "problem"),
-    [
-        ("none", "no chat template"),
-        ("{% for", "is no template"),
-        ("{% for m in messages %}{{ m.content | upper }}{% endfor %}", "changes what is said"),
-        ("{{ messages | length }}{% for m in messages %}{{ m.content }}{% endfor %}", "depends on what comes after"),
-        ("{{ raise_exception('no') }}", "refuses"),
-    ],
-)
-def test_templates_that_cannot_be_used_are_told(template, problem):
-    with pytest.raises(RunError, match=problem):
-        ChatTemplate.of(template).pieces(TALK)
 
 
 def test_packed_chats_count_what_is_learned_and_leave_out_what_has_no_answer(tmp_path):

@@ -9,10 +9,13 @@ from textbookgen_megatron.backend.device import processes
 from textbookgen_megatron.backend.model import build
 from textbookgen_megatron.backend.objective import nats
 from textbookgen_megatron.serving.forward import Network
-from textbookgen_megatron.serving.generation import Writer
+from textbookgen_megatron.serving.reading import CachedNetwork
 from textbookgen_megatron.shape import Shape
 
+from textbookgen.chat import ChatEncoder
+from textbookgen.generation import Writer
 from textbookgen.shards import PackedShards
+from textbookgen.talk import Talk
 from textbookgen.tokenizer import ByteTokenizer
 
 from .conftest import documents, pack, stories
@@ -45,8 +48,8 @@ def test_packed_documents_are_read_as_if_each_stood_alone(asked):
     # the other way round: only what follows each prompt, scored by the serving code, one document at a time
     network = Network(SHAPE, {**whole, "output_layer.weight": whole["output_layer.weight"]})
     network.logits = lambda hidden: hidden @ network.weights["output_layer.weight"].T  # training's softmax has the padding too
-    tokenizer = ByteTokenizer()
-    writer = Writer(network, lambda given: [_with_end(text) for text in given], tokenizer.decode, tokenizer.eod)
+    encoder = ChatEncoder.of(lambda given: [_with_end(text) for text in given], 256, None)
+    writer = Writer(CachedNetwork(network), Talk.of(None, encoder, ByteTokenizer().decode))
     heads = [text.split(".")[0] + "." for text in texts]
     scores = writer.score([(head, text[len(head) :] + "\0") for head, text in zip(heads, texts, strict=True)])
     assert len(windows) < len(texts) / 2

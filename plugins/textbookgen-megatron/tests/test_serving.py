@@ -9,15 +9,15 @@ from textbookgen_megatron import open_model
 from textbookgen_megatron.backend import weights
 from textbookgen_megatron.backend.device import processes
 from textbookgen_megatron.backend.model import build
-from textbookgen_megatron.chat import END, TEMPLATES, ChatEncoder
 from textbookgen_megatron.serving.forward import Network
-from textbookgen_megatron.serving.generation import Writer
-from textbookgen_megatron.serving.talk import Talk
+from textbookgen_megatron.serving.reading import CachedNetwork
+from textbookgen_megatron.serving.serve import open_writer
 from textbookgen_megatron.shape import Shape
 
 from textbookgen.errors import TrainerError
+from textbookgen.generation import Wish, Writer
 from textbookgen.model import TokenModel
-from textbookgen.serving import Wish, cut
+from textbookgen.talk import Talk, cut
 from textbookgen.teacher import Message
 from textbookgen.tokenizer import ByteTokenizer
 from textbookgen.trainer import write_card
@@ -43,9 +43,8 @@ def network(request: pytest.FixtureRequest) -> Network:
 
 
 @pytest.fixture
-def writer(network: Network) -> Writer:
-    tokenizer = ByteTokenizer()
-    return Writer(network, tokenizer.encode_batch, tokenizer.decode, tokenizer.eod)
+def writer(network: Network, tmp_path: Path) -> Writer:
+    return Writer(CachedNetwork(network), Talk.at(tmp_path, {"tokenizer": {"file": None}, "eod": 256}))
 
 
 @torch.no_grad()
@@ -159,8 +158,7 @@ def checkpoint(tmp_path: Path) -> Path:
 def test_a_served_model_answers_as_the_writer_does(checkpoint):
     model = open_model(checkpoint)
     assert model is not None
-    tokenizer = ByteTokenizer()
-    writer = Writer(Network.load(checkpoint), tokenizer.encode_batch, tokenizer.decode, tokenizer.eod)
+    writer = open_writer(checkpoint)
     try:
         assert model.complete(PROMPTS, max_tokens=12) == writer.complete(PROMPTS, Wish(max_tokens=12))
         drawn = model.complete(PROMPTS[:2], max_tokens=6, temperature=0.7, samples=2, seed=3)
@@ -210,7 +208,7 @@ def test_what_is_gone_on_with_depends_on_its_own_seed_alone(writer):
 def test_samples_that_do_not_fit_into_one_batch_are_the_same(writer, monkeypatch):
     wish = Wish(max_tokens=20, temperature=1.0, samples=5)
     whole = writer.extend(HEADS, wish, [1] * 5, [20] * 5)
-    monkeypatch.setattr("textbookgen_megatron.serving.generation.TOKENS_AT_ONCE", 90)
+    monkeypatch.setattr("textbookgen.generation.TOKENS_AT_ONCE", 90)
     assert writer.extend(HEADS, wish, [1] * 5, [20] * 5) == whole
 
 
@@ -237,41 +235,6 @@ def test_log_probabilities_of_ids_sum_to_the_score(writer):
     each = writer.logprobs([(list(before.encode()), list(after.encode())) for before, after in texts])
     assert [len(one) for one in each] == [16, 60, 2]
     assert [sum(one) for one in each] == pytest.approx([total for total, _, _ in writer.score(texts)], abs=1e-9)
-
-
-# -- conversations
-
-
-def talk_of(template: str | None, *special: str) -> Talk:
-    """Bytes, and these control tokens above them."""
-    control = {END: 256} | {token: 300 + at for at, token in enumerate(special)}
-    chat = {"name": template, "template": TEMPLATES[template]} if template else None
-    return Talk.of(chat, ChatEncoder(ByteTokenizer().encode_batch, control, 256))
-
-
-TALK = [{"role": "user", "content": "Hi <|end|>"}]
-
-
-def test_a_conversation_is_asked_by_the_checkpoints_template_and_no_message_spells_control_tokens():
-    talk = talk_of("phi-3", "<|user|>", "<|assistant|>", "<|end|>")
-    user, assistant, end = 300, 301, 302
-    asked = [user, 10, *b"Hi <|end|>", end, 10, assistant, 10]
-    begun = [*TALK, {"role": "assistant", "content": "So"}]
-    assert talk.encode([TALK, begun, "plain"]) == [asked, [*asked, *b"So"], list(b"plain")]
-    assert (talk.ends, talk.stop) == ({256, end}, ())
-
-
-def test_an_answer_ends_with_the_templates_words_where_there_is_no_token_for_them():
-    talk = talk_of("phi-3")
-    assert (talk.ends, talk.stop) == ({256}, ("<|end|>",))
-    talk = talk_of("plain")
-    assert (talk.ends, talk.stop) == ({256}, ())
-
-
-def test_without_a_template_a_conversation_is_its_texts():
-    talk = talk_of(None)
-    said = [{"role": "user", "content": "One"}, {"role": "assistant", "content": "two"}]
-    assert talk.encode([said, []]) == [list(b"One\n\ntwo"), []]
 
 
 def test_a_served_model_is_asked_by_ids(checkpoint):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
@@ -12,16 +13,17 @@ from textbookgen_megatron.shape import Shape
 from textbookgen_transformers import open_model
 from textbookgen_transformers.backend.architecture import config_of, parameters
 from textbookgen_transformers.backend.hardware import flops_a_token
-from textbookgen_transformers.serving.generation import Writer
+from textbookgen_transformers.serving.reading import CachedModel
 from textbookgen_transformers.serving.serve import open_writer
 from textbookgen_transformers.training import Pretrain
 from textbookgen_transformers.weights import digest
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from textbookgen.errors import TrainerError
+from textbookgen.generation import Wish, Writer
 from textbookgen.plugins import Plugins
-from textbookgen.serving import Wish, cut
 from textbookgen.shapes import parts
+from textbookgen.talk import Talk, cut
 from textbookgen.testing import check_plugin
 from textbookgen.tokenizer import ByteTokenizer
 
@@ -42,6 +44,10 @@ def built(kind, **more):
         for parameter in model.parameters():
             parameter += 0.2 * torch.randn_like(parameter)
     return whole, model.eval()
+
+
+def writer_of(model):
+    return Writer(CachedModel(model), Talk.at(Path(), {"tokenizer": {"file": None}, "eod": 256}))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -72,7 +78,7 @@ def test_a_token_takes_as_much_work_as_megatron_reckons(kind):
 @torch.no_grad()
 def test_completions_are_the_argmax_of_full_forwards_whatever_else_is_asked(kind):
     _, model = built(kind)
-    writer = Writer(model, ByteTokenizer(), 256)
+    writer = writer_of(model)
 
     def greedy(prompt):
         ids = [256, *prompt.encode()]
@@ -93,7 +99,7 @@ def test_completions_are_the_argmax_of_full_forwards_whatever_else_is_asked(kind
 @torch.no_grad()
 def test_scores_are_summed_log_probabilities():
     _, model = built("llama")
-    writer = Writer(model, ByteTokenizer(), 256)
+    writer = writer_of(model)
     asked = [("Ann had", " a dog."), ("", "Tom"), ("a longer beginning of it", "!"), ("", "")]
     for (before, after), (logprob, tokens, _) in zip(asked, writer.score(asked), strict=True):
         ids = torch.tensor([[256, *before.encode(), *after.encode()]])
@@ -105,7 +111,7 @@ def test_scores_are_summed_log_probabilities():
 
 def test_completions_end_before_the_first_stop():
     _, model = built("phi")
-    writer = Writer(model, ByteTokenizer(), 256)
+    writer = writer_of(model)
     free = writer.complete(PROMPTS, Wish(max_tokens=24))
     stops = tuple({text[3:5] for [text] in free if len(text) > 5 and "\ufffd" not in text[3:5]}) or ("e",)
     assert writer.complete(PROMPTS, Wish(max_tokens=24, stop=stops)) == [[cut(text, stops)] for [text] in free]

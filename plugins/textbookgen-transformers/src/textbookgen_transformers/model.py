@@ -5,13 +5,13 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from textbookgen.served import ServedModel
+from textbookgen.served import ServedTokenModel
 
 #: No looking for models on the internet.
 _QUIET = {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
 
 
-class TransformersModel(ServedModel):
+class TransformersModel(ServedTokenModel):
     """The model of a checkpoint of this plugin, or of one exported for transformers."""
 
     def __init__(self, checkpoint: Path) -> None:

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field, replace
 
 import polars as pl
 
+from textbookgen.chat import ChatEncoder, ChatTemplate, Piece, read_messages
 from textbookgen.errors import RunError
 from textbookgen.shards import SPLITS, Counts, Split
 from textbookgen.teacher import Message
 from textbookgen.tokenizer import Tokenizer
-from textbookgen_megatron.chat import ChatEncoder, ChatTemplate, Piece, read_messages
 from textbookgen_megatron.packing.sampled import Encoded, by_ids, sampled_pairs
 from textbookgen_megatron.packing.streams import Stream
 

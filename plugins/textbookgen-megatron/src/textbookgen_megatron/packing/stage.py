@@ -14,12 +14,12 @@ import polars as pl
 from pydantic import Field
 
 from textbookgen.artifacts import Artifact, Chats, Documents, Pairs, PairShards, Table, TokenShards, Vocabulary, held_by
+from textbookgen.chat import ChatTemplate
 from textbookgen.errors import RunError
 from textbookgen.marks import Labels, Pipe
 from textbookgen.shards import FORMAT, SPLITS, Split
 from textbookgen.stage import Given, Pack, Volume
 from textbookgen.tokenizer import Tokenizer
-from textbookgen_megatron.chat import ChatTemplate
 from textbookgen_megatron.packing import sampled
 from textbookgen_megatron.packing.encoding import Conversations, Tally, encoded_texts
 from textbookgen_megatron.packing.sampled import Encoded

@@ -136,7 +136,7 @@ class PivotalTokens(Transform):
         with closing(given.doors.model(checkpoint.path)) as model, closing(Journal(given.folder / "searched.jsonl")) as done:
             if not isinstance(model, TokenModel):
                 problem = "the model of this checkpoint can be asked by texts alone, not by token ids"
-                raise RunError(problem, place="checkpoint", hint="search in one that `megatron` trained or imported")
+                raise RunError(problem, place="checkpoint", hint="search in one that `megatron` or `transformers` serves")
             searching = Searching(model, self._oracle(given, table), self._rules(), self._sampling(given.seed), done)
             rows = (row for frame in table.frames() for row in frame.iter_rows(named=True))
             for row, question, found in searching.all(rows, self.at_once):

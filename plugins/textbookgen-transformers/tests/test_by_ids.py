@@ -1,0 +1,180 @@
+"""Models that are asked by token ids: the two trainers answer alike, and what needs ids works with both."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from contextlib import closing
+from types import SimpleNamespace
+
+import polars as pl
+import pytest
+import textbookgen_megatron
+import textbookgen_transformers
+import torch
+from textbookgen_megatron.backend import weights
+from textbookgen_megatron.backend.device import processes
+from textbookgen_megatron.backend.model import build
+from textbookgen_megatron.packing import sampled
+from textbookgen_megatron.pivotal.stage import PivotalTokens
+from textbookgen_megatron.serving import serve as megatron
+from textbookgen_megatron.shape import Shape
+from textbookgen_transformers.serving import serve as transformers
+from textbookgen_transformers.training import Pretrain
+from textbookgen_transformers.weights import digest
+from tokenizers import Tokenizer
+
+from textbookgen.artifacts import Chats, Checkpoint, Pairs, Part
+from textbookgen.builtin.checkpoint import OwnModel
+from textbookgen.builtin.converse import Converse
+from textbookgen.builtin.tokenizers import FileTokenizer
+from textbookgen.chat import TEMPLATES
+from textbookgen.generation import Wish
+from textbookgen.model import TokenModel
+from textbookgen.shards import PackedShards
+from textbookgen.stage import Given
+from textbookgen.teacher import Message, Request
+from textbookgen.testing import documents as rows_of
+from textbookgen.testing import written
+from textbookgen.trainer import write_card
+
+from .conftest import card, documents, pack
+
+SHAPE = Shape("llama", layers=2, hidden=48, heads=6, kv_heads=2, ffn=80, vocabulary=260, sequence_length=48)
+HEADS = [[79, 110], [97], [], list(b"There was a small dog"), list(b"x" * 30)]
+TRAINERS = {"megatron": textbookgen_megatron.open_model, "transformers": textbookgen_transformers.open_model}
+
+
+@pytest.fixture(scope="module")
+def exported(bench, tmp_path_factory):
+    """A model of drawn weights with a chat template, whose control tokens are single ids, in transformers' format."""
+    folder = tmp_path_factory.mktemp("drawn")
+    with processes():
+        draw = torch.Generator().manual_seed(5)
+        whole = weights.gather(build(SHAPE), SHAPE)
+        weights.write({name: each + 0.3 * torch.randn(each.shape, generator=draw) for name, each in whole.items()}, folder)
+    told = {"format": "megatron", "shape": SHAPE.card(), "weights": weights.FILE, "tokens_total": 0, "eod": 256}
+    told |= {"tokenizer": {"name": "bytes", "digest": "bytes", "file": None}, "weights_digest": digest(folder)}
+    write_card(folder, told)
+    bytes_only = bench.export("bytes-only", folder) / "tokenizer.json"
+    opened = Tokenizer.from_file(str(bytes_only))
+    opened.add_special_tokens(["<|user|>", "<|assistant|>", "<|end|>"])
+    opened.save(str(folder / "tokenizer.json"))
+    file = FileTokenizer(folder / "tokenizer.json")
+    told["tokenizer"] = {"name": file.name, "digest": file.digest, "file": "tokenizer.json"}
+    write_card(folder, told | {"chat": {"name": "phi-3", "template": TEMPLATES["phi-3"]}})
+    return bench.export("talks", folder)
+
+
+@pytest.fixture(params=["megatron", "transformers"])
+def writer(request, exported):
+    return {"megatron": megatron, "transformers": transformers}[request.param].open_writer(exported)
+
+
+def test_what_is_gone_on_with_depends_on_its_own_seed_alone(writer, monkeypatch):
+    wish, seeds, rooms = Wish(20, temperature=1.0, samples=3), [7, 8, 9, 10, 11], [20, 5, 12, 1, 20]
+    together = writer.extend(HEADS, wish, seeds, rooms)
+    alone = [writer.extend([head], wish, [seeds[at]], [rooms[at]])[0] for at, head in enumerate(HEADS)]
+    assert together == alone
+    assert writer.extend(HEADS, wish, [1, 2, 3, 4, 5], rooms) != together
+    assert all(len(ids) <= room for each, room in zip(together, rooms, strict=True) for ids, _, _ in each)
+    monkeypatch.setattr("textbookgen.generation.TOKENS_AT_ONCE", 90)  # samples that do not fit into one batch
+    assert writer.extend(HEADS, wish, seeds, rooms) == together
+
+
+def test_going_on_by_ids_is_completing_and_log_probabilities_sum_to_the_score(writer):
+    prompts = [bytes(head).decode() for head in HEADS]
+    texts = writer.complete(prompts, Wish(12))
+    by_ids = writer.extend(HEADS, Wish(12), [0] * len(HEADS), [12] * len(HEADS))
+    assert [each[0][1] for each in by_ids] == [text for [text] in texts]
+    pairs = [("Once", " there was a dog"), ("", "a" * 60), ("x" * 40, "yz")]
+    each = writer.logprobs([(list(before.encode()), list(after.encode())) for before, after in pairs])
+    assert [len(one) for one in each] == [16, 60, 2]
+    assert [sum(one) for one in each] == pytest.approx([total for total, _, _ in writer.score(pairs)], abs=1e-9)
+
+
+def test_parity_of_what_both_say_and_find_likely(exported):
+    one, other = megatron.open_writer(exported), transformers.open_writer(exported)
+    for wish in (Wish(20), Wish(20, temperature=1.0, samples=4)):
+        args = HEADS, wish, [7, 8, 9, 10, 11], [20, 5, 12, 1, 20]
+        assert one.extend(*args) == other.extend(*args)
+    pairs = [(list(b"Once"), list(b" there was a dog")), ([], list(b"a" * 60))]
+    for mine, theirs in zip(one.logprobs(pairs), other.logprobs(pairs), strict=True):
+        assert mine == pytest.approx(theirs, abs=1e-4)
+
+
+@pytest.mark.parametrize("trainer", TRAINERS)
+def test_a_served_model_is_asked_by_its_own_template(exported, trainer):
+    user, assistant, end = 257, 258, 259
+    with closing(TRAINERS[trainer](exported)) as model:
+        assert isinstance(model, TokenModel)
+        [asked, text] = model.encode([[Message("user", "Hi <|end|>")], "plain <|end|>"])
+        assert asked == [user, 10, *b"Hi <|end|>", end, 10, assistant, 10]
+        assert text == list(b"plain <|end|>")
+        [said] = model.extend([asked], max_tokens=25, seeds=[4], samples=40, temperature=1.5)
+        assert {each.ids[-1] for each in said if each.ended} == {256, end}
+        assert all(each.text == model.decode([each.ids])[0] for each in said)
+        [greedy] = model.extend([text], max_tokens=6, seeds=[0], temperature=0, samples=2)
+        assert [each.text for each in greedy] == model.complete(["plain <|end|>"], max_tokens=6)[0] * 2
+
+
+def test_conversations_are_answered_and_weighed_by_ids(exported, tmp_path):
+    turns = [{"role": "user", "content": "Who?"}, {"role": "assistant", "content": "Tom."}]
+    frame = pl.DataFrame({"id": ["1"], "messages": [turns]}, schema={"id": pl.String, **Chats.content})
+    frame.write_parquet(tmp_path / "part.parquet")
+    pipes = {"from": {"it": Checkpoint(exported)}, "conversations": {"talks": Chats((Part(tmp_path / "part.parquet"),))}}
+    stage = Converse.model_validate({"from": "it", "conversations": "talks", "max_tokens": 8})
+    doors = SimpleNamespace(model=textbookgen_transformers.open_model)
+    figures = stage.measure(Given(pipes, tmp_path, doors), tmp_path)
+    told = dict(zip(figures["metric"], figures["value"], strict=True))
+    assert told["ends by itself"] in (0, 1)  # which only ids tell
+    with closing(textbookgen_transformers.open_model(exported)) as model:
+        [asked] = model.encode([[Message("user", "Who?")]])
+        bits = -sum(model.logprobs([(asked, list(b"Tom."))])[0]) / 4 / torch.log(torch.tensor(2.0)).item()
+    assert told["bits per byte of answers"] == pytest.approx(bits, rel=1e-5)
+
+
+def test_as_a_teacher_it_says_how_a_reply_ended(exported):
+    teacher = OwnModel(checkpoint=str(exported), max_tokens=5, temperature=1.0)
+    teacher.prepare({}, textbookgen_transformers.open_model)
+
+    async def asked(texts):
+        replies = await asyncio.gather(*(teacher.complete(Request((Message("user", text),))) for text in texts))
+        await teacher.close()
+        return replies
+
+    together = asyncio.run(asked(["one", "two", "three"]))
+    assert together[1:] == asyncio.run(asked(["two", "three"]))
+    assert all((reply.finish == "length") <= (reply.tokens_out == 5) for reply in together)
+    assert [reply.tokens_in for reply in together] == [9, 9, 11]  # six of the template
+
+
+def two_ways(count):
+    """Sums that are told right after `A`, and by chance after `B`."""
+    draw = random.Random(0)
+    for _ in range(count):
+        one, other, way = draw.randint(0, 2), draw.randint(0, 2), draw.choice("AB")
+        yield f"{one}+{other}={way}{one + other if way == 'A' else draw.randint(0, 9)}"
+
+
+@pytest.mark.slow
+def test_pivotal_tokens_are_found_in_a_model_of_transformers(bench, tmp_path):
+    shards = pack(tmp_path, documents(tmp_path, list(two_ways(1_600))), sequence_length=16, validation_share=0)
+    shape = {"architecture": "llama", "layers": 2, "hidden": 64, "heads": 4, "threads": 1, "dropout": 0.0}
+    tokens = PackedShards.read(shards).counts("train").tokens * 6
+    bench.here("talker", Pretrain(shards="s", **shape, batch=32, learning_rate=4e-3, tokens=tokens), shards=shards)
+    talker = bench.folder / "talker"
+    sums = [(one, other) for one in range(3) for other in range(3)]
+    table = written(tmp_path, rows_of([f"{a}+{b}=" for a, b in sums], answer=[str(a + b) for a, b in sums]))
+    options = {"answer": "answer", "answer_pattern": r"^[AB](\d)$", "samples": 64, "max_tokens": 6}
+    stage = PivotalTokens.model_validate({"from": "questions", "checkpoint": "model", **options})
+    flows = {"from": {"questions": table}, "checkpoint": {"model": Checkpoint(talker)}}
+    doors = SimpleNamespace(model=textbookgen_transformers.open_model)
+    rows = pl.concat(stage.stream(Given(flows, tmp_path / "own", doors)))
+    first = rows.filter(pl.col(sampled.PROMPT).list.len() == 4)
+    assert len(first) >= 4  # of most questions, whether to say A or B
+    assert set(first[sampled.CHOSEN].list.first()) == {ord("A")}
+    assert set(rows[sampled.TOKENIZER]) == {card(talker)["tokenizer"]["digest"]}
+    rows.write_parquet(tmp_path / "pairs.parquet")
+    pairs = pack(tmp_path, Pairs((Part(tmp_path / "pairs.parquet"),)), sequence_length=16, validation_share=0)
+    assert PackedShards.read(pairs).chat is None  # packed by the ids that were sampled

@@ -1,0 +1,144 @@
+"""Conversations as token ids, and how a checkpoint is talked to."""
+
+from __future__ import annotations
+
+import pytest
+from tokenizers import Tokenizer, decoders, models
+from tokenizers.pre_tokenizers import ByteLevel
+
+from textbookgen.builtin.tokenizers import FileTokenizer
+from textbookgen.chat import END, TEMPLATES, ChatEncoder, ChatTemplate
+from textbookgen.errors import RunError, TrainerError
+from textbookgen.talk import Talk, cut, ends_with
+from textbookgen.teacher import Message
+from textbookgen.tokenizer import ByteTokenizer
+
+TALK = [Message("user", "Hi"), Message("assistant", "Yes."), Message("user", "Sure?"), Message("assistant", "No <|end|>")]
+
+
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_only_answers_and_what_ends_them_are_learned(name):
+    template = ChatTemplate.of(name)
+    pieces = template.pieces(TALK)
+    assert "".join(piece.text for piece in pieces) == template.render(TALK)
+    learned = "".join(piece.text for piece in pieces if piece.learned)
+    end = template.ending()
+    assert learned == f"Yes.{end}No <|end|>{end}"
+    assert "".join(piece.text for piece in template.prompt(TALK[:1])) == template.render(TALK[:1], ask=True)
+    only_last = "".join(piece.text for piece in template.pieces(TALK, learn_from=2) if piece.learned)
+    assert only_last == f"No <|end|>{end}"
+
+
+def test_phi_3_writes_as_its_card_tells():
+    expected = "<|user|>\nHi<|end|>\n<|assistant|>\n"
+    assert ChatTemplate.of("phi-3").render(TALK[:1], ask=True) == expected
+
+
+def with_control_tokens(folder):
+    """A tokenizer of bytes whose control tokens are single ids."""
+    opened = Tokenizer(models.BPE(vocab={each: at for at, each in enumerate(sorted(ByteLevel.alphabet()))}, merges=[]))
+    opened.pre_tokenizer, opened.decoder = ByteLevel(add_prefix_space=False, use_regex=False), decoders.ByteLevel()
+    opened.add_special_tokens(["<|endoftext|>", "<|end|>", "<|user|>", "<|assistant|>"])
+    opened.save(str(folder / "tokenizer.json"))
+    return FileTokenizer(folder / "tokenizer.json")
+
+
+def test_control_tokens_are_single_ids_and_no_message_can_spell_them(tmp_path):
+    tokenizer = with_control_tokens(tmp_path)
+    encoder = ChatEncoder.of(tokenizer.encode_batch, tokenizer.eod, tokenizer.file)
+    [(ids, learned)] = encoder.encode([ChatTemplate.of("phi-3").pieces(TALK)])
+    assert ids.count(257) == 4  # <|end|>: as often as there are messages, and not where one spells it
+    assert (ids[0], tokenizer.decode(ids[1:4])) == (258, "\nHi")
+    assert tokenizer.decode([i for i, counts in zip(ids, learned, strict=True) if counts]) == "Yes.No <|end|>"
+    assert [i for i, counts in zip(ids, learned, strict=True) if counts and i >= 256] == [257, 257]
+
+
+def test_transformers_renders_and_encodes_the_same(tmp_path):
+    transformers = pytest.importorskip("transformers")
+    tokenizer = with_control_tokens(tmp_path)
+    theirs = transformers.PreTrainedTokenizerFast(tokenizer_file=str(tmp_path / "tokenizer.json"), eos_token="<|endoftext|>")
+    plain = [{"role": each.role, "content": each.content.removesuffix(" <|end|>")} for each in TALK]
+    for template in TEMPLATES.values():
+        encoder = ChatEncoder.of(tokenizer.encode_batch, tokenizer.eod, tokenizer.file)
+        [(ids, _)] = encoder.encode([ChatTemplate("t", template).pieces([Message(**each) for each in plain])])
+        assert theirs.apply_chat_template(plain, chat_template=template, tokenize=True, return_dict=False) == ids
+
+
+@pytest.mark.parametrize(
+    ("template", "problem"),
+    [
+        ("none", "no chat template"),
+        ("{% for", "is no template"),
+        ("{% for m in messages %}{{ m.content | upper }}{% endfor %}", "changes what is said"),
+        ("{{ messages | length }}{% for m in messages %}{{ m.content }}{% endfor %}", "depends on what comes after"),
+        ("{{ raise_exception('no') }}", "refuses"),
+    ],
+)
+def test_templates_that_cannot_be_used_are_told(template, problem):
+    with pytest.raises(RunError, match=problem):
+        ChatTemplate.of(template).pieces(TALK)
+
+
+# -- talking
+
+
+def talk_of(template: str | None, *special: str) -> Talk:
+    """Bytes, and these control tokens above them."""
+    control = {END: 256} | {token: 300 + at for at, token in enumerate(special)}
+    chat = {"name": template, "template": TEMPLATES[template]} if template else None
+    return Talk.of(chat, ChatEncoder(ByteTokenizer().encode_batch, control, 256), ByteTokenizer().decode)
+
+
+ASKED = [{"role": "user", "content": "Hi <|end|>"}]
+
+
+def test_a_conversation_is_asked_by_the_checkpoints_template_and_no_message_spells_control_tokens():
+    talk = talk_of("phi-3", "<|user|>", "<|assistant|>", "<|end|>")
+    user, assistant, end = 300, 301, 302
+    asked = [user, 10, *b"Hi <|end|>", end, 10, assistant, 10]
+    begun = [*ASKED, {"role": "assistant", "content": "So"}]
+    assert talk.encode([ASKED, begun, "plain"]) == [asked, [*asked, *b"So"], list(b"plain")]
+    assert (talk.ends, talk.stop) == ({256, end}, ())
+
+
+def test_an_answer_ends_with_the_templates_words_where_there_is_no_token_for_them():
+    talk = talk_of("phi-3")
+    assert (talk.ends, talk.stop) == ({256}, ("<|end|>",))
+    assert talk.said([*b"So.<|end|>\n", 256]) == "So."
+    talk = talk_of("plain")
+    assert (talk.ends, talk.stop) == ({256}, ())
+
+
+def test_without_a_template_a_conversation_is_its_texts():
+    talk = talk_of(None)
+    said = [{"role": "user", "content": "One"}, {"role": "assistant", "content": "two"}]
+    assert talk.encode([said, []]) == [list(b"One\n\ntwo"), []]
+
+
+def test_a_checkpoint_is_talked_to_as_its_card_tells_and_no_text_spells_control_tokens(tmp_path):
+    tokenizer = with_control_tokens(tmp_path)
+    card = {"tokenizer": {"file": "tokenizer.json"}, "eod": 256, "chat": {"name": "phi-3", "template": TEMPLATES["phi-3"]}}
+    talk = Talk.at(tmp_path, card)
+    assert (talk.eod, talk.ends, talk.stop) == (256, {256, 257}, ())
+    text = "a <|end|> that is <|endoftext|> said"
+    assert talk.encode([text]) == tokenizer.encode_batch([text])
+    assert talk.said([*talk.encode([text])[0], 257, 256]) == text
+    plain = Talk.at(tmp_path, {"tokenizer": {"file": None}, "eod": 256})
+    assert (plain.encode(["ab", ""]), plain.said([*b"ab", 256]), plain.template) == ([[97, 98], []], "ab", None)
+
+
+def test_a_torn_tokenizer_is_told_in_words(tmp_path):
+    (tmp_path / "tokenizer.json").write_text("{")
+    with pytest.raises(TrainerError, match="the tokenizer cannot be read") as error:
+        Talk.at(tmp_path, {"tokenizer": {"file": "tokenizer.json"}, "eod": 0})
+    assert error.value.place and error.value.hint
+
+
+def test_a_stop_text_is_seen_when_it_ends_and_cut():
+    decode = ByteTokenizer().decode
+    text = "Once upon a time.\n\nThe"
+    seen = [ends_with(list(text[:size].encode()), ("\n\n", "é"), decode) for size in range(1, len(text) + 1)]
+    assert seen.index(True) == text.index("\n\n") + 1
+    assert not ends_with(list(text.encode()), (), decode)
+    assert cut(text, ("The", "\n\n")) == "Once upon a time."
+    assert cut(text, ()) == text
