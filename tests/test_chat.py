@@ -142,3 +142,9 @@ def test_a_stop_text_is_seen_when_it_ends_and_cut():
     assert not ends_with(list(text.encode()), (), decode)
     assert cut(text, ("The", "\n\n")) == "Once upon a time."
     assert cut(text, ()) == text
+
+
+@pytest.mark.parametrize(("name", "problem"), [("llama", "no chat template is called"), ("{% for %}", "is no template")])
+def test_a_template_that_is_none_is_told(name, problem):
+    with pytest.raises(RunError, match=problem):
+        ChatTemplate.of(name)

@@ -54,12 +54,14 @@ class ChatTemplate:
         """The template of this name, or the one that is spelled out.
 
         Raises:
-            RunError: it is neither.
+            RunError: it is neither, or no Jinja template.
         """
         if name in TEMPLATES:
             return cls(name, TEMPLATES[name])
         if "{%" in name or "{{" in name:
-            return cls("own", name)
+            own = cls("own", name)
+            _ = own._rendered  # a slip in it is told now
+            return own
         raise RunError(
             f"no chat template is called '{name}'",
             place="chat_template",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
@@ -15,7 +15,7 @@ from pydantic import Field
 
 from textbookgen.artifacts import Artifact, Chats, Documents, Pairs, PairShards, Table, TokenShards, Vocabulary, held_by
 from textbookgen.chat import ChatTemplate
-from textbookgen.errors import RunError
+from textbookgen.errors import Complaint, RunError
 from textbookgen.marks import Labels, Pipe
 from textbookgen.shards import FORMAT, SPLITS, Split
 from textbookgen.stage import Given, Pack, Volume
@@ -64,6 +64,13 @@ class MegatronPack(Pack):
     chat_template: str = Field(
         "plain", description="how chats and pairs are written: plain, phi-3, phi-4, chatml, or a Jinja template written out"
     )
+
+    def check(self) -> Iterable[Complaint]:
+        """Chat templates that are none."""
+        try:
+            ChatTemplate.of(self.chat_template)
+        except RunError as error:
+            yield Complaint("chat_template", error.problem, error.hint)
 
     def given_by(self, flows: Sequence[type[Artifact]]) -> type[Artifact]:
         """Pairs are for preference training alone."""
