@@ -22,7 +22,10 @@ def begin(recipe: Path, work: Path, seed: int, *, alone: Iterable[str] = ()) -> 
 
     The layout is placement: it changes how fast a model is trained, and its loss by rounding only.
     """
-    sets = [f"recipe.seed={seed}", *(f"stage.{label}.{key}=1" for label in alone for key in ("tensor_parallel", "threads"))]
+    sets = [
+        f"recipe.seed={seed}",
+        *(f"stage.{label}.{key}=1" for label in alone for key in ("tensor_parallel", "gpus", "threads")),
+    ]
     command = [sys.executable, "-m", "textbookgen", "recipe", "run", str(recipe), "--work", str(work / f"seed-{seed}")]
     command += ["--executor", "serial" if alone else "processes"]
     for each in sets:
