@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 from pydantic import Field
 
-from textbookgen.artifacts import Checkpoint, Documents, Shards, document_id
+from textbookgen.artifacts import Artifact, Checkpoint, Documents, Shards, document_id
 from textbookgen.engine import run_plan
 from textbookgen.errors import Unusable
 from textbookgen.hookspecs import hookimpl
@@ -86,10 +86,23 @@ class Shorter(CorpusJudge):
         return sketches.select("id", keep=keep, reason=pl.when(~keep).then(pl.lit("longer"))).collect()
 
 
+class JoinedShards(Shards):
+    """A kind of the toy's own."""
+
+    name: ClassVar[str] = "JoinedShards"
+
+
+class HashCheckpoint(Checkpoint):
+    """Another."""
+
+    name: ClassVar[str] = "HashCheckpoint"
+
+
 class Join(Pack):
     """Packs texts into one file."""
 
     name: ClassVar[str] = "join"
+    gives: ClassVar[type[Artifact] | None] = JoinedShards
     inputs: Annotated[Labels, Pipe(Documents)] = Field(alias="from", description="what is packed")
 
     def pack(self, given: Given, out: Path) -> None:
@@ -119,7 +132,8 @@ class Hash(Train):
     """Trains nothing: its checkpoint is a hash of the shards."""
 
     name: ClassVar[str] = "hash"
-    shards: Annotated[str, Pipe(Shards)] = Field(description="what is trained on")
+    gives: ClassVar[type[Artifact] | None] = HashCheckpoint
+    shards: Annotated[str, Pipe(JoinedShards)] = Field(description="what is trained on")
     fails: bool = Field(False, description="whether it fails")
 
     def command(self, job: Job) -> list[str]:

@@ -67,6 +67,11 @@ class Artifact:
 
     name: ClassVar[str]
 
+    @classmethod
+    def kinds(cls) -> list[str]:
+        """Its name, and those of the artifacts that it is a kind of."""
+        return [each.name for each in cls.__mro__ if issubclass(each, Artifact) and "name" in vars(each)]
+
 
 @dataclass(frozen=True)
 class Table(Artifact):

@@ -256,7 +256,7 @@ def _spelt_step(step: PlannedStep) -> dict[str, Any]:
     return {
         **_facts(step),
         "address": step.address,
-        "gives": step.gives.name,
+        "gives": step.gives.kinds(),
         "pipes": {option: list(labels) for option, labels in step.pipes.items()},
         "options": step.stage.model_dump(mode="json", by_alias=True),
         "identity": identity(step.stage),

@@ -135,7 +135,7 @@ class Lineage:
             "asked": None if entry is None else _asked(step, entry),
             "parents": parents,
             "verdicts": list(self._verdicts(document)),
-            "packed": [each["label"] for each in self.steps if each["gives"] == "Shards" and self._flows_into(document, each)],
+            "packed": [each["label"] for each in self.steps if "Shards" in each["gives"] and self._flows_into(document, each)],
         }
 
     def _row(self, document: str) -> tuple[dict[str, Any], dict[str, Any]] | None:

@@ -33,7 +33,7 @@ def summarise(
         "error": error,
         "steps": [_step(step, *records[step["label"]]) for step in done],
         "models": dict(_models(workspace, done)),
-        "reports": [step["address"] for step in done if step["gives"] == "Report"],
+        "reports": [step["address"] for step in done if "Report" in step["gives"]],
     }
 
 
@@ -46,7 +46,7 @@ def _step(step: Mapping[str, Any], record: Record, cached: bool) -> dict[str, An
 def _models(workspace: Workspace, steps: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, dict[str, Any]]]:
     figures = list(_figures(workspace, steps))
     for step in steps:
-        if step["gives"] != "Checkpoint":
+        if "Checkpoint" not in step["gives"]:
             continue
         card = json.loads((workspace.step(step["address"]).out / "checkpoint.json").read_text(encoding="utf-8"))
         scores = {
@@ -61,7 +61,7 @@ def _models(workspace: Workspace, steps: Sequence[Mapping[str, Any]]) -> Iterato
 
 def _figures(workspace: Workspace, steps: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
     for step in steps:
-        if step["gives"] == "Report":
+        if "Report" in step["gives"]:
             yield from pl.read_parquet(workspace.step(step["address"]).out / "report.parquet").to_dicts()
 
 
