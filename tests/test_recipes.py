@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from textbookgen.artifacts import Checkpoint
 from textbookgen.engine import run_plan
 from textbookgen.forecast import foresee
 from textbookgen.plan import Plan, make_plan
@@ -58,6 +59,30 @@ def test_a_taste_of_a_recipe_runs(file: Path, tmp_path: Path) -> None:
     assert summary is not None
     assert summary["error"] == ""
     assert all(step["rows_out"] for step in summary["steps"] if step["requests"])
+
+
+@pytest.mark.slow
+def test_the_tiny_recipe_runs_whole_and_its_report_has_every_model(tmp_path: Path) -> None:
+    (file,) = [file for file in RECIPES if file.stem == "tiny"]
+    found = plan(file)
+    run = run_plan(found, Workspace(tmp_path), PLUGINS)
+    summary = run.summary()
+    assert summary is not None
+    assert summary["error"] == ""
+    trained = [step.label for step in found.steps if issubclass(step.gives, Checkpoint)]
+    assert list(summary["models"]) == trained
+    for model in summary["models"].values():
+        assert model["parameters"] > 0
+        assert 0 < model["bits_per_byte"] < 8
+    scored = [label for label, model in summary["models"].items() if model["scores"]]
+    assert scored
+    text = run.report.read_text(encoding="utf-8")
+    assert all(f"| {label} |" in text for label in trained)
+    assert "a program, not a language model" in text
+    assert (run.folder / "loss.svg").stat().st_size > 1_000
+    again = run_plan(found, Workspace(tmp_path), PLUGINS).summary()
+    assert again is not None
+    assert all(step["cached"] for step in again["steps"])
 
 
 def test_the_paper_is_priced_without_spending() -> None:
