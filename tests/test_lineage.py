@@ -1,0 +1,38 @@
+"""How rows are printed for people."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from textbookgen.lineage import Lineage
+from textbookgen.workspace import RunFolder, Workspace
+
+ASKED = [{"role": "user", "content": 'Say "hi".'}]
+
+
+def said(text: str) -> list[dict[str, str]]:
+    return [{"role": "assistant", "content": text}]
+
+
+@pytest.mark.parametrize(
+    ("body", "shown"),
+    [
+        ({"text": "Once."}, ["Once."]),
+        ({"messages": [*ASKED, *said("Hi.")]}, ['user: Say "hi".', "assistant: Hi."]),
+        (
+            {"prompt": ASKED, "chosen": said("Hi."), "rejected": said("No.")},
+            ['user: Say "hi".', "chosen:", "assistant: Hi.", "rejected:", "assistant: No."],
+        ),
+    ],
+    ids=["document", "chat", "pair"],
+)
+def test_documents_chats_and_pairs_are_printed_as_people_read_them(
+    ran: Any, folder: Path, body: dict[str, Any], shown: list[str]
+) -> None:
+    run: RunFolder = ran()
+    lineage = Lineage(Workspace(folder / "work"), run.name)
+    row = {"id": "abc", "kind": "chat", "draw": None, "reply": None, **body}
+    assert lineage.printed(row).splitlines() == ["── abc  chat  ", *shown]
