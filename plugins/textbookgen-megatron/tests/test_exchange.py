@@ -164,7 +164,7 @@ def test_megatron_and_serving_agree(sent):
 
 @pytest.mark.parametrize("name", NAMED)
 def test_named_shapes_have_the_parameters_that_transformers_counts(name):
-    shape = Shape.named(name)
+    shape = Shape(**NAMED[name])
     config = config_of(shape, 0)
     kind = config.pop("model_type")
     with torch.device("meta"):

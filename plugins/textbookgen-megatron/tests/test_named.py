@@ -23,13 +23,13 @@ from textbookgen.shapes import NAMED
 )
 def test_shapes_have_the_parameters_of_the_models_they_are_named_after(name, billions):
     digits = len(str(billions).partition(".")[2])
-    assert round(Shape.named(name).parameters() / 1e9, digits) == billions
+    assert round(Shape(**NAMED[name]).parameters() / 1e9, digits) == billions
 
 
 def test_phi_1_and_tinystories_1m_have_their_parameters_to_the_last():
-    assert Shape.named("phi-1").parameters() == 1_418_270_720
-    assert Shape.named("tinystories-1m").parameters() == 3_745_984
-    assert Shape.named("tinystories-1m").parameters_of_blocks() == 398_464
+    assert Shape(**NAMED["phi-1"]).parameters() == 1_418_270_720
+    assert Shape(**NAMED["tinystories-1m"]).parameters() == 3_745_984
+    assert Shape(**NAMED["tinystories-1m"]).parameters_of_blocks() == 398_464
 
 
 @pytest.mark.parametrize(
@@ -45,9 +45,9 @@ def test_phi_1_and_tinystories_1m_have_their_parameters_to_the_last():
     ],
 )
 def test_tinystories_are_counted_with_ten_thousand_ids_and_as_they_are_stored(name, millions, stored):
-    paper = replace(Shape.named(name), vocabulary=10_000, positions=512)
+    paper = replace(Shape(**NAMED[name]), vocabulary=10_000, positions=512)
     assert paper.parameters() / 1e6 == pytest.approx(millions, abs=0.06)
-    assert Shape.named(name).parameters() / 1e6 == pytest.approx(stored, abs=0.06)
+    assert Shape(**NAMED[name]).parameters() / 1e6 == pytest.approx(stored, abs=0.06)
 
 
 def test_recipes_name_shapes_and_are_told_of_those_that_are_not():

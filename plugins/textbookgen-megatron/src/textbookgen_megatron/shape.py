@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from textbookgen.errors import TrainerError
-from textbookgen.shapes import NAMED, TRAITS, Architecture, Traits, problem_of
+from textbookgen.shapes import TRAITS, Architecture, Traits, problem_of
 
 #: Vocabularies are padded to a multiple of this, whatever the layout, so that a checkpoint fits every tensor_parallel.
 VOCABULARY_MULTIPLE = 128
@@ -134,15 +134,6 @@ class Shape:
     def card(self) -> dict[str, Any]:
         """The shape as checkpoint.json tells it; `from_card` reads it back."""
         return asdict(self)
-
-    @classmethod
-    def named(cls, name: str) -> Shape:
-        """The shape of a known model, as published.
-
-        Raises:
-            KeyError: there is no such name.
-        """
-        return cls(**NAMED[name])
 
     @classmethod
     def from_card(cls, card: dict[str, Any]) -> Shape:
