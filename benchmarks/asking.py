@@ -83,11 +83,11 @@ async def _bare_litellm(address: str, requests: int, parallel: int) -> None:
 
 
 def _pipeline(use: str, model: str, address: str, requests: int, parallel: int) -> None:
-    from textbookgen.engine import run_plan
-    from textbookgen.plan import make_plan
-    from textbookgen.plugins import Plugins
-    from textbookgen.recipe import read_recipe
-    from textbookgen.workspace import Workspace
+    from textbookgen.recipe.parser import read_recipe
+    from textbookgen.recipe.planner import make_plan
+    from textbookgen.recipe.plugin_manager import Plugins
+    from textbookgen.run.engine import run_plan
+    from textbookgen.storage.workspace import Workspace
 
     with tempfile.TemporaryDirectory() as folder:
         recipe = Path(folder, "recipe.toml")
@@ -103,7 +103,7 @@ def _pipeline(use: str, model: str, address: str, requests: int, parallel: int) 
 @contextmanager
 def _nothing_kept() -> Any:
     """The pipeline without its ledger, to see what the ledger costs."""
-    from textbookgen.ledger import Ledger
+    from textbookgen.storage.ledger import Ledger
 
     put, get = Ledger.put, Ledger.get
     Ledger.put, Ledger.get = (lambda *_, **__: None), (lambda *_: None)  # type: ignore[method-assign,assignment]
@@ -134,8 +134,8 @@ def _import_first(name: str) -> None:
     if "litellm" in name:
         import litellm  # noqa: F401
     if not name.startswith("bare"):
-        import textbookgen.engine  # noqa: F401
-        from textbookgen.plugins import Plugins
+        import textbookgen.run.engine  # noqa: F401
+        from textbookgen.recipe.plugin_manager import Plugins
 
         Plugins()
 

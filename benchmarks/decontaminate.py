@@ -24,10 +24,10 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-from textbookgen_minhash.decontaminate import Decontaminate
+from textbookgen_decontamination.stages.filter import Decontaminate
 
-from textbookgen.benchmark import Item
-from textbookgen.stage import Given
+from textbookgen.api.benchmark import BenchmarkItem
+from textbookgen.api.stage import StageInputs
 
 RULES: dict[str, dict[str, Any]] = {
     "any 13-gram (GPT-3, phi-1)": {"rule": "ngram"},
@@ -51,15 +51,15 @@ class Items:
     """A benchmark from its file."""
 
     name: str
-    found: list[Item]
+    found: list[BenchmarkItem]
     stop: tuple[str, ...] = ()
 
-    def items(self) -> Iterator[Item]:
+    def items(self) -> Iterator[BenchmarkItem]:
         yield from self.found
 
 
 @dataclass
-class Doors:
+class Resolver:
     """All that a judge asks for here."""
 
     benchmarks: dict[str, Items]
@@ -74,13 +74,15 @@ def lines_of(file: Path) -> Iterator[dict[str, Any]]:
 
 
 def humaneval(file: Path) -> Items:
-    return Items("humaneval", [Item(row["task_id"], row["prompt"], row["canonical_solution"]) for row in lines_of(file)])
+    return Items(
+        "humaneval", [BenchmarkItem(row["task_id"], row["prompt"], row["canonical_solution"]) for row in lines_of(file)]
+    )
 
 
 def mbpp(file: Path) -> Items:
     rows = [row for row in lines_of(file) if 11 <= row["task_id"] <= 510]
     return Items(
-        "mbpp", [Item(f"mbpp/{row['task_id']}", row["text"] + "\n", row["code"].replace("\r\n", "\n")) for row in rows]
+        "mbpp", [BenchmarkItem(f"mbpp/{row['task_id']}", row["text"] + "\n", row["code"].replace("\r\n", "\n")) for row in rows]
     )
 
 
@@ -112,7 +114,7 @@ def without_docstrings(tree: ast.Module) -> ast.Module:
     return tree
 
 
-def kinds(items: list[Item], code: bool, around: list[str]) -> dict[str, list[str]]:
+def kinds(items: list[BenchmarkItem], code: bool, around: list[str]) -> dict[str, list[str]]:
     """The items, hidden in each way; `around` is text to embed them in."""
     rng = random.Random(0)
     whole = [item.prompt + item.solution if code else item.solution for item in items]
@@ -172,16 +174,16 @@ def main() -> None:
     results: dict[str, dict[str, dict[str, float]]] = {}
     for items in loaded:
         hidden = kinds(items.found, items.name == "humaneval", clean["standard library"])
-        given = Given({}, Path(), Doors({items.name: items}))  # type: ignore[arg-type]
+        given = StageInputs({}, Path(), Resolver({items.name: items}))  # type: ignore[arg-type]
         results[items.name] = {}
         for rule, options in RULES.items():
             judge = Decontaminate(benchmarks=(items.name,), **options)
             judge.prepare(given)
-            judge.judge(frame(["def warm():\n    return 1\n"]))
-            row = {kind: 1 - judge.judge(frame(texts))["keep"].mean() for kind, texts in hidden.items()}
+            judge.decide(frame(["def warm():\n    return 1\n"]))
+            row = {kind: 1 - judge.decide(frame(texts))["keep"].mean() for kind, texts in hidden.items()}
             began, many = time.process_time(), 0
             for name, texts in clean.items():
-                verdicts = judge.judge(frame(texts))
+                verdicts = judge.decide(frame(texts))
                 row[f"false: {name}"] = 1 - verdicts["keep"].mean()
                 many += len(texts)
                 for found in verdicts.filter(~pl.col("keep")).head(told.show).iter_rows(named=True):

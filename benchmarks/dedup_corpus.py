@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 from numba import njit
-from textbookgen_minhash import chains
-from textbookgen_minhash.sketches import shingle_sets
+from textbookgen_dedup.lsh import lsh_kernels as chains
+from textbookgen_dedup.lsh.signatures import shingle_sets
 
 FOLDERS = ("/usr/share/doc", "/usr/share/man", "/usr/include", "/usr/share/perl", "/usr/lib/node_modules")
 ENDINGS = {".py", ".txt", ".gz", ".h", ".pm", ".pod", ".md", ".rst", ".html", ".js", ""}

@@ -30,14 +30,14 @@ def texts(folder: Path) -> Iterator[tuple[str, str]]:
 
 
 def ours(folder: Path) -> list[str]:
-    """`minhash/dedup` as the engine works it: sketches part by part, then one judgement."""
-    from textbookgen_minhash.dedup import Dedup
+    """`dedup/minhash` as the engine works it: sketches part by part, then one judgement."""
+    from textbookgen_dedup.stages.minhash import MinHashDedup
 
-    judge = Dedup(inputs=("corpus",), threshold=THRESHOLD, memory_mib=int(os.environ.get("MEMORY_MIB", "1024")))
+    judge = MinHashDedup(inputs=("corpus",), threshold=THRESHOLD, memory_mib=int(os.environ.get("MEMORY_MIB", "1024")))
     with tempfile.TemporaryDirectory(dir=folder) as sketches:
         for part in parts_of(folder):
             judge.sketch(pl.read_parquet(part, columns=["id", "text"])).write_parquet(Path(sketches) / part.name)
-        verdicts = judge.judge(pl.scan_parquet(f"{sketches}/*.parquet"), pl.scan_parquet(f"{folder}/part-*.parquet"))
+        verdicts = judge.decide(pl.scan_parquet(f"{sketches}/*.parquet"), pl.scan_parquet(f"{folder}/part-*.parquet"))
     return verdicts.filter(~pl.col("keep"))["id"].to_list()
 
 

@@ -33,8 +33,8 @@ from textbookgen_procedural.tasks import TASKS
 from textbookgen_quality.annotate import Annotate
 from textbookgen_quality.classifier import Classifier, Shape, learn
 
-from textbookgen.builtin.sources import PythonCode
-from textbookgen.teacher import Reply
+from textbookgen.api.teacher import Reply
+from textbookgen.builtin.sources.files import PythonCode
 
 LABELS, HELD_OUT, SHARE = (300, 1_000, 3_000), 2_000, 0.3
 FEATURES = ("words", "characters")
@@ -65,7 +65,7 @@ def scores(texts: list[str]) -> list[float]:
     for text in texts:
         draw = {"document": {"id": "", "text": text, "kind": "code"}}
         reply = Reply(TASKS["educational-value"](random.Random(0), draw))
-        told.append(next(iter(stage.read(draw, reply)))["quality.score"])
+        told.append(next(iter(stage.parse(draw, reply)))["quality.score"])
     return told
 
 
@@ -182,7 +182,7 @@ vocabulary = 2_048
 """
 SHARDS = """
 [stage.{arm}-shards]
-use = "megatron/pack"
+use = "pack"
 from = "{arm}"
 tokenizer = "tokenizer"
 sequence_length = 256
@@ -207,9 +207,9 @@ ARMS = {"kept": "kept by the forest", "drawn": "drawn without it"}
 
 def ablation(work: Path, tokens: int, seeds: int) -> dict[str, Any]:
     """Bits per byte of textbook pages, by arm and seed."""
-    from textbookgen.lineage import Lineage
-    from textbookgen.plugins import Plugins
-    from textbookgen.workspace import Workspace
+    from textbookgen.provenance.lineage import Lineage
+    from textbookgen.recipe.plugin_manager import Plugins
+    from textbookgen.storage.workspace import Workspace
 
     work.mkdir(parents=True, exist_ok=True)
     recipe = work / "ablation.toml"

@@ -26,13 +26,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from textbookgen_megatron.packing.writing import TokenFile
 from textbookgen_megatron.shape import Shape
 from textbookgen_megatron.training import Pretrain
 
-from textbookgen.shapes import parts
-from textbookgen.stage import Job
-from textbookgen.trainer import peak_of
+from textbookgen.api.stage import Job
+from textbookgen.builtin.stages.pack.indexed_writer import TokenFile
+from textbookgen.training.architectures import parts
+from textbookgen.training.job import peak_of
 
 WINDOW, VOCABULARY, BATCH = 2_048, 51_200, 32
 #: Kinds of kernels by what their names hold, the first that fits.
@@ -74,7 +74,7 @@ def ceilings(name: str, rows: int) -> dict[str, float]:
 
 
 def random_shards(folder: Path, tokens: int) -> Path:
-    """Tokens without meaning, as `megatron/pack` lays them out."""
+    """Tokens without meaning, as `pack` lays them out."""
     folder.mkdir()
     draw, counts = np.random.default_rng(0), {}
     for split, amount in (("train", tokens), ("valid", 4 * WINDOW)):
@@ -123,8 +123,8 @@ def train(name: str, shards: Path, folder: Path, chosen: argparse.Namespace) -> 
         checkpoint_every=10**9,
     )
     job = Job(folder / "job.json", folder / "out")
-    pipes = {"shards": [{"label": "s", "artifact": "Shards", "path": str(shards)}]}
-    told = {"use": "megatron/pretrain", "options": stage.model_dump(mode="json"), "pipes": pipes, "seed": 0}
+    inputs = {"shards": [{"label": "s", "artifact": "Shards", "path": str(shards)}]}
+    told = {"use": "megatron/pretrain", "options": stage.model_dump(mode="json"), "inputs": inputs, "seed": 0}
     job.path.write_text(json.dumps({**told, "folder": str(job.folder)}))
     subprocess.run(stage.command(job), env={**os.environ, **stage.environment()}, check=True)
     lines = [json.loads(line) for line in (job.folder / "metrics.jsonl").read_text().splitlines()]

@@ -19,7 +19,7 @@ from typing import Any
 
 from seeds import ROOT, heads, replace_table, run_all, spread
 
-from textbookgen.plots import chart, write_chart
+from textbookgen.api.plots import chart, write_chart
 
 RECIPE = """
 [recipe]
@@ -45,7 +45,7 @@ from = "stories"
 vocabulary = 2_048
 
 [stage.shards]
-use = "megatron/pack"
+use = "pack"
 from = "stories"
 tokenizer = "tokenizer"
 sequence_length = 128

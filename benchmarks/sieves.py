@@ -22,27 +22,27 @@ if not os.environ.items() >= ONE_THREAD.items():
     os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, **ONE_THREAD})
 
 import polars as pl  # noqa: E402 - after the number of threads is set
-from decontaminate import Doors as Benchmarks  # noqa: E402
 from decontaminate import Items, humaneval  # noqa: E402
+from decontaminate import Resolver as Benchmarks  # noqa: E402
 from dedup_corpus import write  # noqa: E402
-from textbookgen_minhash.decontaminate import Decontaminate  # noqa: E402
-from textbookgen_minhash.dedup import Dedup  # noqa: E402
-from textbookgen_minhash.sieve import Sieve  # noqa: E402
+from textbookgen_decontamination.stages.filter import Decontaminate  # noqa: E402
+from textbookgen_dedup.stages.filter_and_dedup import FilterAndDedup  # noqa: E402
+from textbookgen_dedup.stages.minhash import MinHashDedup  # noqa: E402
 from textbookgen_quality.heuristics import Heuristics  # noqa: E402
 
-from textbookgen.benchmark import Item  # noqa: E402
-from textbookgen.stage import CorpusJudge, Given, Judge  # noqa: E402
+from textbookgen.api.benchmark import Item  # noqa: E402
+from textbookgen.api.stage import CorpusFilter, Filter, StageInputs  # noqa: E402
 
-STEPS: dict[str, tuple[type[Judge], dict[str, Any]]] = {
+STEPS: dict[str, tuple[type[Filter], dict[str, Any]]] = {
     "heuristics": (Heuristics, {"prose": ("gopher",)}),
     "decontaminate": (Decontaminate, {"benchmarks": ("held-out",)}),
 }
 
 
-class Doors(Benchmarks):
+class Resolver(Benchmarks):
     """Opens the judges of `STEPS` too."""
 
-    def judge(self, use: str) -> Judge:
+    def filter(self, use: str) -> Filter:
         kind, options = STEPS[use]
         return kind(**options)
 
@@ -60,28 +60,28 @@ def parts(corpus: Path, kept: pl.DataFrame | None) -> Iterator[pl.DataFrame]:
         yield frame if kept is None else frame.join(kept, on="id", how="semi", maintain_order="left")
 
 
-def judge_corpus(judge: CorpusJudge, corpus: Path, kept: pl.DataFrame | None = None) -> pl.DataFrame:
+def judge_corpus(judge: CorpusFilter, corpus: Path, kept: pl.DataFrame | None = None) -> pl.DataFrame:
     with tempfile.TemporaryDirectory(dir=corpus) as folder:
         for number, frame in enumerate(parts(corpus, kept)):
             judge.sketch(frame).write_parquet(f"{folder}/{number:05d}.parquet")
         rows = pl.scan_parquet(f"{corpus}/part-*.parquet")
         rows = rows if kept is None else rows.join(kept.lazy(), on="id", how="semi", maintain_order="left")
-        return judge.judge(pl.scan_parquet(f"{folder}/*.parquet"), rows)
+        return judge.decide(pl.scan_parquet(f"{folder}/*.parquet"), rows)
 
 
-def in_steps(corpus: Path, given: Given) -> pl.DataFrame:
+def in_steps(corpus: Path, inputs: StageInputs) -> pl.DataFrame:
     kept = None
     for use in STEPS:
-        judge = given.doors.judge(use)
-        judge.prepare(given)
-        verdicts = pl.concat([judge.judge(frame).select("id", "keep") for frame in parts(corpus, kept)])
+        judge = inputs.resolver.filter(use)
+        judge.prepare(inputs)
+        verdicts = pl.concat([judge.decide(frame).select("id", "keep") for frame in parts(corpus, kept)])
         kept = verdicts.filter("keep").select("id")
-    return judge_corpus(Dedup(inputs=("corpus",)), corpus, kept)
+    return judge_corpus(MinHashDedup(inputs=("corpus",)), corpus, kept)
 
 
-def in_one(corpus: Path, given: Given) -> pl.DataFrame:
-    sieve = Sieve(inputs=("corpus",), judges=tuple(STEPS))
-    sieve.prepare(given)
+def in_one(corpus: Path, inputs: StageInputs) -> pl.DataFrame:
+    sieve = FilterAndDedup(inputs=("corpus",), judges=tuple(STEPS))
+    sieve.prepare(inputs)
     return judge_corpus(sieve, corpus)
 
 
@@ -91,8 +91,8 @@ def index_figures(corpus: Path, folder: Path) -> dict[str, float]:
     most = len(rows) * 99 // 100
 
     def judged(docs: pl.DataFrame, **options: Any) -> pl.DataFrame:
-        judge = Dedup(inputs=("corpus",), **options)
-        return judge.judge(judge.sketch(docs).lazy(), docs.lazy())
+        judge = MinHashDedup(inputs=("corpus",), **options)
+        return judge.decide(judge.sketch(docs).lazy(), docs.lazy())
 
     whole_s, whole = cpu(lambda: judged(rows))
     first_s, first = cpu(lambda: judged(rows[:most], index=str(folder)))
@@ -125,7 +125,7 @@ def main() -> None:
         corpus, warm = work / f"long-{told.documents}-0", work / "long-200-0"
         for folder, many in ((corpus, told.documents), (warm, 200)):
             write(folder, many, 0)
-        given = Given({}, Path(temporary), Doors({"held-out": Items("held-out", items)}))  # type: ignore[arg-type]
+        given = StageInputs({}, Path(temporary), Resolver({"held-out": Items("held-out", items)}))  # type: ignore[arg-type]
         in_steps(warm, given)
         index_figures(warm, Path(temporary) / "warm")
         steps_s, steps = cpu(lambda: in_steps(corpus, given))

@@ -29,14 +29,14 @@ from typing import Any, ClassVar
 import polars as pl
 from pydantic import Field
 
-from textbookgen.engine import run_plan
-from textbookgen.hookspecs import hookimpl
-from textbookgen.plan import make_plan
-from textbookgen.plugins import Plugins
-from textbookgen.recipe import read_recipe
-from textbookgen.stage import Draw, Generator, Judge, Stage
-from textbookgen.teacher import Price, Reply, Request, Teacher
-from textbookgen.workspace import Workspace
+from textbookgen.api.hookspecs import hookimpl
+from textbookgen.api.stage import Draw, Filter, Generator, Stage
+from textbookgen.api.teacher import Price, Reply, Request, Teacher
+from textbookgen.recipe.parser import read_recipe
+from textbookgen.recipe.planner import make_plan
+from textbookgen.recipe.plugin_manager import Plugins
+from textbookgen.run.engine import run_plan
+from textbookgen.storage.workspace import Workspace
 
 COLLAPSE, HEEDS, FORGETS = 0.6, 0.8, 0.05
 ANIMALS = ("cats", "dogs", "owls", "eels", "bees", "hens", "pigs", "mice", "ants", "cows")
@@ -85,23 +85,23 @@ class Tale(Generator):
     name: ClassVar[str] = "tale"
     prompt: str = Field("tale.md.j2", description="the prompt")
 
-    def read(self, draw: Draw, reply: Reply) -> Iterable[dict[str, Any]]:
+    def parse(self, draw: Draw, reply: Reply) -> Iterable[dict[str, Any]]:
         """The reply as it is."""
         return [{"text": reply.text}]
 
 
-class OnTopic(Judge):
+class OnTopic(Filter):
     """Keeps what tells of what it was asked for."""
 
     name: ClassVar[str] = "on-topic"
 
-    def judge(self, docs: pl.DataFrame) -> pl.DataFrame:
+    def decide(self, docs: pl.DataFrame) -> pl.DataFrame:
         """Verdicts."""
         keep = pl.col("text").str.contains("Tell of", literal=True)
         return docs.select("id", keep=keep, reason=pl.when(~keep).then(pl.lit("forgot")))
 
 
-class Bench:
+class StepContext:
     """A plugin with these."""
 
     @hookimpl
@@ -148,7 +148,7 @@ def run(how: str, seed: int, count: int) -> dict[str, Any]:
     """What one recipe came to: requests, the commonest opening's share of what is kept, the share of the grid."""
     sampler, target = SAMPLERS[how]
     plugins = Plugins([])
-    plugins.add("bench", Bench())
+    plugins.add("bench", StepContext())
     with tempfile.TemporaryDirectory() as at:
         folder = Path(at)
         (folder / "tale.md.j2").write_text(PROMPT, encoding="utf-8")

@@ -4,7 +4,7 @@
     python benchmarks/train.py --only packing --megabytes 40
     python benchmarks/train.py --only training --rounds 3
 
-Packing: `megatron/pack` with and without the library gigatoken; a document at a time into Megatron-core's builder, as
+Packing: `pack` with and without the library gigatoken; a document at a time into Megatron-core's builder, as
 Megatron's own preprocessing does; and nothing but the `tokenizers` library's batch encode. Each is a process of its own with
 one thread and reads the same documents (files of this Python's libraries), three times over; CPU seconds leave out imports
 and the opening of the tokenizer, memory does not. The files of the first three must be the same, byte for byte.
@@ -78,15 +78,15 @@ def train_tokenizer(texts: Path, vocabulary: int, folder: Path) -> Path:
 
 
 def _given(texts: Path, folder: Path, tokenizer: Any) -> Any:
-    from textbookgen.artifacts import Documents, Part
-    from textbookgen.stage import Given
+    from textbookgen.api.artifacts import Documents, Part
+    from textbookgen.api.stage import StageInputs
 
-    class Doors:
+    class Resolver:
         def tokenizer(self, name: str) -> Any:
             return tokenizer
 
     table = Documents(tuple(Part(path) for path in sorted(texts.glob("*.parquet"))))
-    return Given({"from": {"corpus": table}}, folder, Doors())
+    return StageInputs({"from": {"corpus": table}}, folder, Resolver())
 
 
 def batches(texts: Path) -> Iterator[list[str]]:
@@ -117,13 +117,12 @@ Work = tuple[Callable[[], float], Callable[[], int]]
 
 
 def _ours(texts: Path, tokenizer: Path, out: Path) -> Work:
-    from textbookgen_megatron.packing.stage import MegatronPack
-    from textbookgen_megatron.packing.writing import ShardWriter  # noqa: F401
-
+    from textbookgen.builtin.stages.pack.indexed_writer import ShardWriter  # noqa: F401
+    from textbookgen.builtin.stages.pack.stage import Pack
     from textbookgen.builtin.tokenizers import FileTokenizer
 
     opened = FileTokenizer(tokenizer)
-    stage = MegatronPack.model_validate({"from": "corpus", "tokenizer": "t", "validation_share": 0})
+    stage = Pack.model_validate({"from": "corpus", "tokenizer": "t", "validation_share": 0})
 
     def run() -> int:
         stage.pack(_given(texts, out, opened), out)
@@ -233,14 +232,14 @@ def train(who: str, folder: Path, steps: int, threads: int) -> dict[str, Any]:
 def _train_ours(folder: Path, steps: int, threads: int) -> dict[str, Any]:
     from textbookgen_megatron.training import Pretrain
 
-    from textbookgen.stage import Job
+    from textbookgen.api.stage import Job
 
     options = {**SHAPE, "architecture": "llama", "shards": "s", "batch": BATCH, "tokens": steps * BATCH * WINDOW}
     stage = Pretrain(**options, dropout=0.0, threads=threads, validation_tokens=WINDOW)
     with tempfile.TemporaryDirectory() as out:
         job = Job(Path(out) / "job.json", Path(out) / "out")
-        pipes = {"shards": [{"label": "s", "artifact": "Shards", "path": str(folder / "shards")}]}
-        told = {"use": "megatron/pretrain", "options": stage.model_dump(mode="json"), "pipes": pipes, "seed": 0}
+        inputs = {"shards": [{"label": "s", "artifact": "Shards", "path": str(folder / "shards")}]}
+        told = {"use": "megatron/pretrain", "options": stage.model_dump(mode="json"), "inputs": inputs, "seed": 0}
         job.path.write_text(json.dumps({**told, "folder": str(job.folder)}))
         subprocess.run(stage.command(job), env={**os.environ, **stage.environment()}, check=True, stderr=subprocess.DEVNULL)
         lines = [json.loads(line) for line in (job.folder / "metrics.jsonl").read_text().splitlines()]
@@ -328,14 +327,13 @@ def _transformers() -> tuple[Any, Callable[[Any, Any], Any]]:
 
 def training(folder: Path, rounds: int, steps: int, threads: int) -> dict[str, Any]:
     """Every trainer in turn, `rounds` times."""
-    from textbookgen_megatron.packing.stage import MegatronPack
-
+    from textbookgen.builtin.stages.pack.stage import Pack
     from textbookgen.builtin.tokenizers import FileTokenizer
 
     (folder / "words").mkdir()
     texts = corpus(folder / "words", 8)
     tokenizer = train_tokenizer(texts, TRAINED_VOCABULARY, folder / "small-tokenizer")
-    stage = MegatronPack.model_validate({"from": "corpus", "tokenizer": "t", "sequence_length": WINDOW})
+    stage = Pack.model_validate({"from": "corpus", "tokenizer": "t", "sequence_length": WINDOW})
     stage.pack(_given(texts, folder, FileTokenizer(tokenizer)), folder / "shards")
     found: dict[str, list[dict[str, Any]]] = {who: [] for who in TRAINERS}
     for number in range(rounds):

@@ -1,4 +1,4 @@
-"""Reads what `use = "megatron/pack"` wrote: Megatron's `.bin` and `.idx` files, and the manifest beside them.
+"""Reads what `use = "pack"` wrote: Megatron's `.bin` and `.idx` files, and the manifest beside them.
 
     python read_shards.py FOLDER [DOCUMENT] [--megatron]
 
@@ -71,7 +71,7 @@ def main(folder: Path, number: int, megatron: bool) -> None:
 
 
 if __name__ == "__main__":
-    arguments = argparse.ArgumentParser(description="Reads shards that megatron/pack wrote.")
+    arguments = argparse.ArgumentParser(description="Reads shards that pack wrote.")
     arguments.add_argument("folder", type=Path)
     arguments.add_argument("number", type=int, nargs="?", default=0, help="the document of the training data that is shown")
     arguments.add_argument("--megatron", action="store_true", help="read with Megatron-core")

@@ -23,10 +23,10 @@ from socket import socket
 from urllib.error import URLError
 from urllib.request import urlopen
 
-from textbookgen.asking import Asking, work_many
+from textbookgen.api.teacher import Message, Request, Teacher
 from textbookgen.builtin.teachers import OpenAI
-from textbookgen.ledger import Ledger
-from textbookgen.teacher import Message, Request, Teacher
+from textbookgen.llm import Client, bounded_map
+from textbookgen.storage.ledger import Ledger
 
 TEMPLATE = "{% for message in messages %}{{ message['role'] }}: {{ message['content'] }}\n{% endfor %}assistant: "
 PROMPTS = ("Tell a story about a fox.", "Tell a story about a boat.", "What is a loop in Python?")
@@ -93,8 +93,8 @@ async def ask(teacher: Teacher, use: str, ledger: Ledger) -> tuple[int, int]:
     """Asks all prompts, prints the replies, and returns how many requests were sent and how many replies came."""
     requests = [Request((Message("user", prompt),)) for prompt in PROMPTS]
     replies = 0
-    async with Asking(teacher, use, ledger) as asking:
-        async for request, answer in work_many(requests, asking.answer, teacher.max_parallel):
+    async with Client(teacher, use, ledger) as client:
+        async for request, answer in bounded_map(requests, client.answer, teacher.max_parallel):
             if isinstance(answer, Exception):
                 print(f"{use}: {request.messages[0].content} -> {answer}")
                 continue
@@ -103,7 +103,7 @@ async def ask(teacher: Teacher, use: str, ledger: Ledger) -> tuple[int, int]:
             paid = "" if answer.paid else ", from the ledger"
             counts = f"{reply.tokens_in} tokens read, {reply.tokens_out} written, {reply.finish}{paid}"
             print(f"{use}: {request.messages[0].content} -> {reply.text[:60]!r} ({counts})")
-        return asking.usage.requests, replies
+        return client.usage.requests, replies
 
 
 def main() -> None:

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from textbookgen.generation import Writer
-from textbookgen.serving import answer, serve
-from textbookgen.talk import Talk
+from textbookgen.training.generation import BatchGenerator
+from textbookgen.training.model_server import answer, serve
+from textbookgen.training.prompt_codec import PromptCodec
 
 
 class Rows:
@@ -57,5 +57,5 @@ class Bigrams:
 
 if __name__ == "__main__":
     network = Bigrams([[256, *text.encode(), 256] for text in sys.argv[1:]], window=16)
-    talk = Talk.at(Path(), {"tokenizer": {"file": None}, "eod": 256})
-    serve(lambda: partial(answer, Writer(network, talk)))
+    talk = PromptCodec.at(Path(), {"tokenizer": {"file": None}, "eod": 256})
+    serve(lambda: partial(answer, BatchGenerator(network, talk)))

@@ -12,17 +12,30 @@ import polars as pl
 import pytest
 from pydantic import Field
 
-from textbookgen.artifacts import Artifact, Checkpoint, Documents, Shards, document_id
-from textbookgen.engine import run_plan
-from textbookgen.errors import Unusable
-from textbookgen.hookspecs import hookimpl
-from textbookgen.marks import Labels, Pipe
-from textbookgen.plan import Plan, make_plan
-from textbookgen.plugins import Plugins
-from textbookgen.recipe import read_recipe
-from textbookgen.stage import CorpusJudge, Draw, Evaluate, Generator, Given, Job, Judge, Pack, Source, Stage, Train, Transform
-from textbookgen.teacher import Reply
-from textbookgen.workspace import RunFolder, Workspace
+from textbookgen.api.annotations import Input, Labels
+from textbookgen.api.artifacts import Artifact, Checkpoint, Documents, Shards, document_id
+from textbookgen.api.errors import UnusableReply
+from textbookgen.api.hookspecs import hookimpl
+from textbookgen.api.stage import (
+    CorpusFilter,
+    Draw,
+    Evaluator,
+    Filter,
+    Generator,
+    Job,
+    Packer,
+    Source,
+    Stage,
+    StageInputs,
+    Trainer,
+    Transform,
+)
+from textbookgen.api.teacher import Reply
+from textbookgen.recipe.parser import read_recipe
+from textbookgen.recipe.planner import Plan, make_plan
+from textbookgen.recipe.plugin_manager import Plugins
+from textbookgen.run.engine import run_plan
+from textbookgen.storage.workspace import RunFolder, Workspace
 
 
 class Numbers(Source):
@@ -46,9 +59,9 @@ class Echo(Generator):
     kind: ClassVar[str] = "echo"
     prompt: str = Field("echo.md.j2", description="the prompt")
 
-    def read(self, draw: Draw, reply: Reply) -> Iterable[dict[str, Any]]:
+    def parse(self, draw: Draw, reply: Reply) -> Iterable[dict[str, Any]]:
         if reply.finish == "length":
-            raise Unusable("the reply was cut off")
+            raise UnusableReply("the reply was cut off")
         return [{"text": reply.text, "toy.words": len(reply.text.split())}]
 
 
@@ -58,22 +71,22 @@ class Shout(Transform):
     name: ClassVar[str] = "shout"
     mark: str = Field("!", description="what is put at the end")
 
-    def change(self, docs: pl.DataFrame) -> pl.DataFrame:
+    def transform(self, docs: pl.DataFrame) -> pl.DataFrame:
         return docs.with_columns(pl.col("text").str.to_uppercase() + self.mark)
 
 
-class Contains(Judge):
+class Contains(Filter):
     """Keeps texts with a word."""
 
     name: ClassVar[str] = "contains"
     word: str = Field("e", description="the word")
 
-    def judge(self, docs: pl.DataFrame) -> pl.DataFrame:
+    def decide(self, docs: pl.DataFrame) -> pl.DataFrame:
         keep = pl.col("text").str.contains(self.word, literal=True)
         return docs.select("id", keep=keep, reason=pl.when(~keep).then(pl.lit(f"no {self.word}")))
 
 
-class Shorter(CorpusJudge):
+class Shorter(CorpusFilter):
     """Keeps the shorter half."""
 
     name: ClassVar[str] = "shorter"
@@ -81,7 +94,7 @@ class Shorter(CorpusJudge):
     def sketch(self, docs: pl.DataFrame) -> pl.DataFrame:
         return docs.select("id", size=pl.col("text").str.len_bytes())
 
-    def judge(self, sketches: pl.LazyFrame, corpus: pl.LazyFrame) -> pl.DataFrame:
+    def decide(self, sketches: pl.LazyFrame, corpus: pl.LazyFrame) -> pl.DataFrame:
         keep = pl.col("size").rank("ordinal") <= pl.len() / 2
         return sketches.select("id", keep=keep, reason=pl.when(~keep).then(pl.lit("longer"))).collect()
 
@@ -98,15 +111,15 @@ class HashCheckpoint(Checkpoint):
     name: ClassVar[str] = "HashCheckpoint"
 
 
-class Join(Pack):
+class Join(Packer):
     """Packs texts into one file."""
 
     name: ClassVar[str] = "join"
-    gives: ClassVar[type[Artifact] | None] = JoinedShards
-    inputs: Annotated[Labels, Pipe(Documents)] = Field(alias="from", description="what is packed")
+    output: ClassVar[type[Artifact] | None] = JoinedShards
+    inputs: Annotated[Labels, Input(Documents)] = Field(alias="from", description="what is packed")
 
-    def pack(self, given: Given, out: Path) -> None:
-        texts = [text for frame in given["from"].frames(["text"]) for text in frame["text"]]
+    def pack(self, inputs: StageInputs, out: Path) -> None:
+        texts = [text for frame in inputs["from"].frames(["text"]) for text in frame["text"]]
         (out / "all.txt").write_text("\n".join(texts), encoding="utf-8")
         (out / "manifest.json").write_text(
             json.dumps({"format": "text", "documents": len(texts), "tokens": 0}), encoding="utf-8"
@@ -119,7 +132,7 @@ job = json.load(open(sys.argv[1]))
 folder = job["folder"]
 if job["options"]["fails"]:
     sys.exit("shards.txt\\n  the loss is not a number")
-text = open(job["pipes"]["shards"][0]["path"] + "/all.txt").read()
+text = open(job["inputs"]["shards"][0]["path"] + "/all.txt").read()
 with open(folder + "/metrics.jsonl", "w") as metrics:
     for step in range(1, 4):
         metrics.write(json.dumps({"step": step, "steps": 3, "tokens": step * 10, "loss": 3 / step, "seconds": 0.1}) + "\\n")
@@ -128,27 +141,27 @@ json.dump(card, open(folder + "/checkpoint.json", "w"))
 """
 
 
-class Hash(Train):
+class Hash(Trainer):
     """Trains nothing: its checkpoint is a hash of the shards."""
 
     name: ClassVar[str] = "hash"
-    gives: ClassVar[type[Artifact] | None] = HashCheckpoint
-    shards: Annotated[str, Pipe(JoinedShards)] = Field(description="what is trained on")
+    output: ClassVar[type[Artifact] | None] = HashCheckpoint
+    shards: Annotated[str, Input(JoinedShards)] = Field(description="what is trained on")
     fails: bool = Field(False, description="whether it fails")
 
     def command(self, job: Job) -> list[str]:
         return [sys.executable, "-c", TRAINER, str(job.path)]
 
 
-class Digits(Evaluate):
+class Digits(Evaluator):
     """Counts the digits in a checkpoint's hash."""
 
     name: ClassVar[str] = "digits"
-    inputs: Annotated[Labels, Pipe(Checkpoint)] = Field(alias="from", description="what is measured")
+    inputs: Annotated[Labels, Input(Checkpoint)] = Field(alias="from", description="what is measured")
 
-    def measure(self, given: Given, out: Path) -> pl.DataFrame:
+    def evaluate(self, inputs: StageInputs, out: Path) -> pl.DataFrame:
         rows = []
-        for label, flow in given.each("from").items():
+        for label, flow in inputs.each("from").items():
             assert isinstance(flow, Checkpoint)
             digits = sum(each.isdigit() for each in flow.card()["hash"])
             rows.append({"subject": label, "metric": "pass@1 digits", "value": digits / 64, "stderr": 0.0, "n": 64})

@@ -18,12 +18,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import Field, PrivateAttr
 
-from textbookgen.asking import Asking, Desk, Gate, Purse, Usage, most_tokens_in, work_many
-from textbookgen.builtin.fake import Fake
-from textbookgen.errors import Busy, OverBudget, Refused, TeacherError, Unusable
-from textbookgen.ledger import Ledger
-from textbookgen.marks import Placement
-from textbookgen.teacher import Message, Price, Reply, Request, Teacher
+from textbookgen.api.annotations import Runtime
+from textbookgen.api.errors import BudgetExceeded, RequestRefused, TeacherBusy, TeacherError, UnusableReply
+from textbookgen.api.teacher import Message, Price, Reply, Request, Teacher
+from textbookgen.builtin.teachers.fake import Fake
+from textbookgen.llm import Budget, Client, RateLimiter, TeacherSession, Usage, bounded_map, max_input_tokens
+from textbookgen.storage.ledger import Ledger
 
 
 def asked(text: str, **more: Any) -> Request:
@@ -35,7 +35,7 @@ class Scripted(Teacher):
 
     name = "scripted"
     retries: ClassVar[int] = 3
-    time_limit: Annotated[float | None, Placement] = Field(None, description="seconds")
+    time_limit: Annotated[float | None, Runtime] = Field(None, description="seconds")
 
     _script: Callable[[Request, int], Awaitable[Reply] | Reply] = PrivateAttr()
     _seen: Counter[str] = PrivateAttr(default_factory=Counter)
@@ -86,10 +86,10 @@ def ask_all(
     """The replies or errors, in order, and what they came to."""
 
     async def run() -> tuple[list[Any], Usage]:
-        async with Asking(teacher, teacher.name, ledger, **options) as asking:
-            done = work_many(enumerate(requests), lambda item: asking.answer(item[1]), parallel)
+        async with Client(teacher, teacher.name, ledger, **options) as client:
+            done = bounded_map(enumerate(requests), lambda item: client.answer(item[1]), parallel)
             results = [result for _, result in sorted([(n, result) async for (n, _), result in done], key=lambda each: each[0])]
-            return [result if isinstance(result, Exception) else result.reply.text for result in results], asking.usage
+            return [result if isinstance(result, Exception) else result.reply.text for result in results], client.usage
 
     return asyncio.run(run())
 
@@ -112,7 +112,7 @@ def test_nothing_is_asked_twice_at_once_nor_later(ledger: Ledger) -> None:
 def test_those_who_wait_for_the_same_request_hear_of_its_refusal(ledger: Ledger) -> None:
     async def refuse() -> Reply:
         await asyncio.sleep(0.02)
-        raise Refused("no")
+        raise RequestRefused("no")
 
     teacher = Scripted.of(lambda request, times: refuse())
     texts, usage = ask_all(teacher, ledger, [asked("a"), asked("a")])
@@ -122,8 +122,8 @@ def test_those_who_wait_for_the_same_request_hear_of_its_refusal(ledger: Ledger)
 
 def test_an_answer_that_was_seen_is_on_disk(ledger: Ledger, tmp_path: Path) -> None:
     async def run() -> None:
-        async with Asking(Scripted.of(echo), "s", ledger) as asking:
-            answer = await asking.answer(asked("a"))
+        async with Client(Scripted.of(echo), "s", ledger) as client:
+            answer = await client.answer(asked("a"))
             other = Ledger(ledger.path)
             assert other.get(answer.key) == answer.reply
             other.close()
@@ -136,7 +136,7 @@ def test_offline_only_the_ledger_answers(ledger: Ledger) -> None:
     ask_all(teacher, ledger, [asked("a")])
     texts, usage = ask_all(teacher, ledger, [asked("a"), asked("b")], offline=True)
     assert texts[0] == "A"
-    assert isinstance(texts[1], Refused)
+    assert isinstance(texts[1], RequestRefused)
     assert usage.requests == 0
     assert teacher._seen["b"] == 0
 
@@ -148,16 +148,16 @@ def test_what_fails_in_passing_is_asked_again_and_what_is_refused_is_not(ledger:
     def script(request: Request, times: int) -> Reply:
         text = request.messages[0].content
         if text == "refused":
-            raise Refused("never")
+            raise RequestRefused("never")
         if times <= {"once": 1, "thrice": 3, "always": 99}.get(text, 0):
-            raise Busy("not now")
+            raise TeacherBusy("not now")
         return echo(request, times)
 
     teacher = Scripted.of(script)
     texts, usage = ask_all(teacher, ledger, [asked(text) for text in ("well", "once", "thrice", "always", "refused")])
     assert texts[:3] == ["WELL", "ONCE", "THRICE"]
-    assert isinstance(texts[3], Busy)
-    assert isinstance(texts[4], Refused)
+    assert isinstance(texts[3], TeacherBusy)
+    assert isinstance(texts[4], RequestRefused)
     assert dict(teacher._seen) == {"well": 1, "once": 2, "thrice": 4, "always": 4, "refused": 1}
     assert (usage.requests, usage.retries, usage.refused) == (12, 7, 1)
 
@@ -168,7 +168,7 @@ def test_a_wish_to_wait_is_kept_to_and_uses_up_no_retries(ledger: Ledger) -> Non
     def script(request: Request, times: int) -> Reply:
         times_asked.append(time.monotonic())
         if times <= 6:
-            raise Busy("too many", retry_after=0.05)
+            raise TeacherBusy("too many", retry_after=0.05)
         return echo(request, times)
 
     teacher = Scripted.of(script)
@@ -182,7 +182,7 @@ def test_a_wish_to_wait_is_kept_to_and_uses_up_no_retries(ledger: Ledger) -> Non
 
 def test_a_teacher_that_wants_us_to_come_back_tomorrow_is_not_waited_for(ledger: Ledger) -> None:
     def script(request: Request, times: int) -> Reply:
-        raise Busy("quota", retry_after=86_400)
+        raise TeacherBusy("quota", retry_after=86_400)
 
     (error,), usage = ask_all(Scripted.of(script), ledger, [asked("a")])
     assert isinstance(error, TeacherError)
@@ -200,16 +200,16 @@ def test_a_teacher_that_is_gone_is_not_asked_for_ever(ledger: Ledger) -> None:
     def script(request: Request, times: int) -> Reply:
         if request.messages[0].content == "30":
             return echo(request, times)
-        raise Busy("nobody there")
+        raise TeacherBusy("nobody there")
 
     teacher = Scripted.of(script, max_parallel=2)
     teacher_retries, Scripted.retries = Scripted.retries, 0
     texts, _ = ask_all(teacher, ledger, [asked(str(n)) for n in range(25)], parallel=2)
     later, _ = ask_all(teacher, ledger, [asked(str(n)) for n in range(22, 40)], parallel=1)
     Scripted.retries = teacher_retries
-    assert [type(each) for each in texts] == [Busy] * 9 + [TeacherError] * 16
+    assert [type(each) for each in texts] == [TeacherBusy] * 9 + [TeacherError] * 16
     assert sum(teacher._seen[str(n)] for n in range(22)) <= 11
-    assert [type(each) for each in later] == [Busy] * 8 + [str] + [Busy] * 9
+    assert [type(each) for each in later] == [TeacherBusy] * 8 + [str] + [TeacherBusy] * 9
 
 
 def test_a_bug_in_a_teacher_is_no_reply(ledger: Ledger) -> None:
@@ -223,10 +223,10 @@ def test_a_bug_in_a_teacher_is_no_reply(ledger: Ledger) -> None:
 def test_stopping_lets_requests_finish_and_sends_no_more(ledger: Ledger) -> None:
     async def run() -> None:
         teacher = Scripted.of(lambda request, times: after(0.1), max_parallel=1)
-        async with Asking(teacher, "s", ledger) as asking:
-            first, second = (asyncio.create_task(asking.answer(asked(text))) for text in "ab")
+        async with Client(teacher, "s", ledger) as client:
+            first, second = (asyncio.create_task(client.answer(asked(text))) for text in "ab")
             await asyncio.sleep(0.02)
-            asking.stop()
+            client.stop()
             assert (await first).reply.text == "late"
             with pytest.raises(TeacherError):
                 await second
@@ -260,42 +260,42 @@ def test_tokens_a_minute_count_what_was_taken_and_not_what_was_feared(ledger: Le
 
 def test_a_desk_outlives_event_loops(ledger: Ledger) -> None:
     teacher = Scripted.of(echo, requests_per_minute=1_200, tokens_per_minute=12_000, max_parallel=2)
-    desk = Desk(teacher)
+    session = TeacherSession(teacher)
     began = time.monotonic()
     for name in "abc":
-        texts, _ = ask_all(teacher, ledger, [asked(f"{name}{n}") for n in range(7)], desk=desk)
+        texts, _ = ask_all(teacher, ledger, [asked(f"{name}{n}") for n in range(7)], session=session)
         assert texts == [f"{name.upper()}{n}" for n in range(7)]
     assert time.monotonic() - began > 0.9
 
 
 def test_the_gate_falls_when_many_are_turned_away_and_comes_back() -> None:
-    async def rounds(gate: Gate, number: int, away: float) -> None:
+    async def rounds(rate_limiter: RateLimiter, number: int, away: float) -> None:
         for n in range(number):
-            await gate.enter("x", 1)
-            gate.leave(1, 1, turned_away=(n % 100) < away * 100)
+            await rate_limiter.enter("x", 1)
+            rate_limiter.leave(1, 1, turned_away=(n % 100) < away * 100)
 
     async def run() -> None:
-        gate = Gate(64)
-        await rounds(gate, 1000, 0.05)
-        assert gate.limit == 64
-        await rounds(gate, 1000, 1.0)
-        assert gate.limit == 1
-        await rounds(gate, 1000, 0.0)
-        assert gate.limit == 64
-        assert gate.under_way == 0
+        rate_limiter = RateLimiter(64)
+        await rounds(rate_limiter, 1000, 0.05)
+        assert rate_limiter.limit == 64
+        await rounds(rate_limiter, 1000, 1.0)
+        assert rate_limiter.limit == 1
+        await rounds(rate_limiter, 1000, 0.0)
+        assert rate_limiter.limit == 64
+        assert rate_limiter.under_way == 0
 
     asyncio.run(run())
 
 
 def test_a_short_line_does_not_wait_for_a_long_one() -> None:
     async def run() -> list[str]:
-        gate, order = Gate(1), []
+        rate_limiter, order = RateLimiter(1), []
 
         async def one(caller: str) -> None:
-            await gate.enter(caller, 1)
+            await rate_limiter.enter(caller, 1)
             await asyncio.sleep(0)
             order.append(caller)
-            gate.leave(1, 1)
+            rate_limiter.leave(1, 1)
 
         await asyncio.gather(*(one(caller) for caller in "aaaaaaaabb"))
         return order
@@ -305,16 +305,16 @@ def test_a_short_line_does_not_wait_for_a_long_one() -> None:
 
 def test_who_is_cancelled_in_line_holds_nothing() -> None:
     async def run() -> None:
-        gate = Gate(1)
-        await gate.enter("a", 1)
-        waiting = [asyncio.create_task(gate.enter("b", 1)) for _ in range(3)]
+        rate_limiter = RateLimiter(1)
+        await rate_limiter.enter("a", 1)
+        waiting = [asyncio.create_task(rate_limiter.enter("b", 1)) for _ in range(3)]
         await asyncio.sleep(0)
         waiting[0].cancel()
-        gate.leave(1, 1)
+        rate_limiter.leave(1, 1)
         waiting[1].cancel()  # its turn has come, but it does not know yet
         await asyncio.wait(waiting, timeout=1)
         assert waiting[2].done()
-        assert gate.under_way == 1
+        assert rate_limiter.under_way == 1
 
     asyncio.run(run())
 
@@ -337,7 +337,7 @@ class Dear(Teacher):
         rng = self._random
         await asyncio.sleep(rng.random() * 0.002)
         if rng.random() < self.failing:
-            raise Busy("failed")
+            raise TeacherBusy("failed")
         read = max(1, len(request.messages[0].content) // rng.randint(1, 5))
         written = min(self.max_tokens, int(rng.lognormvariate(0, 1) * self.max_tokens / 4) + 1)
         cost = self.price().cost(read, written)
@@ -347,7 +347,7 @@ class Dear(Teacher):
     def price(self) -> Price:
         return Price(self.price_in, self.price_out)
 
-    def most_tokens_out(self) -> int:
+    def max_output_tokens(self) -> int:
         return self.max_tokens
 
 
@@ -361,7 +361,7 @@ class Dear(Teacher):
     own=st.booleans(),
 )
 def test_a_budget_is_never_passed_and_nearly_all_used(tmp_path_factory, price, most, length, parallel, failing, own) -> None:
-    worst = Price(*price).cost(most_tokens_in(asked("x" * length + "1234")), most)
+    worst = Price(*price).cost(max_input_tokens(asked("x" * length + "1234")), most)
     budget = worst / 0.03
     teacher = Dear(
         price_in=price[0],
@@ -374,18 +374,18 @@ def test_a_budget_is_never_passed_and_nearly_all_used(tmp_path_factory, price, m
     ledger = Ledger(tmp_path_factory.mktemp("money") / "ledger.sqlite")
 
     async def run() -> float:
-        async with Asking(teacher, "dear", ledger, max_cost_usd=budget if own else None) as asking:
+        async with Client(teacher, "dear", ledger, max_cost_usd=budget if own else None) as client:
             # without waits between tries: a random one would be most of the test
-            asking._rest = lambda seconds: asyncio.sleep(0)  # type: ignore[method-assign]
+            client._rest = lambda seconds: asyncio.sleep(0)  # type: ignore[method-assign]
             requests = (asked("x" * length + f"{n:04}") for n in range(10**6))
-            async with aclosing(work_many(requests, asking.answer, parallel)) as works:
+            async with aclosing(bounded_map(requests, client.answer, parallel)) as works:
                 async for _, result in works:
                     assert teacher._paid <= budget
-                    if isinstance(result, OverBudget):
+                    if isinstance(result, BudgetExceeded):
                         break
-            purse = asking.purse if own else asking.desk.purse
+            purse = client.budget if own else client.session.budget
             assert purse.reserved_usd == 0
-            return asking.usage.cost_usd
+            return client.usage.cost_usd
 
     cost = asyncio.run(run())
     ledger.close()
@@ -396,26 +396,29 @@ def test_a_budget_is_never_passed_and_nearly_all_used(tmp_path_factory, price, m
 
 def test_stages_share_the_budget_of_their_teacher(ledger: Ledger) -> None:
     teacher = Dear(price_in=0, price_out=1e6, max_tokens=1, budget_usd=10.0)
-    desk = Desk(teacher, spent_usd=3.0)
+    session = TeacherSession(teacher, spent_usd=3.0)
 
     async def run() -> list[Any]:
-        async with Asking(teacher, "dear", ledger, desk=desk) as one, Asking(teacher, "dear", ledger, desk=desk) as two:
-            both = [asking.answer(asked(f"{name}{n}")) for n in range(6) for name, asking in (("one", one), ("two", two))]
+        async with (
+            Client(teacher, "dear", ledger, session=session) as one,
+            Client(teacher, "dear", ledger, session=session) as two,
+        ):
+            both = [client.answer(asked(f"{name}{n}")) for n in range(6) for name, client in (("one", one), ("two", two))]
             return await asyncio.gather(*both, return_exceptions=True)
 
     results = asyncio.run(run())
-    assert sum(isinstance(result, OverBudget) for result in results) == 5
-    assert desk.purse.spent_usd == 10.0
+    assert sum(isinstance(result, BudgetExceeded) for result in results) == 5
+    assert session.budget.spent_usd == 10.0
 
 
 def test_a_reply_that_was_lost_counts_as_paid(ledger: Ledger) -> None:
     class Lost(Dear):
         async def complete(self, request: Request) -> Reply:
-            raise Busy("the connection was lost") from ConnectionResetError()
+            raise TeacherBusy("the connection was lost") from ConnectionResetError()
 
     teacher = Lost(price_in=0, price_out=1e6, max_tokens=1)
     (error,), usage = ask_all(teacher, ledger, [asked("a")], max_cost_usd=2.5)
-    assert isinstance(error, OverBudget)
+    assert isinstance(error, BudgetExceeded)
     assert (usage.requests, usage.lost_usd) == (2, 2.0)
 
 
@@ -428,11 +431,11 @@ def test_a_budget_needs_a_price_and_a_bound(ledger: Ledger) -> None:
 
 def test_a_purse_without_limit_counts() -> None:
     async def run() -> None:
-        purse = Purse()
+        budget = Budget()
         for _ in range(3):
-            purse.settle(await purse.reserve(5.0), 0.1)
-        assert purse.spent_usd == pytest.approx(0.3)
-        assert purse.reserved_usd == 0
+            budget.settle(await budget.reserve(5.0), 0.1)
+        assert budget.spent_usd == pytest.approx(0.3)
+        assert budget.reserved_usd == 0
 
     asyncio.run(run())
 
@@ -443,18 +446,18 @@ SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}, "required"
 
 
 def test_a_reply_that_is_not_of_the_form_is_sent_back_with_the_complaint(ledger: Ledger) -> None:
-    complaints = []
+    diagnostics = []
 
     def script(request: Request, times: int) -> Reply:
-        complaints.append(request.messages[-1].content)
+        diagnostics.append(request.messages[-1].content)
         return Reply(("no json", '{"n": "one"}', '```json\n{"n": 1}\n```')[len(request.messages) // 2], 1, 1)
 
     teacher = Scripted.of(script)
     (text,), usage = ask_all(teacher, ledger, [asked("count", schema=SCHEMA)])
     assert json.loads(text) == {"n": 1}
     assert usage.repairs == 2
-    assert "not JSON" in complaints[1]
-    assert "$.n" in complaints[2]
+    assert "not JSON" in diagnostics[1]
+    assert "$.n" in diagnostics[2]
     (text,), usage = ask_all(teacher, ledger, [asked("count", schema=SCHEMA)], offline=True)
     assert json.loads(text) == {"n": 1}
     assert usage.requests == 0
@@ -462,7 +465,7 @@ def test_a_reply_that_is_not_of_the_form_is_sent_back_with_the_complaint(ledger:
 
 def test_a_form_that_is_never_kept_to_is_unusable(ledger: Ledger) -> None:
     (error,), usage = ask_all(Scripted.of(lambda request, times: Reply("{}", 1, 1)), ledger, [asked("count", schema=SCHEMA)])
-    assert isinstance(error, Unusable)
+    assert isinstance(error, UnusableReply)
     assert "'n' is a required property" in error.problem
     assert usage.requests == 3
 
@@ -470,7 +473,7 @@ def test_a_form_that_is_never_kept_to_is_unusable(ledger: Ledger) -> None:
 def test_a_cut_reply_is_not_sent_back(ledger: Ledger) -> None:
     teacher = Scripted.of(lambda request, times: Reply('{"n"', 1, 1, finish="length"))
     (error,), usage = ask_all(teacher, ledger, [asked("count", schema=SCHEMA)])
-    assert isinstance(error, Unusable)
+    assert isinstance(error, UnusableReply)
     assert "cut" in error.problem
     assert (usage.requests, usage.cut) == (1, 1)
 
@@ -482,15 +485,15 @@ def test_many_are_given_with_their_errors() -> None:
     async def work(n: int) -> int:
         await asyncio.sleep(random.Random(n).random() * 0.01)
         if n % 10 == 3:
-            raise Refused("three")
+            raise RequestRefused("three")
         return n * n
 
     async def run() -> list[tuple[int, Any]]:
-        return [(n, result) async for n, result in work_many(range(100), work, 7)]
+        return [(n, result) async for n, result in bounded_map(range(100), work, 7)]
 
     results = asyncio.run(run())
     assert sorted(n for n, _ in results) == list(range(100))
-    assert all(isinstance(result, Refused) if n % 10 == 3 else result == n * n for n, result in results)
+    assert all(isinstance(result, RequestRefused) if n % 10 == 3 else result == n * n for n, result in results)
 
 
 def test_no_more_is_taken_than_there_is_room_for() -> None:
@@ -506,7 +509,7 @@ def test_no_more_is_taken_than_there_is_room_for() -> None:
 
     async def run() -> None:
         given = 0
-        async for _ in work_many(items(), work, 5):
+        async for _ in bounded_map(items(), work, 5):
             given += 1
             assert len(taken) <= given + 2 * 5
             await asyncio.sleep(0.001)
@@ -521,7 +524,7 @@ def test_a_slow_one_holds_up_no_other() -> None:
         return n
 
     async def run() -> list[int]:
-        return [n async for n, _ in work_many(range(1000), work, 2)]
+        return [n async for n, _ in bounded_map(range(1000), work, 2)]
 
     assert asyncio.run(run())[-1] == 0
 
@@ -536,7 +539,7 @@ def test_closed_early_it_finishes_what_was_begun_and_takes_no_more() -> None:
         return n
 
     async def run() -> None:
-        async with aclosing(work_many(range(100), work, 10)) as works:
+        async with aclosing(bounded_map(range(100), work, 10)) as works:
             async for _ in works:
                 break
 
@@ -553,7 +556,7 @@ def test_a_bug_ends_the_work_at_once() -> None:
         return n
 
     async def run() -> None:
-        async for _ in work_many(range(100), work, 10):
+        async for _ in bounded_map(range(100), work, 10):
             pass
 
     began = time.monotonic()
@@ -564,6 +567,6 @@ def test_a_bug_ends_the_work_at_once() -> None:
 
 def test_nothing_to_do_is_done_at_once() -> None:
     async def run() -> list[Any]:
-        return [each async for each in work_many([], echo, 3)]  # type: ignore[arg-type]
+        return [each async for each in bounded_map([], echo, 3)]  # type: ignore[arg-type]
 
     assert asyncio.run(run()) == []

@@ -13,8 +13,8 @@ from urllib.request import urlopen
 import polars as pl
 import pytest
 
-from textbookgen.errors import OverBudget, TeacherError
-from textbookgen.workspace import RunFolder
+from textbookgen.api.errors import BudgetExceeded, TeacherError
+from textbookgen.storage.workspace import RunFolder
 
 SERVER = Path(__file__).parents[1] / "benchmarks" / "chat_server.py"
 SECRET = "sk-textbookgen-secret-4711"
@@ -99,7 +99,7 @@ def test_a_run_over_its_budget_stops_and_goes_on_with_a_larger_one(ran: Ran, fol
         )
 
     with serving() as address:
-        with pytest.raises(OverBudget):
+        with pytest.raises(BudgetExceeded):
             ran(budgeted(address, 5.0))
         first = asked(address)
         assert 0.97 * 5 <= first * 0.121 <= 5

@@ -9,12 +9,12 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from textbookgen.benchmark import Item
+from textbookgen.api.benchmark import BenchmarkItem
+from textbookgen.api.errors import RunError
 from textbookgen.builtin.benchmarks import open_benchmark
-from textbookgen.errors import RunError
 
 
-def run(item: Item, solution: str | None = None) -> None:
+def run(item: BenchmarkItem, solution: str | None = None) -> None:
     """Benchmarks' own solutions are run here; a model's would need a sandbox."""
     with warnings.catch_warnings(action="ignore"):
         code = compile(f"{item.prompt}{item.solution if solution is None else solution}\n{item.tests}", item.id, "exec")
@@ -109,12 +109,12 @@ def test_any_table_can_be_a_benchmark(tmp_path):
     rows.write_parquet(tmp_path / "sums.parquet")
     benchmark = open_benchmark(f"file@{tmp_path / 'sums.parquet'}?prompt=q&solution=a&id=key&stop=%0A&stop=.")
     assert (benchmark.name, benchmark.stop) == ("sums.parquet", ("\n", "."))
-    assert list(benchmark.items()) == [Item("x", "1+1=", "2"), Item("y", "2+2=", "4")]
+    assert list(benchmark.items()) == [BenchmarkItem("x", "1+1=", "2"), BenchmarkItem("y", "2+2=", "4")]
     tested = list(open_benchmark(f"file@{tmp_path / 'sums.parquet'}?prompt=q&solution=a&tests=asserts").items())
-    assert tested[1] == Item("1", "2+2=", "4", "assert 1\nassert 2")
+    assert tested[1] == BenchmarkItem("1", "2+2=", "4", "assert 1\nassert 2")
     with gzip.open(tmp_path / "plain.jsonl.gz", "wt") as file:
         file.write('{"prompt": "a", "solution": "b"}\n')
-    assert list(open_benchmark(f"file@{tmp_path / 'plain.jsonl.gz'}").items()) == [Item("0", "a", "b")]
+    assert list(open_benchmark(f"file@{tmp_path / 'plain.jsonl.gz'}").items()) == [BenchmarkItem("0", "a", "b")]
 
 
 def test_opening_reads_nothing_and_reading_says_what_is_wrong(tmp_path):

@@ -9,12 +9,12 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from textbookgen.artifacts import MESSAGES, Chats, Pairs, Part, Table
-from textbookgen.builtin.exports import Export
-from textbookgen.builtin.sources import Text
-from textbookgen.stage import Given
+from textbookgen.api.artifacts import MESSAGES, Chats, Pairs, Part, Table
+from textbookgen.api.stage import StageInputs
+from textbookgen.api.tokenizer import ByteTokenizer
+from textbookgen.builtin.sources.files import Text
+from textbookgen.builtin.stages.export import Export
 from textbookgen.testing import documents, written
-from textbookgen.tokenizer import ByteTokenizer
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 TEXTS = [
@@ -22,7 +22,7 @@ TEXTS = [
 ] * 4
 
 
-class Doors:
+class Resolver:
     def tokenizer(self, name: str) -> ByteTokenizer:
         return ByteTokenizer()
 
@@ -62,7 +62,7 @@ def test_a_trainer_from_outside_reads_every_layout(tmp_path, layout, flow, optio
     out = tmp_path / "out"
     out.mkdir()
     export = Export(**{"from": "corpus"}, layout=layout, **options)
-    export.pack(Given({"from": {"corpus": tables(tmp_path)[flow]}}, out, Doors()), out)
+    export.pack(StageInputs({"from": {"corpus": tables(tmp_path)[flow]}}, out, Resolver()), out)
     script = EXAMPLES / "external_trainer" / "bigram.py"
     without_us = f"import sys; sys.modules['textbookgen'] = None; sys.argv = ['bigram.py', {str(out)!r}]"
     run = f"import runpy; runpy.run_path({str(script)!r}, run_name='__main__')"
@@ -79,11 +79,11 @@ def test_a_trainer_from_outside_reads_every_layout(tmp_path, layout, flow, optio
 
 @pytest.fixture
 def shards(tmp_path):
-    pack = pytest.importorskip("textbookgen_megatron.packing.stage").MegatronPack
+    pack = pytest.importorskip("textbookgen.builtin.stages.pack.stage").Pack
     pytest.importorskip("megatron.core.datasets.indexed_dataset")
     out = tmp_path / "out"
     out.mkdir()
-    given = Given({"from": {"corpus": written(tmp_path, documents([*TEXTS, "é"]))}}, out, Doors())
+    given = StageInputs({"from": {"corpus": written(tmp_path, documents([*TEXTS, "é"]))}}, out, Resolver())
     pack(**{"from": "corpus"}, tokenizer="bytes", validation_share=0.3).pack(given, out)
     return out
 
@@ -107,6 +107,6 @@ def test_shards_are_read_with_numpy_as_with_megatron(shards):
 def test_the_third_party_plugin_drops_the_two_stories_with_long_sentences():
     plugin = load(EXAMPLES / "third_party_plugin" / "textbookgen_readability.py")
     [stories] = Text(path=str(EXAMPLES / "third_party_plugin" / "stories.txt"), per="paragraph").read()
-    verdicts = plugin.stages()[0](max_words=12).judge(stories)
+    verdicts = plugin.stages()[0](max_words=12).decide(stories)
     assert verdicts["keep"].to_list() == [True, False, True, False, True]
     assert verdicts.filter(~pl.col("keep"))["detail"].to_list() == ["44.0 words a sentence", "43.0 words a sentence"]

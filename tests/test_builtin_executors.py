@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from textbookgen.api.errors import RunError
 from textbookgen.builtin.executors import Processes, Serial, open_executor
-from textbookgen.errors import RunError
 
 EXECUTORS = ("serial", "processes:2")
 
@@ -92,7 +92,7 @@ executor = open_executor("processes:2")
 
 WORK = """
 import os
-from textbookgen.errors import Refused
+from textbookgen.api.errors import Refused
 
 class Difficult(Exception):
     def __init__(self, one, two):
@@ -128,7 +128,7 @@ def output(folder, body):
 
 def test_errors_come_home_whole_even_those_that_cannot_be_pickled(tmp_path):
     body = """
-from textbookgen.errors import RunError, Refused
+from textbookgen.api.errors import RunError, Refused
 try:
     list(executor.map(work.refuse, [1]))
 except Refused as error:

@@ -10,15 +10,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from textbookgen.artifacts import MESSAGES, Chats, Documents, Pairs, Part, Shards
+from textbookgen.api.artifacts import MESSAGES, Chats, Documents, Pairs, Part, Shards
+from textbookgen.api.errors import RunError
+from textbookgen.api.stage import StageInputs
+from textbookgen.api.tokenizer import ByteTokenizer
 from textbookgen.builtin import exports
-from textbookgen.builtin.exports import Export
-from textbookgen.errors import RunError
-from textbookgen.stage import Given
-from textbookgen.tokenizer import ByteTokenizer
+from textbookgen.builtin.stages.export import Export
 
 
-class Doors:
+class Resolver:
     def tokenizer(self, name: str) -> ByteTokenizer:
         assert name == "bytes"
         return ByteTokenizer()
@@ -43,7 +43,7 @@ def export(folder: Path, table, **options) -> Shards:
     folder.mkdir()
     stage = Export(**{"from": "corpus"}, **options)
     assert list(stage.check()) == []
-    stage.pack(Given({"from": {"corpus": table}}, folder, Doors()), folder)
+    stage.pack(StageInputs({"from": {"corpus": table}}, folder, Resolver()), folder)
     return Shards(folder)
 
 
@@ -111,7 +111,7 @@ def test_a_run_that_was_killed_leaves_nothing_in_the_next(tmp_path):
     unsorted.mkdir(parents=True)
     pl.DataFrame({"text": ["stale"], "_place": [0], "_file": [0]}).write_parquet(unsorted / "0.parquet")
     stage = Export(**{"from": "corpus"}, layout="jsonl")
-    stage.pack(Given({"from": {"corpus": documents(tmp_path, ["a", "b"])}}, tmp_path, Doors()), tmp_path / "out")
+    stage.pack(StageInputs({"from": {"corpus": documents(tmp_path, ["a", "b"])}}, tmp_path, Resolver()), tmp_path / "out")
     assert sorted((tmp_path / "out" / "train-00000-of-00001.jsonl").read_text().split()) == ['{"text":"a"}', '{"text":"b"}']
 
 
@@ -166,7 +166,7 @@ def test_further_columns_are_written_and_null_where_a_part_has_none(tmp_path):
 
 def test_what_cannot_be_written_is_said(tmp_path):
     def places(**options):
-        return [complaint.place for complaint in Export(**{"from": "x"}, **options).check()]
+        return [diagnostic.place for diagnostic in Export(**{"from": "x"}, **options).check()]
 
     assert places(layout="tokenised") == ["tokenizer"]
     assert places(layout="jsonl", tokenizer="bytes") == ["tokenizer"]

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from textbookgen.artifacts import Documents, Part
+from textbookgen.api.artifacts import Documents, Part
+from textbookgen.api.errors import RunError
+from textbookgen.api.stage import Estimate, StageInputs
 from textbookgen.builtin import sources
-from textbookgen.builtin.sources import Jsonl, Parquet, PythonCode, Sample, Text
-from textbookgen.errors import RunError
-from textbookgen.stage import Given, Volume
+from textbookgen.builtin.sources.files import Jsonl, Parquet, PythonCode, Sample, Text
 
 
 def texts(source) -> list[str]:
@@ -106,7 +106,7 @@ def test_ids_stay_when_the_folder_moves_or_a_file_joins(tmp_path):
     assert after["source.path"].to_list() == ["a.parquet", "a.parquet", "m.parquet", "m.parquet"]
     assert after["id"].to_list()[2:] == before["id"].to_list()
     assert after["id"].n_unique() == 4
-    assert Parquet(path=str(second / "*.parquet")).foresee({}) == Volume(documents=4)
+    assert Parquet(path=str(second / "*.parquet")).estimate({}) == Estimate(documents=4)
 
 
 @pytest.mark.parametrize(
@@ -137,8 +137,8 @@ def test_lines_come_back_as_they_were_written(tmp_path_factory, lines):
 
 
 def test_complaints_name_the_option_and_the_file():
-    [complaint] = Text(path="nowhere/*.txt").check()
-    assert (complaint.place, "nowhere/*.txt" in complaint.problem) == ("path", True)
+    [diagnostic] = Text(path="nowhere/*.txt").check()
+    assert (diagnostic.place, "nowhere/*.txt" in diagnostic.problem) == ("path", True)
     assert list(Parquet(path="hf://datasets/someone/something/*.parquet").check()) == []
     assert [each.place for each in Text(path=__file__, per="line", separator="--").check()] == ["separator"]
     assert [each.place for each in PythonCode(min_kib=9, max_kib=1).check()] == ["min_kib"]
@@ -180,8 +180,8 @@ def corpus(folder: Path, parts: list[list[str]]) -> Documents:
 
 def sampled(folder: Path, documents: Documents, **options) -> set[str]:
     judge = Sample(**{"from": "docs"}, **options)
-    judge.prepare(Given({"from": {"docs": documents}}, folder / "work", None))
-    verdicts = pl.concat(judge.judge(frame) for frame in documents.frames())
+    judge.prepare(StageInputs({"from": {"docs": documents}}, folder / "work", None))
+    verdicts = pl.concat(judge.decide(frame) for frame in documents.frames())
     assert verdicts.filter(~pl.col("keep"))["reason"].unique().to_list() in ([], ["not sampled"])
     assert verdicts.filter("keep")["reason"].null_count() == verdicts["keep"].sum()
     return set(verdicts.filter("keep")["id"])
@@ -211,8 +211,8 @@ def test_sample_wants_one_way_of_saying_how_many():
     assert [each.place for each in Sample(**{"from": "x"}).check()] == ["share"]
     assert [each.place for each in Sample(**{"from": "x"}, share=0.1, count=3).check()] == ["share"]
     assert [each.place for each in Sample(count=3).check()] == ["count"]
-    assert Sample(**{"from": "x"}, count=30).foresee({"from": Volume(documents=100, tokens=1000)}) == Volume(
+    assert Sample(**{"from": "x"}, count=30).estimate({"from": Estimate(documents=100, tokens=1000)}) == Estimate(
         documents=30, tokens=300
     )
     with pytest.raises(RunError, match="before it was prepared"):
-        Sample(share=0.1).judge(pl.DataFrame({"id": ["a"]}))
+        Sample(share=0.1).decide(pl.DataFrame({"id": ["a"]}))

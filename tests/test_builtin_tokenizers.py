@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, models
 
-from textbookgen.artifacts import Chats, Documents, Part, Vocabulary
+from textbookgen.api.artifacts import Chats, Documents, Part, TrainedTokenizer
+from textbookgen.api.errors import RunError
+from textbookgen.api.stage import StageInputs
 from textbookgen.builtin.tokenizers import FileTokenizer, TrainTokenizer, open_tokenizer
-from textbookgen.errors import RunError
-from textbookgen.stage import Given
 
 SENTENCE = "the cat sat on a mat and looked at 12 birds while 345 children read books about wonderful things"
 WORDS = SENTENCE.split(" ")
@@ -29,11 +29,11 @@ def table(folder, texts, name="docs.parquet"):
     return Documents((Part(folder / name),))
 
 
-def train(folder, flows, **options) -> Vocabulary:
+def train(folder, inputs, **options) -> TrainedTokenizer:
     folder.mkdir(exist_ok=True)
-    stage = TrainTokenizer(**{"from": list(flows)}, **options)
-    stage.pack(Given({"from": flows}, folder, None), folder)
-    return Vocabulary(folder)
+    stage = TrainTokenizer(**{"from": list(inputs)}, **options)
+    stage.pack(StageInputs({"from": inputs}, folder, None), folder)
+    return TrainedTokenizer(folder)
 
 
 @pytest.fixture(scope="module")
@@ -111,9 +111,9 @@ def test_training_again_in_another_process_gives_the_same_bytes(trained, tmp_pat
     docs = table(tmp_path, TEXTS)
     script = f"""
 from pathlib import Path
-from textbookgen.artifacts import Documents, Part
+from textbookgen.api.artifacts import Documents, Part
 from textbookgen.builtin.tokenizers import TrainTokenizer
-from textbookgen.stage import Given
+from textbookgen.api.stage import Given
 docs = Documents((Part(Path({str(docs.parts[0].data)!r})),))
 out = Path({str(tmp_path)!r})
 TrainTokenizer(inputs=["docs"], vocabulary=320).pack(Given({{"from": {{"docs": docs}}}}, out, None), out)
@@ -137,8 +137,8 @@ def test_it_learns_from_a_part_taken_evenly(tmp_path, options, documents):
 def test_chats_and_documents_are_learnt_from_together(tmp_path):
     messages = [[{"role": "user", "content": "zebra zebra"}, {"role": "assistant", "content": "quagga"}]] * 5
     pl.DataFrame({"id": list("abcde"), "messages": messages}).write_parquet(tmp_path / "chats.parquet")
-    flows = {"docs": table(tmp_path, TEXTS), "chats": Chats((Part(tmp_path / "chats.parquet"),))}
-    made = train(tmp_path / "out", flows, vocabulary=500)
+    inputs = {"docs": table(tmp_path, TEXTS), "chats": Chats((Part(tmp_path / "chats.parquet"),))}
+    made = train(tmp_path / "out", inputs, vocabulary=500)
     assert made.card()["documents"] == 305
     assert {"zebra", "quagga"} <= json.loads(made.file.read_text())["model"]["vocab"].keys()
 

@@ -9,11 +9,11 @@ from typing import Annotated, ClassVar, Literal
 import pytest
 from pydantic import BaseModel, Field
 
-from textbookgen.artifacts import Documents, Vocabulary
-from textbookgen.catalogue import as_toml, options_of
-from textbookgen.marks import Label, Labels, Pipe, Placement, Template
-from textbookgen.plugins import Plugins
-from textbookgen.stage import Judge
+from textbookgen.api.annotations import Input, Label, Labels, Runtime, Template
+from textbookgen.api.artifacts import Documents, TrainedTokenizer
+from textbookgen.api.stage import Filter
+from textbookgen.recipe.describe import as_toml, options_of
+from textbookgen.recipe.plugin_manager import Plugins
 
 
 class Limits(BaseModel):
@@ -21,7 +21,7 @@ class Limits(BaseModel):
     share: float = 0.5
 
 
-class Picky(Judge):
+class Picky(Filter):
     """Has an option of each kind."""
 
     name: ClassVar[str] = "picky"
@@ -32,11 +32,11 @@ class Picky(Judge):
     pair: tuple[int, str] = (1, "x")
     amounts: Mapping[str, int] = {"few": 20_000}
     limits: Limits | None = None
-    folder: Annotated[Path | None, Placement] = Field(None, description="where")
+    folder: Annotated[Path | None, Runtime] = Field(None, description="where")
     prompt: Annotated[str, Template] = "p.md.j2"
     author: Annotated[str, Label("teacher")]
-    others: Annotated[Labels, Pipe(Documents)]
-    vocabulary: Annotated[str, Pipe(Vocabulary, or_name=True)] = "bytes"
+    others: Annotated[Labels, Input(Documents)]
+    vocabulary: Annotated[str, Input(TrainedTokenizer, or_name=True)] = "bytes"
 
 
 def test_options_are_told_in_the_words_of_a_recipe_needed_ones_first():

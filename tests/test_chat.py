@@ -6,12 +6,12 @@ import pytest
 from tokenizers import Tokenizer, decoders, models
 from tokenizers.pre_tokenizers import ByteLevel
 
+from textbookgen.api.errors import RunError, TrainerError
+from textbookgen.api.teacher import Message
+from textbookgen.api.tokenizer import ByteTokenizer
 from textbookgen.builtin.tokenizers import FileTokenizer
-from textbookgen.chat import END, TEMPLATES, ChatEncoder, ChatTemplate
-from textbookgen.errors import RunError, TrainerError
-from textbookgen.talk import Talk, cut, ends_with
-from textbookgen.teacher import Message
-from textbookgen.tokenizer import ByteTokenizer
+from textbookgen.training.chat_template import END, TEMPLATES, ChatEncoder, ChatTemplate
+from textbookgen.training.prompt_codec import PromptCodec, cut, ends_with
 
 TALK = [Message("user", "Hi"), Message("assistant", "Yes."), Message("user", "Sure?"), Message("assistant", "No <|end|>")]
 
@@ -82,11 +82,11 @@ def test_templates_that_cannot_be_used_are_told(template, problem):
 # -- talking
 
 
-def talk_of(template: str | None, *special: str) -> Talk:
+def talk_of(template: str | None, *special: str) -> PromptCodec:
     """Bytes, and these control tokens above them."""
     control = {END: 256} | {token: 300 + at for at, token in enumerate(special)}
     chat = {"name": template, "template": TEMPLATES[template]} if template else None
-    return Talk.of(chat, ChatEncoder(ByteTokenizer().encode_batch, control, 256), ByteTokenizer().decode)
+    return PromptCodec.of(chat, ChatEncoder(ByteTokenizer().encode_batch, control, 256), ByteTokenizer().decode)
 
 
 ASKED = [{"role": "user", "content": "Hi <|end|>"}]
@@ -118,19 +118,19 @@ def test_without_a_template_a_conversation_is_its_texts():
 def test_a_checkpoint_is_talked_to_as_its_card_tells_and_no_text_spells_control_tokens(tmp_path):
     tokenizer = with_control_tokens(tmp_path)
     card = {"tokenizer": {"file": "tokenizer.json"}, "eod": 256, "chat": {"name": "phi-3", "template": TEMPLATES["phi-3"]}}
-    talk = Talk.at(tmp_path, card)
+    talk = PromptCodec.at(tmp_path, card)
     assert (talk.eod, talk.ends, talk.stop) == (256, {256, 257}, ())
     text = "a <|end|> that is <|endoftext|> said"
     assert talk.encode([text]) == tokenizer.encode_batch([text])
     assert talk.said([*talk.encode([text])[0], 257, 256]) == text
-    plain = Talk.at(tmp_path, {"tokenizer": {"file": None}, "eod": 256})
+    plain = PromptCodec.at(tmp_path, {"tokenizer": {"file": None}, "eod": 256})
     assert (plain.encode(["ab", ""]), plain.said([*b"ab", 256]), plain.template) == ([[97, 98], []], "ab", None)
 
 
 def test_a_torn_tokenizer_is_told_in_words(tmp_path):
     (tmp_path / "tokenizer.json").write_text("{")
     with pytest.raises(TrainerError, match="the tokenizer cannot be read") as error:
-        Talk.at(tmp_path, {"tokenizer": {"file": "tokenizer.json"}, "eod": 0})
+        PromptCodec.at(tmp_path, {"tokenizer": {"file": "tokenizer.json"}, "eod": 0})
     assert error.value.place and error.value.hint
 
 

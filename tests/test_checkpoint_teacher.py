@@ -11,20 +11,20 @@ import polars as pl
 import pytest
 
 from textbookgen import hookimpl
-from textbookgen.artifacts import Checkpoint
-from textbookgen.asking import Asking
-from textbookgen.builtin.checkpoint import OwnModel, digest_of, written
-from textbookgen.engine import run_plan
-from textbookgen.errors import RecipeError, TeacherError, TrainerError
-from textbookgen.ledger import Ledger, request_key
-from textbookgen.marks import Judges
-from textbookgen.model import Continuation, Score, TokenModel
-from textbookgen.plan import make_plan
-from textbookgen.plugins import Plugins
-from textbookgen.recipe import read_recipe
-from textbookgen.stage import Draw, Generator, Job, Judge, Stage, Train, Transform
-from textbookgen.teacher import Message, Reply, Request
-from textbookgen.workspace import Workspace
+from textbookgen.api.annotations import Filters
+from textbookgen.api.artifacts import Checkpoint
+from textbookgen.api.errors import RecipeError, TeacherError, TrainerError
+from textbookgen.api.model import Continuation, Score, TokenModel
+from textbookgen.api.stage import Draw, Filter, Generator, Job, Stage, Trainer, Transform
+from textbookgen.api.teacher import Message, Reply, Request
+from textbookgen.builtin.teachers.checkpoint import OwnModel, digest_of, written
+from textbookgen.llm import Client
+from textbookgen.recipe.parser import read_recipe
+from textbookgen.recipe.planner import make_plan
+from textbookgen.recipe.plugin_manager import Plugins
+from textbookgen.run.engine import run_plan
+from textbookgen.storage.ledger import Ledger, request_key
+from textbookgen.storage.workspace import Workspace
 
 
 class Texts:
@@ -180,7 +180,7 @@ def test_conversations_are_written_by_the_cards_template() -> None:
     assert written(talk, None) == ("How?\n\nSo", "")
 
 
-class Forges(Train):
+class Forges(Trainer):
     """A checkpoint without training."""
 
     name = "forge"
@@ -201,11 +201,11 @@ class Says(Generator):
 
     name = "says"
 
-    def read(self, draw: Draw, reply: Reply) -> Iterable[dict[str, Any]]:
+    def parse(self, draw: Draw, reply: Reply) -> Iterable[dict[str, Any]]:
         return [{"text": reply.text}]
 
 
-class Long(Judge):
+class Long(Filter):
     """Keeps what is long."""
 
     name = "long"
@@ -216,7 +216,7 @@ class Asks(Transform):
     """Asks a judge."""
 
     name = "asks"
-    who: Annotated[dict[str, Any], Judges]
+    who: Annotated[dict[str, Any], Filters]
 
 
 class Smithy:
@@ -274,7 +274,7 @@ def step_of(plan: Any, label: str) -> Any:
 
 def test_a_stage_that_asks_depends_on_the_stage_that_trained(tmp_path: Path, smithy: Plugins) -> None:
     plan = plan_of(tmp_path, smithy)
-    assert step_of(plan, "said").pipes["teacher"] == ("tuned",)
+    assert step_of(plan, "said").inputs["teacher"] == ("tuned",)
     changed = plan_of(tmp_path, smithy, weights="v")
     assert step_of(changed, "said").fingerprint != step_of(plan, "said").fingerprint
 
@@ -330,7 +330,7 @@ def test_it_goes_through_the_ledger(tmp_path: Path) -> None:
     async def ask(teacher: OwnModel) -> bool:
         ledger = Ledger(tmp_path / "ledger.sqlite")
         try:
-            async with Asking(teacher, "checkpoint", ledger) as asking:
+            async with Client(teacher, "checkpoint", ledger) as asking:
                 return (await asking.answer(request("one"))).paid
         finally:
             ledger.close()

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from textbookgen.cli import commands
-from textbookgen.workspace import RunFolder
+from textbookgen.storage.workspace import RunFolder
 
 Ran = Callable[..., RunFolder]
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from textbookgen.artifacts import Artifact, Chats, Checkpoint, Documents, Pairs, Part
-from textbookgen.builtin.converse import Converse
-from textbookgen.errors import RunError
-from textbookgen.model import Continuation, Score
-from textbookgen.stage import Given
+from textbookgen.api.artifacts import Artifact, Chats, Checkpoint, Documents, Pairs, Part
+from textbookgen.api.errors import RunError
+from textbookgen.api.model import Continuation, Score
+from textbookgen.api.stage import StageInputs
+from textbookgen.builtin.stages.chat_eval import ChatEval
 
 
 class Parrot:
@@ -56,7 +56,7 @@ class TextOnly:
     def close(self): ...
 
 
-class Doors:
+class Resolver:
     def __init__(self, mind):
         self.mind = mind
 
@@ -72,12 +72,12 @@ def said(role, content):
 def measured(tmp_path: Path, kind, rows, mind=None, **options):
     pl.DataFrame(rows, schema={"id": pl.String, **kind.content}).write_parquet(tmp_path / "part.parquet")
     (tmp_path / "checkpoint.json").write_text("{}")
-    pipes: dict[str, dict[str, Artifact]] = {
+    inputs: dict[str, dict[str, Artifact]] = {
         "from": {"one": Checkpoint(tmp_path), "two": Checkpoint(tmp_path)},
         "conversations": {"talks": kind((Part(tmp_path / "part.parquet"),))},
     }
-    stage = Converse.model_validate({"from": ["one", "two"], "conversations": "talks", **options})
-    figures = stage.measure(Given(pipes, tmp_path, Doors(mind or Parrot())), tmp_path)
+    stage = ChatEval.model_validate({"from": ["one", "two"], "conversations": "talks", **options})
+    figures = stage.evaluate(StageInputs(inputs, tmp_path, Resolver(mind or Parrot())), tmp_path)
     return {(row["subject"], row["metric"]): row["value"] for row in figures.iter_rows(named=True)}
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import textbookgen
-from textbookgen.plugins import Plugins
+from textbookgen.recipe.plugin_manager import Plugins
 
 ROOT = Path(__file__).parents[1]
 DOCS = sorted((ROOT / "docs").glob("*.md"))

@@ -6,10 +6,10 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from textbookgen.errors import RecipeError, TextbookgenError, TrainerError
-from textbookgen.events import Event, StageStarted
-from textbookgen.ledger import Ledger
-from textbookgen.workspace import RunFolder, Workspace
+from textbookgen.api.errors import RecipeError, TextbookgenError, TrainerError
+from textbookgen.api.events import Event, StageStarted
+from textbookgen.storage.ledger import Ledger
+from textbookgen.storage.workspace import RunFolder, Workspace
 
 Ran = Callable[..., RunFolder]
 

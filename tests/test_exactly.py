@@ -12,41 +12,41 @@ from typing import Any, ClassVar
 import polars as pl
 import pytest
 
-from textbookgen.benchmark import Benchmark, Item
-from textbookgen.engine import run_plan
-from textbookgen.hookspecs import hookimpl
-from textbookgen.plan import Plan, make_plan
-from textbookgen.plugins import Plugins
-from textbookgen.recipe import read_recipe
-from textbookgen.stage import Judge, Stage
-from textbookgen.teacher import Price, Reply, Request, Teacher
-from textbookgen.workspace import RunFolder, Workspace
+from textbookgen.api.benchmark import Benchmark, BenchmarkItem
+from textbookgen.api.hookspecs import hookimpl
+from textbookgen.api.stage import Filter, Stage
+from textbookgen.api.teacher import Price, Reply, Request, Teacher
+from textbookgen.recipe.parser import read_recipe
+from textbookgen.recipe.planner import Plan, make_plan
+from textbookgen.recipe.plugin_manager import Plugins
+from textbookgen.run.engine import run_plan
+from textbookgen.storage.workspace import RunFolder, Workspace
 
 Ran = Callable[..., RunFolder]
 WORDS = [f"word{n}" for n in range(2_000)]
 PROBLEM = " ".join(f"problem{n}" for n in range(40))
 
 
-class Chance(Judge):
+class Chance(Filter):
     """Keeps a share of what it sees, by a hash of the text."""
 
     name: ClassVar[str] = "chance"
     share: float = 0.37
 
-    def judge(self, docs: pl.DataFrame) -> pl.DataFrame:
+    def decide(self, docs: pl.DataFrame) -> pl.DataFrame:
         keep = [int(sha256(text.encode()).hexdigest()[:8], 16) < self.share * 2**32 for text in docs["text"]]
         return docs.select("id").with_columns(
             pl.Series("keep", keep, dtype=pl.Boolean), pl.Series("reason", [None if each else "unlucky" for each in keep])
         )
 
 
-class Dear(Judge):
+class Dear(Filter):
     """A judge whose every look costs something: it remembers what it was shown."""
 
     name: ClassVar[str] = "dear"
     shown: ClassVar[list[str]] = []
 
-    def judge(self, docs: pl.DataFrame) -> pl.DataFrame:
+    def decide(self, docs: pl.DataFrame) -> pl.DataFrame:
         self.shown.extend(docs["text"])
         return docs.select("id", keep=pl.lit(True), reason=pl.lit(None, dtype=pl.String))
 
@@ -79,8 +79,8 @@ class Problems:
     name: ClassVar[str] = "problems"
     stop: ClassVar[tuple[str, ...]] = ()
 
-    def items(self) -> Iterator[Item]:
-        yield Item("one", PROBLEM, "no answer")
+    def items(self) -> Iterator[BenchmarkItem]:
+        yield BenchmarkItem("one", PROBLEM, "no answer")
 
 
 class Trying:
@@ -140,7 +140,7 @@ def sieves(folder: Path) -> Plugins:
     """The toy, this test's plugin, and minhash."""
     found = Plugins(["minhash"])
     if found.installed.get("minhash") is None or found.installed["minhash"].error is not None:
-        pytest.skip("textbookgen-minhash is not installed")
+        pytest.skip("textbookgen-dedup is not installed")
     from conftest import Toy
 
     found.add("toy", Toy())
@@ -148,7 +148,7 @@ def sieves(folder: Path) -> Plugins:
     return found
 
 
-ACCEPT = '["minhash/novel", {use = "minhash/decontaminate", benchmarks = ["problems"]}, "try/dear"]'
+ACCEPT = '["dedup/online", {use = "decontamination/filter", benchmarks = ["problems"]}, "try/dear"]'
 
 
 def test_copies_and_benchmark_items_are_refused_before_a_dear_judge_is_asked(folder: Path, sieves: Plugins) -> None:
@@ -190,7 +190,7 @@ use = "toy/echo"
 teacher = "writer"
 from = "numbers"
 prompt = "about.md.j2"
-accept = ["minhash/novel"]
+accept = ["dedup/online"]
 """
     file = folder / "order.toml"
     file.write_text(text, encoding="utf-8")

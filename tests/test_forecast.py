@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from textbookgen.asking import Usage
-from textbookgen.engine import run_plan
-from textbookgen.forecast import Foreseen, Measured, foresee
-from textbookgen.hookspecs import hookimpl
-from textbookgen.plugins import Plugins
-from textbookgen.stage import Ask, Draw, Generator
-from textbookgen.teacher import Price, Reply, Request, Teacher
-from textbookgen.workspace import Workspace
+from textbookgen.api.hookspecs import hookimpl
+from textbookgen.api.stage import Ask, Draw, Generator
+from textbookgen.api.teacher import Price, Reply, Request, Teacher
+from textbookgen.llm import Usage
+from textbookgen.provenance.cost_estimate import Foreseen, Measured, estimate
+from textbookgen.recipe.plugin_manager import Plugins
+from textbookgen.run.engine import run_plan
+from textbookgen.storage.workspace import Workspace
 
 TAILS: dict[str, Callable[[random.Random], float]] = {
     "lognormal 0.4": lambda rng: rng.lognormvariate(5.7, 0.4),
@@ -32,7 +32,7 @@ class Rambler(Teacher):
     def price(self) -> Price:
         return Price(1.0, 4.0)
 
-    def most_tokens_out(self) -> int:
+    def max_output_tokens(self) -> int:
         return 5_000
 
     async def complete(self, request: Request) -> Reply:
@@ -49,7 +49,7 @@ class Twice(Generator):
     name = "twice"
     prompt: str = "echo.md.j2"
 
-    async def write(self, draw: Draw, ask: Ask) -> list[dict[str, str]]:
+    async def generate(self, draw: Draw, ask: Ask) -> list[dict[str, str]]:
         first = await ask(f"About {draw['document']['text']}")
         second = await ask(f"More about {first.text}", sample=1)
         return [{"text": second.text}]
@@ -113,9 +113,9 @@ def test_twenty_documents_tell_the_cost_within_15_percent_nine_times_of_ten(tail
 def test_a_trial_run_tells_what_the_whole_run_takes(folder: Path, plugins: Plugins, planned: Callable) -> None:
     plugins.add("told", Told())
     workspace = Workspace(folder / "work")
-    blind = {each.step.label: each for each in foresee(planned(RECIPE), workspace).steps}
+    blind = {each.step.label: each for each in estimate(planned(RECIPE), workspace).steps}
     run_plan(planned(RECIPE, limit=20), workspace, plugins, executor="serial")
-    steps = {each.step.label: each for each in foresee(planned(RECIPE), workspace).steps}
+    steps = {each.step.label: each for each in estimate(planned(RECIPE), workspace).steps}
     assert [steps[label].measured for label in ("echoes", "more")] == [20, 20]
     assert steps["half"].measured >= 20
     assert blind["echoes"].measured == 0 and blind["echoes"].margin_usd is None
@@ -128,7 +128,7 @@ def test_a_trial_run_tells_what_the_whole_run_takes(folder: Path, plugins: Plugi
         _is_near(steps[label], came[label]["cost_usd"])
 
 
-def _is_near(foreseen: Foreseen, came: float) -> None:
-    assert foreseen.cost_usd is not None and foreseen.margin_usd is not None
-    assert abs(foreseen.cost_usd - came) <= 0.3 * came, foreseen.step.label
-    assert 0 < foreseen.margin_usd < 0.5 * came
+def _is_near(estimated: Foreseen, came: float) -> None:
+    assert estimated.cost_usd is not None and estimated.margin_usd is not None
+    assert abs(estimated.cost_usd - came) <= 0.3 * came, estimated.step.label
+    assert 0 < estimated.margin_usd < 0.5 * came

@@ -12,17 +12,17 @@ from typing import ClassVar
 import pytest
 from conftest import Toy
 
-from textbookgen import hookspecs
-from textbookgen.benchmark import Benchmark, Item
-from textbookgen.errors import PluginError
-from textbookgen.events import Event, RunFinished, RunStarted
-from textbookgen.executor import Executor
-from textbookgen.hookspecs import hookimpl
-from textbookgen.plugins import Plugins
-from textbookgen.sampler import Sampler
-from textbookgen.teacher import Teacher
-from textbookgen.tokenizer import ByteTokenizer, Tokenizer
-from textbookgen.workspace import RunFolder
+from textbookgen.api import hookspecs
+from textbookgen.api.benchmark import Benchmark, BenchmarkItem
+from textbookgen.api.errors import PluginError
+from textbookgen.api.events import Event, RunFinished, RunStarted
+from textbookgen.api.executor import Executor
+from textbookgen.api.hookspecs import hookimpl
+from textbookgen.api.sampler import Sampler
+from textbookgen.api.teacher import Teacher
+from textbookgen.api.tokenizer import ByteTokenizer, Tokenizer
+from textbookgen.recipe.plugin_manager import Plugins
+from textbookgen.storage.workspace import RunFolder
 
 DOCS = Path(__file__).parents[1] / "docs" / "plugins.md"
 HOOKS = {name: function for name, function in vars(hookspecs).items() if hasattr(function, "textbookgen_spec")}
@@ -91,8 +91,8 @@ class One:
     name = "one"
     stop = ("\n",)
 
-    def items(self) -> list[Item]:  # type: ignore[override]
-        return [Item("1", "1 + 1 =", " 2")]
+    def items(self) -> list[BenchmarkItem]:  # type: ignore[override]
+        return [BenchmarkItem("1", "1 + 1 =", " 2")]
 
 
 class Backwards:
@@ -127,7 +127,7 @@ def test_hook_samplers(found: Plugins) -> None:
 
 
 def test_hook_prompt_folders(found: Plugins) -> None:
-    from textbookgen.prompts import Prompts
+    from textbookgen.recipe.prompts import Prompts
 
     assert Prompts(found.prompt_folders()).render("plain.md.j2", {}) == "Say something."
 

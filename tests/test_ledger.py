@@ -17,16 +17,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import Field
 
-from textbookgen.errors import RunError, WorkspaceError
-from textbookgen.ledger import Ledger, canonical, identity, request_key
-from textbookgen.marks import Placement
-from textbookgen.teacher import Message, Reply, Request, Teacher
+from textbookgen.api.annotations import Runtime
+from textbookgen.api.errors import RunError, WorkspaceError
+from textbookgen.api.teacher import Message, Reply, Request, Teacher
+from textbookgen.storage.ledger import Ledger, canonical, identity, request_key
 
 
 class Scribe(Teacher):
     name = "scribe"
     model: str = Field("a", description="which")
-    address: Annotated[str, Placement] = Field("x", description="where")
+    address: Annotated[str, Runtime] = Field("x", description="where")
 
 
 class Program(Teacher):
@@ -112,8 +112,8 @@ def test_canonical_json_does_not_depend_on_order(value) -> None:
 _WRITER = """
 import sys, time
 from pathlib import Path
-from textbookgen.ledger import Ledger, identity, request_key
-from textbookgen.teacher import Message, Reply, Request, Teacher
+from textbookgen.storage.ledger import Ledger, identity, request_key
+from textbookgen.api.teacher import Message, Reply, Request, Teacher
 class Scribe(Teacher):
     name = "scribe"
 ledger = Ledger(Path(sys.argv[1]))
@@ -140,8 +140,8 @@ def test_several_processes_share_one_ledger(tmp_path: Path) -> None:
 _DOOMED = """
 import sys
 from pathlib import Path
-from textbookgen.ledger import Ledger, identity, request_key
-from textbookgen.teacher import Message, Reply, Request, Teacher
+from textbookgen.storage.ledger import Ledger, identity, request_key
+from textbookgen.api.teacher import Message, Reply, Request, Teacher
 class Scribe(Teacher):
     name = "scribe"
 ledger = Ledger(Path(sys.argv[1]))

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from textbookgen.lineage import Lineage
-from textbookgen.workspace import RunFolder, Workspace
+from textbookgen.provenance.lineage import Lineage
+from textbookgen.storage.workspace import RunFolder, Workspace
 
 ASKED = [{"role": "user", "content": 'Say "hi".'}]
 

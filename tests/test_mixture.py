@@ -10,16 +10,16 @@ import polars as pl
 import pytest
 from pydantic import ValidationError
 
-from textbookgen.artifacts import Documents
-from textbookgen.builtin.exports import Export
-from textbookgen.builtin.mix import Mix
-from textbookgen.errors import RunError
-from textbookgen.forecast import foresee
-from textbookgen.mixture import Phase, cautions, described, most_without_repeating, overall, portions, shares
-from textbookgen.plan import Plan
-from textbookgen.stage import Given, Volume
+from textbookgen.api.artifacts import Documents
+from textbookgen.api.errors import RunError
+from textbookgen.api.stage import Estimate, StageInputs
+from textbookgen.builtin.stages.export import Export
+from textbookgen.builtin.stages.mix import Mix
+from textbookgen.builtin.stages.mixture import Phase, cautions, described, most_without_repeating, overall, portions, shares
+from textbookgen.provenance.cost_estimate import estimate
+from textbookgen.recipe.planner import Plan
+from textbookgen.storage.workspace import RunFolder
 from textbookgen.testing import documents, written
-from textbookgen.workspace import RunFolder
 
 PHI4 = {"web": 15, "rewrites": 15, "synthetic": 40, "code": 20, "acquired": 10}
 UNIQUE = {"web": 1.3e12, "rewrites": 290e9, "synthetic": 290e9, "code": 820e9, "acquired": 580e9}
@@ -31,8 +31,8 @@ def test_phi_4s_epochs() -> None:
     assert [round(portion.epochs, 2) for portion in mixed] == [1.15, 5.17, 13.79, 2.44, 1.72]
     assert sum(portion.tokens for portion in mixed) == pytest.approx(10e12)
     assert list(cautions(mixed, synthetic=["rewrites", "synthetic"])) == []
-    (caution,) = cautions(mixed, synthetic=["synthetic"])
-    assert caution == "'rewrites' is repeated 5.2 times; 4 epochs of text that people wrote are known to do no harm"
+    (warnings,) = cautions(mixed, synthetic=["synthetic"])
+    assert warnings == "'rewrites' is repeated 5.2 times; 4 epochs of text that people wrote are known to do no harm"
     assert len(list(cautions(portions(PHI4, UNIQUE, 12e12), synthetic=["rewrites", "synthetic"]))) == 1, "16.6 epochs"
     assert list(cautions(mixed, synthetic=["synthetic"], harmless={"rewrites": 6})) == []
     assert "web 15.0%, 1,500,000,000,000 tokens, 1.15 epochs" in described(mixed)
@@ -65,7 +65,7 @@ def sized(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def mixed(folder: Path, stage: Mix, **tables: Documents) -> pl.DataFrame:
-    return pl.concat(stage.stream(Given({"from": tables}, folder, None)), how="diagonal_relaxed")  # type: ignore[arg-type]
+    return pl.concat(stage.stream(StageInputs({"from": tables}, folder, None)), how="diagonal_relaxed")  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -154,14 +154,14 @@ def test_weights_and_what_flows_in_must_fit(tmp_path: Path) -> None:
 
 def test_it_is_foreseen() -> None:
     stage = Mix(**{"from": ["web", "books"]}, weights={"web": 1, "books": 1}, tokens=1_000_000)
-    flows = {"from.web": Volume(documents=100, tokens=100_000), "from.books": Volume(50, 400_000, synthetic=True)}
-    volume = stage.foresee(flows)
+    inputs = {"from.web": Estimate(documents=100, tokens=100_000), "from.books": Estimate(50, 400_000, synthetic=True)}
+    volume = stage.estimate(inputs)
     assert volume is not None
     assert (volume.tokens, volume.documents) == (1_000_000, 100 * 5 + 50 * 1.25)
-    assert list(stage.caution(flows)) == [
+    assert list(stage.warnings(inputs)) == [
         "'web' is repeated 5.0 times; 4 epochs of text that people wrote are known to do no harm"
     ]
-    assert list(Mix(**{"from": ["web"]}, weights={"web": 1}).caution({"from.web": Volume()})) == []
+    assert list(Mix(**{"from": ["web"]}, weights={"web": 1}).warnings({"from.web": Estimate()})) == []
 
 
 def test_no_text_is_both_learnt_and_held_out(tmp_path: Path, tables: dict[str, Documents]) -> None:
@@ -172,7 +172,7 @@ def test_no_text_is_both_learnt_and_held_out(tmp_path: Path, tables: dict[str, D
     out = tmp_path / "out"
     out.mkdir()
     export = Export(**{"from": "both"}, layout="jsonl", validation=0.2)
-    export.pack(Given({"from": {"both": repeated}}, tmp_path, None), out)  # type: ignore[arg-type]
+    export.pack(StageInputs({"from": {"both": repeated}}, tmp_path, None), out)  # type: ignore[arg-type]
     learnt, held = (
         set(pl.concat(map(pl.read_ndjson, sorted(out.glob(f"{split}-*"))))["text"]) for split in ("train", "validation")
     )
@@ -227,7 +227,7 @@ def test_a_recipe_mixes_and_its_report_says_how(
     report = run.report.read_text(encoding="utf-8")
     assert "- **both**: numbers 50.0%, 25,000 tokens" in report
     assert "WARNING: 'kept' is repeated" in report
-    foreseen = foresee(planned(RECIPE.replace("28_000", "80_000")))
-    volumes = {each.step.label: each.volume for each in foreseen.steps}
+    estimated = estimate(planned(RECIPE.replace("28_000", "80_000")))
+    volumes = {each.step.label: each.volume for each in estimated.steps}
     assert volumes["kept"].synthetic
     assert not volumes["numbers"].synthetic

@@ -9,8 +9,8 @@ from conftest import RECIPE
 from hypothesis import given
 from hypothesis import strategies as st
 
-from textbookgen.errors import RecipeError
-from textbookgen.plan import Plan, fingerprint
+from textbookgen.api.errors import RecipeError
+from textbookgen.recipe.planner import Plan, fingerprint
 
 Planned = Callable[..., Plan]
 
@@ -67,7 +67,7 @@ def test_order_of_options_does_not_matter(planned: Planned) -> None:
 
 
 def test_judges_give_what_they_take(planned: Planned) -> None:
-    assert [step.gives.name for step in planned().steps] == ["Documents"] * 5 + ["JoinedShards", "HashCheckpoint", "Report"]
+    assert [step.output.name for step in planned().steps] == ["Documents"] * 5 + ["JoinedShards", "HashCheckpoint", "Report"]
 
 
 def test_limit_holds_springs_and_stops_before_packing(planned: Planned) -> None:

@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 from conftest import RECIPE
 
-from textbookgen.engine import run_plan
-from textbookgen.errors import RecipeError
-from textbookgen.plan import make_plan
-from textbookgen.plugins import Plugin, Plugins
-from textbookgen.recipe import parse_override, read_recipe
-from textbookgen.workspace import Workspace
+from textbookgen.api.errors import RecipeError
+from textbookgen.recipe.parser import parse_override, read_recipe
+from textbookgen.recipe.planner import make_plan
+from textbookgen.recipe.plugin_manager import Plugin, Plugins
+from textbookgen.run.engine import run_plan
+from textbookgen.storage.workspace import Workspace
 
 GOLDEN = Path(__file__).parent / "golden" / "errors"
 
@@ -36,13 +36,13 @@ def test_a_mistake_gives_place_problem_and_hint(
     if os.environ.get("TEXTBOOKGEN_GOLDEN") == "write":
         expected.write_text(f"{caught.value}\n", encoding="utf-8")
     assert f"{caught.value}\n" == expected.read_text(encoding="utf-8")
-    assert all(complaint.place and complaint.problem for complaint in caught.value.complaints)
+    assert all(diagnostic.place and diagnostic.problem for diagnostic in caught.value.diagnostics)
     assert not list(tmp_path.iterdir()), "nothing was begun"
 
 
 def test_what_is_missing_here_is_a_need_and_a_mistake_is_not(plugins: Plugins, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(GOLDEN)
-    (need,) = make_plan(read_recipe(Path("missing-key.toml")), plugins).needs
+    (need,) = make_plan(read_recipe(Path("missing-key.toml")), plugins).missing_requirements
     assert "is not set" in need.problem
     with pytest.raises(RecipeError, match="'nobody' does not flow in"):
         make_plan(read_recipe(Path("mistaken-option.toml")), plugins)

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from textbookgen.artifacts import Checkpoint
-from textbookgen.engine import run_plan
-from textbookgen.forecast import foresee
-from textbookgen.plan import Plan, make_plan
-from textbookgen.plugins import Plugins
-from textbookgen.recipe import read_recipe
-from textbookgen.workspace import Workspace
+from textbookgen.api.artifacts import Checkpoint
+from textbookgen.provenance.cost_estimate import estimate
+from textbookgen.recipe.parser import read_recipe
+from textbookgen.recipe.planner import Plan, make_plan
+from textbookgen.recipe.plugin_manager import Plugins
+from textbookgen.run.engine import run_plan
+from textbookgen.storage.workspace import Workspace
 
 RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*.toml"))
 PLUGINS = Plugins()
@@ -29,8 +29,8 @@ def plan(file: Path, limit: int | None = None) -> Plan:
 @pytest.mark.parametrize("file", RECIPES, ids=lambda file: file.stem)
 def test_a_shipped_recipe_checks(file: Path) -> None:
     found = plan(file)
-    assert [need for need in found.needs if "api_key" not in need.place] == []
-    assert len(list(foresee(found).rows())) == len(found.steps)
+    assert [need for need in found.missing_requirements if "api_key" not in need.place] == []
+    assert len(list(estimate(found).rows())) == len(found.steps)
 
 
 @pytest.mark.parametrize("file", RECIPES, ids=lambda file: file.stem)
@@ -69,7 +69,7 @@ def test_the_tiny_recipe_runs_whole_and_its_report_has_every_model(tmp_path: Pat
     summary = run.summary()
     assert summary is not None
     assert summary["error"] == ""
-    trained = [step.label for step in found.steps if issubclass(step.gives, Checkpoint)]
+    trained = [step.label for step in found.steps if issubclass(step.output, Checkpoint)]
     assert list(summary["models"]) == trained
     for model in summary["models"].values():
         assert model["parameters"] > 0
@@ -87,7 +87,7 @@ def test_the_tiny_recipe_runs_whole_and_its_report_has_every_model(tmp_path: Pat
 
 def test_the_paper_is_priced_without_spending() -> None:
     (file,) = [file for file in RECIPES if file.stem == "phi1-paper"]
-    total = foresee(plan(file)).as_dict()["total"]
+    total = estimate(plan(file)).as_dict()["total"]
     assert total["requests"] == 100_000 + 1_000_000 + 879_500
     assert total["cost_usd"] > 100
     assert total["gpu_hours"] > 500

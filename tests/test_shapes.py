@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from textbookgen.shapes import NAMED, parts, problem_of, weights_of_blocks
+from textbookgen.training.architectures import NAMED, parts, problem_of, weights_of_blocks
 
 
 def test_a_named_shape_is_taken_apart_and_its_parts_replaced():

@@ -16,14 +16,14 @@ from typing import ClassVar
 import polars as pl
 import pytest
 
-from textbookgen.engine import run_plan
-from textbookgen.errors import RecipeError, Refused, TextbookgenError
-from textbookgen.hookspecs import hookimpl
-from textbookgen.plan import Plan
-from textbookgen.plugins import Plugins
-from textbookgen.sampler import Sampler, Tally
-from textbookgen.teacher import Price, Reply, Request, Teacher
-from textbookgen.workspace import RunFolder, Workspace
+from textbookgen.api.errors import RecipeError, RequestRefused, TextbookgenError
+from textbookgen.api.hookspecs import hookimpl
+from textbookgen.api.sampler import AcceptedStats, Sampler
+from textbookgen.api.teacher import Price, Reply, Request, Teacher
+from textbookgen.recipe.planner import Plan
+from textbookgen.recipe.plugin_manager import Plugins
+from textbookgen.run.engine import run_plan
+from textbookgen.storage.workspace import RunFolder, Workspace
 
 Ran = Callable[..., RunFolder]
 HEAD = """
@@ -146,7 +146,7 @@ class Flaky(Teacher):
     async def complete(self, request: Request) -> Reply:
         n = request.sample
         if self.down and (n in (100, 300) or n > 560):
-            raise Refused("it is down")
+            raise RequestRefused("it is down")
         opening = "Once upon a time there" if n % 2 else f"Number {n} came to be"
         return Reply(f"{opening} {request.messages[-1].content} {n}", 1, 1)
 
@@ -220,7 +220,7 @@ class Plugged(Sampler):
     name: ClassVar[str] = "plugged"
     thing: str = "cat"
 
-    def draw(self, n: int, rng: Random, seen: Tally) -> dict[str, str]:
+    def draw(self, n: int, rng: Random, seen: AcceptedStats) -> dict[str, str]:
         return {"thing": self.thing, "place": f"place {n}"}
 
 
@@ -238,7 +238,7 @@ def test_samplers_hold_those_of_plugins(planned: Callable[..., Plan], plugins: P
     held = "use = 'fresh-openings'\nof = { use = 'product', a = { use = 'plugs/plugged', thing = 'dog' } }\n"
     (step,) = planned(text.replace("HELD", held) + "count = 5").steps
     assert step.sampler is not None
-    drawn = pickle.loads(pickle.dumps(step.sampler.options)).draw(3, Random(0), Tally())
+    drawn = pickle.loads(pickle.dumps(step.sampler.options)).draw(3, Random(0), AcceptedStats())
     assert drawn == {"thing": "dog", "place": "place 3", "avoid_openings": []}
     with pytest.raises(RecipeError, match="one of fresh-openings"):
         planned(text.replace("HELD", held.replace("plugs/plugged", "plugs/unplugged")) + "count = 5")

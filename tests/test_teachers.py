@@ -16,13 +16,13 @@ from urllib.request import urlopen
 
 import pytest
 
-from textbookgen.asking import Asking, Usage, work_many
-from textbookgen.builtin.chat import _is_strict
-from textbookgen.builtin.openai import OpenAI
+from textbookgen.api.errors import RequestRefused, TeacherBusy, TeacherError
+from textbookgen.api.teacher import Message, Price, Reply, Request
 from textbookgen.builtin.teachers import Fake, OwnModel, teachers
-from textbookgen.errors import Busy, Refused, TeacherError
-from textbookgen.ledger import Ledger
-from textbookgen.teacher import Message, Price, Reply, Request
+from textbookgen.builtin.teachers.chat_completions import _is_strict
+from textbookgen.builtin.teachers.openai import OpenAI
+from textbookgen.llm import Client, Usage, bounded_map
+from textbookgen.storage.ledger import Ledger
 
 SERVER = Path(__file__).parents[1] / "benchmarks" / "chat_server.py"
 SECRET = "sk-textbookgen-secret-4711"
@@ -85,12 +85,12 @@ def test_fake_fails_on_cue() -> None:
     teacher = Fake(cues=cues)
     assert not list(teacher.check())
     kinds = [type(each) for each in complete(teacher, "wolf", "wolf", "wolf", "fire", "lost")]
-    assert kinds == [Busy, Busy, Reply, Refused, Busy]
+    assert kinds == [TeacherBusy, TeacherBusy, Reply, RequestRefused, TeacherBusy]
     (busy,) = complete(teacher, "bear")
     assert busy.retry_after == 3
     cut, empty, bad = complete(teacher, "long", "void", "bad")
     assert (cut.finish, empty.text, bad.finish) == ("length", "", "filter")
-    assert [complaint.place for complaint in Fake(cues={"x": "explode"}).check()] == ["cues"]
+    assert [diagnostic.place for diagnostic in Fake(cues={"x": "explode"}).check()] == ["cues"]
 
 
 def test_fake_can_be_dear() -> None:
@@ -111,16 +111,16 @@ def test_openai_answers(server: str) -> None:
 
 
 CUES = [
-    ("<<429>>", Busy, 0.0, None),
-    ("<<429x9@7>>", Busy, 7.0, None),
-    ("<<500>>", Busy, None, None),
-    ("<<503x9@2>>", Busy, 2.0, None),
-    ("<<drop>>", Busy, None, ConnectionResetError),
-    ("<<half>>", Busy, None, ConnectionResetError),
-    ("<<junk>>", Busy, None, ValueError),
-    ("<<empty>>", Busy, None, ValueError),
-    ("<<400>>", Refused, None, None),
-    ("<<403>>", Refused, None, None),
+    ("<<429>>", TeacherBusy, 0.0, None),
+    ("<<429x9@7>>", TeacherBusy, 7.0, None),
+    ("<<500>>", TeacherBusy, None, None),
+    ("<<503x9@2>>", TeacherBusy, 2.0, None),
+    ("<<drop>>", TeacherBusy, None, ConnectionResetError),
+    ("<<half>>", TeacherBusy, None, ConnectionResetError),
+    ("<<junk>>", TeacherBusy, None, ValueError),
+    ("<<empty>>", TeacherBusy, None, ValueError),
+    ("<<400>>", RequestRefused, None, None),
+    ("<<403>>", RequestRefused, None, None),
     ("<<401>>", TeacherError, None, None),
     ("<<404>>", TeacherError, None, None),
     ("<<307>>", TeacherError, None, None),
@@ -142,7 +142,7 @@ def test_a_cut_reply_is_known_as_such(server: str) -> None:
 
 def test_nobody_there() -> None:
     (failure,) = complete(OpenAI(model="m", api_base="http://127.0.0.1:1/v1"), "x")
-    assert isinstance(failure, Busy)
+    assert isinstance(failure, TeacherBusy)
     assert isinstance(failure.__cause__, ConnectionRefusedError)
 
 
@@ -185,7 +185,7 @@ def test_a_schema_is_sent_as_the_server_takes_it() -> None:
 def test_check_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NO_KEY", raising=False)
     teacher = OpenAI(model="m", api_base="localhost:8000", api_key_env="NO_KEY", headers={"X": "env:NO_KEY"}, budget_usd=1.0)
-    assert [complaint.place for complaint in teacher.check()] == ["api_base", "api_key_env", "headers", "budget_usd"]
+    assert [diagnostic.place for diagnostic in teacher.check()] == ["api_base", "api_key_env", "headers", "budget_usd"]
     assert OpenAI(model="m", api_base="http://x/v1").price() == Price(0, 0)
     assert not list(OpenAI(model="m", api_base=["http://x/v1", "http://y/v1"], budget_usd=1.0).check())
 
@@ -200,8 +200,8 @@ def test_all_options_explain_themselves() -> None:
 
 def ask_all(teacher: OpenAI, ledger: Ledger, prompts: list[str], parallel: int = 32) -> tuple[list[Any], Usage]:
     async def run() -> tuple[list[Any], Usage]:
-        async with Asking(teacher, "openai", ledger) as asking:
-            done = work_many(enumerate(prompts), lambda item: asking.answer(asked(item[1])), parallel)
+        async with Client(teacher, "openai", ledger) as asking:
+            done = bounded_map(enumerate(prompts), lambda item: asking.answer(asked(item[1])), parallel)
             results = [result for _, result in sorted([(n, result) async for (n, _), result in done], key=lambda each: each[0])]
             return [result if isinstance(result, Exception) else result.reply for result in results], asking.usage
 
@@ -266,7 +266,7 @@ def test_the_gate_falls_before_a_server_with_a_limit(ledger: Ledger) -> None:
 
         async def complete(self, request: Request) -> Reply:
             if busy["n"] >= 4:
-                raise Busy("too many", retry_after=0.02)
+                raise TeacherBusy("too many", retry_after=0.02)
             busy["n"] += 1
             await asyncio.sleep(0.01)
             busy["n"] -= 1

@@ -14,15 +14,15 @@ from typing import Any
 
 import pytest
 
-from textbookgen.errors import TrainerError
-from textbookgen.model import Score, TokenModel
-from textbookgen.served import ServedModel
-from textbookgen.shards import PackedShards, TokenFile, check_one_vocabulary
-from textbookgen.stage import Job, Train
-from textbookgen.trainer import STOPPED, Clock, Flow, JobFile, Metrics, Parent, peak_of, work, write_card
+from textbookgen.api.errors import TrainerError
+from textbookgen.api.model import Score, TokenModel
+from textbookgen.api.stage import Job, Trainer
+from textbookgen.training.job import STOPPED, Clock, Flow, JobFile, Metrics, Parent, peak_of, work, write_card
+from textbookgen.training.model_client import ServedModel
+from textbookgen.training.shards import PackedShards, TokenFile, check_one_vocabulary
 
 
-class Learn(Train):
+class Learn(Trainer):
     """Learns."""
 
     name = "learn"
@@ -36,7 +36,7 @@ def job_file(folder: Path, **told: Any) -> Path:
     whole = {
         "use": "mine/learn",
         "options": {"steps": 3},
-        "pipes": {"shards": [{"label": name, "artifact": "Shards", "path": f"/{name}"} for name in ("b", "a")]},
+        "inputs": {"shards": [{"label": name, "artifact": "Shards", "path": f"/{name}"} for name in ("b", "a")]},
         "seed": 7,
         "folder": str(folder),
     }
@@ -47,7 +47,7 @@ def job_file(folder: Path, **told: Any) -> Path:
 def test_a_job_is_read_with_its_options_checked(tmp_path):
     told = JobFile.read(job_file(tmp_path))
     assert (told.seed, told.folder) == (7, tmp_path)
-    assert told.pipes == {"shards": (Flow("b", Path("/b")), Flow("a", Path("/a")))}
+    assert told.inputs == {"shards": (Flow("b", Path("/b")), Flow("a", Path("/a")))}
     assert told.options({"mine/learn": Learn}).steps == 3
     with pytest.raises(TrainerError, match="are not those of mine/learn"):
         JobFile.read(job_file(tmp_path, options={"stepz": 3})).options({"mine/learn": Learn})
@@ -126,7 +126,7 @@ def test_how_a_run_ends_is_its_exit_code(tmp_path, capsys, monkeypatch):
 
 SERVER = """
 import functools, sys
-from textbookgen.serving import answer_texts, serve
+from textbookgen.training.model_server import answer_texts, serve
 
 class Echo:
     def complete(self, prompts, wish):

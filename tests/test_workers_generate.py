@@ -10,8 +10,8 @@ from typing import Any
 import polars as pl
 import pytest
 
-from textbookgen.errors import TextbookgenError
-from textbookgen.workspace import RunFolder
+from textbookgen.api.errors import TextbookgenError
+from textbookgen.storage.workspace import RunFolder
 
 Ran = Callable[..., RunFolder]
 HEAD = '[recipe]\nname = "g"\n[teacher.parrot]\nuse = "fake"\nwords = 12\n[sampler.things]\nuse = "grid"\nthing = ["cat", "dog", "owl", "eel"]\nplace = ["sea", "hill"]\n'

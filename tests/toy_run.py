@@ -10,13 +10,13 @@ from typing import ClassVar
 
 from conftest import RECIPE, Toy
 
-from textbookgen.engine import run_plan
-from textbookgen.hookspecs import hookimpl
-from textbookgen.plan import make_plan
-from textbookgen.plugins import Plugins
-from textbookgen.recipe import read_recipe
-from textbookgen.teacher import Price, Reply, Request, Teacher
-from textbookgen.workspace import Workspace
+from textbookgen.api.hookspecs import hookimpl
+from textbookgen.api.teacher import Price, Reply, Request, Teacher
+from textbookgen.recipe.parser import read_recipe
+from textbookgen.recipe.planner import make_plan
+from textbookgen.recipe.plugin_manager import Plugins
+from textbookgen.run.engine import run_plan
+from textbookgen.storage.workspace import Workspace
 
 RECIPE_TEXT = RECIPE.replace('use = "fake"\nwords = 12', 'use = "slow/counting"').replace("count = 20", "count = 60")
 

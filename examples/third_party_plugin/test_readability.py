@@ -4,7 +4,7 @@ from textbookgen.testing import check_plugin, documents
 
 
 def test_long_sentences_are_dropped():
-    verdicts = SentenceLength(max_words=4).judge(
+    verdicts = SentenceLength(max_words=4).decide(
         documents(["A cat sat. It was warm.", "A cat sat on the mat, and it was warm."])
     )
     assert verdicts["keep"].to_list() == [True, False]

@@ -6,17 +6,17 @@ import polars as pl
 from pydantic import Field
 
 from textbookgen import hookimpl
-from textbookgen.stage import Judge
+from textbookgen.api.stage import Filter
 
 
-class SentenceLength(Judge):
+class SentenceLength(Filter):
     """Drops documents whose mean sentence is longer than `max_words`."""
 
     name: ClassVar[str] = "sentence-length"
 
     max_words: float = Field(18.0, gt=0, description="mean words a sentence; 18 suits a ten-year-old")
 
-    def judge(self, docs: pl.DataFrame) -> pl.DataFrame:
+    def decide(self, docs: pl.DataFrame) -> pl.DataFrame:
         words = pl.col("text").str.count_matches(r"\w+")
         sentences = pl.col("text").str.count_matches(r"[.!?]+").clip(1)
         return docs.select("id", score=words / sentences).with_columns(
@@ -27,5 +27,5 @@ class SentenceLength(Judge):
 
 
 @hookimpl
-def stages() -> list[type[Judge]]:
+def stages() -> list[type[Filter]]:
     return [SentenceLength]

@@ -8,7 +8,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from textbookgen.errors import Complaint, PluginError, RecipeError
+from textbookgen.api.errors import Diagnostic, PluginError, RecipeError
 
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
@@ -29,7 +29,7 @@ def new_plugin(name: str, into: Path) -> Path:
         )
     folder = into / f"textbookgen-{name}"
     if folder.exists():
-        raise RecipeError([Complaint(str(folder), "is there already", "choose another name, or --into another folder")])
+        raise RecipeError([Diagnostic(str(folder), "is there already", "choose another name, or --into another folder")])
     for path, content in _files(_template(), ""):
         file = folder / _renamed(path, name)
         file.parent.mkdir(parents=True, exist_ok=True)

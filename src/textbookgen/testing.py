@@ -13,14 +13,14 @@ from typing import Any
 import polars as pl
 from pydantic import BaseModel
 
-from textbookgen.artifacts import Artifact, Documents, Part, document_id
-from textbookgen.errors import PluginError, RunError
-from textbookgen.plugins import Plugins
-from textbookgen.stage import Draw, Given, Judge
-from textbookgen.teacher import Message, Reply
-from textbookgen.workers.bench import signed
-from textbookgen.workers.parts import aligned
-from textbookgen.workspace import write_frame
+from textbookgen.api.artifacts import Artifact, Documents, Part, document_id
+from textbookgen.api.errors import PluginError, RunError
+from textbookgen.api.stage import Draw, Filter, StageInputs
+from textbookgen.api.teacher import Message, Reply
+from textbookgen.recipe.plugin_manager import Plugins
+from textbookgen.run.workers.context import signed
+from textbookgen.run.workers.parts import aligned
+from textbookgen.storage.workspace import write_frame
 
 HEAVY = ("litellm", "torch", "megatron", "datasketch", "sklearn", "rapidfuzz", "numba", "scipy", "transformers", "pandas")
 
@@ -50,12 +50,12 @@ def written(folder: Path, *frames: pl.DataFrame) -> Documents:
     return Documents(tuple(parts))
 
 
-def given(folder: Path, plugins: Plugins | None = None, **pipes: Artifact) -> Given:
+def stage_inputs(folder: Path, plugins: Plugins | None = None, **inputs: Artifact) -> StageInputs:
     """What a stage is given: `inflow` stands for the pipe `from`, others go by their names."""
-    flows = {("from" if name == "inflow" else name): {name: flow} for name, flow in pipes.items()}
+    named = {("from" if name == "inflow" else name): {name: flow} for name, flow in inputs.items()}
     own = folder / "own"
     own.mkdir(parents=True, exist_ok=True)
-    return Given(flows, own, plugins or Plugins(), 0)
+    return StageInputs(named, own, plugins or Plugins(), 0)
 
 
 @dataclass
@@ -112,7 +112,7 @@ def check_plugin(name: str) -> None:
 
 def _heavy(name: str) -> Iterator[str]:
     """Loads the plugin alone in a process of its own and looks at what came with it."""
-    load = f"import sys; from textbookgen.plugins import Plugins; Plugins(['{name}']).stages; "
+    load = f"import sys; from textbookgen.recipe.plugin_manager import Plugins; Plugins(['{name}']).stages; "
     code = f"{load}print(*(name for name in {HEAVY!r} if name in sys.modules))"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     if loaded.returncode:
@@ -133,17 +133,17 @@ def _problems(kind: type[BaseModel]) -> Iterator[str]:
     made = kind()
     if kind(**json.loads(made.model_dump_json(by_alias=True, exclude_defaults=True))) != made:
         yield "cannot be made from its own dump"
-    if isinstance(made, Judge) and type(made).prepare is Judge.prepare:
+    if isinstance(made, Filter) and type(made).prepare is Filter.prepare:
         yield from _verdict_problems(made)
 
 
-def _verdict_problems(judge: Judge) -> Iterator[str]:
+def _verdict_problems(judge: Filter) -> Iterator[str]:
     docs = documents()
     try:
-        whole = aligned(judge.judge(docs), docs, judge.name)
+        whole = aligned(judge.decide(docs), docs, judge.name)
     except RunError as error:
         yield error.problem
         return
-    halves = pl.concat([aligned(judge.judge(part), part, judge.name) for part in (docs.head(2), docs.tail(-2))])
+    halves = pl.concat([aligned(judge.decide(part), part, judge.name) for part in (docs.head(2), docs.tail(-2))])
     if not whole.select("id", "keep", "reason").equals(halves.select("id", "keep", "reason")):
         yield "gives other verdicts for a part than for the whole"

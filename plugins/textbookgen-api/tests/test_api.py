@@ -21,12 +21,12 @@ from textbookgen_api.requests import Requests
 from textbookgen_api.score import CallScores
 from textbookgen_api.templates import Phrase, phrases
 
-from textbookgen.artifacts import Chats, Checkpoint
-from textbookgen.builtin.shelves import prompt_folders
-from textbookgen.errors import RecipeError, RunError, Unusable
-from textbookgen.prompts import Prompts
-from textbookgen.stage import Given
-from textbookgen.teacher import Reply
+from textbookgen.api.artifacts import Chats, Checkpoint
+from textbookgen.api.errors import RecipeError, RunError, UnusableReply
+from textbookgen.api.stage import StageInputs
+from textbookgen.api.teacher import Reply
+from textbookgen.builtin.shipped_files import prompt_folders
+from textbookgen.recipe.prompts import Prompts
 from textbookgen.testing import written
 
 SHIP = {
@@ -119,8 +119,8 @@ def test_values_keep_to_their_schema():
 def test_what_is_wrong_with_a_file_is_told(tmp_path: Path, change: dict, problem: str):
     path = tmp_path / "f.json"
     path.write_text(json.dumps({"functions": [{**SHIP, **change}]}), encoding="utf-8")
-    (complaint,) = Requests(path=str(path), count=1, missing_share=0).check()
-    assert problem in complaint.problem
+    (diagnostic,) = Requests(path=str(path), count=1, missing_share=0).check()
+    assert problem in diagnostic.problem
 
 
 def test_files_that_cannot_be_read(tmp_path: Path):
@@ -131,7 +131,7 @@ def test_files_that_cannot_be_read(tmp_path: Path):
         with pytest.raises(RecipeError, match=problem):
             read_application(path)
     path.write_text(json.dumps([{**STOCK, "templates": ["{products}"]}]), encoding="utf-8")
-    assert [complaint.place for complaint in Requests(path=str(path), count=1).check()] == ["missing_share"]
+    assert [diagnostic.place for diagnostic in Requests(path=str(path), count=1).check()] == ["missing_share"]
     shares = Requests(path=str(path), count=1, missing_share=0.5, outside_share=0.6)
     assert next(iter(shares.check())).problem == "the shares come to more than 1"
 
@@ -286,7 +286,7 @@ def document(**columns: object) -> dict:
 
 def said(stage: Paraphrase, answer, **draw: object) -> tuple[list[dict], Asked]:
     ask = Asked(answer)
-    return list(asyncio.run(stage.write({"document": document(), **draw}, ask))), ask
+    return list(asyncio.run(stage.generate({"document": document(), **draw}, ask))), ask
 
 
 def test_paraphrases_keep_the_call_and_every_value():
@@ -305,7 +305,7 @@ def test_paraphrases_keep_the_call_and_every_value():
 
 def test_without_the_original_nothing_may_be_left():
     stage = Paraphrase(teacher="author", inputs="requests", keep_original=False)
-    with pytest.raises(Unusable, match="kept every value"):
+    with pytest.raises(UnusableReply, match="kept every value"):
         said(stage, lambda draw: "Send something somewhere.")
     (row,), ask = said(stage, lambda draw: "10 bolts for Oslo", role="a pirate")
     assert row["api.request"] == "10 bolts for Oslo"
@@ -325,11 +325,11 @@ def test_values_count_as_whole_words():
 
 def test_chats_ask_and_call(file: Path):
     rows = table(file, count=5)
-    chats = RequestChats(inputs="requests", system="You ship.").change(rows)
+    chats = RequestChats(inputs="requests", system="You ship.").transform(rows)
     assert chats.schema["messages"] == Chats.content["messages"]
     assert [turn["role"] for turn in chats["messages"][0]] == ["system", "user", "assistant"]
     assert chats["messages"][0][2]["content"] == rows["api.call"][0]
-    assert [turn["role"] for turn in RequestChats(inputs="requests").change(rows)["messages"][0]] == ["user", "assistant"]
+    assert [turn["role"] for turn in RequestChats(inputs="requests").transform(rows)["messages"][0]] == ["user", "assistant"]
 
 
 class Model:
@@ -343,7 +343,7 @@ class Model:
         pass
 
 
-class Doors:
+class Resolver:
     def __init__(self, answer) -> None:
         self._answer = answer
 
@@ -353,8 +353,10 @@ class Doors:
 
 def measured(file: Path, answer, **options: object) -> dict[str, float]:
     requests = written(file.parent / "flow", table(file))
-    given = Given({"from": {"m": Checkpoint(file.parent)}, "requests": {"probe": requests}}, file.parent, Doors(answer))
-    found = CallScores(inputs="m", requests="probe", **options).measure(given, file.parent)
+    given = StageInputs(
+        {"from": {"m": Checkpoint(file.parent)}, "requests": {"probe": requests}}, file.parent, Resolver(answer)
+    )
+    found = CallScores(inputs="m", requests="probe", **options).evaluate(given, file.parent)
     return dict(zip(found["metric"], found["value"], strict=True))
 
 
@@ -393,6 +395,8 @@ def test_what_cannot_be_scored_is_told(file: Path):
         "question",
         "implementation",
     ]
-    empty = Given({"from": {}, "requests": {"r": written(file.parent / "flow", table(file).clear())}}, file.parent, Doors(str))
+    empty = StageInputs(
+        {"from": {}, "requests": {"r": written(file.parent / "flow", table(file).clear())}}, file.parent, Resolver(str)
+    )
     with pytest.raises(RunError, match="no requests"):
-        CallScores(inputs="m", requests="r").measure(empty, file.parent)
+        CallScores(inputs="m", requests="r").evaluate(empty, file.parent)

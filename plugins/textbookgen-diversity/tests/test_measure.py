@@ -14,15 +14,15 @@ from textbookgen_diversity.measure import Measure
 from textbookgen_diversity.overlaps import nearest
 from textbookgen_diversity.words import compression, distinct, draw, sizes
 
-from textbookgen.artifacts import Documents
-from textbookgen.engine import run_plan
-from textbookgen.errors import RunError
-from textbookgen.plan import make_plan
-from textbookgen.plugins import Plugins
-from textbookgen.recipe import read_recipe
-from textbookgen.stage import Given
+from textbookgen.api.artifacts import Documents
+from textbookgen.api.errors import RunError
+from textbookgen.api.stage import StageInputs
+from textbookgen.recipe.parser import read_recipe
+from textbookgen.recipe.planner import make_plan
+from textbookgen.recipe.plugin_manager import Plugins
+from textbookgen.run.engine import run_plan
+from textbookgen.storage.workspace import Workspace
 from textbookgen.testing import check_plugin, documents, written
-from textbookgen.workspace import Workspace
 
 WORDS = [f"word{n}" for n in range(4_000)]
 
@@ -44,8 +44,8 @@ def measured(
 ) -> dict[tuple[str, str], float]:
     out = folder / "out"
     out.mkdir(exist_ok=True)
-    pipes = {"from": tables, "reference": {"reference": reference} if reference else {}}
-    figures = stage.measure(Given(pipes, folder / "own", None), out)  # type: ignore[arg-type]
+    inputs = {"from": tables, "reference": {"reference": reference} if reference else {}}
+    figures = stage.evaluate(StageInputs(inputs, folder / "own", None), out)  # type: ignore[arg-type]
     return {(row["subject"], row["metric"]): row["value"] for row in figures.iter_rows(named=True)}
 
 

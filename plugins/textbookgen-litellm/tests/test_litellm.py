@@ -14,8 +14,8 @@ import pytest
 from textbookgen_litellm import Chat, teachers
 from textbookgen_litellm.table import _BY_NAME, _VARIABLES, _package, facts, key_variables, similar
 
-from textbookgen.errors import Busy, Refused, TeacherError
-from textbookgen.teacher import Message, Price, Reply, Request
+from textbookgen.api.errors import RequestRefused, TeacherBusy, TeacherError
+from textbookgen.api.teacher import Message, Price, Reply, Request
 
 SERVER = Path(__file__).parents[3] / "benchmarks" / "chat_server.py"
 SECRET = "sk-textbookgen-secret-4711"
@@ -54,17 +54,17 @@ def test_it_answers_and_can_be_closed_and_asked_again(server: str) -> None:
 
 
 CUES = [
-    ("<<429>>", Busy, 0.0, None),
-    ("<<429x9@7>>", Busy, 7.0, None),
-    ("<<500>>", Busy, None, None),
-    ("<<503x9@2>>", Busy, 2.0, None),
-    ("<<drop>>", Busy, None, ConnectionResetError),
-    ("<<half>>", Busy, None, ConnectionResetError),
-    ("<<junk>>", Busy, None, ValueError),
-    ("<<empty>>", Busy, None, ValueError),
-    ("<<hang>>", Busy, None, TimeoutError),
-    ("<<400>>", Refused, None, None),
-    ("<<403>>", Refused, None, None),
+    ("<<429>>", TeacherBusy, 0.0, None),
+    ("<<429x9@7>>", TeacherBusy, 7.0, None),
+    ("<<500>>", TeacherBusy, None, None),
+    ("<<503x9@2>>", TeacherBusy, 2.0, None),
+    ("<<drop>>", TeacherBusy, None, ConnectionResetError),
+    ("<<half>>", TeacherBusy, None, ConnectionResetError),
+    ("<<junk>>", TeacherBusy, None, ValueError),
+    ("<<empty>>", TeacherBusy, None, ValueError),
+    ("<<hang>>", TeacherBusy, None, TimeoutError),
+    ("<<400>>", RequestRefused, None, None),
+    ("<<403>>", RequestRefused, None, None),
     ("<<401>>", TeacherError, None, None),
     ("<<404>>", TeacherError, None, None),
 ]
@@ -81,7 +81,7 @@ def test_each_failure_is_told_apart_and_sent_once(server: str, cue: str, kind, w
 
 def test_nobody_there(server: str) -> None:
     (failure,) = ask(Chat(model="openai/x", api_base="http://127.0.0.1:1/v1"), "x")
-    assert isinstance(failure, Busy)
+    assert isinstance(failure, TeacherBusy)
     assert isinstance(failure.__cause__, ConnectionRefusedError)
 
 
@@ -167,21 +167,21 @@ def test_litellm_looks_for_keys_where_we_say_it_does() -> None:
     assert {each for each in variables if each not in source} == set()
 
 
-def complaints(monkeypatch: pytest.MonkeyPatch, **options) -> dict[str, str]:
+def diagnostics(monkeypatch: pytest.MonkeyPatch, **options) -> dict[str, str]:
     for variable in ("OPENAI_API_KEY", "GEMINI_API_KEY", "GOOGLE_API_KEY"):
         monkeypatch.delenv(variable, raising=False)
-    return {complaint.place: f"{complaint.problem} {complaint.hint}" for complaint in Chat(**options).check()}
+    return {diagnostic.place: f"{diagnostic.problem} {diagnostic.hint}" for diagnostic in Chat(**options).check()}
 
 
 def test_check_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "OPENAI_API_KEY" in complaints(monkeypatch, model="gpt-4o-mini")["api_key_env"]
-    assert "GEMINI_API_KEY" in complaints(monkeypatch, model="gemini/gemini-2.5-flash")["api_key_env"]
-    assert "MINE" in complaints(monkeypatch, model="gpt-4o-mini", api_key_env="MINE")["api_key_env"]
-    assert "gpt-4o-mini" in complaints(monkeypatch, model="gpt-4o-mimi")["model"]
-    assert "temperature" in complaints(monkeypatch, model="openai/o3-mini", temperature=0.5)
-    assert "price" in complaints(monkeypatch, model="ollama/x", budget_usd=1.0)["budget_usd"]
-    assert complaints(monkeypatch, model="openai/x", api_base="http://localhost/v1") == {}
-    assert complaints(monkeypatch, model="ollama/x", budget_usd=1.0, price_in=1, price_out=1, max_tokens=10) == {}
+    assert "OPENAI_API_KEY" in diagnostics(monkeypatch, model="gpt-4o-mini")["api_key_env"]
+    assert "GEMINI_API_KEY" in diagnostics(monkeypatch, model="gemini/gemini-2.5-flash")["api_key_env"]
+    assert "MINE" in diagnostics(monkeypatch, model="gpt-4o-mini", api_key_env="MINE")["api_key_env"]
+    assert "gpt-4o-mini" in diagnostics(monkeypatch, model="gpt-4o-mimi")["model"]
+    assert "temperature" in diagnostics(monkeypatch, model="openai/o3-mini", temperature=0.5)
+    assert "price" in diagnostics(monkeypatch, model="ollama/x", budget_usd=1.0)["budget_usd"]
+    assert diagnostics(monkeypatch, model="openai/x", api_base="http://localhost/v1") == {}
+    assert diagnostics(monkeypatch, model="ollama/x", budget_usd=1.0, price_in=1, price_out=1, max_tokens=10) == {}
 
 
 def test_checking_wakes_nobody() -> None:
@@ -198,8 +198,8 @@ assert not {"litellm", "openai", "httpx", "aiohttp"} & set(sys.modules), sorted(
 def test_asking_prints_nothing_and_asks_no_network_for_prices(server: str) -> None:
     code = f"""
 import asyncio, socket
-from textbookgen.errors import Refused
-from textbookgen.teacher import Message, Request
+from textbookgen.api.errors import Refused
+from textbookgen.api.teacher import Message, Request
 from textbookgen_litellm import Chat
 connect, seen = socket.socket.connect, set()
 socket.getaddrinfo = lambda host, *rest, old=socket.getaddrinfo, **more: seen.add(host) or old(host, *rest, **more)

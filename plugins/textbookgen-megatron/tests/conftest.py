@@ -13,12 +13,12 @@ from typing import Any
 import polars as pl
 import pytest
 from textbookgen_megatron.exchange.work import main as convert
-from textbookgen_megatron.packing.stage import MegatronPack
 from textbookgen_megatron.training import Training
 
-from textbookgen.artifacts import Artifact, Documents, Part
-from textbookgen.stage import Given, Job, Train
-from textbookgen.tokenizer import ByteTokenizer, Tokenizer
+from textbookgen.api.artifacts import Artifact, Documents, Part
+from textbookgen.api.stage import Job, StageInputs, Trainer
+from textbookgen.api.tokenizer import ByteTokenizer, Tokenizer
+from textbookgen.builtin.stages.pack.stage import Pack
 
 
 class BytesOnly:
@@ -50,49 +50,49 @@ def documents(folder: Path, texts: list[str], **columns: list[str | None]) -> Do
     return Documents(tuple(parts))
 
 
-def pack(folder: Path, table: Documents, doors: Any = None, **options: Any) -> Path:
+def pack(folder: Path, table: Documents, resolver: Any = None, **options: Any) -> Path:
     """Packs a table and gives the folder of shards."""
-    stage = MegatronPack.model_validate({"from": "corpus", "tokenizer": "bytes", "sequence_length": 64, **options})
-    pipes: dict[str, dict[str, Artifact]] = {"from": {"corpus": table}}
-    stage.pack(Given(pipes, folder, doors or BytesOnly()), folder / "shards")
+    stage = Pack.model_validate({"from": "corpus", "tokenizer": "bytes", "sequence_length": 64, **options})
+    inputs: dict[str, dict[str, Artifact]] = {"from": {"corpus": table}}
+    stage.pack(StageInputs(inputs, folder, resolver or BytesOnly()), folder / "shards")
     return folder / "shards"
 
 
 @dataclass
-class Bench:
+class StepContext:
     """Where jobs are written and worked."""
 
     folder: Path
 
-    def job(self, name: str, stage: Train, **pipes: Path) -> Job:
+    def job(self, name: str, stage: Trainer, **inputs: Path) -> Job:
         """job.json, as the engine writes it."""
         folder = self.folder / name
         folder.mkdir(exist_ok=True)
         told = {
             "use": f"megatron/{stage.name}",
             "options": json.loads(stage.model_dump_json()),
-            "pipes": {option: [{"label": option, "artifact": "", "path": str(path)}] for option, path in pipes.items()},
+            "inputs": {option: [{"label": option, "artifact": "", "path": str(path)}] for option, path in inputs.items()},
             "seed": 0,
             "folder": str(folder),
         }
         (folder / "job.json").write_text(json.dumps(told))
         return Job(folder / "job.json", folder)
 
-    def start(self, name: str, stage: Training, **pipes: Path) -> subprocess.Popen[str]:
+    def start(self, name: str, stage: Training, **inputs: Path) -> subprocess.Popen[str]:
         """The process of a job, as the engine starts it."""
-        command = stage.command(self.job(name, stage, **pipes))
+        command = stage.command(self.job(name, stage, **inputs))
         return subprocess.Popen(command, env={**os.environ, **stage.environment()}, stderr=subprocess.PIPE, text=True)
 
-    def work(self, name: str, stage: Training, **pipes: Path) -> dict[str, Any]:
+    def work(self, name: str, stage: Training, **inputs: Path) -> dict[str, Any]:
         """Works a job to its end and gives checkpoint.json."""
-        process = self.start(name, stage, **pipes)
-        _, complaints = process.communicate(timeout=120)
-        assert process.returncode == 0, complaints
+        process = self.start(name, stage, **inputs)
+        _, diagnostics = process.communicate(timeout=120)
+        assert process.returncode == 0, diagnostics
         return card(self.folder / name)
 
-    def exchange(self, name: str, stage: Train, **pipes: Path) -> dict[str, Any]:
+    def exchange(self, name: str, stage: Trainer, **inputs: Path) -> dict[str, Any]:
         """Works a job that converts, in this process, and gives checkpoint.json."""
-        assert convert(self.job(name, stage, **pipes).path) == 0
+        assert convert(self.job(name, stage, **inputs).path) == 0
         return card(self.folder / name)
 
 
@@ -116,6 +116,6 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
+def context(tmp_path_factory: pytest.TempPathFactory) -> StepContext:
     """A place to work jobs, shared so that one may start from another's checkpoint."""
-    return Bench(tmp_path_factory.mktemp("jobs"))
+    return StepContext(tmp_path_factory.mktemp("jobs"))

@@ -15,8 +15,8 @@ from textbookgen_megatron.preference import Dpo
 from textbookgen_megatron.serving.forward import Network
 from textbookgen_megatron.training import Grow, Pretrain, Sft
 
-from textbookgen.artifacts import Pairs, Part
-from textbookgen.errors import TrainerError
+from textbookgen.api.artifacts import Pairs, Part
+from textbookgen.api.errors import TrainerError
 
 from .conftest import documents, metrics, pack, stories
 
@@ -24,22 +24,22 @@ TINY = {"shards": "s", "layers": 2, "hidden": 32, "heads": 4, "batch": 8, "dropo
 A_STEP = 8 * 64
 
 
-def told(bench, name, stage, **pipes):
+def told(context, name, stage, **inputs):
     """What the trainer says as it gives up."""
-    process = bench.start(name, stage, **pipes)
+    process = context.start(name, stage, **inputs)
     _, said = process.communicate(timeout=120)
     assert process.returncode == 1
     assert "Traceback" not in said
-    assert not (bench.folder / name / "checkpoint.json").exists()
+    assert not (context.folder / name / "checkpoint.json").exists()
     return said
 
 
 @pytest.fixture(scope="module")
-def grouped(bench, shards):
+def grouped(context, shards):
     """A model with two heads to each of keys and values, its head the table of embeddings."""
     options = {**TINY, "architecture": "llama", "tied": True, "kv_heads": 2}
-    bench.work("grouped", Pretrain(**options, tokens=4 * A_STEP), shards=shards)
-    return bench.folder / "grouped"
+    context.work("grouped", Pretrain(**options, tokens=4 * A_STEP), shards=shards)
+    return context.folder / "grouped"
 
 
 def says(who, text):
@@ -63,53 +63,55 @@ def pairs(tmp_path_factory):
     ids=["at-the-end", "after-a-save", "on-the-way"],
 )
 def test_a_loss_that_is_no_number_ends_the_run_and_no_save_of_such_weights_is_called_good(
-    bench, shards, steps, every, warmup, where
+    context, shards, steps, every, warmup, where
 ):
     rate = 1e25 if not warmup else 1e4
     stage = Pretrain(**TINY, tokens=steps * A_STEP, learning_rate=rate, warmup_steps=warmup, checkpoint_every=every, clip=0)
     name = f"exploded-{steps}-{warmup}"
-    said = told(bench, name, stage, shards=shards)
+    said = told(context, name, stage, shards=shards)
     assert re.search(where, said)
-    kept = sorted(folder.name for folder in (bench.folder / name).glob("saves/step-*"))
+    kept = sorted(folder.name for folder in (context.folder / name).glob("saves/step-*"))
     last = re.search(r"the last good save is (\S+)", said)[1]
     assert last == "none" if not kept else last.endswith(kept[-1])
     failed = int(re.search(r"step (\d+) of", said)[1])
     assert all(int(each.removeprefix("step-")) < failed - 1 for each in kept)
 
 
-def test_measurements_on_the_way_want_something_held_out(bench, tmp_path):
+def test_measurements_on_the_way_want_something_held_out(context, tmp_path):
     shards = pack(tmp_path, documents(tmp_path, stories(40)), validation_share=0)
     stage = Pretrain(**TINY, tokens=4 * A_STEP, validate_every=2, patience=1)
-    assert "validate_every" in told(bench, "nothing-held-out", stage, shards=shards)
+    assert "validate_every" in told(context, "nothing-held-out", stage, shards=shards)
 
 
-def test_a_batch_larger_than_all_there_is(bench, shards, grouped):
-    said = told(bench, "too-large", Sft(shards="s", checkpoint="c", batch=64_000), shards=shards, checkpoint=grouped)
+def test_a_batch_larger_than_all_there_is(context, shards, grouped):
+    said = told(context, "too-large", Sft(shards="s", checkpoint="c", batch=64_000), shards=shards, checkpoint=grouped)
     assert "a batch of 64000 is more than there is" in said
 
 
-def test_pairs_are_for_dpo_and_documents_are_not(bench, shards, pairs, grouped):
-    assert "megatron/dpo" in told(bench, "pairs-as-text", Pretrain(**TINY, tokens=A_STEP), shards=pairs)
+def test_pairs_are_for_dpo_and_documents_are_not(context, shards, pairs, grouped):
+    assert "megatron/dpo" in told(context, "pairs-as-text", Pretrain(**TINY, tokens=A_STEP), shards=pairs)
     assert "megatron/dpo" in told(
-        bench, "pairs-as-chats", Sft(shards="s", checkpoint="c", batch=4), shards=pairs, checkpoint=grouped
+        context, "pairs-as-chats", Sft(shards="s", checkpoint="c", batch=4), shards=pairs, checkpoint=grouped
     )
-    assert "pairs" in told(bench, "text-as-pairs", Dpo(shards="s", checkpoint="c", batch=4), shards=shards, checkpoint=grouped)
+    assert "pairs" in told(
+        context, "text-as-pairs", Dpo(shards="s", checkpoint="c", batch=4), shards=shards, checkpoint=grouped
+    )
 
 
-def test_another_vocabulary_than_the_checkpoints(bench, grouped, tmp_path):
+def test_another_vocabulary_than_the_checkpoints(context, grouped, tmp_path):
     shards = pack(tmp_path, documents(tmp_path, stories(40)))
     manifest = json.loads((shards / "manifest.json").read_text())
     manifest["tokenizer"] |= {"name": "hf:other.json", "digest": "other"}
     (shards / "manifest.json").write_text(json.dumps(manifest))
-    said = told(bench, "other-words", Sft(shards="s", checkpoint="c", batch=4), shards=shards, checkpoint=grouped)
+    said = told(context, "other-words", Sft(shards="s", checkpoint="c", batch=4), shards=shards, checkpoint=grouped)
     assert "bytes" in said
     assert "hf:other.json" in said
 
 
 @pytest.mark.parametrize(("hidden", "near"), [(40, "give 48"), (36, "give 48")])
-def test_widths_that_heads_do_not_fill(bench, shards, grouped, hidden, near):
+def test_widths_that_heads_do_not_fill(context, shards, grouped, hidden, near):
     stage = Grow(shards="s", checkpoint="c", hidden=hidden, tokens=0, batch=8)
-    assert near in told(bench, f"grown-{hidden}", stage, shards=shards, checkpoint=grouped)
+    assert near in told(context, f"grown-{hidden}", stage, shards=shards, checkpoint=grouped)
 
 
 @pytest.mark.parametrize(
@@ -126,29 +128,31 @@ def test_options_that_do_not_go_together_are_told_before_anything_runs(options, 
     assert place in {each.place for each in Pretrain(**{**TINY, "tokens": 1, **options}).check()}
 
 
-def test_frozen_tables_of_a_tied_model_train_over_two_stages_as_in_one(bench, shards, grouped):
+def test_frozen_tables_of_a_tied_model_train_over_two_stages_as_in_one(context, shards, grouped):
     options = {"shards": "s", "checkpoint": "c", "freeze_embeddings": True, "batch": 8, "dropout": 0.0}
-    one = bench.work("frozen-1", Sft(**options), shards=shards, checkpoint=grouped)
-    two = bench.work("frozen-2", Sft(**options, pipeline_parallel=2), shards=shards, checkpoint=grouped)
+    one = context.work("frozen-1", Sft(**options), shards=shards, checkpoint=grouped)
+    two = context.work("frozen-2", Sft(**options, pipeline_parallel=2), shards=shards, checkpoint=grouped)
     assert two["loss"] == pytest.approx(one["loss"], rel=1e-5)
 
 
 @pytest.mark.parametrize("layout", [{}, {"pipeline_parallel": 2}], ids=["one", "pipeline"])
-def test_frozen_layers_are_saved_and_gone_on_with(bench, shards, grouped, layout):
+def test_frozen_layers_are_saved_and_gone_on_with(context, shards, grouped, layout):
     options = {"shards": "s", "checkpoint": "c", "freeze_layers": 1, "batch": 8, "dropout": 0.0, "learning_rate": 1e-3}
     name = "-".join(("frozen-layer", *layout))
-    whole = bench.work(f"{name}-whole", Sft(**options), shards=shards, checkpoint=grouped)
-    process = bench.start(name, Sft(**options, **layout, checkpoint_every=3), shards=shards, checkpoint=grouped)
-    while len(metrics(bench.folder / name)) < 4:
+    whole = context.work(f"{name}-whole", Sft(**options), shards=shards, checkpoint=grouped)
+    process = context.start(name, Sft(**options, **layout, checkpoint_every=3), shards=shards, checkpoint=grouped)
+    while len(metrics(context.folder / name)) < 4:
         assert process.poll() is None, process.communicate()[1]
         time.sleep(0.01)
     process.kill()
     process.communicate()
-    assert bench.work(name, Sft(**options), shards=shards, checkpoint=grouped)["loss"] == pytest.approx(whole["loss"], rel=1e-5)
+    assert context.work(name, Sft(**options), shards=shards, checkpoint=grouped)["loss"] == pytest.approx(
+        whole["loss"], rel=1e-5
+    )
 
 
 @pytest.mark.parametrize("harm", ["bytes changed", "cut short", "missing", "card cut short"])
-def test_a_checkpoint_that_was_harmed_is_never_loaded(bench, shards, grouped, tmp_path, harm):
+def test_a_checkpoint_that_was_harmed_is_never_loaded(context, shards, grouped, tmp_path, harm):
     shutil.copytree(grouped, tmp_path / "c")
     weights, card = tmp_path / "c" / "model.safetensors", tmp_path / "c" / "checkpoint.json"
     whole = weights.read_bytes()
@@ -161,17 +165,17 @@ def test_a_checkpoint_that_was_harmed_is_never_loaded(bench, shards, grouped, tm
     else:
         card.write_text(card.read_text()[:100])
     name = harm.replace(" ", "-")
-    said = told(bench, name, Sft(shards="s", checkpoint="c", batch=4), shards=shards, checkpoint=tmp_path / "c")
+    said = told(context, name, Sft(shards="s", checkpoint="c", batch=4), shards=shards, checkpoint=tmp_path / "c")
     assert "hint: remove the checkpoint's folder" in said
-    assert main(bench.job(f"{name}-export", Export(checkpoint="c"), checkpoint=tmp_path / "c").path) == 1
+    assert main(context.job(f"{name}-export", Export(checkpoint="c"), checkpoint=tmp_path / "c").path) == 1
     with pytest.raises(TrainerError):
         Network.load(tmp_path / "c")
 
 
 @pytest.mark.parametrize("harm", ["config without its vocabulary", "config cut short", "weights cut short", "another width"])
-def test_a_folder_of_transformers_that_does_not_fit_is_told(bench, grouped, tmp_path, harm, capsys):
-    assert main(bench.job(f"sound-{harm.replace(' ', '-')}", Export(checkpoint="c"), checkpoint=grouped).path) == 0
-    folder = bench.folder / f"sound-{harm.replace(' ', '-')}"
+def test_a_folder_of_transformers_that_does_not_fit_is_told(context, grouped, tmp_path, harm, capsys):
+    assert main(context.job(f"sound-{harm.replace(' ', '-')}", Export(checkpoint="c"), checkpoint=grouped).path) == 0
+    folder = context.folder / f"sound-{harm.replace(' ', '-')}"
     config, weights = folder / "config.json", folder / "model.safetensors"
     facts = json.loads(config.read_text())
     if harm == "config without its vocabulary":
@@ -183,7 +187,7 @@ def test_a_folder_of_transformers_that_does_not_fit_is_told(bench, grouped, tmp_
         weights.write_bytes(weights.read_bytes()[:500])
     else:
         config.write_text(json.dumps(facts | {"hidden_size": 64, "head_dim": 16}))
-    job = bench.job(f"harmed-{harm.replace(' ', '-')}", Import(folder=str(folder)))
+    job = context.job(f"harmed-{harm.replace(' ', '-')}", Import(folder=str(folder)))
     assert main(job.path) == 1
     assert "hint: " in capsys.readouterr().err
     assert not (job.folder / "checkpoint.json").exists()

@@ -10,11 +10,11 @@ from textbookgen_megatron.backend.objective import nats
 from textbookgen_megatron.shape import Shape
 from textbookgen_megatron.training import Pretrain, Sft
 
-from textbookgen.artifacts import Chats, Part
-from textbookgen.chat import ChatEncoder, ChatTemplate
-from textbookgen.shards import PackedShards
-from textbookgen.teacher import Message
-from textbookgen.tokenizer import ByteTokenizer
+from textbookgen.api.artifacts import Chats, Part
+from textbookgen.api.teacher import Message
+from textbookgen.api.tokenizer import ByteTokenizer
+from textbookgen.training.chat_template import ChatEncoder, ChatTemplate
+from textbookgen.training.shards import PackedShards
 
 from .conftest import metrics, pack
 
@@ -82,9 +82,9 @@ def test_parity_of_packed_and_unpacked_chats(tmp_path):
     assert packed == pytest.approx(alone, rel=1e-5)
 
 
-def test_chats_are_learned_with_sgd_and_frozen_embeddings(bench, shards, tmp_path):
+def test_chats_are_learned_with_sgd_and_frozen_embeddings(context, shards, tmp_path):
     small = {"layers": 2, "hidden": 32, "heads": 2, "batch": 8, "learning_rate": 5e-3, "dropout": 0.0}
-    bench.work("talker", Pretrain(shards="s", tokens=10 * 8 * 64, **small), shards=shards)
+    context.work("talker", Pretrain(shards="s", tokens=10 * 8 * 64, **small), shards=shards)
     answers = pack(tmp_path, chats(tmp_path, talks(80)), sequence_length=128, validation_share=0.2)
     common = {"shards": "s", "checkpoint": "c", "epochs": 4, "batch": 4, "dropout": 0.0, "warmup_steps": 1}
     told = {}
@@ -94,11 +94,11 @@ def test_chats_are_learned_with_sgd_and_frozen_embeddings(bench, shards, tmp_pat
         "adamw": {"learning_rate": 3e-3},
     }.items():
         stage = Sft(**{**common, **options})
-        told[name] = bench.work(f"tuned-{name}", stage, shards=answers, checkpoint=bench.folder / "talker")
+        told[name] = context.work(f"tuned-{name}", stage, shards=answers, checkpoint=context.folder / "talker")
         assert told[name]["bits_per_byte"] < 0.9 * told[name]["bits_per_byte_before"]
-        assert metrics(bench.folder / f"tuned-{name}")
-    first = weights.read(bench.folder / "talker")
-    frozen, layer = weights.read(bench.folder / "tuned-sgd"), weights.read(bench.folder / "tuned-momentum")
+        assert metrics(context.folder / f"tuned-{name}")
+    first = weights.read(context.folder / "talker")
+    frozen, layer = weights.read(context.folder / "tuned-sgd"), weights.read(context.folder / "tuned-momentum")
     assert torch.equal(frozen["embedding.word_embeddings.weight"], first["embedding.word_embeddings.weight"])
     assert not torch.equal(frozen["output_layer.weight"], first["output_layer.weight"])
     name = "decoder.layers.{}.mlp.linear_fc1.weight"

@@ -11,7 +11,7 @@ import pytest
 from textbookgen_megatron.cluster import main
 from textbookgen_megatron.training import Pretrain
 
-from textbookgen.errors import TrainerError
+from textbookgen.api.errors import TrainerError
 
 from .conftest import card
 
@@ -34,8 +34,8 @@ def slurm_answers():
 
 
 @pytest.fixture(scope="module")
-def alone(bench, shards):
-    return bench.work("alone", Pretrain(**OPTIONS), shards=shards)
+def alone(context, shards):
+    return context.work("alone", Pretrain(**OPTIONS), shards=shards)
 
 
 def free_port():
@@ -44,10 +44,10 @@ def free_port():
         return door.getsockname()[1]
 
 
-def test_printed_command_trains_on_two_machines_as_one_process_does(alone, bench, shards):
+def test_printed_command_trains_on_two_machines_as_one_process_does(alone, context, shards):
     """Two machines are two calls of launch.sh here, which meet as they would over a network."""
     stage = Pretrain(**OPTIONS, gpus=2, nodes=2, launch="print")
-    job = bench.job("printed", stage, shards=shards)
+    job = context.job("printed", stage, shards=shards)
     shown = subprocess.run(stage.command(job), capture_output=True, text=True)
     assert shown.returncode == 1
     assert f"bash {job.path.parent}/launch.sh" in shown.stderr
@@ -62,9 +62,9 @@ def test_printed_command_trains_on_two_machines_as_one_process_does(alone, bench
     assert main("print", job.path) == 0  # the same recipe again finds it done
 
 
-def test_slurm_file_says_what_was_asked_for(bench, shards):
+def test_slurm_file_says_what_was_asked_for(context, shards):
     stage = Pretrain(**OPTIONS, gpus=4, nodes=2, launch="slurm", slurm=("--partition=gpu", "--gpus-per-node=2"))
-    job = bench.job("batch", stage, shards=shards)
+    job = context.job("batch", stage, shards=shards)
     with pytest.raises(TrainerError):
         main("print", job.path)
     lines = (job.path.parent / "launch.sbatch").read_text().splitlines()
@@ -76,16 +76,16 @@ def test_slurm_file_says_what_was_asked_for(bench, shards):
         subprocess.run(["bash", "-n", str(job.path.parent / file)], check=True)
 
 
-def test_without_slurm_the_hint_says_what_to_do(bench, shards, monkeypatch):
+def test_without_slurm_the_hint_says_what_to_do(context, shards, monkeypatch):
     monkeypatch.setenv("PATH", "")
-    job = bench.job("nowhere", Pretrain(**OPTIONS, launch="slurm"), shards=shards)
+    job = context.job("nowhere", Pretrain(**OPTIONS, launch="slurm"), shards=shards)
     with pytest.raises(TrainerError, match=r"no sbatch(.|\n)*print"):
         main("slurm", job.path)
 
 
 @pytest.mark.skipif(not slurm_answers(), reason="there is no Slurm cluster here")
-def test_slurm_trains_as_one_process_does(alone, bench, shards, monkeypatch):
+def test_slurm_trains_as_one_process_does(alone, context, shards, monkeypatch):
     monkeypatch.setenv("GLOO_SOCKET_IFNAME", "lo")
     stage = Pretrain(**OPTIONS, gpus=2, nodes=2, launch="slurm", slurm=("--time=5",))
-    trained = bench.work("sent", stage, shards=shards)
+    trained = context.work("sent", stage, shards=shards)
     assert trained["loss"] == pytest.approx(alone["loss"], rel=1e-5)

@@ -32,12 +32,12 @@ def numbers(tmp_path_factory):
     )
 
 
-def rates(bench, shards, name, steps, **options):
-    bench.work(name, Pretrain(shards="s", tokens=steps * A_STEP, **{**SMALL, **options}), shards=shards)
-    return [line["learning_rate"] for line in metrics(bench.folder / name)]
+def rates(context, shards, name, steps, **options):
+    context.work(name, Pretrain(shards="s", tokens=steps * A_STEP, **{**SMALL, **options}), shards=shards)
+    return [line["learning_rate"] for line in metrics(context.folder / name)]
 
 
-def test_schedules_are_what_they_are_called(bench, shards):
+def test_schedules_are_what_they_are_called(context, shards):
     high, low, warm, steps = 1e-3, 1e-4, 4, 16
     common = {"warmup_steps": warm, "final_learning_rate": low}
     rising = [high * (n + 1) / warm for n in range(warm)]
@@ -48,30 +48,30 @@ def test_schedules_are_what_they_are_called(bench, shards):
         "cosine": [low + (high - low) * 0.5 * (1 + math.cos(math.pi * share)) for share in done],
     }
     for schedule, falling in expected.items():
-        found = rates(bench, shards, f"rate-{schedule}", steps, schedule=schedule, **common)
+        found = rates(context, shards, f"rate-{schedule}", steps, schedule=schedule, **common)
         assert found == pytest.approx([*rising, *falling], rel=1e-6), schedule
-    held = rates(bench, shards, "rate-wsd", steps, schedule="wsd", decay_share=0.25, **common)
+    held = rates(context, shards, "rate-wsd", steps, schedule="wsd", decay_share=0.25, **common)
     assert held[warm - 1 : 13] == pytest.approx([high] * (13 - warm + 1))
     assert all(later < earlier for earlier, later in pairwise(held[12:]))
     assert held[-1] > low
 
 
-def both(bench, name, stage, shards, numbers):
+def both(context, name, stage, shards, numbers):
     """A job with two sets of shards."""
-    job = bench.job(name, stage, shards=shards)
+    job = context.job(name, stage, shards=shards)
     told = json.loads(job.path.read_text())
-    told["pipes"]["shards"] = [
+    told["inputs"]["shards"] = [
         {"label": label, "artifact": "", "path": str(path)} for label, path in (("a", shards), ("b", numbers))
     ]
     job.path.write_text(json.dumps(told))
     return subprocess.Popen(stage.command(job), env={**os.environ, **stage.environment()}, stderr=subprocess.PIPE, text=True)
 
 
-def worked(bench, name, stage, shards, numbers):
-    process = both(bench, name, stage, shards, numbers)
+def worked(context, name, stage, shards, numbers):
+    process = both(context, name, stage, shards, numbers)
     _, said = process.communicate(timeout=120)
     assert process.returncode == 0, said
-    return metrics(bench.folder / name)
+    return metrics(context.folder / name)
 
 
 PHASES = (
@@ -80,7 +80,7 @@ PHASES = (
 )
 
 
-def test_phases_show_what_they_say_and_are_gone_on_with_after_a_kill_at_another_layout(bench, shards, numbers):
+def test_phases_show_what_they_say_and_are_gone_on_with_after_a_kill_at_another_layout(context, shards, numbers):
     options = {
         **SMALL,
         "shards": ["a", "b"],
@@ -89,36 +89,36 @@ def test_phases_show_what_they_say_and_are_gone_on_with_after_a_kill_at_another_
         "warmup_steps": 0,
         "phases": PHASES,
     }
-    whole = worked(bench, "phases", Pretrain(**options), shards, numbers)
+    whole = worked(context, "phases", Pretrain(**options), shards, numbers)
     lengths = [line["sequence_length"] for line in whole]
     assert (lengths.count(64), lengths.count(32)) == (12, 24)
     assert {line["learning_rate"] for line in whole[:12]} == {1e-3}
     assert [line["learning_rate"] for line in whole[12:]] == pytest.approx([1e-4] * 24)
     # sentences for twelve steps, then digits that were never seen: the loss leaps where the blend changes
     assert whole[12]["loss"] > whole[11]["loss"] + 0.3
-    process = both(bench, "phases-killed", Pretrain(**options, checkpoint_every=4), shards, numbers)
-    while len(metrics(bench.folder / "phases-killed")) < 17:
+    process = both(context, "phases-killed", Pretrain(**options, checkpoint_every=4), shards, numbers)
+    while len(metrics(context.folder / "phases-killed")) < 17:
         assert process.poll() is None
         time.sleep(0.005)
     process.kill()
     process.communicate()
-    again = worked(bench, "phases-killed", Pretrain(**options, gpus=2), shards, numbers)
+    again = worked(context, "phases-killed", Pretrain(**options, gpus=2), shards, numbers)
     assert [line["loss"] for line in again] == pytest.approx([line["loss"] for line in whole], rel=1e-5)
 
 
-def test_a_blend_shows_each_in_its_share(bench, shards, numbers):
+def test_a_blend_shows_each_in_its_share(context, shards, numbers):
     """A model that learns from one in nine windows of digits is far worse at them than one that learns from eight in nine."""
     found = {}
     for name, weights in (("few", {"a": 8.0, "b": 1.0}), ("many", {"a": 1.0, "b": 8.0})):
         options = {**SMALL, "shards": ["a", "b"], "weights": weights, "tokens": 30 * A_STEP, "learning_rate": 5e-3}
-        last = worked(bench, f"blend-{name}", Pretrain(**options), shards, numbers)[-1]
+        last = worked(context, f"blend-{name}", Pretrain(**options), shards, numbers)[-1]
         found[name] = last["validation_a"], last["validation_b"]
     assert found["few"][0] < found["many"][0]
     assert found["few"][1] > found["many"][1] + 0.2
 
 
-def test_training_ends_early_and_the_best_weights_are_kept(bench, shards):
-    bench.work("before", Pretrain(shards="s", tokens=40 * A_STEP, **{**SMALL, "learning_rate": 5e-3}), shards=shards)
+def test_training_ends_early_and_the_best_weights_are_kept(context, shards):
+    context.work("before", Pretrain(shards="s", tokens=40 * A_STEP, **{**SMALL, "learning_rate": 5e-3}), shards=shards)
     options = {
         "shards": "s",
         "checkpoint": "c",
@@ -129,22 +129,22 @@ def test_training_ends_early_and_the_best_weights_are_kept(bench, shards):
         "warmup_steps": 4,
     }
     stage = Sft(**options, validate_every=2, patience=2, keep="best", clip=0.1)
-    told = bench.work("early", stage, shards=shards, checkpoint=bench.folder / "before")
-    lines = [line for line in metrics(bench.folder / "early") if "validation_loss" in line]
+    told = context.work("early", stage, shards=shards, checkpoint=context.folder / "before")
+    lines = [line for line in metrics(context.folder / "early") if "validation_loss" in line]
     losses = [line["validation_loss"] for line in lines]
     best = min(range(len(losses)), key=losses.__getitem__)
     assert told["step"] < told["steps"]
     assert len(losses) == best + 3  # two measurements after the best found no better
     assert told["kept_step"] == lines[best]["step"]
     assert told["validation_loss"] == pytest.approx(losses[best], rel=1e-6)
-    assert not (bench.folder / "early" / "best.safetensors").exists()
+    assert not (context.folder / "early" / "best.safetensors").exists()
 
 
-def test_utilisation_is_told_where_the_peak_is_known(bench, shards):
-    bench.work("used", Pretrain(shards="s", tokens=3 * A_STEP, peak_tflops=0.01, **SMALL), shards=shards)
-    weights = load_file(bench.folder / "used" / "model.safetensors")
+def test_utilisation_is_told_where_the_peak_is_known(context, shards):
+    context.work("used", Pretrain(shards="s", tokens=3 * A_STEP, peak_tflops=0.01, **SMALL), shards=shards)
+    weights = load_file(context.folder / "used" / "model.safetensors")
     multiplied = sum(each.numel() for name, each in weights.items() if each.dim() == 2 and "word_embeddings" not in name)
-    for line in metrics(bench.folder / "used"):
+    for line in metrics(context.folder / "used"):
         flops = (6 * multiplied + 12 * 1 * 32 * 64) * line["tokens_per_second"]
         assert line["mfu"] == pytest.approx(flops / 0.01e12, rel=0.05)
 

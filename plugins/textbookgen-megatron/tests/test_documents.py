@@ -12,11 +12,11 @@ from textbookgen_megatron.serving.forward import Network
 from textbookgen_megatron.serving.reading import CachedNetwork
 from textbookgen_megatron.shape import Shape
 
-from textbookgen.chat import ChatEncoder
-from textbookgen.generation import Writer
-from textbookgen.shards import PackedShards
-from textbookgen.talk import Talk
-from textbookgen.tokenizer import ByteTokenizer
+from textbookgen.api.tokenizer import ByteTokenizer
+from textbookgen.training.chat_template import ChatEncoder
+from textbookgen.training.generation import BatchGenerator
+from textbookgen.training.prompt_codec import PromptCodec
+from textbookgen.training.shards import PackedShards
 
 from .conftest import documents, pack, stories
 
@@ -49,7 +49,7 @@ def test_packed_documents_are_read_as_if_each_stood_alone(asked):
     network = Network(SHAPE, {**whole, "output_layer.weight": whole["output_layer.weight"]})
     network.logits = lambda hidden: hidden @ network.weights["output_layer.weight"].T  # training's softmax has the padding too
     encoder = ChatEncoder.of(lambda given: [_with_end(text) for text in given], 256, None)
-    writer = Writer(CachedNetwork(network), Talk.of(None, encoder, ByteTokenizer().decode))
+    writer = BatchGenerator(CachedNetwork(network), PromptCodec.of(None, encoder, ByteTokenizer().decode))
     heads = [text.split(".")[0] + "." for text in texts]
     scores = writer.score([(head, text[len(head) :] + "\0") for head, text in zip(heads, texts, strict=True)])
     assert len(windows) < len(texts) / 2

@@ -21,10 +21,10 @@ from textbookgen_megatron.preference import Dpo
 from textbookgen_megatron.shape import Shape
 from textbookgen_megatron.training import Pretrain
 
-from textbookgen.artifacts import Pairs, Part
-from textbookgen.errors import RunError
-from textbookgen.shards import PackedShards
-from textbookgen.training import LossType
+from textbookgen.api.artifacts import Pairs, Part
+from textbookgen.api.errors import RunError
+from textbookgen.training.options import LossType
+from textbookgen.training.shards import PackedShards
 
 from .conftest import documents, metrics, pack, stories
 
@@ -189,40 +189,40 @@ STEPS = {"batch": 8, "learning_rate": 1e-3, "dropout": 0.0}
 
 
 @pytest.mark.parametrize("layout", [{}, {"tensor_parallel": 2}, {"pipeline_parallel": 2}, {"gpus": 2}], ids=str)
-def test_preferences_are_learned_at_every_layout(bench, replies, layout):
-    if not (bench.folder / "speaker").exists():
-        table = bench.folder / "speaker-shards"
+def test_preferences_are_learned_at_every_layout(context, replies, layout):
+    if not (context.folder / "speaker").exists():
+        table = context.folder / "speaker-shards"
         table.mkdir()
         shards = pack(table, documents(table, stories(100)))
         small = {"layers": 2, "hidden": 32, "heads": 2, "batch": 8, "learning_rate": 5e-3, "dropout": 0.0}
-        bench.work("speaker", Pretrain(shards="s", tokens=10 * 8 * 64, **small), shards=shards)
+        context.work("speaker", Pretrain(shards="s", tokens=10 * 8 * 64, **small), shards=shards)
     name = f"preferred-{'-'.join(layout)}"
     stage = Dpo(shards="s", checkpoint="c", epochs=4, validate_every=5, **STEPS, **layout)
-    told = bench.work(name, stage, shards=replies, checkpoint=bench.folder / "speaker")
-    lines = metrics(bench.folder / name)
+    told = context.work(name, stage, shards=replies, checkpoint=context.folder / "speaker")
+    lines = metrics(context.folder / name)
     assert lines[0]["loss"] == pytest.approx(0.693147, abs=1e-5)  # policy and reference are the same model at first
     assert lines[0]["reward_margin"] == pytest.approx(0, abs=1e-5)
     assert lines[-1]["loss"] < 0.4 and lines[-1]["reward_accuracy"] == 1.0
     assert lines[-1]["reward_chosen"] - lines[-1]["reward_rejected"] == pytest.approx(lines[-1]["reward_margin"], rel=1e-4)
     assert told["validation"]["reward_accuracy"] > 0.8
-    assert (bench.folder / name / "reference.npz").is_file()
-    other = bench.folder / "preferred-"
+    assert (context.folder / name / "reference.npz").is_file()
+    other = context.folder / "preferred-"
     if layout and (other / "checkpoint.json").exists():
         assert [line["loss"] for line in lines] == pytest.approx([line["loss"] for line in metrics(other)], rel=1e-4)
 
 
-def test_preference_training_wants_pairs_and_finetuning_does_not(bench, replies, shards):
+def test_preference_training_wants_pairs_and_finetuning_does_not(context, replies, shards):
     from textbookgen_megatron.training import Sft
 
-    if not (bench.folder / "speaker" / "checkpoint.json").exists():
+    if not (context.folder / "speaker" / "checkpoint.json").exists():
         pytest.skip("needs the model that other tests train")
     for name, stage, wrong, problem in (
         ("no-pairs", Dpo(shards="s", checkpoint="c", batch=8), shards, "the shards hold Documents, not pairs"),
         ("pairs", Sft(shards="s", checkpoint="c", batch=8), replies, "the shards hold pairs"),
     ):
-        process = bench.start(name, stage, shards=wrong, checkpoint=bench.folder / "speaker")
-        _, complaints = process.communicate(timeout=60)
-        assert process.returncode == 1 and problem in complaints and "Traceback" not in complaints
+        process = context.start(name, stage, shards=wrong, checkpoint=context.folder / "speaker")
+        _, diagnostics = process.communicate(timeout=60)
+        assert process.returncode == 1 and problem in diagnostics and "Traceback" not in diagnostics
 
 
 def test_robust_wants_its_share_of_wrong_labels():

@@ -24,9 +24,9 @@ from textbookgen_megatron.serving.forward import Network
 from textbookgen_megatron.shape import Shape
 from textbookgen_megatron.training import Grow, Sft
 
-from textbookgen.errors import TrainerError
-from textbookgen.shapes import NAMED
-from textbookgen.trainer import Flow, write_card
+from textbookgen.api.errors import TrainerError
+from textbookgen.training.architectures import NAMED
+from textbookgen.training.job import Flow, write_card
 
 from .conftest import card, documents, pack, stories
 
@@ -196,7 +196,7 @@ def test_large_models_are_written_in_several_files(tmp_path, monkeypatch):
     assert all(torch.equal(back[name], whole[name].bfloat16().float()) for name in whole)
 
 
-def test_a_model_that_transformers_saved_is_grown_and_finetuned(bench, tmp_path):
+def test_a_model_that_transformers_saved_is_grown_and_finetuned(context, tmp_path):
     config = transformers.PhiConfig(
         vocab_size=257, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2,
         max_position_embeddings=64, partial_rotary_factor=0.5, bos_token_id=256, eos_token_id=256,
@@ -211,23 +211,23 @@ def test_a_model_that_transformers_saved_is_grown_and_finetuned(bench, tmp_path)
     (tmp_path / "public" / "tokenizer.json").write_text(json.dumps(_of_bytes()))
     assert not list(Import(folder=str(tmp_path / "public")).check())
     assert {each.place for each in Import(folder=str(tmp_path)).check()} == {"folder"}
-    read = bench.exchange("public", Import(folder=str(tmp_path / "public")))
+    read = context.exchange("public", Import(folder=str(tmp_path / "public")))
     assert read["shape"]["head_bias"] is True
     assert read["parameters"] == sum(parameter.numel() for parameter in public.parameters())
     from textbookgen.builtin.tokenizers import FileTokenizer
 
-    class Doors:
+    class Resolver:
         def tokenizer(self, name):
             return FileTokenizer(tmp_path / "public" / "tokenizer.json")
 
     table = documents(tmp_path, stories(60))
-    shards = pack(tmp_path, table, doors=Doors(), tokenizer="hf:it", validation_share=0.2)
+    shards = pack(tmp_path, table, resolver=Resolver(), tokenizer="hf:it", validation_share=0.2)
     grow = Grow(shards="s", checkpoint="c", hidden=64, tokens=4 * 8 * 64, batch=8, dropout=0.0)
-    grown = bench.work("public-grown", grow, shards=shards, checkpoint=bench.folder / "public")
+    grown = context.work("public-grown", grow, shards=shards, checkpoint=context.folder / "public")
     sft = Sft(shards="s", checkpoint="c", batch=4, dropout=0.0)
-    before = bench.work("public-tuned", sft, shards=shards, checkpoint=bench.folder / "public")["bits_per_byte_before"]
+    before = context.work("public-tuned", sft, shards=shards, checkpoint=context.folder / "public")["bits_per_byte_before"]
     assert grown["bits_per_byte_before"] == pytest.approx(before, rel=1e-5)
-    shipped = bench.exchange("public-again", Export(checkpoint="c"), checkpoint=bench.folder / "public-grown")
+    shipped = context.exchange("public-again", Export(checkpoint="c"), checkpoint=context.folder / "public-grown")
     assert shipped["transformers"] == "PhiForCausalLM"
 
 

@@ -9,7 +9,7 @@ from textbookgen_megatron.backend.device import processes
 from textbookgen_megatron.backend.model import build
 from textbookgen_megatron.shape import Shape
 
-from textbookgen.errors import TrainerError
+from textbookgen.api.errors import TrainerError
 
 PHI = Shape("phi", layers=2, hidden=32, heads=2, kv_heads=2, ffn=128, vocabulary=100, sequence_length=24)
 LLAMA = Shape("llama", layers=2, hidden=32, heads=4, kv_heads=2, ffn=48, vocabulary=100, sequence_length=24)

@@ -31,11 +31,11 @@ def losses(folder):
 
 
 @pytest.fixture(scope="module")
-def alone(bench, shards):
+def alone(context, shards):
     """The three blocks, each trained by one process."""
     for name, options in (("llama", GQA), ("neo", NEO), ("phi", PHI)):
-        bench.work(f"alone-{name}", Pretrain(**options), shards=shards)
-    return {name: bench.folder / f"alone-{name}" for name in ("llama", "neo", "phi")}
+        context.work(f"alone-{name}", Pretrain(**options), shards=shards)
+    return {name: context.folder / f"alone-{name}" for name in ("llama", "neo", "phi")}
 
 
 @pytest.mark.parametrize(
@@ -50,17 +50,17 @@ def alone(bench, shards):
     ],
     ids=lambda each: "-".join(map(str, each)) if isinstance(each, dict) and len(each) < 3 else "",
 )
-def test_parity_of_layouts(bench, shards, alone, name, options, layout):
+def test_parity_of_layouts(context, shards, alone, name, options, layout):
     label = f"{name}-{'-'.join(layout)}"
-    told = bench.work(label, Pretrain(**options, **layout), shards=shards)
-    assert losses(bench.folder / label) == pytest.approx(losses(alone[name]), rel=1e-5)
+    told = context.work(label, Pretrain(**options, **layout), shards=shards)
+    assert losses(context.folder / label) == pytest.approx(losses(alone[name]), rel=1e-5)
     assert told["bits_per_byte"] == pytest.approx(card(alone[name])["bits_per_byte"], rel=1e-5)
 
 
-def stopped_after(bench, shards, name, step, options):
+def stopped_after(context, shards, name, step, options):
     """A run that was told to stop once it had saved that step."""
-    process = bench.start(name, Pretrain(**options), shards=shards)
-    while len(metrics(bench.folder / name)) < step:
+    process = context.start(name, Pretrain(**options), shards=shards)
+    while len(metrics(context.folder / name)) < step:
         assert process.poll() is None
     process.terminate()
     _, said = process.communicate(timeout=60)
@@ -78,58 +78,58 @@ LONG = {**GQA, "tokens": 60 * BATCH * 64, "checkpoint_every": 2}
     ],
     ids=["from-tensor-to-pipeline-parallel", "distributed-optimizer-from-two-to-one"],
 )
-def test_parity_of_a_run_taken_up_at_another_layout(bench, shards, before, after):
+def test_parity_of_a_run_taken_up_at_another_layout(context, shards, before, after):
     name = f"moved-{'-'.join(before)}"
-    if "whole" not in {path.name for path in bench.folder.iterdir()}:
-        bench.work("whole", Pretrain(**LONG), shards=shards)
-    stopped_after(bench, shards, name, 3, {**LONG, **before})
-    bench.work(name, Pretrain(**LONG, **after), shards=shards)
-    assert losses(bench.folder / name) == pytest.approx(losses(bench.folder / "whole"), rel=1e-5)
+    if "whole" not in {path.name for path in context.folder.iterdir()}:
+        context.work("whole", Pretrain(**LONG), shards=shards)
+    stopped_after(context, shards, name, 3, {**LONG, **before})
+    context.work(name, Pretrain(**LONG, **after), shards=shards)
+    assert losses(context.folder / name) == pytest.approx(losses(context.folder / "whole"), rel=1e-5)
 
 
-def test_a_save_that_was_damaged_is_passed_over_and_none_of_another_optimizer_is_read(bench, shards):
-    stopped_after(bench, shards, "damaged", 5, LONG)
-    folder = bench.folder / "damaged"
+def test_a_save_that_was_damaged_is_passed_over_and_none_of_another_optimizer_is_read(context, shards):
+    stopped_after(context, shards, "damaged", 5, LONG)
+    folder = context.folder / "damaged"
     newest = sorted(folder.glob("saves/step-*"))[-1]
     victim = max(newest.rglob("*.distcp"), key=lambda path: path.stat().st_size)
     content = bytearray(victim.read_bytes())
     content[len(content) // 2] ^= 1
     victim.write_bytes(bytes(content))
-    process = bench.start("damaged", Pretrain(**LONG, distributed_optimizer=True), shards=shards)
+    process = context.start("damaged", Pretrain(**LONG, distributed_optimizer=True), shards=shards)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 1
     assert f"{newest} is passed over" in said and "without the distributed optimizer" in said and "Traceback" not in said
-    process = bench.start("damaged", Pretrain(**LONG), shards=shards)
+    process = context.start("damaged", Pretrain(**LONG), shards=shards)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 0 and "is passed over" in said
-    if "whole" not in {path.name for path in bench.folder.iterdir()}:
-        bench.work("whole", Pretrain(**LONG), shards=shards)
-    assert losses(folder) == pytest.approx(losses(bench.folder / "whole"), rel=1e-5)
+    if "whole" not in {path.name for path in context.folder.iterdir()}:
+        context.work("whole", Pretrain(**LONG), shards=shards)
+    assert losses(folder) == pytest.approx(losses(context.folder / "whole"), rel=1e-5)
 
 
-def test_torn_token_files_are_told_before_the_first_step(bench, tmp_path):
+def test_torn_token_files_are_told_before_the_first_step(context, tmp_path):
     folder = pack(tmp_path, documents(tmp_path, stories(40)))
     with (folder / "train.bin").open("r+b") as file:
         file.truncate(100)
-    process = bench.start("torn", Pretrain(**GQA), shards=folder)
+    process = context.start("torn", Pretrain(**GQA), shards=folder)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 1
     assert "are torn" in said and "hint: " in said and "Traceback" not in said
-    assert not metrics(bench.folder / "torn")
+    assert not metrics(context.folder / "torn")
 
 
-def test_a_token_that_the_model_does_not_have_ends_the_run(bench, tmp_path):
+def test_a_token_that_the_model_does_not_have_ends_the_run(context, tmp_path):
     folder = pack(tmp_path, documents(tmp_path, stories(40)))
     path = folder / "manifest.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "vocabulary": 100}))
-    process = bench.start("misspelt", Pretrain(**GQA), shards=folder)
+    process = context.start("misspelt", Pretrain(**GQA), shards=folder)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 1
     assert "the model only 128" in said and "Traceback" not in said
 
 
-def test_more_memory_than_there_is_is_told_before_anything_is_built(bench, shards):
-    process = bench.start("vast", Pretrain(shards="s", shape="phi-4", tokens=64, batch=1), shards=shards)
+def test_more_memory_than_there_is_is_told_before_anything_is_built(context, shards):
+    process = context.start("vast", Pretrain(shards="s", shape="phi-4", tokens=64, batch=1), shards=shards)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 1
     assert "a process needs about" in said and "GiB" in said and "hint: " in said

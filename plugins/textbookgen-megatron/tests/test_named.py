@@ -6,7 +6,7 @@ import pytest
 from textbookgen_megatron.shape import Shape
 from textbookgen_megatron.training import Pretrain
 
-from textbookgen.shapes import NAMED
+from textbookgen.training.architectures import NAMED
 
 
 @pytest.mark.parametrize(

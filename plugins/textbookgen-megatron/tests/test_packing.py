@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from textbookgen.errors import RunError, TrainerError
-from textbookgen.shards import PackedShards
-from textbookgen.tokenizer import ByteTokenizer
+from textbookgen.api.errors import RunError, TrainerError
+from textbookgen.api.tokenizer import ByteTokenizer
+from textbookgen.training.shards import PackedShards
 
 from .conftest import documents, pack, stories
 
@@ -86,11 +86,11 @@ def test_a_tokenizer_file_travels_with_the_shards(tmp_path):
         def encode_batch(self, texts):
             return [each.ids for each in trained.encode_batch(list(texts))]
 
-    class Doors:
+    class Resolver:
         def tokenizer(self, name):
             return Bpe()
 
-    folder = pack(tmp_path, documents(tmp_path, stories(30)), doors=Doors(), tokenizer="hf:mine.json", validation_share=0)
+    folder = pack(tmp_path, documents(tmp_path, stories(30)), resolver=Resolver(), tokenizer="hf:mine.json", validation_share=0)
     assert (folder / "tokenizer.json").read_bytes() == file.read_bytes()
     assert json.loads((folder / "manifest.json").read_text())["tokenizer"]["digest"] == "abc"
     assert [trained.decode(ids) for ids in read(folder, "train")] == stories(30)
@@ -128,8 +128,9 @@ def test_files_have_parity_with_megatrons_own_builder(tmp_path, vocabulary, monk
     """Documents of several lengths, one of them without a token, written in batches and with a small chunk."""
     import textbookgen_megatron.backend  # noqa: F401
     from megatron.core.datasets.indexed_dataset import DType, IndexedDatasetBuilder
-    from textbookgen_megatron.packing import writing
-    from textbookgen_megatron.packing.stage import dtype_of
+
+    from textbookgen.builtin.stages.pack import writing
+    from textbookgen.builtin.stages.pack.stage import dtype_of
 
     monkeypatch.setattr(writing, "CHUNK", 7)
     draw = np.random.default_rng(0)

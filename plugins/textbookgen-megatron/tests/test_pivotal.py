@@ -17,14 +17,14 @@ from textbookgen_megatron.pivotal.stage import OWN, PivotalTokens
 from textbookgen_megatron.preference import Dpo
 from textbookgen_megatron.training import Pretrain
 
-from textbookgen.artifacts import Checkpoint, Pairs, Part
-from textbookgen.errors import RunError
-from textbookgen.model import Continuation, TokenModel
-from textbookgen.shards import PackedShards
-from textbookgen.stage import Given, Judge
+from textbookgen.api.artifacts import Checkpoint, Pairs, Part
+from textbookgen.api.errors import RunError
+from textbookgen.api.model import Continuation, TokenModel
+from textbookgen.api.stage import Filter, StageInputs
+from textbookgen.api.tokenizer import ByteTokenizer
 from textbookgen.testing import documents as rows_of
 from textbookgen.testing import written
-from textbookgen.tokenizer import ByteTokenizer
+from textbookgen.training.shards import PackedShards
 
 from .conftest import documents, pack
 
@@ -78,9 +78,9 @@ class Toy:
 def searched(toy, rules, seed=0):
     """Drives one search as the stage does."""
     search, draws = Search(rules), random.Random(seed)
-    asking = search.run()
+    client = search.run()
     try:
-        wants = next(asking)
+        wants = next(client)
         while True:
             if isinstance(wants, Draw):
                 drawn = [[toy.goes_on(prefix, draws) for _ in range(wants.samples)] for prefix in wants.prefixes]
@@ -89,9 +89,9 @@ def searched(toy, rules, seed=0):
                     [Rollout(each, toy.right(toy.decode([prefix + each])[0])) for each in several]
                     for prefix, several in zip(wants.prefixes, drawn, strict=True)
                 ]
-                wants = asking.send(Answer(rollouts=told))
+                wants = client.send(Answer(rollouts=told))
             else:
-                wants = asking.send(Answer(logprobs=[-math.log(2)] * len(wants.tokens)))
+                wants = client.send(Answer(logprobs=[-math.log(2)] * len(wants.tokens)))
     except StopIteration as end:
         return end.value
 
@@ -170,26 +170,26 @@ def test_tokens_are_halved_where_half_of_their_surprise_lies_behind():
 
 
 @dataclass
-class Doors:
+class Resolver:
     """Doors to one model, and to judges by class."""
 
     toy: object
-    judges: dict[str, Judge] = field(default_factory=dict)
+    judges: dict[str, Filter] = field(default_factory=dict)
 
     def model(self, checkpoint):
         return self.toy
 
-    def judge(self, use):
+    def filter(self, use):
         return self.judges[use if isinstance(use, str) else use["use"]]
 
 
-class BeginsWell(Judge):
+class BeginsWell(Filter):
     """Keeps what has an a at the place that decides."""
 
     name = "begins-well"
     seen: ClassVar[list[str]] = []
 
-    def judge(self, docs):
+    def decide(self, docs):
         self.seen.extend(docs["text"])
         keep = [text.partition("?")[2][13:14] == "a" for text in docs["text"]]
         return docs.select(
@@ -207,9 +207,11 @@ def found_in(folder, toy, table=None, **options):
     (folder / "checkpoint.json").write_text(json.dumps({"tokenizer": {"digest": ByteTokenizer().digest}}))
     options = {"oracle": "begins-well", "samples": 100, "least_gap": 0.3, **options}
     stage = PivotalTokens.model_validate({"from": "questions", "checkpoint": "model", **options})
-    flows = {"from": {"questions": table or questions(folder)}, "checkpoint": {"model": Checkpoint(folder)}}
+    inputs = {"from": {"questions": table or questions(folder)}, "checkpoint": {"model": Checkpoint(folder)}}
     frames = list(
-        stage.stream(Given(flows, folder / "own", Doors(toy, {"begins-well": BeginsWell.model_validate({"from": "x"})})))
+        stage.stream(
+            StageInputs(inputs, folder / "own", Resolver(toy, {"begins-well": BeginsWell.model_validate({"from": "x"})}))
+        )
     )
     return pl.concat(frames) if frames else pl.DataFrame(), next(iter(stage.notes()))
 
@@ -310,15 +312,15 @@ def test_a_model_that_knows_texts_alone_is_refused(tmp_path):
 
 
 def test_options_that_do_not_go_together_are_complained_of():
-    def complaints(**options):
+    def diagnostics(**options):
         stage = PivotalTokens.model_validate({"from": "questions", "checkpoint": "model", **options})
         return [each.place for each in stage.check()]
 
-    assert complaints() == complaints(answer="a", oracle="sandbox/runs") == ["answer"]
-    assert complaints(answer="a", lowest_rate=0.9) == ["lowest_rate"]
-    assert complaints(answer="a", answer_pattern="(") == ["answer_pattern"]
-    assert complaints(answer="a", samples=64, max_rollouts=10) == ["max_rollouts"]
-    assert complaints(answer="a") == []
+    assert diagnostics() == diagnostics(answer="a", oracle="sandbox/tests-pass") == ["answer"]
+    assert diagnostics(answer="a", lowest_rate=0.9) == ["lowest_rate"]
+    assert diagnostics(answer="a", answer_pattern="(") == ["answer_pattern"]
+    assert diagnostics(answer="a", samples=64, max_rollouts=10) == ["max_rollouts"]
+    assert diagnostics(answer="a") == []
 
 
 # -- packed
@@ -390,13 +392,13 @@ def rate(folder, prompts, answers, samples=40):
 
 
 @pytest.mark.slow
-def test_a_model_learns_from_its_own_pivotal_tokens(bench, tmp_path):
+def test_a_model_learns_from_its_own_pivotal_tokens(context, tmp_path):
     shards = pack(tmp_path, documents(tmp_path, two_ways()), sequence_length=16, validation_share=0.02)
     shape = {"architecture": "llama", "layers": 2, "hidden": 64, "heads": 4, "threads": 1, "dropout": 0.0}
     tokens = int(PackedShards.read(shards).counts("train").tokens) * 8
     stage = Pretrain(shards="shards", **shape, batch=32, learning_rate=4e-3, tokens=tokens)
-    bench.work("talker", stage, shards=shards)
-    talker = bench.folder / "talker"
+    context.work("talker", stage, shards=shards)
+    talker = context.folder / "talker"
     prompts = [f"{one}+{other}=" for one in range(5) for other in range(5)]
     answers = [str(one + other) for one in range(5) for other in range(5)]
     table = written(tmp_path, rows_of(prompts, answer=answers))
@@ -415,8 +417,8 @@ def test_a_model_learns_from_its_own_pivotal_tokens(bench, tmp_path):
         def model(self, checkpoint):
             return open_model(checkpoint)
 
-    flows = {"from": {"questions": table}, "checkpoint": {"model": Checkpoint(talker)}}
-    rows = pl.concat(found.stream(Given(flows, tmp_path / "own", Open())))
+    inputs = {"from": {"questions": table}, "checkpoint": {"model": Checkpoint(talker)}}
+    rows = pl.concat(found.stream(StageInputs(inputs, tmp_path / "own", Open())))
     first = rows.filter(pl.col("megatron.prompt_ids").list.len() == 4)
     assert len(first) >= 10  # of nearly every question, whether to say A or B
     assert set(first["megatron.chosen_ids"].list.first()) == {ord("A")}
@@ -424,8 +426,8 @@ def test_a_model_learns_from_its_own_pivotal_tokens(bench, tmp_path):
     pairs = pack(tmp_path, Pairs((Part(tmp_path / "pairs.parquet"),)), sequence_length=16, validation_share=0)
     assert PackedShards.read(pairs).chat is None
     tune = Dpo(shards="pairs", checkpoint="talker", epochs=20, batch=8, learning_rate=2e-4, loss="nca_pair", threads=1)
-    bench.work("tuned", tune, shards=pairs, checkpoint=talker)
-    before, after = rate(talker, prompts, answers), rate(bench.folder / "tuned", prompts, answers)
+    context.work("tuned", tune, shards=pairs, checkpoint=talker)
+    before, after = rate(talker, prompts, answers), rate(context.folder / "tuned", prompts, answers)
     print(f"right before {before:.3f}, after {after:.3f}; {len(rows)} pairs")
     assert 0.35 < before < 0.65
     assert after > before + 0.05

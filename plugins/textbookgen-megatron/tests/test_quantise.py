@@ -35,23 +35,23 @@ def test_no_number_is_more_than_half_a_step_off(bits, columns):
 
 
 @pytest.fixture(scope="module")
-def trained(bench, shards):
+def trained(context, shards):
     options = {"architecture": "llama", "shards": "s", "layers": 2, "hidden": 32, "heads": 4, "batch": 8, "dropout": 0.0}
     options["vocabulary"] = 384  # no rows that only pad, which the trainer would count and the exported model has not
-    return bench.work("to-be-rounded", Pretrain(**options, tokens=60 * 8 * 64, learning_rate=5e-3), shards=shards)
+    return context.work("to-be-rounded", Pretrain(**options, tokens=60 * 8 * 64, learning_rate=5e-3), shards=shards)
 
 
 @pytest.mark.parametrize(("kind", "dearest"), [("int8", 0.001), ("int4", 0.2)])
-def test_the_card_tells_what_rounding_costs(trained, bench, shards, kind, dearest):
-    source = bench.folder / "to-be-rounded"
-    told = bench.exchange(
+def test_the_card_tells_what_rounding_costs(trained, context, shards, kind, dearest):
+    source = context.folder / "to-be-rounded"
+    told = context.exchange(
         f"as-{kind}", Export(checkpoint="c", quantise=kind, group=16, shards="s"), checkpoint=source, shards=shards
     )
     cost = told["quantised"]
     assert cost["exact"]["bits_per_byte"] == pytest.approx(trained["bits_per_byte"], rel=1e-5)
     assert abs(cost["rounded"]["bits_per_byte"] / cost["exact"]["bits_per_byte"] - 1) < dearest
     assert cost["exact"]["perplexity"] != cost["rounded"]["perplexity"]
-    folder = bench.folder / f"as-{kind}"
+    folder = context.folder / f"as-{kind}"
     assert cost["bytes"] == (folder / quantise.FILE).stat().st_size < (folder / "model.safetensors").stat().st_size
     exported = load_file(folder / "model.safetensors")
     back = dict(quantise.read(folder, {name: weight.size(-1) for name, weight in exported.items()}))
@@ -63,13 +63,13 @@ def test_the_card_tells_what_rounding_costs(trained, bench, shards, kind, deares
     assert all((back[name] - weight).abs().max() < 0.2 for name, weight in exported.items())
 
 
-def test_rounding_without_held_out_text_is_told(bench, trained, tmp_path):
+def test_rounding_without_held_out_text_is_told(context, trained, tmp_path):
     assert [each.place for each in Export(checkpoint="c", quantise="int8").check()] == ["shards"]
     everything = pack(tmp_path, table_of(tmp_path, stories(30)), validation_share=0)
-    job = bench.job(
+    job = context.job(
         "nothing-held-out",
         Export(checkpoint="c", quantise="int8", shards="s"),
-        checkpoint=bench.folder / "to-be-rounded",
+        checkpoint=context.folder / "to-be-rounded",
         shards=everything,
     )
     from textbookgen_megatron.exchange.work import main

@@ -14,13 +14,13 @@ from textbookgen_megatron.serving.reading import CachedNetwork
 from textbookgen_megatron.serving.serve import open_writer
 from textbookgen_megatron.shape import Shape
 
-from textbookgen.errors import TrainerError
-from textbookgen.generation import Wish, Writer
-from textbookgen.model import TokenModel
-from textbookgen.talk import Talk, cut
-from textbookgen.teacher import Message
-from textbookgen.tokenizer import ByteTokenizer
-from textbookgen.trainer import write_card
+from textbookgen.api.errors import TrainerError
+from textbookgen.api.model import TokenModel
+from textbookgen.api.teacher import Message
+from textbookgen.api.tokenizer import ByteTokenizer
+from textbookgen.training.generation import BatchGenerator, SamplingParams
+from textbookgen.training.job import write_card
+from textbookgen.training.prompt_codec import PromptCodec, cut
 
 PHI = Shape("phi", layers=2, hidden=32, heads=4, kv_heads=4, ffn=128, vocabulary=257, sequence_length=48)
 LLAMA = Shape("llama", layers=2, hidden=48, heads=6, kv_heads=2, ffn=80, vocabulary=257, sequence_length=48)
@@ -43,8 +43,8 @@ def network(request: pytest.FixtureRequest) -> Network:
 
 
 @pytest.fixture
-def writer(network: Network, tmp_path: Path) -> Writer:
-    return Writer(CachedNetwork(network), Talk.at(tmp_path, {"tokenizer": {"file": None}, "eod": 256}))
+def writer(network: Network, tmp_path: Path) -> BatchGenerator:
+    return BatchGenerator(CachedNetwork(network), PromptCodec.at(tmp_path, {"tokenizer": {"file": None}, "eod": 256}))
 
 
 @torch.no_grad()
@@ -72,19 +72,21 @@ def greedy_by_full_forwards(network: Network, prompt: str, count: int) -> str:
 
 def test_greedy_completions_are_the_argmax_of_full_forwards(network, writer):
     short = PROMPTS[:5]
-    assert writer.complete(short, Wish(max_tokens=20)) == [[greedy_by_full_forwards(network, prompt, 20)] for prompt in short]
+    assert writer.complete(short, SamplingParams(max_tokens=20)) == [
+        [greedy_by_full_forwards(network, prompt, 20)] for prompt in short
+    ]
 
 
 @pytest.mark.parametrize("temperature", [0.0, 1.0])
 def test_a_completion_does_not_depend_on_what_else_is_asked(writer, temperature):
-    wish = Wish(max_tokens=20, temperature=temperature, samples=1, seed=4)
+    wish = SamplingParams(max_tokens=20, temperature=temperature, samples=1, seed=4)
     alone = [writer.complete([""] * index + [prompt], wish)[index] for index, prompt in enumerate(PROMPTS)]
     assert writer.complete(PROMPTS, wish) == alone
 
 
 def test_draws_follow_the_seed(writer):
     def drawn(seed: int) -> list[list[str]]:
-        return writer.complete(PROMPTS[:3], Wish(max_tokens=16, temperature=0.8, samples=3, seed=seed))
+        return writer.complete(PROMPTS[:3], SamplingParams(max_tokens=16, temperature=0.8, samples=3, seed=seed))
 
     assert drawn(1) == drawn(1)
     assert drawn(1) != drawn(2)
@@ -94,23 +96,23 @@ def test_draws_follow_the_seed(writer):
 def test_draws_are_as_likely_as_the_model_says(network, writer):
     probabilities = network.logits(network.hidden(torch.tensor([[256, 65]]))[0])[0, -1].softmax(-1)
     likeliest = int(probabilities.argmax())
-    texts = writer.complete(["A"], Wish(max_tokens=1, temperature=1.0, samples=2_000, seed=0))[0]
+    texts = writer.complete(["A"], SamplingParams(max_tokens=1, temperature=1.0, samples=2_000, seed=0))[0]
     share = sum(text == ByteTokenizer().decode([likeliest]) for text in texts) / 2_000
     # bytes that begin no character all decode alike, so only a share that is too small would be wrong
     assert share > float(probabilities[likeliest]) - 0.05
 
 
 def test_completions_end_before_the_first_stop(writer):
-    free = writer.complete(PROMPTS[:4], Wish(max_tokens=24))
+    free = writer.complete(PROMPTS[:4], SamplingParams(max_tokens=24))
     stops = tuple({text[3:5] for [text] in free if len(text) > 5 and "�" not in text[3:5]}) or ("e",)
-    stopped = writer.complete(PROMPTS[:4], Wish(max_tokens=24, stop=stops))
+    stopped = writer.complete(PROMPTS[:4], SamplingParams(max_tokens=24, stop=stops))
     assert stopped == [[cut(text, stops)] for [text] in free]
     assert cut("abcd", ("d", "bc")) == "a"
 
 
 def test_long_prompts_lose_their_beginning(writer):
     long = "y" * 500 + "Once upon"
-    assert writer.complete([long], Wish(max_tokens=8)) == writer.complete([long[-300:]], Wish(max_tokens=8))
+    assert writer.complete([long], SamplingParams(max_tokens=8)) == writer.complete([long[-300:]], SamplingParams(max_tokens=8))
 
 
 @torch.no_grad()
@@ -126,7 +128,7 @@ def test_scores_are_summed_log_probabilities(network, writer):
 
 
 def test_greedy_texts_score_as_greedy(writer):
-    [[text]] = writer.complete(["Ann"], Wish(max_tokens=6))
+    [[text]] = writer.complete(["Ann"], SamplingParams(max_tokens=6))
     ids = ByteTokenizer().encode_batch([text])[0]
     if ByteTokenizer().decode(ids) == text and "�" not in text:
         assert writer.score([("Ann", text)])[0][2]
@@ -160,9 +162,9 @@ def test_a_served_model_answers_as_the_writer_does(checkpoint):
     assert model is not None
     writer = open_writer(checkpoint)
     try:
-        assert model.complete(PROMPTS, max_tokens=12) == writer.complete(PROMPTS, Wish(max_tokens=12))
+        assert model.complete(PROMPTS, max_tokens=12) == writer.complete(PROMPTS, SamplingParams(max_tokens=12))
         drawn = model.complete(PROMPTS[:2], max_tokens=6, temperature=0.7, samples=2, seed=3)
-        assert drawn == writer.complete(PROMPTS[:2], Wish(max_tokens=6, temperature=0.7, samples=2, seed=3))
+        assert drawn == writer.complete(PROMPTS[:2], SamplingParams(max_tokens=6, temperature=0.7, samples=2, seed=3))
         [score] = model.score([("Ann had", " a dog.")])
         assert (score.logprob, score.tokens, score.greedy) == pytest.approx(writer.score([("Ann had", " a dog.")])[0])
         assert [len(texts) for texts in model.complete(["a"], max_tokens=2, samples=3)] == [3]
@@ -195,7 +197,7 @@ HEADS = [[79, 110], [97], [], list(b"There was a small dog"), list(b"x" * 30)]
 
 
 def test_what_is_gone_on_with_depends_on_its_own_seed_alone(writer):
-    wish = Wish(max_tokens=20, temperature=1.0, samples=3)
+    wish = SamplingParams(max_tokens=20, temperature=1.0, samples=3)
     rooms = [20, 5, 12, 1, 20]
     together = writer.extend(HEADS, wish, [7, 8, 9, 10, 11], rooms)
     alone = [writer.extend([head], wish, [7 + at], [rooms[at]])[0] for at, head in enumerate(HEADS)]
@@ -206,25 +208,25 @@ def test_what_is_gone_on_with_depends_on_its_own_seed_alone(writer):
 
 
 def test_samples_that_do_not_fit_into_one_batch_are_the_same(writer, monkeypatch):
-    wish = Wish(max_tokens=20, temperature=1.0, samples=5)
+    wish = SamplingParams(max_tokens=20, temperature=1.0, samples=5)
     whole = writer.extend(HEADS, wish, [1] * 5, [20] * 5)
-    monkeypatch.setattr("textbookgen.generation.TOKENS_AT_ONCE", 90)
+    monkeypatch.setattr("textbookgen.training.generation.TOKENS_AT_ONCE", 90)
     assert writer.extend(HEADS, wish, [1] * 5, [20] * 5) == whole
 
 
 def test_going_on_by_ids_is_completing(writer):
-    texts = writer.complete(PROMPTS[:4], Wish(max_tokens=12))
-    ids = writer.extend([list(prompt.encode()) for prompt in PROMPTS[:4]], Wish(max_tokens=12), [0] * 4, [12] * 4)
+    texts = writer.complete(PROMPTS[:4], SamplingParams(max_tokens=12))
+    ids = writer.extend([list(prompt.encode()) for prompt in PROMPTS[:4]], SamplingParams(max_tokens=12), [0] * 4, [12] * 4)
     assert [each[0][1] for each in ids] == [each[0] for each in texts]
 
 
 def test_what_ended_is_known_and_its_end_is_among_the_ids(writer):
-    wish = Wish(max_tokens=200, temperature=1.5, samples=16)
+    wish = SamplingParams(max_tokens=200, temperature=1.5, samples=16)
     for ids, text, ended in writer.extend([[65]], wish, [3], [12])[0]:
         assert ended == (ids[-1] == 256)
         assert ended or len(ids) == 12
         assert text == ByteTokenizer().decode(ids)
-    stopping = Wish(max_tokens=200, temperature=1.5, samples=16, stop=("e", "a", "o"))
+    stopping = SamplingParams(max_tokens=200, temperature=1.5, samples=16, stop=("e", "a", "o"))
     for _, text, ended in writer.extend([[65]], stopping, [3], [30])[0]:
         assert not set(text) & set("eao")
         assert ended or len(text.encode()) >= 10

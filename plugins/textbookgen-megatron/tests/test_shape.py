@@ -5,7 +5,7 @@ from textbookgen_megatron.backend.device import processes
 from textbookgen_megatron.backend.model import build
 from textbookgen_megatron.shape import Shape
 
-from textbookgen.errors import TrainerError
+from textbookgen.api.errors import TrainerError
 
 PHI_1 = Shape("phi", layers=24, hidden=2048, heads=32, kv_heads=32, ffn=8192, vocabulary=51_200, sequence_length=2048)
 PHI = Shape("phi", layers=2, hidden=32, heads=4, kv_heads=4, ffn=128, vocabulary=200, sequence_length=16)

@@ -25,9 +25,9 @@ SMALL = {
 
 
 @pytest.fixture(scope="module")
-def small(bench, shards):
+def small(context, shards):
     """A model trained by one process without being disturbed."""
-    return bench.work("small", Pretrain(**SMALL, checkpoint_every=5), shards=shards)
+    return context.work("small", Pretrain(**SMALL, checkpoint_every=5), shards=shards)
 
 
 def wait_for(process, folder, step):
@@ -37,82 +37,82 @@ def wait_for(process, folder, step):
         time.sleep(0.01)
 
 
-def test_training_learns_and_tells(small, bench):
-    lines = metrics(bench.folder / "small")
+def test_training_learns_and_tells(small, context):
+    lines = metrics(context.folder / "small")
     assert [line["step"] for line in lines] == list(range(1, STEPS + 1))
     assert lines[-1]["loss"] < lines[0]["loss"] - 1
     assert lines[-1]["validation_bits_per_byte"] == small["bits_per_byte"] < 8
     assert (small["step"], small["tokens"], small["tokens_total"]) == (STEPS, STEPS * BATCH * 64, STEPS * BATCH * 64)
-    with safe_open(bench.folder / "small" / small["weights"], "pt") as file:
+    with safe_open(context.folder / "small" / small["weights"], "pt") as file:
         assert sum(file.get_tensor(name).numel() for name in file.keys()) == small["parameters_with_padding"]  # noqa: SIM118
 
 
-def test_tensor_parallel_parity_and_going_on_after_a_kill_at_another_layout(small, bench, shards):
-    process = bench.start("killed", Pretrain(**SMALL, checkpoint_every=5, tensor_parallel=2), shards=shards)
-    wait_for(process, bench.folder / "killed", 13)
+def test_tensor_parallel_parity_and_going_on_after_a_kill_at_another_layout(small, context, shards):
+    process = context.start("killed", Pretrain(**SMALL, checkpoint_every=5, tensor_parallel=2), shards=shards)
+    wait_for(process, context.folder / "killed", 13)
     process.kill()
     process.communicate()
-    torn = metrics(bench.folder / "killed")
-    alone = metrics(bench.folder / "small")
+    torn = metrics(context.folder / "killed")
+    alone = metrics(context.folder / "small")
     for two, one in zip(torn, alone, strict=False):
         assert two["loss"] == pytest.approx(one["loss"], rel=1e-5)
         assert two["grad_norm"] == pytest.approx(one["grad_norm"], rel=1e-4)
-    assert not (bench.folder / "killed" / "checkpoint.json").exists()
-    resumed = bench.work("killed", Pretrain(**SMALL, checkpoint_every=5), shards=shards)
-    lines = metrics(bench.folder / "killed")
+    assert not (context.folder / "killed" / "checkpoint.json").exists()
+    resumed = context.work("killed", Pretrain(**SMALL, checkpoint_every=5), shards=shards)
+    lines = metrics(context.folder / "killed")
     assert [line["step"] for line in lines] == list(range(1, STEPS + 1))
     assert lines[9] == torn[9]  # what was saved stays; what was not is told anew
     assert resumed["loss"] == pytest.approx(small["loss"], rel=1e-5)
     assert resumed["bits_per_byte"] == pytest.approx(small["bits_per_byte"], rel=1e-5)
-    assert not (bench.folder / "killed" / "saves").exists()
+    assert not (context.folder / "killed" / "saves").exists()
 
 
-def test_a_stopped_run_saves_and_goes_on_with_dropout_as_if_it_had_not_stopped(bench, shards):
+def test_a_stopped_run_saves_and_goes_on_with_dropout_as_if_it_had_not_stopped(context, shards):
     options = {**SMALL, "dropout": 0.1, "tokens": 30 * BATCH * 64}
-    whole = bench.work("undisturbed", Pretrain(**options), shards=shards)
-    process = bench.start("stopped", Pretrain(**options), shards=shards)
-    wait_for(process, bench.folder / "stopped", 3)
+    whole = context.work("undisturbed", Pretrain(**options), shards=shards)
+    process = context.start("stopped", Pretrain(**options), shards=shards)
+    wait_for(process, context.folder / "stopped", 3)
     process.send_signal(signal.SIGTERM)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 143
     assert "the same command goes on from there" in said
-    assert bench.work("stopped", Pretrain(**options), shards=shards)["loss"] == pytest.approx(whole["loss"], rel=1e-6)
+    assert context.work("stopped", Pretrain(**options), shards=shards)["loss"] == pytest.approx(whole["loss"], rel=1e-6)
 
 
 @pytest.mark.parametrize("layout", [{"tensor_parallel": 2}, {"gpus": 2}], ids=["tensor-parallel", "data-parallel"])
-def test_layouts_agree_on_parity_of_growth_and_finetuning(small, bench, shards, layout):
+def test_layouts_agree_on_parity_of_growth_and_finetuning(small, context, shards, layout):
     name = next(iter(layout))
     grow = Grow(shards="s", checkpoint="c", hidden=64, tokens=4 * BATCH * 64, batch=BATCH, dropout=0.0, **layout)
-    grown = bench.work(f"grown-{name}", grow, shards=shards, checkpoint=bench.folder / "small")
+    grown = context.work(f"grown-{name}", grow, shards=shards, checkpoint=context.folder / "small")
     assert grown["bits_per_byte_before"] == pytest.approx(small["bits_per_byte"], rel=1e-5)
     assert grown["shape"] | {"hidden": 32, "heads": 4, "kv_heads": 4, "ffn": 128} == small["shape"]
     assert (grown["shape"]["hidden"], grown["shape"]["heads"], grown["shape"]["ffn"]) == (64, 8, 256)
     assert grown["tokens_total"] == small["tokens"] + grown["tokens"]
     assert grown["parent"]["weights_digest"] == small["weights_digest"]
-    other = bench.folder / "grown-tensor_parallel" / "checkpoint.json"
+    other = context.folder / "grown-tensor_parallel" / "checkpoint.json"
     if name == "gpus" and other.exists():
         assert grown["loss"] == pytest.approx(card(other.parent)["loss"], rel=1e-5)
 
 
-def test_growing_without_tokens_and_from_scratch(small, bench, shards):
-    folder = bench.folder / "small"
-    kept = bench.work(
+def test_growing_without_tokens_and_from_scratch(small, context, shards):
+    folder = context.folder / "small"
+    kept = context.work(
         "kept", Grow(shards="s", checkpoint="c", hidden=96, tokens=0, batch=BATCH), shards=shards, checkpoint=folder
     )
     assert kept["bits_per_byte"] == pytest.approx(small["bits_per_byte"], rel=1e-5)
     assert (kept["step"], kept["tokens"], kept["loss"]) == (0, 0, None)
     options = Grow(shards="s", checkpoint="c", layers=3, tokens=0, batch=BATCH, method="scratch")
-    scratch = bench.work("scratch", options, shards=shards, checkpoint=folder)
+    scratch = context.work("scratch", options, shards=shards, checkpoint=folder)
     assert scratch["shape"]["layers"] == 3
     assert scratch["bits_per_byte"] > small["bits_per_byte"] + 1
 
 
-def test_finetuning_learns_what_follows_the_prompt(small, bench, tmp_path):
+def test_finetuning_learns_what_follows_the_prompt(small, context, tmp_path):
     texts = [f"{text} Q? yes yes yes" for text in stories(120, seed=3)]
     table = documents(tmp_path, texts, **{"t.prompt": [text.removesuffix(" yes yes yes") for text in texts]})
     shards = pack(tmp_path, table, prompt="t.prompt", validation_share=0.2, sequence_length=512)
     stage = Sft(shards="s", checkpoint="c", epochs=6, batch=8, learning_rate=3e-3, warmup_steps=2, dropout=0.0)
-    tuned = bench.work("tuned", stage, shards=shards, checkpoint=bench.folder / "small")
+    tuned = context.work("tuned", stage, shards=shards, checkpoint=context.folder / "small")
     assert tuned["bits_per_byte"] < 0.6 * tuned["bits_per_byte_before"]
     assert tuned["epochs"] == pytest.approx(6, abs=1)
     assert tuned["shape"]["sequence_length"] == 512
@@ -126,12 +126,12 @@ def test_finetuning_learns_what_follows_the_prompt(small, bench, tmp_path):
     ],
     ids=["vocabulary", "format"],
 )
-def test_what_does_not_fit_is_told_in_words(small, bench, shards, change, problem):
-    path = bench.folder / "small" / "checkpoint.json"
+def test_what_does_not_fit_is_told_in_words(small, context, shards, change, problem):
+    path = context.folder / "small" / "checkpoint.json"
     before = path.read_text()
     path.write_text(json.dumps({**json.loads(before), **change}))
     try:
-        process = bench.start("misfit", Sft(shards="s", checkpoint="c"), shards=shards, checkpoint=path.parent)
+        process = context.start("misfit", Sft(shards="s", checkpoint="c"), shards=shards, checkpoint=path.parent)
         _, said = process.communicate(timeout=60)
     finally:
         path.write_text(before)
@@ -139,19 +139,19 @@ def test_what_does_not_fit_is_told_in_words(small, bench, shards, change, proble
     assert problem in said and "hint: " in said and "Traceback" not in said
 
 
-def test_a_loss_that_is_no_number_ends_the_run_and_names_the_last_good_save(bench, shards):
+def test_a_loss_that_is_no_number_ends_the_run_and_names_the_last_good_save(context, shards):
     stage = Pretrain(**{**SMALL, "learning_rate": 1e18, "warmup_steps": 3, "clip": 0.0}, checkpoint_every=1, tensor_parallel=2)
-    process = bench.start("burst", stage, shards=shards)
+    process = context.start("burst", stage, shards=shards)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 1
     assert "the loss is nan" in said and "the last good save is" in said and "Traceback" not in said
     assert said.count("the loss is nan") == 1
-    assert not (bench.folder / "burst" / "checkpoint.json").exists()
+    assert not (context.folder / "burst" / "checkpoint.json").exists()
 
 
 def test_layouts_that_cannot_be_are_complained_about_before_anything_runs():
     def places(**options):
-        return {complaint.place for complaint in Pretrain(**{**SMALL, **options}).check()}
+        return {diagnostic.place for diagnostic in Pretrain(**{**SMALL, **options}).check()}
 
     assert places() == set()
     assert places(tensor_parallel=3, batch=9) == {"tensor_parallel"}
@@ -162,9 +162,9 @@ def test_layouts_that_cannot_be_are_complained_about_before_anything_runs():
 
 def test_the_hours_of_phi_1_are_foreseen():
     phi_1 = Pretrain(shards="s", layers=24, hidden=2048, heads=32, tokens=50_300_000_000)
-    foreseen = phi_1.foresee({})
-    assert foreseen is not None
-    assert foreseen.gpu_hours == pytest.approx(770, rel=0.1)
+    estimated = phi_1.estimate({})
+    assert estimated is not None
+    assert estimated.gpu_hours == pytest.approx(770, rel=0.1)
 
 
 def test_the_plugin_brings_its_stages():
@@ -180,11 +180,11 @@ def test_the_plugin_brings_its_stages():
     ]
 
 
-def test_figures_for_tensorboard_and_where_a_step_spends_its_time(bench, shards):
+def test_figures_for_tensorboard_and_where_a_step_spends_its_time(context, shards):
     events = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     stage = Pretrain(**{**SMALL, "tokens": 6 * BATCH * 64}, tensorboard=True, profile_step=4)
-    bench.work("watched", stage, shards=shards)
-    folder = bench.folder / "watched"
+    context.work("watched", stage, shards=shards)
+    folder = context.folder / "watched"
     told = events.EventAccumulator(str(folder / "tensorboard")).Reload()
     losses = [(event.step, event.value) for event in told.Scalars("loss")]
     assert losses == [(line["step"], pytest.approx(line["loss"])) for line in metrics(folder)]

@@ -26,14 +26,14 @@ from textbookgen_textbooks.function_names import FunctionNames
 from textbookgen_textbooks.lessons import Lessons
 from textbookgen_tinystories.draws import Words
 
-from textbookgen.sampler import Sampler, Tally
-from textbookgen.teacher import Request
+from textbookgen.api.sampler import AcceptedStats, Sampler
+from textbookgen.api.teacher import Request
 
 
 async def written(task: str, sampler: Sampler, count: int) -> tuple[list[dict], list[str], float]:
     """Draws, replies, and replies a second of processor time."""
     teacher = Author()
-    draws = [sampler.draw(n, Random(f"{task} {n}"), Tally()) for n in range(count)]
+    draws = [sampler.draw(n, Random(f"{task} {n}"), AcceptedStats()) for n in range(count)]
     start = time.process_time()
     replies = [(await teacher.complete(Request((), task, draw))).text for draw in draws]
     return draws, replies, count / (time.process_time() - start)

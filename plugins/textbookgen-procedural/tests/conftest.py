@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from textbookgen_procedural.author import Author
 
-from textbookgen.teacher import Request
+from textbookgen.api.teacher import Request
 
 Ask = Callable[..., str]
 

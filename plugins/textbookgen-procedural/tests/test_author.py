@@ -10,8 +10,8 @@ import pytest
 import textbookgen_procedural as plugin
 from textbookgen_procedural.author import Author
 
-from textbookgen.errors import Refused
-from textbookgen.teacher import Price, Request
+from textbookgen.api.errors import RequestRefused
+from textbookgen.api.teacher import Price, Request
 
 STORY = {"verb": "jump", "noun": "cake", "adjective": "brave", "features": ["Twist"]}
 PAGE = {"topic": "sets", "audience": "a curious child", "difficulty": 3, "style": "lecture"}
@@ -28,7 +28,7 @@ def test_the_same_request_gets_the_same_reply_and_another_sample_another(ask, ta
 def test_replies_do_not_depend_on_the_hash_seed():
     code = (
         "import asyncio\n"
-        "from textbookgen.teacher import Request\n"
+        "from textbookgen.api.teacher import Request\n"
         "from textbookgen_procedural.author import Author\n"
         "from textbookgen_procedural.heldout import HeldOut\n"
         "for topic in ('sets', 'dictionaries', 'a topic nobody knows'):\n"
@@ -60,7 +60,7 @@ def test_it_costs_nothing():
     ],
 )
 def test_what_it_cannot_do_is_refused_with_a_hint(task, draw, named):
-    with pytest.raises(Refused) as raised:
+    with pytest.raises(RequestRefused) as raised:
         asyncio.run(Author().complete(Request((), task, draw)))
     assert named in raised.value.problem
     assert raised.value.hint

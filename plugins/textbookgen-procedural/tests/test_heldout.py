@@ -11,7 +11,7 @@ from textbookgen_procedural.compositions import omissions, pair_is_held_out, run
 from textbookgen_procedural.exercises import draw_exercise
 from textbookgen_procedural.heldout import HeldOut, open_heldout
 
-from textbookgen.errors import PluginError
+from textbookgen.api.errors import PluginError
 
 
 def test_solutions_pass_and_lesser_programs_do_not():

@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 from textbookgen_quality.annotate import Annotate
 
-from textbookgen.errors import Unusable
-from textbookgen.teacher import Reply
+from textbookgen.api.errors import UnusableReply
+from textbookgen.api.teacher import Reply
 
 DOCUMENT = {"id": "d1", "text": "def f(): ...", "kind": "code", "parents": []}
 
 
 def read(text: str) -> list[dict[str, object]]:
-    return list(Annotate(teacher="author", inputs=("web",), sample=10).read({"document": DOCUMENT}, Reply(text)))
+    return list(Annotate(teacher="author", inputs=("web",), sample=10).parse({"document": DOCUMENT}, Reply(text)))
 
 
 @pytest.mark.parametrize(
@@ -34,5 +34,5 @@ def test_the_last_score_line_counts(reply: str, score: float) -> None:
     "reply", ["", "It deserves a score of 4.", "score: 7", "score: 8/10", "score: high", "score: 4 or 5", "score: -1"]
 )
 def test_other_replies_are_unusable(reply: str) -> None:
-    with pytest.raises(Unusable):
+    with pytest.raises(UnusableReply):
         read(reply)

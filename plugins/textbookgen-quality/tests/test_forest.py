@@ -10,9 +10,9 @@ import polars as pl
 import pytest
 from textbookgen_quality.forest import Forest
 
-from textbookgen.artifacts import Documents, Part
-from textbookgen.errors import RunError
-from textbookgen.stage import Given
+from textbookgen.api.artifacts import Documents, Part
+from textbookgen.api.errors import RunError
+from textbookgen.api.stage import StageInputs
 
 GOOD = [
     "explain",
@@ -42,11 +42,11 @@ def documents(many: int, seed: int) -> pl.DataFrame:
     return pl.DataFrame(rows)
 
 
-def given(folder: Path, labels: pl.DataFrame) -> Given:
+def given(folder: Path, labels: pl.DataFrame) -> StageInputs:
     folder.mkdir(parents=True, exist_ok=True)
     labels.write_parquet(folder / "labels.parquet")
-    pipes = {"labels": {"labels": Documents((Part(folder / "labels.parquet"),))}}
-    return Given(pipes, folder / "step", None)  # type: ignore[arg-type]
+    inputs = {"labels": {"labels": Documents((Part(folder / "labels.parquet"),))}}
+    return StageInputs(inputs, folder / "step", None)  # type: ignore[arg-type]
 
 
 def forest(**options: object) -> Forest:
@@ -56,7 +56,7 @@ def forest(**options: object) -> Forest:
 def test_the_best_are_kept_and_the_figures_are_written(tmp_path: Path) -> None:
     judge, corpus = forest(keep_share=0.25), documents(200, seed=2)
     judge.prepare(given(tmp_path, documents(300, seed=1)))
-    verdicts = judge.judge(judge.sketch(corpus).lazy(), corpus.lazy())
+    verdicts = judge.decide(judge.sketch(corpus).lazy(), corpus.lazy())
     assert verdicts["id"].to_list() == corpus["id"].to_list()
     assert verdicts["keep"].sum() == 50
     lean = corpus.join(verdicts, on="id").group_by("keep").agg(pl.col("lean").mean())
@@ -85,7 +85,7 @@ def test_another_process_reads_the_forest_and_another_run_grows_the_same(tmp_pat
 def test_a_threshold_keeps_by_probability(tmp_path: Path) -> None:
     judge, corpus = forest(threshold=0.6), documents(80, seed=3)
     judge.prepare(given(tmp_path, documents(120, seed=1)))
-    verdicts = judge.judge(judge.sketch(corpus).lazy(), corpus.lazy())
+    verdicts = judge.decide(judge.sketch(corpus).lazy(), corpus.lazy())
     assert verdicts["keep"].to_list() == [score >= 0.6 for score in verdicts["score"]]
     assert set(verdicts.filter(~pl.col("keep"))["reason"]) == {"below the threshold"}
 

@@ -32,7 +32,7 @@ CODE = """def total(values: list[int]) -> int:
 
 def judged(*texts: str, kind: str = "page", **options: object) -> pl.DataFrame:
     docs = pl.DataFrame({"id": [f"d{n}" for n in range(len(texts))], "text": texts, "kind": [kind] * len(texts)})
-    return Heuristics(inputs=("web",), **options).judge(docs)
+    return Heuristics(inputs=("web",), **options).decide(docs)
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def test_repetition_is_what_counting_word_by_word_gives(texts: list[str]) -> Non
 
 def test_verdicts_are_in_the_order_of_the_documents() -> None:
     docs = pl.DataFrame({"id": ["a", "b", "c"], "text": [STORY, CODE, "short"], "kind": ["page", "code", "page"]})
-    assert Heuristics(inputs=("web",)).judge(docs).select("id", "keep").rows() == [("a", True), ("b", True), ("c", False)]
+    assert Heuristics(inputs=("web",)).decide(docs).select("id", "keep").rows() == [("a", True), ("b", True), ("c", False)]
 
 
 def test_empty_texts_and_empty_parts_are_no_trouble() -> None:
@@ -143,7 +143,7 @@ def test_empty_texts_and_empty_parts_are_no_trouble() -> None:
     assert (
         judged("x")[:0].is_empty()
         and Heuristics(inputs=("web",))
-        .judge(pl.DataFrame(schema={"id": pl.String, "text": pl.String, "kind": pl.String}))
+        .decide(pl.DataFrame(schema={"id": pl.String, "text": pl.String, "kind": pl.String}))
         .is_empty()
     )
 
@@ -156,8 +156,8 @@ def test_code_that_does_not_parse_is_dropped_with_its_line() -> None:
             "kind": ["code", "exercise", "page", "page", "code"],
         }
     )
-    verdicts = Parses(inputs=("web",)).judge(docs)
+    verdicts = Parses(inputs=("web",)).decide(docs)
     assert verdicts["keep"].to_list() == [True, False, True, False, False]
     assert verdicts["reason"].to_list() == [None, "does not parse", None, "does not parse", "does not parse"]
     assert verdicts["detail"][1].startswith("line 1:")
-    assert Parses(inputs=("web",), fenced=False).judge(docs)["keep"].to_list() == [True, False, True, True, False]
+    assert Parses(inputs=("web",), fenced=False).decide(docs)["keep"].to_list() == [True, False, True, True, False]

@@ -13,10 +13,10 @@ from textbookgen_quality.language import Language
 from textbookgen_quality.parses import Parses
 from textbookgen_quality.secrets import Secrets
 
-from textbookgen.artifacts import Documents, Part
-from textbookgen.stage import CorpusJudge, Given, Judge
+from textbookgen.api.artifacts import Documents, Part
+from textbookgen.api.stage import CorpusFilter, Filter, StageInputs
 
-JUDGES: dict[str, Judge | CorpusJudge] = {
+JUDGES: dict[str, Filter | CorpusFilter] = {
     "compression": Compression(inputs=("x",)),
     "heuristics": Heuristics(inputs=("x",), prose=("gopher", "gopher-repetition", "c4", "fineweb")),
     "language": Language(inputs=("x",)),
@@ -37,9 +37,9 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = tmp_path_factory.mktemp("labels")
     labels = pl.DataFrame({"text": [f"word{n % 7} {n}" for n in range(40)], "quality.score": [float(n % 6) for n in range(40)]})
     labels.write_parquet(folder / "labels.parquet")
-    pipes = {"labels": {"y": Documents((Part(folder / "labels.parquet"),))}}
+    inputs = {"labels": {"y": Documents((Part(folder / "labels.parquet"),))}}
     for judge in JUDGES.values():
-        judge.prepare(Given(pipes, folder, None))  # type: ignore[arg-type]
+        judge.prepare(StageInputs(inputs, folder, None))  # type: ignore[arg-type]
 
 
 @settings(max_examples=25, deadline=None)
@@ -50,12 +50,12 @@ def test_kept_and_dropped_are_everything_in_order(name: str, drawn: list[tuple[s
     ids = [f"d{n}" for n in range(len(drawn))]
     columns = {"id": ids, "text": [text for text, _ in drawn], "kind": [kind for _, kind in drawn]}
     docs = pl.DataFrame(columns, schema=dict.fromkeys(columns, pl.String))
-    if isinstance(judge, CorpusJudge):
+    if isinstance(judge, CorpusFilter):
         sketches = pl.concat([judge.sketch(docs[:cut]), judge.sketch(docs[cut:])])
-        found = judge.judge(sketches.lazy(), docs.lazy())
+        found = judge.decide(sketches.lazy(), docs.lazy())
     else:
-        found = pl.concat([judge.judge(docs[:cut]), judge.judge(docs[cut:])])
-        assert found.equals(judge.judge(docs))
+        found = pl.concat([judge.decide(docs[:cut]), judge.decide(docs[cut:])])
+        assert found.equals(judge.decide(docs))
     assert found["id"].to_list() == ids
     assert found["keep"].null_count() == 0
     reasons = found.select(reason=pl.col("reason").fill_null(""), keep="keep")

@@ -14,7 +14,7 @@ from textbookgen_quality.language import Language
 from textbookgen_quality.redact import Redact
 from textbookgen_quality.secrets import Secrets
 
-from textbookgen.stage import Judge
+from textbookgen.api.stage import Filter
 from textbookgen.testing import documents
 
 ENGLISH = (
@@ -26,8 +26,8 @@ GERMAN = (
 TOKEN = "ghp_" + "".join(random.Random(1).choices("abcdefghijklmnopqrstuvwxyz0123456789ABCDEF", k=36))
 
 
-def verdicts(judge: Judge, texts: Iterable[str], kind: str = "page") -> pl.DataFrame:
-    found = judge.judge(documents(list(texts), kind))
+def verdicts(judge: Filter, texts: Iterable[str], kind: str = "page") -> pl.DataFrame:
+    found = judge.decide(documents(list(texts), kind))
     assert found.columns[:2] == ["id", "keep"]
     return found
 
@@ -69,7 +69,7 @@ def test_secrets_are_found_and_not_told() -> None:
 )
 def test_redaction(text: str, after: str, many: int) -> None:
     docs = documents([text])
-    found = Redact(inputs=("x",)).change(docs)
+    found = Redact(inputs=("x",)).transform(docs)
     assert found["text"].to_list() == [after]
     assert found["quality.redacted"].to_list() == [many]
     assert (found["id"][0] == docs["id"][0]) == (many == 0)
@@ -78,6 +78,6 @@ def test_redaction(text: str, after: str, many: int) -> None:
 
 def test_redaction_can_be_left_out_and_is_done_once() -> None:
     docs = documents(["a@b.org at 8.8.8.8"])
-    assert Redact(inputs=("x",), email="").change(docs)["text"].to_list() == ["a@b.org at 192.0.2.1"]
-    once = Redact(inputs=("x",)).change(docs)["text"][0]
+    assert Redact(inputs=("x",), email="").transform(docs)["text"].to_list() == ["a@b.org at 192.0.2.1"]
+    once = Redact(inputs=("x",)).transform(docs)["text"][0]
     assert not re.search(r"a@b|8\.8", once)

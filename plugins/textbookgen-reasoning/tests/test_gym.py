@@ -10,7 +10,7 @@ import pytest
 from textbookgen_reasoning.gym import Gym, gym_score
 from textbookgen_reasoning.score import CellScores
 
-from textbookgen.errors import RunError
+from textbookgen.api.errors import RunError
 
 needs_gym = pytest.mark.skipif(importlib.util.find_spec("reasoning_gym") is None, reason="reasoning-gym is not installed")
 
@@ -44,7 +44,7 @@ def test_problems_come_with_answers_that_score():
 @needs_gym
 def test_what_the_library_does_not_know_is_told():
     source = Gym(tasks=("no_such_task",), count=1, options={"leg_counting": {}}, question="?")
-    assert [complaint.place for complaint in source.check()] == ["tasks", "options", "question"]
+    assert [diagnostic.place for diagnostic in source.check()] == ["tasks", "options", "question"]
     with pytest.raises(RunError, match="refuses the task"):
         list(Gym(tasks=("leg_counting",), count=1, options={"leg_counting": {"legs": 3}}).read())
 
@@ -55,9 +55,9 @@ def test_without_the_library_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPat
     monkeypatch.setitem(sys.modules, "reasoning_gym", None)
     monkeypatch.setattr("textbookgen_reasoning.gym._version", lambda: None)
     source = Gym(tasks=("leg_counting",), count=1)
-    (complaint,) = source.check()
-    assert "not installed" in complaint.problem
-    assert "pip install" in complaint.hint
+    (diagnostic,) = source.check()
+    assert "not installed" in diagnostic.problem
+    assert "pip install" in diagnostic.hint
     with pytest.raises(RunError, match="not installed"):
         list(source.read())
     with pytest.raises(RunError, match="not installed"):

@@ -165,4 +165,4 @@ def test_options_that_do_not_go_together_are_told(options: dict):
 def test_what_is_foreseen_comes():
     for options in ({"layout": "each", "chains": 2, "variables": 5, "supervised": 3}, {"layout": "all"}):
         source = Lego(count=30, **options)
-        assert table(source).height == source.foresee({}).documents
+        assert table(source).height == source.estimate({}).documents

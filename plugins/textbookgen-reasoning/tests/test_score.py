@@ -14,9 +14,9 @@ from textbookgen_reasoning.lego import Lego
 from textbookgen_reasoning.score import CellScores, ends, shortcut_index
 from textbookgen_reasoning.sums import Arithmetic
 
-from textbookgen.artifacts import Checkpoint
-from textbookgen.errors import RunError
-from textbookgen.stage import Given
+from textbookgen.api.artifacts import Checkpoint
+from textbookgen.api.errors import RunError
+from textbookgen.api.stage import StageInputs
 from textbookgen.testing import written
 
 
@@ -39,7 +39,7 @@ class Solver:
         self.closed = True
 
 
-class Doors:
+class Resolver:
     def __init__(self, model: Solver) -> None:
         self._model = model
 
@@ -50,8 +50,8 @@ class Doors:
 def measured(folder: Path, source, answer, **options: object) -> dict[str, float]:
     flow = written(folder, *source.read())
     model = Solver(answer)
-    given = Given({"from": {"model": Checkpoint(folder)}, "problems": {"probe": flow}}, folder, Doors(model))
-    figures = CellScores(inputs="model", problems="probe", batch=7, **options).measure(given, folder)
+    given = StageInputs({"from": {"model": Checkpoint(folder)}, "problems": {"probe": flow}}, folder, Resolver(model))
+    figures = CellScores(inputs="model", problems="probe", batch=7, **options).evaluate(given, folder)
     assert model.closed
     assert set(figures["subject"]) == {"model"}
     return dict(zip(figures["metric"], figures["value"], strict=True))
@@ -125,11 +125,11 @@ def test_most_problems_bounds_each_cell_and_no_problems_is_an_error(tmp_path: Pa
     source = Lego(count=40, variables=3, supervised=3, layout="each")
     measured(tmp_path, source, value, most_problems=5)
     assert pl.read_parquet(tmp_path / "answers.parquet").height == 15
-    empty = Given(
-        {"from": {}, "problems": {"probe": written(tmp_path, next(source.read()).clear())}}, tmp_path, Doors(Solver(value))
+    empty = StageInputs(
+        {"from": {}, "problems": {"probe": written(tmp_path, next(source.read()).clear())}}, tmp_path, Resolver(Solver(value))
     )
     with pytest.raises(RunError, match="no problems"):
-        CellScores(inputs="model", problems="probe").measure(empty, tmp_path)
+        CellScores(inputs="model", problems="probe").evaluate(empty, tmp_path)
 
 
 def test_shortcut_index():

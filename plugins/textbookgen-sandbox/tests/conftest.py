@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from textbookgen_sandbox.pool import Pool, close_pools
 
-from textbookgen.errors import PluginError
+from textbookgen.api.errors import PluginError
 
 
 @pytest.fixture(scope="session")

@@ -20,7 +20,7 @@ CODE = {
 
 
 def judge(texts: list[str], **options: object) -> pl.DataFrame:
-    return Lint(**options).judge(pl.DataFrame({"id": [str(n) for n in range(len(texts))], "text": texts}))
+    return Lint(**options).decide(pl.DataFrame({"id": [str(n) for n in range(len(texts))], "text": texts}))
 
 
 def test_findings_are_named_with_their_place():

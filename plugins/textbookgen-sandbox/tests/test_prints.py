@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 import pytest
 from textbookgen_sandbox.pool import Pool
-from textbookgen_sandbox.prints import Prints
+from textbookgen_sandbox.prints import Doctest
 
 
 def page(*snippets: str) -> str:
@@ -13,7 +13,7 @@ def page(*snippets: str) -> str:
 
 
 def verdict(text: str) -> dict[str, object]:
-    judged = Prints(workers=1).judge(pl.DataFrame({"id": ["a"], "text": [text]}))
+    judged = Doctest(workers=1).decide(pl.DataFrame({"id": ["a"], "text": [text]}))
     return judged.row(0, named=True)
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 from textbookgen_sandbox.pool import Pool, Program
-from textbookgen_sandbox.runs import Runs
+from textbookgen_sandbox.runs import TestsPass
 
-from textbookgen.stage import Given
+from textbookgen.api.stage import StageInputs
 
 DATA = next((folder for up in Path(__file__).resolve().parents if (folder := up / "shared" / "data").is_dir()), None)
 
@@ -20,7 +20,7 @@ def judge(texts: list[str], tests: list[str | None] | None = None, **options: ob
     docs = pl.DataFrame({"id": [str(n) for n in range(len(texts))], "text": texts})
     if tests is not None:
         docs = docs.with_columns(pl.Series("textbooks.tests", tests, dtype=pl.String))
-    return Runs(**{"workers": 2, **options}).judge(docs)
+    return TestsPass(**{"workers": 2, **options}).decide(docs)
 
 
 REASONS = {
@@ -104,7 +104,7 @@ def test_leaving_early_is_no_success_when_there_are_tests(pool: Pool):
 
 def test_another_column_may_hold_the_tests(pool: Pool):
     docs = pl.DataFrame({"id": ["a"], "code": ["x = 1"], "checks": ["assert x == 2"]})
-    assert Runs(text="code", tests="checks").judge(docs)["reason"].to_list() == ["AssertionError"]
+    assert TestsPass(text="code", tests="checks").decide(docs)["reason"].to_list() == ["AssertionError"]
 
 
 def test_no_documents_no_verdicts(pool: Pool):
@@ -148,9 +148,9 @@ def test_human_evals_own_solutions_pass_and_wrong_ones_fail(pool: Pool, tmp_path
         items = [json.loads(line) for line in lines]
     texts = [item["prompt"] + item["canonical_solution"] for item in items]
     tests = [f"{item['test']}\ncheck({item['entry_point']})" for item in items]
-    stage = Runs(seconds=10)
-    stage.prepare(Given({}, tmp_path, None))  # type: ignore[arg-type]
+    stage = TestsPass(seconds=10)
+    stage.prepare(StageInputs({}, tmp_path, None))  # type: ignore[arg-type]
     docs = pl.DataFrame({"id": [item["task_id"] for item in items], "text": texts, "textbooks.tests": tests})
-    assert stage.judge(docs).filter(~pl.col("keep")).height == 0
+    assert stage.decide(docs).filter(~pl.col("keep")).height == 0
     wrong = docs.with_columns(text=pl.Series([item["prompt"] + "    return None\n" for item in items]))
-    assert stage.judge(wrong).filter(pl.col("keep")).height == 0
+    assert stage.decide(wrong).filter(pl.col("keep")).height == 0

@@ -17,14 +17,14 @@ import pytest
 from textbookgen_sandbox.inside import filter as calls
 from textbookgen_sandbox.inside import landlock
 from textbookgen_sandbox.pool import Pool, Program, Worker
-from textbookgen_sandbox.runs import Runs
+from textbookgen_sandbox.runs import TestsPass
 
-from textbookgen.errors import PluginError, RunError
-from textbookgen.stage import Given
+from textbookgen.api.errors import PluginError, RunError
+from textbookgen.api.stage import StageInputs
 
 
 def run_python(code: str, *before: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
-    """Runs code in an interpreter of its own, behind other commands."""
+    """TestsPass code in an interpreter of its own, behind other commands."""
     environment = {"PYTHONPATH": os.pathsep.join(sys.path), "PATH": os.environ["PATH"]}
     command = [*before, sys.executable, "-c", textwrap.dedent(code)]
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=timeout, check=False)
@@ -98,11 +98,11 @@ def test_a_machine_that_offers_less_is_refused_by_name():
     done = run_python(
         """
         import pathlib
-        from textbookgen.errors import PluginError
-        from textbookgen.stage import Given
-        from textbookgen_sandbox.runs import Runs
+        from textbookgen.api.errors import PluginError
+        from textbookgen.api.stage import Given
+        from textbookgen_sandbox.runs import TestsPass
         try:
-            Runs(workers=1).prepare(Given({}, pathlib.Path("."), None))
+            TestsPass(workers=1).prepare(Given({}, pathlib.Path("."), None))
         except PluginError as error:
             print(error.problem)
             print(error.hint)
@@ -232,6 +232,6 @@ def test_nothing_is_left_running_between_programs(pool: Pool):
 
 def test_prepare_finds_the_walls_sound(pool: Pool, tmp_path: Path):
     try:
-        Runs(workers=1, memory_mib=64).prepare(Given({}, tmp_path, None))  # type: ignore[arg-type]
+        TestsPass(workers=1, memory_mib=64).prepare(StageInputs({}, tmp_path, None))  # type: ignore[arg-type]
     except PluginError as error:
         pytest.fail(str(error))

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from textbookgen.asking.schema import complaint
-from textbookgen.builtin.shelves import prompt_folders
-from textbookgen.prompts import Prompts
-from textbookgen.stage import Generator
-from textbookgen.teacher import Message, Reply
+from textbookgen.api.stage import Generator
+from textbookgen.api.teacher import Message, Reply
+from textbookgen.builtin.shipped_files import prompt_folders
+from textbookgen.llm.json_schema import diagnostic
+from textbookgen.recipe.prompts import Prompts
 
 _PROMPTS = Prompts(prompt_folders())
 
@@ -47,7 +47,7 @@ class Script:
         if isinstance(answer, dict):
             assert schema is not None
             answer = json.dumps(answer)
-            assert complaint(answer, schema) == ""
+            assert diagnostic(answer, schema) == ""
         return answer if isinstance(answer, Reply) else Reply(answer)
 
     def render(self, template: str, variables: Mapping[str, Any]) -> str:
@@ -65,7 +65,7 @@ class Room:
 
     def write(self, stage: Generator, draw: Mapping[str, Any], answer: Callable[..., Any]) -> list[dict[str, Any]]:
         self.script = Script(answer, stage.task, draw)
-        return list(asyncio.run(stage.write(draw, self.script)))
+        return list(asyncio.run(stage.generate(draw, self.script)))
 
 
 @pytest.fixture

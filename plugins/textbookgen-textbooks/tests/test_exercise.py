@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from textbookgen_textbooks.exercise import Exercise, read_exercise
 
-from textbookgen.errors import Unusable
-from textbookgen.teacher import Reply
+from textbookgen.api.errors import UnusableReply
+from textbookgen.api.teacher import Reply
 
 GENERATOR = Exercise(teacher="author", count=1)
 DRAW = {"function_name": "count_even", "concept": "looping", "difficulty": 1, "arguments": ["list[int]"]}
@@ -23,7 +23,7 @@ ASSERTS = "assert count_even([]) == 0\nassert count_even([2, 4]) == 2\n"
 
 
 def rows(text: str, **reply: object) -> list[dict[str, object]]:
-    return list(GENERATOR.read(DRAW, Reply(text, **reply)))
+    return list(GENERATOR.parse(DRAW, Reply(text, **reply)))
 
 
 def test_fence_with_asserts_inside():
@@ -94,15 +94,15 @@ def test_imports_helpers_and_decorators_stay_and_prints_go():
     ],
 )
 def test_what_is_no_exercise_is_refused_with_a_reason(source: str, reason: str):
-    with pytest.raises(Unusable) as caught:
+    with pytest.raises(UnusableReply) as caught:
         read_exercise(source)
     assert caught.value.problem == reason
 
 
 def test_empty_and_cut_off_replies_are_refused():
-    with pytest.raises(Unusable, match="empty"):
+    with pytest.raises(UnusableReply, match="empty"):
         rows("  \n")
-    with pytest.raises(Unusable, match="cut off"):
+    with pytest.raises(UnusableReply, match="cut off"):
         rows(SOLUTION, finish="length")
 
 

@@ -12,8 +12,8 @@ from textbookgen_textbooks.rewrite import Rewrite
 from textbookgen_textbooks.taxonomy import Taxonomy
 from textbookgen_textbooks.unknowns import Attempts, HonestChats, HonestPairs
 
-from textbookgen.errors import Unusable
-from textbookgen.stage import Volume
+from textbookgen.api.errors import UnusableReply
+from textbookgen.api.stage import Estimate
 
 TEXT = "Tom had a boat. The wind was strong that day. He let the boat go on the lake. It sank. Everybody was sad for him."
 
@@ -61,7 +61,7 @@ def test_requests_and_documents_are_bounded(room, stage, columns: dict):
     draw = {"discipline": "law"} if isinstance(stage, Taxonomy) else {"document": {"id": "d", "text": TEXT, **columns}}
     try:
         rows = room.write(stage, draw, worst)
-    except Unusable:
+    except UnusableReply:
         rows = []
     assert len(room.script.asked) == stage.requests()
     assert len(rows) <= stage.written()
@@ -69,9 +69,9 @@ def test_requests_and_documents_are_bounded(room, stage, columns: dict):
 
 def test_volumes_follow_from_what_flows_in():
     stage = Plurality(teacher="t", inputs="x", samples=8, reply_tokens=100)
-    assert stage.foresee({"from": Volume(10, 2_000)}) == Volume(10, 1_000, 80, 80 * 500, 8_000)
-    assert stage.model_copy(update={"sample": 4}).foresee({"from": Volume(10, 2_000)}).requests == 32
-    assert stage.model_copy(update={"sample": 4}).foresee({"from": Volume()}).requests == 32
-    assert stage.foresee({"from": Volume()}) is None
-    tree = Taxonomy(teacher="t", count=2, subjects=3, sessions=2, concepts=4).foresee({})
+    assert stage.estimate({"from": Estimate(10, 2_000)}) == Estimate(10, 1_000, 80, 80 * 500, 8_000)
+    assert stage.model_copy(update={"sample": 4}).estimate({"from": Estimate(10, 2_000)}).requests == 32
+    assert stage.model_copy(update={"sample": 4}).estimate({"from": Estimate()}).requests == 32
+    assert stage.estimate({"from": Estimate()}) is None
+    tree = Taxonomy(teacher="t", count=2, subjects=3, sessions=2, concepts=4).estimate({})
     assert (tree.documents, tree.requests) == (48, 20)

@@ -6,7 +6,7 @@ import pytest
 import textbookgen_textbooks
 from textbookgen_textbooks.kinds import AboutDocuments, Selective
 
-from textbookgen.stage import Generator
+from textbookgen.api.stage import Generator
 
 GENERATORS = [each for each in textbookgen_textbooks.stages() if issubclass(each, Generator)]
 

@@ -11,8 +11,8 @@ from textbookgen_textbooks.section import Section, window
 from textbookgen_textbooks.taxonomy import Taxonomy
 from textbookgen_textbooks.wordlists import topics
 
-from textbookgen.errors import Refused, Unusable
-from textbookgen.sampler import Tally
+from textbookgen.api.errors import RequestRefused, UnusableReply
+from textbookgen.api.sampler import AcceptedStats
 
 LONG = "Rain falls because drops grow too heavy for the air. " * 20
 
@@ -57,7 +57,7 @@ def test_repeats_slashes_and_surplus_are_tidied(room):
 def test_a_branch_that_fails_is_left_out_and_the_others_stand(room):
     def answer(task: str, draw: dict) -> dict | str:
         if draw["path"].get("subject") == "subject 0 of law":
-            raise Refused("no")
+            raise RequestRefused("no")
         if draw["path"].get("session") == "session 1 of subject 1 of law":
             return "I would rather not."
         return tree(task, draw)
@@ -70,14 +70,14 @@ def test_a_branch_that_fails_is_left_out_and_the_others_stand(room):
 
 def test_a_tree_that_does_not_grow_is_refused(room):
     stage = Taxonomy(teacher="author", sampler="disciplines", count=1)
-    with pytest.raises(Unusable, match="grew no concepts"):
+    with pytest.raises(UnusableReply, match="grew no concepts"):
         room.write(stage, {"discipline": "law"}, lambda task, draw: {"names": []})
-    with pytest.raises(Unusable, match="not JSON"):
+    with pytest.raises(UnusableReply, match="not JSON"):
         room.write(stage, {"discipline": "law"}, lambda task, draw: "No.")
 
 
 def test_sections_are_told_domain_reader_and_persona(room):
-    draw = Everyday(persona_share=1).draw(0, Random(1), Tally())
+    draw = Everyday(persona_share=1).draw(0, Random(1), AcceptedStats())
     (row,) = room.write(Section(teacher="author", sampler="everyday", count=1), draw, lambda task, draw: LONG)
     assert row == {"text": LONG.strip() + "\n", **{f"textbooks.{name}": draw[name] for name in ("topic", "domain", "audience")}}
     ((task, prompt, _),) = room.script.asked
@@ -88,7 +88,7 @@ def test_sections_are_told_domain_reader_and_persona(room):
 
 def test_a_passage_varies_the_angle(room):
     passage = " ".join(f"word{n}" for n in range(2_000))
-    draw = {**Everyday().draw(0, Random(1), Tally()), "document": {"id": "a", "text": passage}}
+    draw = {**Everyday().draw(0, Random(1), AcceptedStats()), "document": {"id": "a", "text": passage}}
     room.write(Section(teacher="author", sampler="everyday", inputs="web", passage_length=200), draw, lambda task, draw: LONG)
     ((_, prompt, asked),) = room.script.asked
     assert asked["passage"] in passage
@@ -105,7 +105,7 @@ def test_a_document_may_be_the_topic(room):
 
 
 def test_short_sections_are_refused(room):
-    with pytest.raises(Unusable, match="too short"):
+    with pytest.raises(UnusableReply, match="too short"):
         room.write(Section(teacher="author", count=1), {"topic": "rain"}, lambda task, draw: "It rains.")
 
 
@@ -120,14 +120,14 @@ def test_windows_start_at_words_belong_to_the_document_and_differ():
 
 
 def test_everyday_covers_its_domains_and_takes_yours():
-    drawn = [Everyday().draw(n, Random(n), Tally()) for n in range(2_000)]
+    drawn = [Everyday().draw(n, Random(n), AcceptedStats()) for n in range(2_000)]
     assert {each["domain"] for each in drawn} == set(topics("everyday"))
     assert all(each["topic"] in topics("everyday")[each["domain"]] for each in drawn)
     assert {each["topic"] for each in drawn} == {topic for known in topics("everyday").values() for topic in known}
     assert 0.45 < sum(each["persona"] is None for each in drawn) / 2_000 < 0.55
-    only = Everyday(domains=("science",)).draw(0, Random(0), Tally())
+    only = Everyday(domains=("science",)).draw(0, Random(0), AcceptedStats())
     assert only["topic"] in topics("everyday")["science"]
-    own = Everyday(domains=("cooking",), topics=("soup",)).draw(0, Random(0), Tally())
+    own = Everyday(domains=("cooking",), topics=("soup",)).draw(0, Random(0), AcceptedStats())
     assert (own["domain"], own["topic"]) == ("cooking", "soup")
     with pytest.raises(ValidationError, match="cooking"):
         Everyday(domains=("cooking",))

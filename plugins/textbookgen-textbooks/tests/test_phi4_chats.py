@@ -11,8 +11,8 @@ from textbookgen_textbooks.reversal import Reverse, tree_match
 from textbookgen_textbooks.unknowns import Attempts, HonestChats, HonestPairs
 from textbookgen_textbooks.wishes import Wishes
 
-from textbookgen.artifacts import Chats, Pairs
-from textbookgen.errors import Refused, Unusable
+from textbookgen.api.artifacts import Chats, Pairs
+from textbookgen.api.errors import RequestRefused, UnusableReply
 
 CODE = 'def mean(values):\n    """The mean."""\n    total = sum(values)\n    return total / len(values)\n'
 SAME = "def average(numbers):\n    s = sum(numbers)  # add\n    return s / len(numbers)\n"
@@ -23,9 +23,9 @@ def page(text: str = "Snow is cold.", **columns: object) -> dict:
     return {"document": {"id": "d", "text": text, "kind": "page", **columns}}
 
 
-def fits(rows: list[dict], gives: type) -> pl.DataFrame:
+def fits(rows: list[dict], output: type) -> pl.DataFrame:
     """Rows as the engine frames them."""
-    return pl.DataFrame(rows, schema_overrides=gives.schema(), infer_schema_length=None).select(*gives.content)
+    return pl.DataFrame(rows, schema_overrides=output.schema(), infer_schema_length=None).select(*output.content)
 
 
 # -- reversal
@@ -61,12 +61,12 @@ def test_the_closest_of_several_tries_counts(room):
 
 @pytest.mark.parametrize("written", [OTHER, "this is no code", ""])
 def test_other_requests_are_refused(room, written: str):
-    with pytest.raises(Unusable, match="does not lead back"):
+    with pytest.raises(UnusableReply, match="does not lead back"):
         room.write(Reverse(teacher="author", inputs="code"), page(CODE), regenerates(written))
 
 
 def test_what_is_not_python_is_not_asked_about(room):
-    with pytest.raises(Unusable, match="not Python"):
+    with pytest.raises(UnusableReply, match="not Python"):
         room.write(Reverse(teacher="author", inputs="code"), page("Hello there, friend."), regenerates(SAME))
     assert room.script.asked == []
 
@@ -142,7 +142,7 @@ def test_answers_are_revised_before_the_reader_sees_them(room):
 
 
 def test_an_answer_that_stays_bad_ends_it(room):
-    with pytest.raises(Unusable, match="did not meet the rubric"):
+    with pytest.raises(UnusableReply, match="did not meet the rubric"):
         room.write(Conversation(teacher="author", inputs="pages"), page(), talk((2, 2)))
 
 
@@ -155,7 +155,7 @@ def judge(*replies: str):
     def answer(task: str, draw: dict, sample: int | None = None) -> object:
         if task == "candidate":
             if replies[sample] == "REFUSED":
-                raise Refused("no")
+                raise RequestRefused("no")
             return replies[sample]
         assert task == "preference"
         graded = [
@@ -194,7 +194,7 @@ def test_accuracy_alone_may_decide(room):
     ],
 )
 def test_replies_that_do_not_differ_enough_are_refused(room, replies: tuple[str, ...], reason: str):
-    with pytest.raises(Unusable) as caught:
+    with pytest.raises(UnusableReply) as caught:
         room.write(Preferences(teacher="author", inputs="questions"), page("Why?"), judge(*replies))
     assert caught.value.problem == reason
 
@@ -227,9 +227,9 @@ def test_the_best_reply_ends_the_chat(room):
     assert row["textbooks.score"] == 5.0
     assert room.script.asked[0][1] == "user: Hi\nassistant: Hello\nuser: Why?"
     assert fits([row], Chats).height == 1
-    with pytest.raises(Unusable, match="good enough"):
+    with pytest.raises(UnusableReply, match="good enough"):
         room.write(Best(teacher="author", inputs="chats"), draw, judge("bad", "true but dry", "bad", "bad"))
-    with pytest.raises(Unusable, match="nobody asks"):
+    with pytest.raises(UnusableReply, match="nobody asks"):
         room.write(Best(teacher="author", inputs="chats"), {"document": {"id": "d", "messages": turns[1:2]}}, judge())
 
 
@@ -238,7 +238,7 @@ def test_a_judge_that_leaves_one_out_is_refused(room):
         reply = judge("good", "bad", "fine", "fine")(task, draw, sample) if sample is not None else judge()(task, draw)
         return {**reply, "replies": reply["replies"][:1]} if isinstance(reply, dict) else reply
 
-    with pytest.raises(Unusable, match="leaves out"):
+    with pytest.raises(UnusableReply, match="leaves out"):
         room.write(Best(teacher="author", inputs="questions"), page("Why?"), answer)
 
 
@@ -253,7 +253,7 @@ def test_wishes_are_what_a_persona_would_write(room):
     assert row == {"text": "When is high tide?", "textbooks.topic": "tides", "textbooks.persona": "a harbour pilot"}
     assert "a harbour pilot" in room.script.asked[0][1]
     for reply, reason in (('""', "empty"), ("Please tell me when it is.", "too long")):
-        with pytest.raises(Unusable, match=reason):
+        with pytest.raises(UnusableReply, match=reason):
             room.write(
                 Wishes(teacher="author", sampler="everyday", count=1, most_words=5),
                 {**draw, "persona": None},
@@ -275,7 +275,7 @@ def test_attempts_stand_beside_the_question(room):
         "textbooks.answer": "Ann",
         "textbooks.attempts": ["Ann", "Bob"],
     }
-    with pytest.raises(Unusable, match="no attempt"):
+    with pytest.raises(UnusableReply, match="no attempt"):
         room.write(stage, draw, lambda task, draw, sample: "")
 
 
@@ -317,7 +317,7 @@ def test_answers_are_taught_if_usually_right_refusals_if_usually_wrong(room, att
 def test_implausible_bogus_questions_are_left_out(room):
     (row,) = room.write(HonestChats(teacher="strong", inputs="attempts"), asked("Ann"), honest(plausibility=2))
     assert row["textbooks.lesson"] == "answer"
-    with pytest.raises(Unusable, match="neither usually right nor usually wrong"):
+    with pytest.raises(UnusableReply, match="neither usually right nor usually wrong"):
         room.write(HonestChats(teacher="strong", inputs="attempts", bogus=False), asked("Ann", "Bob"), honest())
 
 
@@ -345,6 +345,6 @@ def test_preferences_for_honesty(room, attempts: tuple[str, ...], pairs: list):
 )
 def test_what_cannot_be_checked_is_refused(room, draw: dict, reason: str):
     for stage in (HonestChats(teacher="strong", inputs="attempts"), HonestPairs(teacher="strong", inputs="attempts")):
-        with pytest.raises(Unusable) as caught:
+        with pytest.raises(UnusableReply) as caught:
             room.write(stage, draw, honest())
         assert caught.value.problem == reason

@@ -8,8 +8,8 @@ from textbookgen_textbooks.excerpts import Excerpts
 from textbookgen_textbooks.middle import GAP, Middle
 from textbookgen_textbooks.questions import Deductions, Plurality
 
-from textbookgen.errors import Refused, Unusable
-from textbookgen.teacher import Reply
+from textbookgen.api.errors import RequestRefused, UnusableReply
+from textbookgen.api.teacher import Reply
 
 
 def page(text: str, **columns: object) -> dict:
@@ -71,7 +71,7 @@ def test_long_pages_come_in_windows_with_lines_of_their_own(room):
     ],
 )
 def test_pages_without_excerpts_are_refused(room, answer: object, reason: str):
-    with pytest.raises(Unusable) as caught:
+    with pytest.raises(UnusableReply) as caught:
         room.write(Excerpts(teacher="author", inputs="web"), page("\n".join(LINES)), lambda task, draw: answer)
     assert caught.value.problem == reason
 
@@ -107,7 +107,7 @@ def test_questions_are_read(room, reply: str):
     ],
 )
 def test_no_chain_gives_no_question(room, reply: str, reason: str):
-    with pytest.raises(Unusable) as caught:
+    with pytest.raises(UnusableReply) as caught:
         room.write(Deductions(teacher="author", inputs="excerpts"), page("Ice."), lambda task, draw: reply)
     assert caught.value.problem == reason
 
@@ -119,7 +119,7 @@ def votes(*answers: str):
     def answer(task: str, draw: dict, sample: int) -> str | Reply:
         assert task == "plurality-answer"
         if answers[sample] == "REFUSED":
-            raise Refused("no")
+            raise RequestRefused("no")
         return f"Thought {sample}.\nANSWER: {answers[sample]}" if answers[sample] else "I wonder."
 
     return answer
@@ -141,7 +141,7 @@ def votes(*answers: str):
 def test_questions_are_kept_if_answers_agree_but_not_all(room, answers: list[str], kept: object):
     stage = Plurality(teacher="author", inputs="questions", least_agreement=0.25, most_agreement=0.9)
     if isinstance(kept, str):
-        with pytest.raises(Unusable) as caught:
+        with pytest.raises(UnusableReply) as caught:
             room.write(stage, page("What is 2 + 2?"), votes(*answers))
         assert caught.value.problem == kept
         return
@@ -230,18 +230,18 @@ def test_good_guesses_are_kept_and_hopeful_ones_tried_again(room, grades: tuple[
     ],
 )
 def test_other_guesses_are_refused(room, grades: tuple[int, ...], reason: str):
-    with pytest.raises(Unusable) as caught:
+    with pytest.raises(UnusableReply) as caught:
         room.write(Middle(teacher="author", inputs="pages"), page(PROSE), graded(*grades))
     assert caught.value.problem == reason
 
 
 @pytest.mark.parametrize("text", ["One sentence only.", "Two. Short.", "def f():\n    return 1\n", "x = 1\n"])
 def test_what_has_no_middle_is_refused(room, text: str):
-    with pytest.raises(Unusable, match="no middle"):
+    with pytest.raises(UnusableReply, match="no middle"):
         room.write(Middle(teacher="author", inputs="pages"), page(text), lambda task, draw: "")
 
 
 def test_a_reply_without_a_guess_is_refused(room):
     for reply in ("I do not know.", "Reason.\nGUESS:\n"):
-        with pytest.raises(Unusable, match="no guess"):
+        with pytest.raises(UnusableReply, match="no guess"):
             room.write(Middle(teacher="author", inputs="pages"), page(PROSE), lambda task, draw, reply=reply: reply)

@@ -6,8 +6,8 @@ import pytest
 from textbookgen_textbooks.revision import Revise
 from textbookgen_textbooks.rewrite import Rewrite, share_kept
 
-from textbookgen.errors import Unusable
-from textbookgen.teacher import Reply
+from textbookgen.api.errors import UnusableReply
+from textbookgen.api.teacher import Reply
 
 PASSAGE = "In 1969 a crew of 3 flew 384,400 km to the Moon and back in 8 days."
 
@@ -42,7 +42,7 @@ def test_rewritings_that_lose_numbers_are_left_out(room):
     }
     rows = room.write(Rewrite(teacher="author", inputs="excerpts"), page(PASSAGE), lambda task, draw: replies[draw["style"]])
     assert [row["textbooks.style"] for row in rows] == ["exercise", "tutorial"]
-    with pytest.raises(Unusable, match="kept what the passage says"):
+    with pytest.raises(UnusableReply, match="kept what the passage says"):
         room.write(
             Rewrite(teacher="author", inputs="excerpts", styles=("discussion",)), page(PASSAGE), lambda task, draw: "Moon."
         )
@@ -93,7 +93,7 @@ def test_revision_goes_on_until_the_rubric_is_met(room, lowest: tuple[int, ...],
 
 
 def test_what_never_meets_the_rubric_is_refused_or_kept_if_wanted(room):
-    with pytest.raises(Unusable) as caught:
+    with pytest.raises(UnusableReply) as caught:
         room.write(revise(), page("Draft 0."), critic(1, 2, 3, 3))
     assert caught.value.problem == "the rubric was not met"
     assert room.script.tasks().count("revise") == 3
@@ -115,7 +115,7 @@ def test_without_documents_or_anew_the_draft_is_asked_for(room):
 def test_a_critique_that_cannot_be_used_is_refused(room):
     bad = {"marks": [{"criterion": "truth", "score": 5, "suggestion": ""}]}
     for critique, reason in ((bad, "leaves out a criterion"), ("Fine!", "not JSON")):
-        with pytest.raises(Unusable, match=reason):
+        with pytest.raises(UnusableReply, match=reason):
             room.write(revise(), page("Draft 0."), lambda task, draw, critique=critique: critique)
 
 
@@ -123,5 +123,5 @@ def test_a_revision_that_is_cut_off_is_refused(room):
     def answer(task: str, draw: dict) -> object:
         return critic(1)(task, draw) if task == "critique" else Reply("Draft 1", finish="length")
 
-    with pytest.raises(Unusable, match="cut off"):
+    with pytest.raises(UnusableReply, match="cut off"):
         room.write(revise(), page("Draft 0."), answer)

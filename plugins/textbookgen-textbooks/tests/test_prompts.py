@@ -8,15 +8,15 @@ import pytest
 from textbookgen_textbooks.function_names import FunctionNames
 from textbookgen_textbooks.lessons import Lessons
 
-from textbookgen.builtin.shelves import prompt_folders
-from textbookgen.prompts import PromptError, Prompts
-from textbookgen.sampler import Tally
+from textbookgen.api.sampler import AcceptedStats
+from textbookgen.builtin.shipped_files import prompt_folders
+from textbookgen.recipe.prompts import PromptError, Prompts
 
 PROMPTS = Prompts(prompt_folders())
 
 
 def test_pages():
-    draw = Lessons(must_use=("zip", "sum")).draw(0, Random(0), Tally())
+    draw = Lessons(must_use=("zip", "sum")).draw(0, Random(0), AcceptedStats())
     text = PROMPTS.render("phi1/textbook.md.j2", draw)
     assert draw["topic"] in text
     assert draw["audience"] in text
@@ -35,7 +35,7 @@ def test_exercises():
     assert "`count_cats`" in text
     assert "2 arguments, of type list[int], then str" in text
     assert "argument" not in PROMPTS.render("phi1/exercise.md.j2", {**draw, "arguments": []}).split("Decide")[0]
-    assert PROMPTS.render("phi1/exercise.md.j2", FunctionNames().draw(0, Random(0), Tally()))
+    assert PROMPTS.render("phi1/exercise.md.j2", FunctionNames().draw(0, Random(0), AcceptedStats()))
 
 
 def test_educational_value_sees_2000_characters():

@@ -10,12 +10,12 @@ from textbookgen_textbooks.function_names import FunctionNames, _objects, _quali
 from textbookgen_textbooks.lessons import Lessons
 from textbookgen_textbooks.wordlists import lines
 
-from textbookgen.errors import RunError
-from textbookgen.sampler import Tally
+from textbookgen.api.errors import RunError
+from textbookgen.api.sampler import AcceptedStats
 
 
 def draws(sampler, count: int) -> list[dict]:
-    return [sampler.draw(n, Random(f"seed/{n}"), Tally()) for n in range(count)]
+    return [sampler.draw(n, Random(f"seed/{n}"), AcceptedStats()) for n in range(count)]
 
 
 def test_names_are_functions_and_almost_all_different():
@@ -53,8 +53,8 @@ def test_plain_is_the_share_without_qualifier():
 
 def test_avoided_names_never_come_whatever_the_order_of_their_words():
     sampler = FunctionNames()
-    name = sampler.draw(0, Random("seed/0"), Tally())["function_name"]
-    other = FunctionNames(avoid=("_".join(reversed(name.upper().split("_"))),)).draw(0, Random("seed/0"), Tally())
+    name = sampler.draw(0, Random("seed/0"), AcceptedStats())["function_name"]
+    other = FunctionNames(avoid=("_".join(reversed(name.upper().split("_"))),)).draw(0, Random("seed/0"), AcceptedStats())
     assert sorted(other["function_name"].split("_")) != sorted(name.split("_"))
 
 
@@ -64,7 +64,7 @@ def test_nothing_left_to_draw_is_an_error(monkeypatch: pytest.MonkeyPatch):
             return "add_numbers", ["list[int]"]
 
     with pytest.raises(RunError, match="avoid"):
-        Narrow(avoid=("add_numbers",)).draw(0, Random(0), Tally())
+        Narrow(avoid=("add_numbers",)).draw(0, Random(0), AcceptedStats())
 
 
 def test_lessons_draw_from_the_lists_or_from_yours():

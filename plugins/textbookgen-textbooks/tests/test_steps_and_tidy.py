@@ -10,9 +10,9 @@ from pydantic import ValidationError
 from textbookgen_textbooks.steps import Steps, known_steps
 from textbookgen_textbooks.tidy import Tidy
 
-from textbookgen.builtin.shelves import prompt_folders
-from textbookgen.prompts import Prompts
-from textbookgen.sampler import Tally
+from textbookgen.api.sampler import AcceptedStats
+from textbookgen.builtin.shipped_files import prompt_folders
+from textbookgen.recipe.prompts import Prompts
 from textbookgen.testing import documents
 
 
@@ -21,14 +21,14 @@ def test_steps_fit_and_the_name_says_them():
     assert len(by_name) == len(known_steps()) == 60
     names = set()
     for n in range(2_000):
-        draw = Steps().draw(n, Random(n), Tally())
+        draw = Steps().draw(n, Random(n), AcceptedStats())
         chain = [by_name[name] for name in draw["function_name"].split("_")]
         assert 4 <= len(chain) <= 6
         assert len(set(chain)) == len(chain)
         assert [step.done for step in chain] == draw["steps"]
-        assert all(one.gives == other.takes for one, other in pairwise(chain))
+        assert all(one.output == other.takes for one, other in pairwise(chain))
         assert draw["arguments"] == [chain[0].takes]
-        assert draw["returns"] == chain[-1].gives
+        assert draw["returns"] == chain[-1].output
         names.add(draw["function_name"])
     assert len(names) > 1_950
     with pytest.raises(ValidationError, match="fewest"):
@@ -37,18 +37,18 @@ def test_steps_fit_and_the_name_says_them():
 
 def test_every_count_can_be_drawn():
     for count in (1, 2, 9, 12):
-        assert len(Steps(fewest=count, most=count).draw(0, Random(3), Tally())["steps"]) == count
+        assert len(Steps(fewest=count, most=count).draw(0, Random(3), AcceptedStats())["steps"]) == count
 
 
 def test_the_prompt_tells_every_step():
-    draw = Steps().draw(0, Random(0), Tally())
+    draw = Steps().draw(0, Random(0), AcceptedStats())
     text = Prompts(prompt_folders()).render("phi1/unconventional.md.j2", draw)
     assert all(f"{n}. {step}" in text for n, step in enumerate(draw["steps"], 1))
     assert draw["function_name"] in text
 
 
 def tidy(text: str, **options: object) -> str:
-    return Tidy(inputs="pages", **options).change(documents([text]))["text"][0]
+    return Tidy(inputs="pages", **options).transform(documents([text]))["text"][0]
 
 
 BODY = "# Loops\n\nIn this chapter of his life Tom wrote loops.\n\nHere is one: a loop.\n"
@@ -88,7 +88,7 @@ def test_texts_without_wrapping_and_texts_that_are_nothing_else_stay(text: str):
 
 def test_changed_texts_are_new_documents():
     docs = documents([BODY, f"Sure! Gladly.\n{BODY}"], parents=[["p"], ["q"]])
-    rows = Tidy(inputs="pages").change(docs)
+    rows = Tidy(inputs="pages").transform(docs)
     assert rows["text"].to_list() == [BODY, BODY]
     assert rows["id"][0] == docs["id"][0]
     assert rows["id"][1] != docs["id"][1]

@@ -10,11 +10,11 @@ from pydantic import ValidationError
 from textbookgen_tinystories.draws import Words
 from textbookgen_tinystories.words import word_list
 
-from textbookgen.sampler import Tally
+from textbookgen.api.sampler import AcceptedStats
 
 
 def draws(sampler: Words, count: int) -> list[dict]:
-    return [sampler.draw(n, Random(f"seed/{n}"), Tally()) for n in range(count)]
+    return [sampler.draw(n, Random(f"seed/{n}"), AcceptedStats()) for n in range(count)]
 
 
 def test_the_same_numbers_draw_the_same():

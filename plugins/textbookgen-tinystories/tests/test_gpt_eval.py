@@ -13,12 +13,12 @@ from textbookgen_tinystories.completions import Beginnings, Completions
 from textbookgen_tinystories.grades import Grades, GradeScores, Marks
 from textbookgen_tinystories.overlap import Overlap, nearest_story, seen_anywhere, self_overlap, spoken
 
-from textbookgen.artifacts import Checkpoint
-from textbookgen.builtin.shelves import prompt_folders
-from textbookgen.errors import RunError, Unusable
-from textbookgen.prompts import Prompts
-from textbookgen.stage import Given
-from textbookgen.teacher import Reply
+from textbookgen.api.artifacts import Checkpoint
+from textbookgen.api.errors import RunError, UnusableReply
+from textbookgen.api.stage import StageInputs
+from textbookgen.api.teacher import Reply
+from textbookgen.builtin.shipped_files import prompt_folders
+from textbookgen.recipe.prompts import Prompts
 from textbookgen.testing import documents, written
 
 
@@ -33,7 +33,7 @@ class Model:
         pass
 
 
-class Doors:
+class Resolver:
     def model(self, checkpoint: Path) -> Model:
         return Model()
 
@@ -48,15 +48,15 @@ def test_beginnings_stop_in_the_middle_and_differ():
 
 def test_each_beginning_is_gone_on_with_several_times(tmp_path: Path):
     stage = Completions(inputs="beginnings", checkpoint="model", samples=3, batch=7, seed=5)
-    stage.prepare(Given({"checkpoint": {"model": Checkpoint(tmp_path)}}, tmp_path, Doors()))
+    stage.prepare(StageInputs({"checkpoint": {"model": Checkpoint(tmp_path)}}, tmp_path, Resolver()))
     (beginnings,) = Beginnings().read()
-    rows = stage.change(beginnings)
+    rows = stage.transform(beginnings)
     assert rows.height == rows["id"].n_unique() == 150
     first = rows.row(1, named=True)
     assert first["text"] == first["tinystories.beginning"] + first["tinystories.completion"]
     assert first["tinystories.completion"] == f" went on {len(beginnings['text'][0])} 1 5."
     assert first["parents"] == [beginnings["id"][0]]
-    assert rows[30:60].equals(stage.change(beginnings[10:20]))
+    assert rows[30:60].equals(stage.transform(beginnings[10:20]))
 
 
 class Ask:
@@ -95,21 +95,21 @@ def test_a_story_is_assessed_in_words_and_then_graded():
 
 @pytest.mark.parametrize("grades", ["Good!", json.dumps({**MARKS, "plot": 11}), json.dumps({**MARKS, "age": "Z"}), "{"])
 def test_grades_that_cannot_be_read_are_refused(grades: str):
-    with pytest.raises(Unusable, match="grades"):
+    with pytest.raises(UnusableReply, match="grades"):
         asyncio.run(Grades(teacher="judge", inputs="stories").write(DRAW, Ask(grades)))
 
 
 def test_scores_are_means_of_grades(tmp_path: Path):
     marks = {f"tinystories.{axis}": [4, 6, 8, 6] for axis in ("grammar", "creativity", "consistency", "plot")}
     flow = written(tmp_path, documents(["a", "b", "c", "d"], **marks, **{"tinystories.age": ["A", "A", "C", "B"]}))
-    found = GradeScores(inputs="graded").measure(Given({"from": {"small": flow}}, tmp_path, Doors()), tmp_path)
+    found = GradeScores(inputs="graded").evaluate(StageInputs({"from": {"small": flow}}, tmp_path, Resolver()), tmp_path)
     figures = {row["metric"]: row for row in found.iter_rows(named=True)}
     assert figures["plot"]["value"] == 6.0
     assert figures["plot"]["stderr"] == pytest.approx((8 / 3 / 4) ** 0.5)
     assert figures["age group A"]["value"] == 0.5
     assert figures["age group F"]["value"] == 0.0
     with pytest.raises(RunError, match="no graded stories"):
-        GradeScores(inputs="x").measure(Given({"from": {"x": written(tmp_path / "x")}}, tmp_path, Doors()), tmp_path)
+        GradeScores(inputs="x").evaluate(StageInputs({"from": {"x": written(tmp_path / "x")}}, tmp_path, Resolver()), tmp_path)
 
 
 STORIES = {
@@ -168,8 +168,8 @@ def test_figures_of_a_model_that_copies(tmp_path: Path):
     training = written(tmp_path / "t", documents([TRAINING["t1"]]), documents([TRAINING["t2"]]))
     stories = documents(["The cat sat on the mat and slept.", "Blue whales sing. Blue whales sing blue whales sing."])
     stories = stories.with_columns(pl.Series("tinystories.completion", ["sat on the mat and slept.", None]))
-    given = Given({"from": {"m": written(tmp_path / "s", stories)}, "training": {"t": training}}, tmp_path, Doors())
-    found = Overlap(inputs="m", training="t", lengths=(3,)).measure(given, tmp_path)
+    given = StageInputs({"from": {"m": written(tmp_path / "s", stories)}, "training": {"t": training}}, tmp_path, Resolver())
+    found = Overlap(inputs="m", training="t", lengths=(3,)).evaluate(given, tmp_path)
     figures = dict(zip(found["metric"], found["value"], strict=True))
     assert figures["R2 to the nearest training story"] == 0.5
     assert figures["R2 to the nearest training story, 95th percentile"] == 1.0

@@ -19,7 +19,7 @@ DOCS = pl.DataFrame(
 
 def test_only_whole_combinations_are_held_out():
     judge = HeldOut(inputs="stories", combinations=(("Twist", "sad"), ("dog", "cat")))
-    found = judge.judge(DOCS)
+    found = judge.decide(DOCS)
     assert found["id"].to_list() == DOCS["id"].to_list()
     assert found["keep"].to_list() == [False, True, True, True, False]
     assert found["reason"].to_list() == ["held out", None, None, None, "held out"]
@@ -27,13 +27,13 @@ def test_only_whole_combinations_are_held_out():
 
 
 def test_the_two_halves_are_the_whole():
-    others = HeldOut(inputs="stories", combinations=(("Twist",),)).judge(DOCS)["keep"]
-    held = HeldOut(inputs="stories", combinations=(("Twist",),), keep="held-out").judge(DOCS)
+    others = HeldOut(inputs="stories", combinations=(("Twist",),)).decide(DOCS)["keep"]
+    held = HeldOut(inputs="stories", combinations=(("Twist",),), keep="held-out").decide(DOCS)
     assert (others != held["keep"]).all()
     assert held["reason"].to_list() == [None, "not held out", None, "not held out", "not held out"]
 
 
 def test_without_columns_nothing_is_held_out_and_nothing_is_no_combination():
-    assert HeldOut(inputs="s", combinations=(("sad",),)).judge(DOCS.select("id", "text"))["keep"].all()
+    assert HeldOut(inputs="s", combinations=(("sad",),)).decide(DOCS.select("id", "text"))["keep"].all()
     with pytest.raises(ValidationError, match="at least one"):
         HeldOut(inputs="s", combinations=((),))

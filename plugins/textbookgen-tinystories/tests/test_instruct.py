@@ -8,10 +8,10 @@ import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
 from textbookgen_tinystories.instruct import Instruct, InstructChats, sentences
-from textbookgen_tinystories.records import FIELDS, Record, read_record, read_records
+from textbookgen_tinystories.records import FIELDS, StepRecord, read_record, read_records
 
-from textbookgen.artifacts import Chats
-from textbookgen.stage import Volume
+from textbookgen.api.artifacts import Chats
+from textbookgen.api.stage import Estimate
 
 STORY = 'Tom had a red boat. "Look, it can swim!" he said. The boat went far away.\n\nTom was sad. Then it came back.\n'
 
@@ -32,7 +32,7 @@ def frame(count: int) -> pl.DataFrame:
 
 
 def test_a_record_looks_as_published():
-    record = Record((("Words", "go, boat"), ("Features", "Dialogue")), "Tom went.\n\nThe end.")
+    record = StepRecord((("Words", "go, boat"), ("Features", "Dialogue")), "Tom went.\n\nThe end.")
     assert str(record) == "Words: go, boat\nFeatures: Dialogue\nStory:\n\nTom went.\n\nThe end.\n"
     assert record.words == ("go", "boat")
     assert record.features == ("Dialogue",)
@@ -50,7 +50,7 @@ PLAIN = LINE.filter(lambda line: not line.startswith((*FIELDS, "Story")))
     st.one_of(st.just(""), PLAIN),
 )
 def test_what_is_written_is_read_back(fields: list[str], values: list[str], story: str, after: str):
-    record = Record(tuple(zip(fields, values, strict=False)), story, after)
+    record = StepRecord(tuple(zip(fields, values, strict=False)), story, after)
     assert read_record(str(record)) == record
 
 
@@ -60,14 +60,14 @@ def test_a_file_in_the_published_form_is_read_record_by_record():
         "\nOnce there was a dog.\nSummary: A dog\nis there.\n<|endoftext|>Random sentence: It ran.\nStory:\n\nIt ran."
     )
     first, second, third = read_records(file.splitlines(keepends=True))
-    assert first == Record((("Features", "Dialogue"), ("Words", "quit, oak, gloomy")), "Sara went out.\n\nShe quit.")
+    assert first == StepRecord((("Features", "Dialogue"), ("Words", "quit, oak, gloomy")), "Sara went out.\n\nShe quit.")
     assert first.words == ("quit", "oak", "gloomy")
-    assert second == Record((), "Once there was a dog.", "A dog is there.")
-    assert third == Record((("Random sentence", "It ran."),), "It ran.")
+    assert second == StepRecord((), "Once there was a dog.", "A dog is there.")
+    assert third == StepRecord((("Random sentence", "It ran."),), "It ran.")
 
 
 def test_headers_are_subsets_in_any_order_and_true_of_the_story():
-    rows = Instruct(inputs="stories", records=2).change(frame(400))
+    rows = Instruct(inputs="stories", records=2).transform(frame(400))
     assert rows.height == 800
     assert rows["id"].n_unique() == 800
     assert rows["parents"].to_list() == [[f"s{n}"] for n in range(400) for _ in range(2)]
@@ -83,25 +83,25 @@ def test_headers_are_subsets_in_any_order_and_true_of_the_story():
         orders[tuple(fields)] += 1
     assert {len(order) for order in orders} == {1, 2, 3, 4}
     assert len(orders) > 40
-    assert rows.equals(Instruct(inputs="stories", records=2).change(frame(400)))
-    assert not rows.equals(Instruct(inputs="stories", records=2, seed=1).change(frame(400)))
+    assert rows.equals(Instruct(inputs="stories", records=2).transform(frame(400)))
+    assert not rows.equals(Instruct(inputs="stories", records=2, seed=1).transform(frame(400)))
 
 
 def test_a_part_alone_gives_the_same_rows():
-    whole = Instruct(inputs="stories").change(frame(20))
-    assert whole[10:].equals(Instruct(inputs="stories").change(frame(20)[10:]))
+    whole = Instruct(inputs="stories").transform(frame(20))
+    assert whole[10:].equals(Instruct(inputs="stories").transform(frame(20)[10:]))
 
 
 def test_fewest_fields_may_be_none_or_all():
-    none = Instruct(inputs="stories", fewest_fields=0).change(frame(300))
+    none = Instruct(inputs="stories", fewest_fields=0).transform(frame(300))
     assert any(text == STORY for text in none["text"])
-    every = Instruct(inputs="stories", fewest_fields=4).change(frame(2))
+    every = Instruct(inputs="stories", fewest_fields=4).transform(frame(2))
     assert every["tinystories.fields"].list.len().to_list() == [3, 4]
 
 
 def test_chats_ask_with_the_header_and_answer_with_the_story():
-    assert InstructChats.gives is Chats
-    rows = InstructChats(inputs="stories").change(frame(3))
+    assert InstructChats.output is Chats
+    rows = InstructChats(inputs="stories").transform(frame(3))
     assert rows.schema["messages"] == Chats.content["messages"]
     asked, answered = rows["messages"][0]
     assert asked["role"] == "user"
@@ -121,11 +121,11 @@ def test_sentences_are_whole():
 
 
 def test_no_stories_give_no_records_of_the_same_kind():
-    empty = Instruct(inputs="stories").change(frame(1).clear())
-    assert empty.schema == Instruct(inputs="stories").change(frame(1)).schema
+    empty = Instruct(inputs="stories").transform(frame(1).clear())
+    assert empty.schema == Instruct(inputs="stories").transform(frame(1)).schema
 
 
 def test_what_is_foreseen_comes():
     stage = Instruct(inputs="stories", records=3)
-    assert stage.foresee({"from": Volume(20, 2_000)}).documents == stage.change(frame(20)).height
-    assert stage.foresee({"from": Volume()}) is None
+    assert stage.estimate({"from": Estimate(20, 2_000)}).documents == stage.transform(frame(20)).height
+    assert stage.estimate({"from": Estimate()}) is None

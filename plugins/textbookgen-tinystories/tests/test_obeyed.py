@@ -6,10 +6,10 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from textbookgen_tinystories.obeyed import Obeyed, included
+from textbookgen_tinystories.obeyed import InstructionFollowing, included
 
-from textbookgen.artifacts import Checkpoint
-from textbookgen.stage import Given
+from textbookgen.api.artifacts import Checkpoint
+from textbookgen.api.stage import StageInputs
 from textbookgen.testing import written
 
 
@@ -29,14 +29,16 @@ class Teller:
 
 @pytest.mark.parametrize(("obedient", "share"), [(True, 1.0), (False, 1 / 6)])
 def test_required_words_are_counted_in_any_form(tmp_path: Path, obedient: bool, share: float) -> None:
-    class Doors:
+    class Resolver:
         def model(self, path: Path) -> Teller:
             return Teller(obedient)
 
     words = [["run", "moon", "sad"], ["sing", "boat", "red"]]
     rows = pl.DataFrame({"id": ["a", "b"], "text": ["", ""], "tinystories.words": words})
-    given = Given({"from": {"model": Checkpoint(tmp_path)}, "stories": {"s": written(tmp_path, rows)}}, tmp_path, Doors())
-    figures = Obeyed(inputs="model", stories="s").measure(given, tmp_path)
+    given = StageInputs(
+        {"from": {"model": Checkpoint(tmp_path)}, "stories": {"s": written(tmp_path, rows)}}, tmp_path, Resolver()
+    )
+    figures = InstructionFollowing(inputs="model", stories="s").evaluate(given, tmp_path)
     found = dict(zip(figures["metric"], figures["value"], strict=True))
     assert found["required words found"] == pytest.approx(share)
     assert found["found by chance"] == pytest.approx(0.0 if obedient else 1 / 6)

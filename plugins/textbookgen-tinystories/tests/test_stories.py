@@ -12,11 +12,11 @@ from textbookgen_tinystories.openings import Openings
 from textbookgen_tinystories.story import Story
 from textbookgen_tinystories.summary import Summary
 
-from textbookgen.builtin.shelves import prompt_folders
-from textbookgen.errors import Unusable
-from textbookgen.prompts import Prompts
-from textbookgen.sampler import Tally
-from textbookgen.teacher import Reply
+from textbookgen.api.errors import UnusableReply
+from textbookgen.api.sampler import AcceptedStats
+from textbookgen.api.teacher import Reply
+from textbookgen.builtin.shipped_files import prompt_folders
+from textbookgen.recipe.prompts import Prompts
 
 STORY = """Lily went to the park with her mom. She saw a big slide and wanted to go down it. "Mom, can I try?" she asked.
 Her mom smiled and said yes. Lily climbed up the ladder, and at the top she felt scared. The slide was higher than she
@@ -30,7 +30,7 @@ DRAW = {"verb": "go", "noun": "slide", "adjective": "high", "features": ["Dialog
 
 def verdicts(judge: StoryChecks, **row: object) -> dict:
     row = {"id": "a", "text": STORY, "tinystories.words": ["go", "slide", "high"], "tinystories.features": ["Dialogue"], **row}
-    return judge.judge(pl.DataFrame([row])).row(0, named=True)
+    return judge.decide(pl.DataFrame([row])).row(0, named=True)
 
 
 def test_a_story_is_taken_with_what_was_drawn():
@@ -38,9 +38,9 @@ def test_a_story_is_taken_with_what_was_drawn():
     assert list(generator.read(DRAW, Reply(f"\n{STORY}  \n"))) == [
         {"text": STORY, "tinystories.words": ["go", "slide", "high"], "tinystories.features": ["Dialogue"]}
     ]
-    with pytest.raises(Unusable, match="empty"):
+    with pytest.raises(UnusableReply, match="empty"):
         list(generator.read(DRAW, Reply(" \n")))
-    with pytest.raises(Unusable, match="cut off"):
+    with pytest.raises(UnusableReply, match="cut off"):
         list(generator.read(DRAW, Reply(STORY, finish="length")))
 
 
@@ -52,7 +52,7 @@ def test_the_prompt_says_words_features_and_paragraphs():
     assert "nobody in the story expected" in text
     assert "ends badly" not in text
     for n in range(200):
-        assert prompts.render("tinystories/story.md.j2", Words().draw(n, Random(n), Tally()))
+        assert prompts.render("tinystories/story.md.j2", Words().draw(n, Random(n), AcceptedStats()))
 
 
 def test_a_good_story_passes():
@@ -92,9 +92,9 @@ def test_limits_and_vocabulary_are_options():
 
 
 def test_without_columns_only_length_and_words_are_looked_at():
-    frame = StoryChecks().judge(pl.DataFrame({"id": ["a", "b"], "text": [STORY, "Short."]}))
+    frame = StoryChecks().decide(pl.DataFrame({"id": ["a", "b"], "text": [STORY, "Short."]}))
     assert frame["keep"].to_list() == [True, False]
-    assert StoryChecks().judge(pl.DataFrame(schema={"id": pl.String, "text": pl.String})).is_empty()
+    assert StoryChecks().decide(pl.DataFrame(schema={"id": pl.String, "text": pl.String})).is_empty()
 
 
 def test_dialogue_in_curly_quotes_counts():
@@ -106,12 +106,12 @@ def test_openings_keep_a_share_and_the_first():
     texts = [f"Once upon a time there was cat {n}." for n in range(60)] + [f"Cat number {n} was happy." for n in range(40)]
     docs = pl.DataFrame({"id": [str(n) for n in range(100)], "text": texts})
     judge = Openings(inputs="stories", max_share=0.07)
-    found = judge.judge(judge.sketch(docs).lazy(), docs.lazy())
+    found = judge.decide(judge.sketch(docs).lazy(), docs.lazy())
     assert found.height == 100
     assert found.filter("keep")["id"].to_list() == [str(n) for n in (*range(7), *range(60, 100))]
     assert set(found.filter(~pl.col("keep"))["reason"]) == {"begins like many others"}
     assert "once upon a time" in found.filter(~pl.col("keep"))["detail"][0]
-    assert judge.model_copy(update={"max_share": 0.001}).judge(judge.sketch(docs).lazy(), docs.lazy())["keep"].sum() == 41
+    assert judge.model_copy(update={"max_share": 0.001}).decide(judge.sketch(docs).lazy(), docs.lazy())["keep"].sum() == 41
 
 
 def test_summaries_stand_beside_the_story():
@@ -119,6 +119,6 @@ def test_summaries_stand_beside_the_story():
     draw = {"document": {"text": STORY, "tinystories.words": ["go"], "tinystories.features": None}}
     (row,) = generator.read(draw, Reply("Summary: Lily goes\ndown a slide."))
     assert row == {"text": STORY, "tinystories.summary": "Lily goes down a slide.", "tinystories.words": ["go"]}
-    with pytest.raises(Unusable, match="too long"):
+    with pytest.raises(UnusableReply, match="too long"):
         list(generator.read(draw, Reply("word " * 9)))
     assert STORY.split("\n")[0] in Prompts(prompt_folders()).render("tinystories/summary.md.j2", draw)

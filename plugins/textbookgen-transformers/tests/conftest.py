@@ -16,11 +16,11 @@ import polars as pl
 import pytest
 from textbookgen_megatron.exchange.stages import Export
 from textbookgen_megatron.exchange.work import main as convert
-from textbookgen_megatron.packing.stage import MegatronPack
 
-from textbookgen.artifacts import Documents, Pairs, Part, Table
-from textbookgen.stage import Given, Job, Train
-from textbookgen.tokenizer import ByteTokenizer, Tokenizer
+from textbookgen.api.artifacts import Documents, Pairs, Part, Table
+from textbookgen.api.stage import Job, StageInputs, Trainer
+from textbookgen.api.tokenizer import ByteTokenizer, Tokenizer
+from textbookgen.builtin.stages.pack.stage import Pack
 
 
 class BytesOnly:
@@ -62,52 +62,52 @@ def pairs(folder: Path, rows: list[tuple[str, str, str]]) -> Pairs:
 def pack(folder: Path, table: Table, **options: Any) -> Path:
     """Packs a table and gives the folder of shards."""
     folder.mkdir(exist_ok=True)
-    stage = MegatronPack.model_validate({"from": "corpus", "tokenizer": "bytes", "sequence_length": 64, **options})
-    stage.pack(Given({"from": {"corpus": table}}, folder, BytesOnly()), folder / "shards")
+    stage = Pack.model_validate({"from": "corpus", "tokenizer": "bytes", "sequence_length": 64, **options})
+    stage.pack(StageInputs({"from": {"corpus": table}}, folder, BytesOnly()), folder / "shards")
     return folder / "shards"
 
 
 @dataclass
-class Bench:
+class StepContext:
     """Where jobs are written and worked, of this plugin and of the other trainer."""
 
     folder: Path
 
-    def job(self, name: str, stage: Train, **pipes: Path) -> Job:
+    def job(self, name: str, stage: Trainer, **inputs: Path) -> Job:
         """job.json, as the engine writes it."""
         folder = self.folder / name
         folder.mkdir(exist_ok=True)
         told = {
             "use": f"{type(stage).__module__.split('.')[0].removeprefix('textbookgen_')}/{stage.name}",
             "options": json.loads(stage.model_dump_json()),
-            "pipes": {option: [{"label": option, "artifact": "", "path": str(path)}] for option, path in pipes.items()},
+            "inputs": {option: [{"label": option, "artifact": "", "path": str(path)}] for option, path in inputs.items()},
             "seed": 0,
             "folder": str(folder),
         }
         (folder / "job.json").write_text(json.dumps(told))
         return Job(folder / "job.json", folder)
 
-    def start(self, name: str, stage: Train, **pipes: Path) -> subprocess.Popen[str]:
+    def start(self, name: str, stage: Trainer, **inputs: Path) -> subprocess.Popen[str]:
         """The process of a job, as the engine starts it."""
-        command = stage.command(self.job(name, stage, **pipes))
+        command = stage.command(self.job(name, stage, **inputs))
         environment = {**os.environ, **stage.environment(), "OMP_NUM_THREADS": "1"}
         return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
 
-    def work(self, name: str, stage: Train, **pipes: Path) -> dict[str, Any]:
+    def work(self, name: str, stage: Trainer, **inputs: Path) -> dict[str, Any]:
         """Works a job to its end and gives checkpoint.json."""
-        process = self.start(name, stage, **pipes)
-        _, complaints = process.communicate(timeout=120)
-        assert process.returncode == 0, complaints
+        process = self.start(name, stage, **inputs)
+        _, diagnostics = process.communicate(timeout=120)
+        assert process.returncode == 0, diagnostics
         return card(self.folder / name)
 
-    def here(self, name: str, stage: Train, **pipes: Path) -> dict[str, Any]:
+    def here(self, name: str, stage: Trainer, **inputs: Path) -> dict[str, Any]:
         """The same in this process: quicker, where the process is not what is looked at."""
         from threading import Event
 
         from textbookgen_transformers.backend.run import run
         from textbookgen_transformers.job import TrainingJob
 
-        assert run(TrainingJob.read(self.job(name, stage, **pipes).path), Event())
+        assert run(TrainingJob.read(self.job(name, stage, **inputs).path), Event())
         return card(self.folder / name)
 
     def export(self, name: str, checkpoint: Path) -> Path:
@@ -136,6 +136,6 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
+def context(tmp_path_factory: pytest.TempPathFactory) -> StepContext:
     """A place to work jobs, shared so that one may start from another's checkpoint."""
-    return Bench(tmp_path_factory.mktemp("jobs"))
+    return StepContext(tmp_path_factory.mktemp("jobs"))

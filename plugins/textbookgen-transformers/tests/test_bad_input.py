@@ -10,17 +10,17 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from textbookgen_transformers import open_model
-from textbookgen_transformers.backend.saves import MARKER, Saves
+from textbookgen_transformers.backend.saves import MARKER, CheckpointStore
 from textbookgen_transformers.job import TrainingJob
 from textbookgen_transformers.preference import Dpo
 from textbookgen_transformers.serving.serve import open_writer
 from textbookgen_transformers.training import Pretrain, Sft
 from textbookgen_transformers.weights import digest
 
-from textbookgen.errors import RecipeError, TrainerError
-from textbookgen.plan import make_plan
-from textbookgen.plugins import Plugins
-from textbookgen.recipe import read_recipe
+from textbookgen.api.errors import RecipeError, TrainerError
+from textbookgen.recipe.parser import read_recipe
+from textbookgen.recipe.planner import make_plan
+from textbookgen.recipe.plugin_manager import Plugins
 
 from .conftest import card, documents, metrics, pack, pairs, stories
 
@@ -28,20 +28,20 @@ TINY = {"shards": "s", "layers": 2, "hidden": 32, "heads": 4, "batch": 8, "dropo
 A_STEP = 8 * 64
 
 
-def refused(bench, name, stage, **pipes):
+def refused(context, name, stage, **inputs):
     """The error that a job ends with; it leaves no card."""
     with pytest.raises(TrainerError) as caught:
-        bench.here(name, stage, **pipes)
+        context.here(name, stage, **inputs)
     assert caught.value.place and caught.value.hint
-    assert not (bench.folder / name / "checkpoint.json").exists()
+    assert not (context.folder / name / "checkpoint.json").exists()
     return caught.value
 
 
 @pytest.fixture(scope="module")
-def sound(bench, shards):
+def sound(context, shards):
     """A small model."""
-    bench.here("sound", Pretrain(**TINY, tokens=2 * A_STEP, peak_tflops=0.5), shards=shards)
-    return bench.folder / "sound"
+    context.here("sound", Pretrain(**TINY, tokens=2 * A_STEP, peak_tflops=0.5), shards=shards)
+    return context.folder / "sound"
 
 
 @pytest.fixture(scope="module")
@@ -56,17 +56,17 @@ def replies(tmp_path_factory):
     ids=["at-the-end", "after-a-save"],
 )
 def test_a_loss_that_is_no_number_ends_the_run_and_no_save_of_such_weights_is_called_good(
-    bench, shards, steps, every, clip, where
+    context, shards, steps, every, clip, where
 ):
     rate = {"learning_rate": 1e30, "warmup_steps": 0, "clip": clip}
     stage = Pretrain(**TINY, tokens=steps * A_STEP, checkpoint_every=every, **rate)
-    error = refused(bench, f"exploded-{steps}", stage, shards=shards)
+    error = refused(context, f"exploded-{steps}", stage, shards=shards)
     assert re.search(where, error.problem)
     assert "the last good save is none" in error.hint
-    assert not list((bench.folder / f"exploded-{steps}").glob("saves/checkpoint-*"))
+    assert not list((context.folder / f"exploded-{steps}").glob("saves/checkpoint-*"))
 
 
-def test_the_last_save_of_sound_weights_is_named_and_kept(bench, shards, monkeypatch):
+def test_the_last_save_of_sound_weights_is_named_and_kept(context, shards, monkeypatch):
     from textbookgen_transformers.backend import schedule
 
     reckoned = schedule.rate_of
@@ -76,17 +76,17 @@ def test_the_last_save_of_sound_weights_is_named_and_kept(bench, shards, monkeyp
             lambda step, steps, options: 1e30 if step == 4 else reckoned(step, steps, options),
         )
     stage = Pretrain(**TINY, tokens=8 * A_STEP, checkpoint_every=2)
-    error = refused(bench, "late", stage, shards=shards)
+    error = refused(context, "late", stage, shards=shards)
     assert "at step 5 of 8" in error.problem  # with the weights of step 4, which were saved
-    assert [path.name for path in (bench.folder / "late" / "saves").iterdir()] == ["checkpoint-2"]
+    assert [path.name for path in (context.folder / "late" / "saves").iterdir()] == ["checkpoint-2"]
     assert error.hint.endswith("checkpoint-2")
     monkeypatch.undo()
-    assert bench.here("late", stage, shards=shards)["step"] == 8  # from there, at rates that are in bounds
-    assert [line["step"] for line in metrics(bench.folder / "late")] == list(range(1, 9))
+    assert context.here("late", stage, shards=shards)["step"] == 8  # from there, at rates that are in bounds
+    assert [line["step"] for line in metrics(context.folder / "late")] == list(range(1, 9))
 
 
 def test_a_save_whose_bytes_changed_is_passed_over_and_told_of(tmp_path, capsys):
-    saves = Saves(tmp_path)
+    saves = CheckpointStore(tmp_path)
     for step in (1, 2, 3):
         folder = tmp_path / f"checkpoint-{step}"
         folder.mkdir()
@@ -157,10 +157,10 @@ HARMS = {
 
 
 @pytest.mark.parametrize("harm", HARMS)
-def test_a_checkpoint_that_was_harmed_is_neither_trained_on_nor_served(bench, shards, sound, tmp_path, harm):
+def test_a_checkpoint_that_was_harmed_is_neither_trained_on_nor_served(context, shards, sound, tmp_path, harm):
     folder = shutil.copytree(sound, tmp_path / "c")
     HARMS[harm](folder)
-    refused(bench, "harmed", Sft(shards="s", checkpoint="c", batch=4), shards=shards, checkpoint=folder)
+    refused(context, "harmed", Sft(shards="s", checkpoint="c", batch=4), shards=shards, checkpoint=folder)
     with pytest.raises(TrainerError) as caught:
         open_writer(folder)
     assert caught.value.place and caught.value.hint
@@ -179,7 +179,7 @@ def test_who_serves_says_what_is_wrong_in_words(sound, tmp_path):
         open_model(folder)
 
 
-def test_weights_in_several_files_are_checked_together(bench, shards, sound, tmp_path):
+def test_weights_in_several_files_are_checked_together(context, shards, sound, tmp_path):
     from transformers import AutoModelForCausalLM
 
     folder = shutil.copytree(sound, tmp_path / "c")
@@ -191,7 +191,7 @@ def test_weights_in_several_files_are_checked_together(bench, shards, sound, tmp
     told = card(folder) | {"weights": None, "weights_digest": digest(folder)}
     (folder / "checkpoint.json").write_text(json.dumps(told))
     stage = Sft(shards="s", checkpoint="c", batch=4)
-    job = bench.job("split", stage, shards=shards, checkpoint=folder)
+    job = context.job("split", stage, shards=shards, checkpoint=folder)
     assert TrainingJob.read(job.path).parent.card["weights_digest"] == digest(folder) != card(sound)["weights_digest"]
     open_writer(folder)
     files[-1].write_bytes(files[-1].read_bytes()[:-4] + b"abcd")
@@ -199,39 +199,39 @@ def test_weights_in_several_files_are_checked_together(bench, shards, sound, tmp
         TrainingJob.read(job.path)
 
 
-def test_weights_that_are_no_numbers_are_not_started_from(bench, shards, sound, tmp_path):
+def test_weights_that_are_no_numbers_are_not_started_from(context, shards, sound, tmp_path):
     folder = shutil.copytree(sound, tmp_path / "c")
     tensors = {name: torch.full_like(each, torch.nan) for name, each in load_file(folder / "model.safetensors").items()}
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
     (folder / "checkpoint.json").write_text(json.dumps(card(folder) | {"weights_digest": digest(folder)}))
     stage = Sft(shards="s", checkpoint="c", batch=4)
-    error = refused(bench, "nan-start", stage, shards=shards, checkpoint=folder)
+    error = refused(context, "nan-start", stage, shards=shards, checkpoint=folder)
     assert "to start from are no good" in error.problem and error.place == str(folder)
 
 
-def test_measurements_on_the_way_want_something_held_out(bench, tmp_path):
+def test_measurements_on_the_way_want_something_held_out(context, tmp_path):
     shards = pack(tmp_path, documents(tmp_path, stories(40)), validation_share=0)
     stage = Pretrain(**TINY, tokens=4 * A_STEP, validate_every=2)
-    assert refused(bench, "nothing-held-out", stage, shards=shards).place == "validate_every"
+    assert refused(context, "nothing-held-out", stage, shards=shards).place == "validate_every"
 
 
 @pytest.mark.parametrize("epochs", [1.0, 3.0])
-def test_a_batch_larger_than_all_there_is(bench, shards, replies, sound, epochs):
+def test_a_batch_larger_than_all_there_is(context, shards, replies, sound, epochs):
     options = {"shards": "s", "checkpoint": "c", "epochs": epochs}
     for name, stage, packed in (("sft", Sft, shards), ("dpo", Dpo, replies)):
-        error = refused(bench, f"large-{name}", stage(**options, batch=64_000), shards=packed, checkpoint=sound)
+        error = refused(context, f"large-{name}", stage(**options, batch=64_000), shards=packed, checkpoint=sound)
         assert "a batch of 64000 is more than there is" in error.problem and error.place == "batch"
 
 
-def test_pairs_are_for_dpo_and_documents_are_not(bench, shards, replies, sound):
+def test_pairs_are_for_dpo_and_documents_are_not(context, shards, replies, sound):
     tuned = Sft(shards="s", checkpoint="c", batch=4)
-    assert "transformers/dpo" in refused(bench, "pairs-1", Pretrain(**TINY, tokens=A_STEP), shards=replies).hint
-    assert "transformers/dpo" in refused(bench, "pairs-2", tuned, shards=replies, checkpoint=sound).hint
+    assert "transformers/dpo" in refused(context, "pairs-1", Pretrain(**TINY, tokens=A_STEP), shards=replies).hint
+    assert "transformers/dpo" in refused(context, "pairs-2", tuned, shards=replies, checkpoint=sound).hint
     aligned = Dpo(shards="s", checkpoint="c", batch=4)
-    assert "not pairs" in refused(bench, "pairs-3", aligned, shards=shards, checkpoint=sound).problem
+    assert "not pairs" in refused(context, "pairs-3", aligned, shards=shards, checkpoint=sound).problem
 
 
-def test_the_card_tells_what_a_step_held_and_the_lines_what_was_used_of_the_peak(bench, shards, sound):
+def test_the_card_tells_what_a_step_held_and_the_lines_what_was_used_of_the_peak(context, shards, sound):
     numbers = card(sound)["parameters"]
     held = card(sound)["memory"]
     assert (held["weights"], held["gradients"]) == (4 * numbers, 4 * numbers)
@@ -240,9 +240,9 @@ def test_the_card_tells_what_a_step_held_and_the_lines_what_was_used_of_the_peak
     one, other = metrics(sound)
     assert one["mfu"] / one["tokens_per_second"] == pytest.approx(other["mfu"] / other["tokens_per_second"], rel=0.2)
     plain = Pretrain(**TINY, tokens=A_STEP, optimizer="sgd", momentum=0.0, freeze_layers=1)
-    frozen = bench.here("frozen", plain, shards=shards)["memory"]
+    frozen = context.here("frozen", plain, shards=shards)["memory"]
     assert frozen["optimizer"] == 0 and 0 < frozen["gradients"] < frozen["weights"]
-    assert "mfu" not in metrics(bench.folder / "frozen")[0]
+    assert "mfu" not in metrics(context.folder / "frozen")[0]
 
 
 RECIPE = """
@@ -255,7 +255,7 @@ path = "{file}"
 per = "line"
 
 [stage.shards]
-use = "megatron/pack"
+use = "pack"
 from = "texts"
 tokenizer = "bytes"
 

@@ -15,7 +15,6 @@ import torch
 from textbookgen_megatron.backend import weights
 from textbookgen_megatron.backend.device import processes
 from textbookgen_megatron.backend.model import build
-from textbookgen_megatron.packing import sampled
 from textbookgen_megatron.pivotal.stage import PivotalTokens
 from textbookgen_megatron.serving import serve as megatron
 from textbookgen_megatron.shape import Shape
@@ -24,19 +23,20 @@ from textbookgen_transformers.training import Pretrain
 from textbookgen_transformers.weights import digest
 from tokenizers import Tokenizer
 
-from textbookgen.artifacts import Chats, Checkpoint, Pairs, Part
-from textbookgen.builtin.checkpoint import OwnModel
-from textbookgen.builtin.converse import Converse
+from textbookgen.api.artifacts import Chats, Checkpoint, Pairs, Part
+from textbookgen.api.model import TokenModel
+from textbookgen.api.stage import StageInputs
+from textbookgen.api.teacher import Message, Request
+from textbookgen.builtin.stages.chat_eval import ChatEval
+from textbookgen.builtin.stages.pack import sampled_ids as sampled
+from textbookgen.builtin.teachers.checkpoint import OwnModel
 from textbookgen.builtin.tokenizers import FileTokenizer
-from textbookgen.chat import TEMPLATES
-from textbookgen.generation import Wish
-from textbookgen.model import TokenModel
-from textbookgen.shards import PackedShards
-from textbookgen.stage import Given
-from textbookgen.teacher import Message, Request
 from textbookgen.testing import documents as rows_of
 from textbookgen.testing import written
-from textbookgen.trainer import write_card
+from textbookgen.training.chat_template import TEMPLATES
+from textbookgen.training.generation import SamplingParams
+from textbookgen.training.job import write_card
+from textbookgen.training.shards import PackedShards
 
 from .conftest import card, documents, pack
 
@@ -46,7 +46,7 @@ TRAINERS = {"megatron": textbookgen_megatron.open_model, "transformers": textboo
 
 
 @pytest.fixture(scope="module")
-def exported(bench, tmp_path_factory):
+def exported(context, tmp_path_factory):
     """A model of drawn weights with a chat template, whose control tokens are single ids, in transformers' format."""
     folder = tmp_path_factory.mktemp("drawn")
     with processes():
@@ -56,14 +56,14 @@ def exported(bench, tmp_path_factory):
     told = {"format": "megatron", "shape": SHAPE.card(), "weights": weights.FILE, "tokens_total": 0, "eod": 256}
     told |= {"tokenizer": {"name": "bytes", "digest": "bytes", "file": None}, "weights_digest": digest(folder)}
     write_card(folder, told)
-    bytes_only = bench.export("bytes-only", folder) / "tokenizer.json"
+    bytes_only = context.export("bytes-only", folder) / "tokenizer.json"
     opened = Tokenizer.from_file(str(bytes_only))
     opened.add_special_tokens(["<|user|>", "<|assistant|>", "<|end|>"])
     opened.save(str(folder / "tokenizer.json"))
     file = FileTokenizer(folder / "tokenizer.json")
     told["tokenizer"] = {"name": file.name, "digest": file.digest, "file": "tokenizer.json"}
     write_card(folder, told | {"chat": {"name": "phi-3", "template": TEMPLATES["phi-3"]}})
-    return bench.export("talks", folder)
+    return context.export("talks", folder)
 
 
 @pytest.fixture(params=["megatron", "transformers"])
@@ -72,20 +72,20 @@ def writer(request, exported):
 
 
 def test_what_is_gone_on_with_depends_on_its_own_seed_alone(writer, monkeypatch):
-    wish, seeds, rooms = Wish(20, temperature=1.0, samples=3), [7, 8, 9, 10, 11], [20, 5, 12, 1, 20]
+    wish, seeds, rooms = SamplingParams(20, temperature=1.0, samples=3), [7, 8, 9, 10, 11], [20, 5, 12, 1, 20]
     together = writer.extend(HEADS, wish, seeds, rooms)
     alone = [writer.extend([head], wish, [seeds[at]], [rooms[at]])[0] for at, head in enumerate(HEADS)]
     assert together == alone
     assert writer.extend(HEADS, wish, [1, 2, 3, 4, 5], rooms) != together
     assert all(len(ids) <= room for each, room in zip(together, rooms, strict=True) for ids, _, _ in each)
-    monkeypatch.setattr("textbookgen.generation.TOKENS_AT_ONCE", 90)  # samples that do not fit into one batch
+    monkeypatch.setattr("textbookgen.training.generation.TOKENS_AT_ONCE", 90)  # samples that do not fit into one batch
     assert writer.extend(HEADS, wish, seeds, rooms) == together
 
 
 def test_going_on_by_ids_is_completing_and_log_probabilities_sum_to_the_score(writer):
     prompts = [bytes(head).decode() for head in HEADS]
-    texts = writer.complete(prompts, Wish(12))
-    by_ids = writer.extend(HEADS, Wish(12), [0] * len(HEADS), [12] * len(HEADS))
+    texts = writer.complete(prompts, SamplingParams(12))
+    by_ids = writer.extend(HEADS, SamplingParams(12), [0] * len(HEADS), [12] * len(HEADS))
     assert [each[0][1] for each in by_ids] == [text for [text] in texts]
     pairs = [("Once", " there was a dog"), ("", "a" * 60), ("x" * 40, "yz")]
     each = writer.logprobs([(list(before.encode()), list(after.encode())) for before, after in pairs])
@@ -95,7 +95,7 @@ def test_going_on_by_ids_is_completing_and_log_probabilities_sum_to_the_score(wr
 
 def test_parity_of_what_both_say_and_find_likely(exported):
     one, other = megatron.open_writer(exported), transformers.open_writer(exported)
-    for wish in (Wish(20), Wish(20, temperature=1.0, samples=4)):
+    for wish in (SamplingParams(20), SamplingParams(20, temperature=1.0, samples=4)):
         args = HEADS, wish, [7, 8, 9, 10, 11], [20, 5, 12, 1, 20]
         assert one.extend(*args) == other.extend(*args)
     pairs = [(list(b"Once"), list(b" there was a dog")), ([], list(b"a" * 60))]
@@ -122,10 +122,10 @@ def test_conversations_are_answered_and_weighed_by_ids(exported, tmp_path):
     turns = [{"role": "user", "content": "Who?"}, {"role": "assistant", "content": "Tom."}]
     frame = pl.DataFrame({"id": ["1"], "messages": [turns]}, schema={"id": pl.String, **Chats.content})
     frame.write_parquet(tmp_path / "part.parquet")
-    pipes = {"from": {"it": Checkpoint(exported)}, "conversations": {"talks": Chats((Part(tmp_path / "part.parquet"),))}}
-    stage = Converse.model_validate({"from": "it", "conversations": "talks", "max_tokens": 8})
-    doors = SimpleNamespace(model=textbookgen_transformers.open_model)
-    figures = stage.measure(Given(pipes, tmp_path, doors), tmp_path)
+    inputs = {"from": {"it": Checkpoint(exported)}, "conversations": {"talks": Chats((Part(tmp_path / "part.parquet"),))}}
+    stage = ChatEval.model_validate({"from": "it", "conversations": "talks", "max_tokens": 8})
+    resolver = SimpleNamespace(model=textbookgen_transformers.open_model)
+    figures = stage.evaluate(StageInputs(inputs, tmp_path, resolver), tmp_path)
     told = dict(zip(figures["metric"], figures["value"], strict=True))
     assert told["ends by itself"] in (0, 1)  # which only ids tell
     with closing(textbookgen_transformers.open_model(exported)) as model:
@@ -158,19 +158,19 @@ def two_ways(count):
 
 
 @pytest.mark.slow
-def test_pivotal_tokens_are_found_in_a_model_of_transformers(bench, tmp_path):
+def test_pivotal_tokens_are_found_in_a_model_of_transformers(context, tmp_path):
     shards = pack(tmp_path, documents(tmp_path, list(two_ways(1_600))), sequence_length=16, validation_share=0)
     shape = {"architecture": "llama", "layers": 2, "hidden": 64, "heads": 4, "threads": 1, "dropout": 0.0}
     tokens = PackedShards.read(shards).counts("train").tokens * 6
-    bench.here("talker", Pretrain(shards="s", **shape, batch=32, learning_rate=4e-3, tokens=tokens), shards=shards)
-    talker = bench.folder / "talker"
+    context.here("talker", Pretrain(shards="s", **shape, batch=32, learning_rate=4e-3, tokens=tokens), shards=shards)
+    talker = context.folder / "talker"
     sums = [(one, other) for one in range(3) for other in range(3)]
     table = written(tmp_path, rows_of([f"{a}+{b}=" for a, b in sums], answer=[str(a + b) for a, b in sums]))
     options = {"answer": "answer", "answer_pattern": r"^[AB](\d)$", "samples": 64, "max_tokens": 6}
     stage = PivotalTokens.model_validate({"from": "questions", "checkpoint": "model", **options})
-    flows = {"from": {"questions": table}, "checkpoint": {"model": Checkpoint(talker)}}
-    doors = SimpleNamespace(model=textbookgen_transformers.open_model)
-    rows = pl.concat(stage.stream(Given(flows, tmp_path / "own", doors)))
+    inputs = {"from": {"questions": table}, "checkpoint": {"model": Checkpoint(talker)}}
+    resolver = SimpleNamespace(model=textbookgen_transformers.open_model)
+    rows = pl.concat(stage.stream(StageInputs(inputs, tmp_path / "own", resolver)))
     first = rows.filter(pl.col(sampled.PROMPT).list.len() == 4)
     assert len(first) >= 4  # of most questions, whether to say A or B
     assert set(first[sampled.CHOSEN].list.first()) == {ord("A")}

@@ -9,7 +9,7 @@ from textbookgen_transformers.backend.preferring import PreferenceLearner
 from textbookgen_transformers.preference import Dpo
 from textbookgen_transformers.training import Sft
 
-from textbookgen.errors import TrainerError
+from textbookgen.api.errors import TrainerError
 
 from .conftest import metrics, pack, pairs
 
@@ -27,18 +27,18 @@ def replies(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def base(bench, shards):
+def base(context, shards):
     """A small model of megatron's, and the same exported."""
-    bench.work(
+    context.work(
         "base", MegatronPretrain(**SHAPE, shards="s", batch=8, tokens=4096, learning_rate=5e-3, dropout=0.0), shards=shards
     )
-    return bench.folder / "base", bench.export("base-exported", bench.folder / "base")
+    return context.folder / "base", context.export("base-exported", context.folder / "base")
 
 
-def test_trls_steps_are_in_parity_with_megatrons(bench, base, replies):
-    mine = bench.here("dpo", Dpo(**OPTIONS, micro_batch=4), shards=replies, checkpoint=base[1])
-    theirs = bench.work("their-dpo", MegatronDpo(**OPTIONS), shards=replies, checkpoint=base[0])
-    told, others = metrics(bench.folder / "dpo"), metrics(bench.folder / "their-dpo")
+def test_trls_steps_are_in_parity_with_megatrons(context, base, replies):
+    mine = context.here("dpo", Dpo(**OPTIONS, micro_batch=4), shards=replies, checkpoint=base[1])
+    theirs = context.work("their-dpo", MegatronDpo(**OPTIONS), shards=replies, checkpoint=base[0])
+    told, others = metrics(context.folder / "dpo"), metrics(context.folder / "their-dpo")
     assert told[0].keys() == others[0].keys()
     for name in set(told[0]) - {"seconds", "tokens_per_second"}:
         values = [[line[name] for line in lines] for lines in (told, others)]
@@ -50,9 +50,9 @@ def test_trls_steps_are_in_parity_with_megatrons(bench, base, replies):
     assert mine["validation"] == pytest.approx(theirs["validation"], rel=1e-3)
 
 
-def test_a_run_that_is_taken_up_again_keeps_its_reference(bench, base, replies, monkeypatch):
+def test_a_run_that_is_taken_up_again_keeps_its_reference(context, base, replies, monkeypatch):
     options = Dpo(**OPTIONS, loss="ipo", checkpoint_every=4)
-    whole = bench.here("ipo", options, shards=replies, checkpoint=base[1])
+    whole = context.here("ipo", options, shards=replies, checkpoint=base[1])
 
     class Kill(Exception):
         pass
@@ -67,21 +67,21 @@ def test_a_run_that_is_taken_up_again_keeps_its_reference(bench, base, replies, 
 
     monkeypatch.setattr(Following, "on_save", kill)
     with pytest.raises(Kill):
-        bench.here("ipo-killed", options, shards=replies, checkpoint=base[1])
+        context.here("ipo-killed", options, shards=replies, checkpoint=base[1])
     monkeypatch.undo()
     monkeypatch.setattr(PreferenceLearner, "_reckoned", lambda *_: pytest.fail("the reference was reckoned again"))
-    resumed = bench.here("ipo-killed", options, shards=replies, checkpoint=base[1])
-    losses = [[line["loss"] for line in metrics(bench.folder / name)] for name in ("ipo", "ipo-killed")]
+    resumed = context.here("ipo-killed", options, shards=replies, checkpoint=base[1])
+    losses = [[line["loss"] for line in metrics(context.folder / name)] for name in ("ipo", "ipo-killed")]
     assert losses[0] == pytest.approx(losses[1], rel=1e-5)
     assert resumed["validation_loss"] == pytest.approx(whole["validation_loss"], rel=1e-5)
 
 
-def test_losses_are_summed_by_their_weights(bench, base, replies):
+def test_losses_are_summed_by_their_weights(context, base, replies):
     first = []
     for place, loss in enumerate(("sigmoid", "sft", {"sigmoid": 2.0, "sft": 0.5})):
         stage = Dpo(**OPTIONS | {"epochs": 0.2}, loss=loss)
-        bench.here(f"summed-{place}", stage, shards=replies, checkpoint=base[1])
-        first.append(metrics(bench.folder / f"summed-{place}")[0]["loss"])
+        context.here(f"summed-{place}", stage, shards=replies, checkpoint=base[1])
+        first.append(metrics(context.folder / f"summed-{place}")[0]["loss"])
     assert first[0] == pytest.approx(0.693147, abs=1e-5) and first[1] > 0.1
     assert first[2] == pytest.approx(2 * first[0] + 0.5 * first[1], rel=1e-5)
 
@@ -91,11 +91,11 @@ def test_losses_are_told_as_megatron_tells_them():
         assert Dpo(**OPTIONS, loss=loss).losses == MegatronDpo(**OPTIONS, loss=loss).losses
 
 
-def test_shards_of_the_wrong_kind_are_told(bench, base, shards, replies):
+def test_shards_of_the_wrong_kind_are_told(context, base, shards, replies):
     with pytest.raises(TrainerError, match="hold Documents, not pairs"):
-        bench.here("wrong", Dpo(**OPTIONS), shards=shards, checkpoint=base[1])
+        context.here("wrong", Dpo(**OPTIONS), shards=shards, checkpoint=base[1])
     with pytest.raises(TrainerError, match="hold pairs"):
-        bench.here("wrong", Sft(shards="s", checkpoint="c"), shards=replies, checkpoint=base[1])
+        context.here("wrong", Sft(shards="s", checkpoint="c"), shards=replies, checkpoint=base[1])
 
 
 @pytest.mark.parametrize(

@@ -19,13 +19,13 @@ from textbookgen_transformers.training import Pretrain
 from textbookgen_transformers.weights import digest
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from textbookgen.errors import TrainerError
-from textbookgen.generation import Wish, Writer
-from textbookgen.plugins import Plugins
-from textbookgen.shapes import parts
-from textbookgen.talk import Talk, cut
+from textbookgen.api.errors import TrainerError
+from textbookgen.api.tokenizer import ByteTokenizer
+from textbookgen.recipe.plugin_manager import Plugins
 from textbookgen.testing import check_plugin
-from textbookgen.tokenizer import ByteTokenizer
+from textbookgen.training.architectures import parts
+from textbookgen.training.generation import BatchGenerator, SamplingParams
+from textbookgen.training.prompt_codec import PromptCodec, cut
 
 from .conftest import card
 
@@ -47,7 +47,7 @@ def built(kind, **more):
 
 
 def writer_of(model):
-    return Writer(CachedModel(model), Talk.at(Path(), {"tokenizer": {"file": None}, "eod": 256}))
+    return BatchGenerator(CachedModel(model), PromptCodec.at(Path(), {"tokenizer": {"file": None}, "eod": 256}))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -90,8 +90,8 @@ def test_completions_are_the_argmax_of_full_forwards_whatever_else_is_asked(kind
             ids.append(token)
         return ByteTokenizer().decode(ids[start:])
 
-    assert writer.complete(PROMPTS, Wish(max_tokens=12)) == [[greedy(prompt)] for prompt in PROMPTS]
-    wish = Wish(max_tokens=12, temperature=1.0, samples=2, seed=4)
+    assert writer.complete(PROMPTS, SamplingParams(max_tokens=12)) == [[greedy(prompt)] for prompt in PROMPTS]
+    wish = SamplingParams(max_tokens=12, temperature=1.0, samples=2, seed=4)
     alone = [writer.complete([""] * index + [prompt], wish)[index] for index, prompt in enumerate(PROMPTS)]
     assert writer.complete(PROMPTS, wish) == alone
 
@@ -106,15 +106,15 @@ def test_scores_are_summed_log_probabilities():
         every = model(input_ids=ids).logits[0, :-1].log_softmax(-1).gather(-1, ids[0, 1:, None])[len(before.encode()) :]
         assert (tokens, logprob) == (len(after.encode()), pytest.approx(float(every.sum()), rel=1e-5, abs=1e-5))
     assert writer.score([("", "z" * 200)])[0][1] == 200
-    assert writer.complete(["y" * 500 + "Once"], Wish(8)) == writer.complete(["y" * 300 + "Once"], Wish(8))
+    assert writer.complete(["y" * 500 + "Once"], SamplingParams(8)) == writer.complete(["y" * 300 + "Once"], SamplingParams(8))
 
 
 def test_completions_end_before_the_first_stop():
     _, model = built("phi")
     writer = writer_of(model)
-    free = writer.complete(PROMPTS, Wish(max_tokens=24))
+    free = writer.complete(PROMPTS, SamplingParams(max_tokens=24))
     stops = tuple({text[3:5] for [text] in free if len(text) > 5 and "\ufffd" not in text[3:5]}) or ("e",)
-    assert writer.complete(PROMPTS, Wish(max_tokens=24, stop=stops)) == [[cut(text, stops)] for [text] in free]
+    assert writer.complete(PROMPTS, SamplingParams(max_tokens=24, stop=stops)) == [[cut(text, stops)] for [text] in free]
 
 
 def test_an_answer_ends_where_the_chat_template_ends_it(trained, tmp_path):
@@ -123,7 +123,7 @@ def test_an_answer_ends_where_the_chat_template_ends_it(trained, tmp_path):
     told = card(folder) | {"weights_digest": digest(folder)}
     (folder / "checkpoint.json").write_text(json.dumps(told))
     asked = [chr(letter) for letter in range(ord("A"), ord("z"))]
-    free = [text for [text] in open_writer(folder).complete(asked, Wish(max_tokens=12))]
+    free = [text for [text] in open_writer(folder).complete(asked, SamplingParams(max_tokens=12))]
     at, place = next(
         (at, place)
         for at, text in enumerate(free)
@@ -134,15 +134,15 @@ def test_an_answer_ends_where_the_chat_template_ends_it(trained, tmp_path):
         ending = free[at][place : place + size]
         template = "{% for m in messages %}{{ m.content }}" + ending + "\n{% endfor %}"
         (folder / "checkpoint.json").write_text(json.dumps(told | {"chat": {"name": "own", "template": template}}))
-        ended = open_writer(folder).complete(asked, Wish(max_tokens=12))[at]
+        ended = open_writer(folder).complete(asked, SamplingParams(max_tokens=12))[at]
         assert ended == [free[at].partition(ending)[0]]
 
 
 @pytest.fixture(scope="module")
-def trained(bench, shards):
+def trained(context, shards):
     options = {"layers": 2, "hidden": 32, "heads": 4, "batch": 8, "tokens": 2048, "learning_rate": 5e-3, "validate_every": 2}
-    bench.here("served", Pretrain(shards="s", **options), shards=shards)
-    return bench.folder / "served"
+    context.here("served", Pretrain(shards="s", **options), shards=shards)
+    return context.folder / "served"
 
 
 def test_a_checkpoint_is_opened_by_who_wrote_it_and_by_transformers_itself(trained, tmp_path):
@@ -174,9 +174,9 @@ def test_what_others_exported_is_opened_by_others_first(tmp_path):
         assert type(model).__module__.startswith(opened)
 
 
-def test_sums_in_bfloat16_come_near_those_in_float32(trained, bench, shards):
+def test_sums_in_bfloat16_come_near_those_in_float32(trained, context, shards):
     options = {"layers": 2, "hidden": 32, "heads": 4, "batch": 8, "tokens": 2048, "learning_rate": 5e-3, "precision": "bf16"}
-    half = bench.here("half", Pretrain(shards="s", **options), shards=shards)
+    half = context.here("half", Pretrain(shards="s", **options), shards=shards)
     assert half["precision"] == "bf16"
     assert half["bits_per_byte"] == pytest.approx(card(trained)["bits_per_byte"], rel=0.01)
 

@@ -11,8 +11,8 @@ from textbookgen_megatron.backend.data import IndexedDataset
 from textbookgen_transformers.job import whole_shards
 from textbookgen_transformers.samples import Blend, Stream, WholeDocuments
 
-from textbookgen.errors import TrainerError
-from textbookgen.shards import PackedShards
+from textbookgen.api.errors import TrainerError
+from textbookgen.training.shards import PackedShards
 
 from .conftest import documents, pack, stories
 

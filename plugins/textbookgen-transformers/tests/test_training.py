@@ -20,7 +20,7 @@ from textbookgen_transformers.samples import IGNORED
 from textbookgen_transformers.training import Pretrain, Sft
 
 import textbookgen
-from textbookgen.errors import TrainerError
+from textbookgen.api.errors import TrainerError
 
 from .conftest import card, documents, metrics, pack, stories
 
@@ -41,20 +41,20 @@ SMALL = {
 
 
 @pytest.fixture(scope="module")
-def small(bench, shards):
+def small(context, shards):
     """A model that was trained in one go."""
-    return bench.here("small", Pretrain(**SMALL), shards=shards)
+    return context.here("small", Pretrain(**SMALL), shards=shards)
 
 
 @pytest.fixture(scope="module")
-def other(bench, shards):
+def other(context, shards):
     """The same, trained by megatron."""
-    return bench.work("other", MegatronPretrain(**SMALL), shards=shards)
+    return context.work("other", MegatronPretrain(**SMALL), shards=shards)
 
 
 @pytest.fixture(scope="module")
-def exported(bench, other):
-    return bench.export("exported", bench.folder / "other")
+def exported(context, other):
+    return context.export("exported", context.folder / "other")
 
 
 def wait_for(process, folder, step):
@@ -64,8 +64,8 @@ def wait_for(process, folder, step):
         time.sleep(0.01)
 
 
-def test_both_trainers_start_alike_and_learn_alike_from_the_same_shards(small, other, bench):
-    mine, theirs = metrics(bench.folder / "small"), metrics(bench.folder / "other")
+def test_both_trainers_start_alike_and_learn_alike_from_the_same_shards(small, other, context):
+    mine, theirs = metrics(context.folder / "small"), metrics(context.folder / "other")
     assert [line["step"] for line in mine] == list(range(1, STEPS + 1))
     assert mine[0]["loss"] == pytest.approx(theirs[0]["loss"], abs=0.05)
     assert mine[-1]["loss"] < mine[0]["loss"] - 2
@@ -77,7 +77,7 @@ def test_both_trainers_start_alike_and_learn_alike_from_the_same_shards(small, o
 
 
 @pytest.mark.parametrize("schedule", ["linear", "cosine", "constant", "wsd"])
-def test_learning_rates_are_in_parity_with_megatrons(bench, schedule):
+def test_learning_rates_are_in_parity_with_megatrons(context, schedule):
     from textbookgen_megatron.backend.step import OptimizerParamScheduler
     from textbookgen_transformers.backend.schedule import rate_of
 
@@ -106,49 +106,49 @@ def test_learning_rates_are_in_parity_with_megatrons(bench, schedule):
         assert rate_of(step, STEPS, options) == pytest.approx(Optimizer.param_groups[0]["lr"], rel=1e-12)
 
 
-def test_parity_of_bits_per_byte_and_of_finetuning_with_megatron_on_what_it_exported(bench, other, exported, tmp_path):
+def test_parity_of_bits_per_byte_and_of_finetuning_with_megatron_on_what_it_exported(context, other, exported, tmp_path):
     texts = [f"{text} Q? yes yes yes" for text in stories(120, seed=3)]
     table = documents(tmp_path, texts, **{"t.prompt": [text.removesuffix(" yes yes yes") for text in texts]})
     answers = pack(tmp_path, table, prompt="t.prompt", validation_share=0.2, sequence_length=256)
     options = {"shards": "s", "checkpoint": "c", "epochs": 3, "batch": 4, "learning_rate": 3e-3, "dropout": 0.0}
-    mine = bench.here("tuned", Sft(**options), shards=answers, checkpoint=exported)
-    theirs = bench.work("their-tuned", MegatronSft(**options), shards=answers, checkpoint=bench.folder / "other")
+    mine = context.here("tuned", Sft(**options), shards=answers, checkpoint=exported)
+    theirs = context.work("their-tuned", MegatronSft(**options), shards=answers, checkpoint=context.folder / "other")
     assert mine["bits_per_byte_before"] == pytest.approx(theirs["bits_per_byte_before"], rel=1e-5)
     assert mine["bits_per_byte"] == pytest.approx(theirs["bits_per_byte"], rel=1e-3)
     assert mine["bits_per_byte"] < 0.7 * mine["bits_per_byte_before"]
     for name in ("loss", "grad_norm", "learning_rate", "tokens"):
-        told = [[line[name] for line in metrics(bench.folder / folder)] for folder in ("tuned", "their-tuned")]
+        told = [[line[name] for line in metrics(context.folder / folder)] for folder in ("tuned", "their-tuned")]
         assert told[0] == pytest.approx(told[1], rel=1e-3)
     assert mine["tokens_total"] == theirs["tokens_total"]
 
 
-def test_parity_of_held_out_bits_per_byte_of_an_exported_checkpoint(bench, other, exported, shards):
+def test_parity_of_held_out_bits_per_byte_of_an_exported_checkpoint(context, other, exported, shards):
     untouched = Sft(shards="s", checkpoint="c", epochs=1, batch=64, learning_rate=1e-12, weight_decay=0, dropout=0.0)
-    measured = bench.here("measured", untouched, shards=shards, checkpoint=exported)
+    measured = context.here("measured", untouched, shards=shards, checkpoint=exported)
     assert measured["bits_per_byte_before"] == pytest.approx(other["bits_per_byte"], rel=1e-6)
 
 
 @pytest.mark.slow
-def test_a_killed_run_goes_on_with_dropout_as_if_it_had_not_been(bench, shards):
+def test_a_killed_run_goes_on_with_dropout_as_if_it_had_not_been(context, shards):
     options = Pretrain(**SMALL | {"dropout": 0.1, "architecture": "phi", "checkpoint_every": 5, "recompute": True})
-    whole = bench.here("undisturbed", options, shards=shards)
-    process = bench.start("killed", options, shards=shards)
-    wait_for(process, bench.folder / "killed", 7)
+    whole = context.here("undisturbed", options, shards=shards)
+    process = context.start("killed", options, shards=shards)
+    wait_for(process, context.folder / "killed", 7)
     process.kill()
     process.communicate()
-    torn = metrics(bench.folder / "killed")
-    assert not (bench.folder / "killed" / "checkpoint.json").exists()
-    resumed = bench.here("killed", options, shards=shards)
-    lines, alone = metrics(bench.folder / "killed"), metrics(bench.folder / "undisturbed")
+    torn = metrics(context.folder / "killed")
+    assert not (context.folder / "killed" / "checkpoint.json").exists()
+    resumed = context.here("killed", options, shards=shards)
+    lines, alone = metrics(context.folder / "killed"), metrics(context.folder / "undisturbed")
     assert [line["step"] for line in lines] == list(range(1, STEPS + 1))
     assert lines[4] == torn[4]  # what was saved stays; what was not is told anew
     for name in ("loss", "grad_norm", "tokens", "learning_rate"):
         assert [line[name] for line in lines] == pytest.approx([line[name] for line in alone], rel=1e-5)
     assert resumed["bits_per_byte"] == pytest.approx(whole["bits_per_byte"], rel=1e-5)
-    assert not (bench.folder / "killed" / "saves").exists()
+    assert not (context.folder / "killed" / "saves").exists()
 
 
-def test_a_run_killed_after_its_last_step_has_only_to_write_its_card(bench, shards, monkeypatch):
+def test_a_run_killed_after_its_last_step_has_only_to_write_its_card(context, shards, monkeypatch):
     from textbookgen_transformers.backend import run
 
     class Kill(Exception):
@@ -160,17 +160,17 @@ def test_a_run_killed_after_its_last_step_has_only_to_write_its_card(bench, shar
     options = Pretrain(**SMALL | {"tokens": 4 * BATCH * 64, "checkpoint_every": 3})
     monkeypatch.setattr(run, "write_card", kill)
     with pytest.raises(Kill):
-        bench.here("nearly", options, shards=shards)
+        context.here("nearly", options, shards=shards)
     monkeypatch.undo()
-    before = metrics(bench.folder / "nearly")
-    assert bench.here("nearly", options, shards=shards)["bits_per_byte"] == before[-1]["validation_bits_per_byte"]
-    assert metrics(bench.folder / "nearly") == before
+    before = metrics(context.folder / "nearly")
+    assert context.here("nearly", options, shards=shards)["bits_per_byte"] == before[-1]["validation_bits_per_byte"]
+    assert metrics(context.folder / "nearly") == before
 
 
 @pytest.mark.slow
-def test_two_processes_are_in_parity_with_one_save_when_stopped_and_are_gone_on_with_by_one(small, bench, shards):
-    process = bench.start("stopped", Pretrain(**SMALL, gpus=2, micro_batch=2), shards=shards)
-    folder = bench.folder / "stopped"
+def test_two_processes_are_in_parity_with_one_save_when_stopped_and_are_gone_on_with_by_one(small, context, shards):
+    process = context.start("stopped", Pretrain(**SMALL, gpus=2, micro_batch=2), shards=shards)
+    folder = context.folder / "stopped"
     wait_for(process, folder, 3)
     process.send_signal(signal.SIGTERM)
     _, said = process.communicate(timeout=60)
@@ -182,18 +182,18 @@ def test_two_processes_are_in_parity_with_one_save_when_stopped_and_are_gone_on_
     # a save that is not whole is none, and makes room
     shutil.copytree(folder / "saves" / f"checkpoint-{len(stopped)}", folder / "saves" / "checkpoint-23")
     (folder / "saves" / "checkpoint-23" / "optimizer.pt").write_bytes(b"")
-    resumed = bench.here("stopped", Pretrain(**SMALL), shards=shards)
+    resumed = context.here("stopped", Pretrain(**SMALL), shards=shards)
     assert [line["loss"] for line in metrics(folder)] == pytest.approx(
-        [line["loss"] for line in metrics(bench.folder / "small")], rel=1e-5
+        [line["loss"] for line in metrics(context.folder / "small")], rel=1e-5
     )
     assert resumed["bits_per_byte"] == pytest.approx(small["bits_per_byte"], rel=1e-5)
 
 
-def test_the_words_of_an_error_are_all_that_is_said(bench, small, shards, tmp_path):
+def test_the_words_of_an_error_are_all_that_is_said(context, small, shards, tmp_path):
     bent = tmp_path / "bent"
-    shutil.copytree(bench.folder / "small", bent)
+    shutil.copytree(context.folder / "small", bent)
     (bent / "checkpoint.json").write_text(json.dumps(card(bent) | {"format": "megatron"}))
-    process = bench.start("misfit", Sft(shards="s", checkpoint="c"), shards=shards, checkpoint=bent)
+    process = context.start("misfit", Sft(shards="s", checkpoint="c"), shards=shards, checkpoint=bent)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 1
     assert "is of format 'megatron'" in said and "hint: " in said and "Traceback" not in said
@@ -207,19 +207,19 @@ def test_the_words_of_an_error_are_all_that_is_said(bench, small, shards, tmp_pa
     ],
     ids=["vocabulary", "format"],
 )
-def test_checkpoints_that_do_not_fit_are_told(bench, small, shards, tmp_path, change, problem):
-    (tmp_path / "checkpoint.json").write_text(json.dumps(card(bench.folder / "small") | change))
-    job = bench.job("misfit", Sft(shards="s", checkpoint="c"), shards=shards, checkpoint=tmp_path)
+def test_checkpoints_that_do_not_fit_are_told(context, small, shards, tmp_path, change, problem):
+    (tmp_path / "checkpoint.json").write_text(json.dumps(card(context.folder / "small") | change))
+    job = context.job("misfit", Sft(shards="s", checkpoint="c"), shards=shards, checkpoint=tmp_path)
     with pytest.raises(TrainerError, match=problem):
         TrainingJob.read(job.path)
 
 
-def test_only_answers_are_learned_and_documents_do_not_see_each_other(bench, small, tmp_path):
+def test_only_answers_are_learned_and_documents_do_not_see_each_other(context, small, tmp_path):
     texts = ["Ann had a dog. yes", "Tom had a kite. no", "x" * 100 + " yes"]
     table = documents(tmp_path, texts, **{"t.prompt": [text[: text.rindex(" ")] for text in texts]})
     shards = pack(tmp_path, table, prompt="t.prompt", validation_share=0)
     stage = Sft(shards="s", checkpoint="c", batch=1)
-    source = work_of(TrainingJob.read(bench.job("m", stage, shards=shards, checkpoint=bench.folder / "small").path)).source
+    source = work_of(TrainingJob.read(context.job("m", stage, shards=shards, checkpoint=context.folder / "small").path)).source
     windows = [source.window(index) for index in range(len(source))]
     learned = [bytes(i for i in window["labels"][window["labels"] != IGNORED] if i < 256).decode() for window in windows]
     assert sorted("".join(learned).split()) == ["no", "yes", "yes"]
@@ -247,15 +247,15 @@ def test_no_trainer_stands_in_the_core():
             assert f"{trainer}/" not in text and f"textbookgen_{trainer}" not in text, path
 
 
-def test_parity_of_bits_per_byte_where_megatron_takes_a_checkpoint_in_and_grows_it(bench, shards):
-    small = bench.here("to-be-grown", Pretrain(**SMALL | {"architecture": "llama"}), shards=shards)
-    assert convert(bench.job("taken-in", Import(checkpoint="c"), checkpoint=bench.folder / "to-be-grown").path) == 0
-    taken = card(bench.folder / "taken-in")
+def test_parity_of_bits_per_byte_where_megatron_takes_a_checkpoint_in_and_grows_it(context, shards):
+    small = context.here("to-be-grown", Pretrain(**SMALL | {"architecture": "llama"}), shards=shards)
+    assert convert(context.job("taken-in", Import(checkpoint="c"), checkpoint=context.folder / "to-be-grown").path) == 0
+    taken = card(context.folder / "taken-in")
     assert taken["tokenizer"]["digest"] == small["tokenizer"]["digest"]
     assert taken["parameters"] == small["parameters"]
     grow = Grow(shards="s", checkpoint="c", layers=3, tokens=8 * 64, batch=8, dropout=0.0)
-    grown = bench.work("grown", grow, shards=shards, checkpoint=bench.folder / "taken-in")
+    grown = context.work("grown", grow, shards=shards, checkpoint=context.folder / "taken-in")
     assert grown["shape"]["layers"] == 3
     read = MegatronSft(shards="s", checkpoint="c", epochs=1, batch=64, learning_rate=1e-12, weight_decay=0, dropout=0.0)
-    measured = bench.work("read", read, shards=shards, checkpoint=bench.folder / "taken-in")
+    measured = context.work("read", read, shards=shards, checkpoint=context.folder / "taken-in")
     assert measured["bits_per_byte_before"] == pytest.approx(small["bits_per_byte"], rel=1e-6)

@@ -13,9 +13,9 @@ from urllib.parse import parse_qs
 
 import polars as pl
 
-from textbookgen.benchmark import Benchmark, Item
-from textbookgen.errors import RunError
-from textbookgen.hookspecs import hookimpl
+from textbookgen.api.benchmark import Benchmark, BenchmarkItem
+from textbookgen.api.errors import RunError
+from textbookgen.api.hookspecs import hookimpl
 
 Row = Mapping[str, Any]
 
@@ -29,9 +29,9 @@ class TableBenchmark:
     name: str
     stop: tuple[str, ...]
     address: str
-    item: Callable[[Row, int], Item | None]
+    item: Callable[[Row, int], BenchmarkItem | None]
 
-    def items(self) -> Iterator[Item]:
+    def items(self) -> Iterator[BenchmarkItem]:
         """The items in the order of the rows.
 
         Raises:
@@ -58,13 +58,13 @@ class TableBenchmark:
             raise RunError(f"cannot read the benchmark `{self.name}` from '{self.address}': {error}", hint=hint) from error
 
 
-def human_eval(row: Row, number: int) -> Item:
+def human_eval(row: Row, number: int) -> BenchmarkItem:
     """Chen et al., arXiv 2107.03374: a signature with a docstring is to be continued."""
     tests = f"{row['test']}\ncheck({row['entry_point']})\n"
-    return Item(row["task_id"], row["prompt"], row["canonical_solution"], tests, row["entry_point"])
+    return BenchmarkItem(row["task_id"], row["prompt"], row["canonical_solution"], tests, row["entry_point"])
 
 
-def mbpp(row: Row, number: int) -> Item | None:
+def mbpp(row: Row, number: int) -> BenchmarkItem | None:
     """Austin et al., arXiv 2108.07732: the task and its first test, as a docstring, are to be followed by a function.
 
     A file may hold all 974 tasks; the items are those of the test split, ids 11 to 510. Both the full and the sanitised
@@ -77,13 +77,13 @@ def mbpp(row: Row, number: int) -> Item | None:
     quoted = f"{task.strip()}\n{row['test_list'][0]}".replace("\\", "\\\\").replace('"""', '\\"\\"\\"')
     solution = _lf(row["code"]).rstrip() + "\n"
     tests = "\n".join([*filter(None, [_lf(setup or "")]), *map(_lf, row["test_list"])]) + "\n"
-    return Item(f"MBPP/{row['task_id']}", f'"""\n{_lf(quoted)}\n"""\n', solution, tests, _tested(solution, tests))
+    return BenchmarkItem(f"MBPP/{row['task_id']}", f'"""\n{_lf(quoted)}\n"""\n', solution, tests, _tested(solution, tests))
 
 
-def gsm8k(row: Row, number: int) -> Item:
+def gsm8k(row: Row, number: int) -> BenchmarkItem:
     """Cobbe et al., arXiv 2110.14168: the right answer is the number after `####`; how it was found is left out."""
     answer = row["answer"].rpartition("####")[2].strip().replace(",", "")
-    return Item(f"GSM8K/{number}", f"Question: {row['question'].strip()}\nAnswer:", answer)
+    return BenchmarkItem(f"GSM8K/{number}", f"Question: {row['question'].strip()}\nAnswer:", answer)
 
 
 def _lf(text: str) -> str:
@@ -102,7 +102,7 @@ def _tested(solution: str, tests: str) -> str:
 
 
 #: Where each is published, how its rows are read, and what ends a completion.
-KNOWN: dict[str, tuple[str, Callable[[Row, int], Item | None], tuple[str, ...]]] = {
+KNOWN: dict[str, tuple[str, Callable[[Row, int], BenchmarkItem | None], tuple[str, ...]]] = {
     "humaneval": ("hf://datasets/openai/openai_humaneval/openai_humaneval/test-00000-of-00001.parquet", human_eval, CODE_STOP),
     "mbpp": (
         "hf://datasets/google-research-datasets/mbpp/full/test-00000-of-00001.parquet",
@@ -113,7 +113,7 @@ KNOWN: dict[str, tuple[str, Callable[[Row, int], Item | None], tuple[str, ...]]]
 }
 
 
-def _columns(query: str, name: str) -> tuple[Callable[[Row, int], Item], tuple[str, ...]]:
+def _columns(query: str, name: str) -> tuple[Callable[[Row, int], BenchmarkItem], tuple[str, ...]]:
     asked = parse_qs(query, strict_parsing=bool(query))
     known = {"prompt", "solution", "tests", "id", "entry_point", "stop"}
     if unknown := sorted(asked.keys() - known):
@@ -121,9 +121,9 @@ def _columns(query: str, name: str) -> tuple[Callable[[Row, int], Item], tuple[s
     column = {key: values[-1] for key, values in asked.items()}
     has_tests = "tests" in asked
 
-    def item(row: Row, number: int) -> Item:
+    def item(row: Row, number: int) -> BenchmarkItem:
         tests = row[column["tests"]] if has_tests else ""
-        return Item(
+        return BenchmarkItem(
             id=str(row[column["id"]]) if "id" in column else str(number),
             prompt=str(row[column.get("prompt", "prompt")]),
             solution=str(row[column.get("solution", "solution")]),
@@ -141,7 +141,7 @@ class ThreeItems:
     name: str = "example-three"
     stop: tuple[str, ...] = CODE_STOP
 
-    def items(self) -> Iterator[Item]:
+    def items(self) -> Iterator[BenchmarkItem]:
         """`double`, `is_even` and `last_word`."""
         yield _example("double", "x", "Twice x.", "return 2 * x", ("double(4) == 8", "double(-1) == -2"))
         yield _example("is_even", "n", "Whether n is even.", "return n % 2 == 0", ("is_even(10)", "not is_even(7)"))
@@ -150,10 +150,10 @@ class ThreeItems:
         )
 
 
-def _example(name: str, argument: str, task: str, body: str, claims: tuple[str, ...]) -> Item:
+def _example(name: str, argument: str, task: str, body: str, claims: tuple[str, ...]) -> BenchmarkItem:
     prompt = f'def {name}({argument}):\n    """{task}"""\n'
     tests = "\n".join(f"assert {claim}" for claim in claims) + "\n"
-    return Item(f"example-three/{name}", prompt, f"    {body}\n", tests, name)
+    return BenchmarkItem(f"example-three/{name}", prompt, f"    {body}\n", tests, name)
 
 
 @hookimpl

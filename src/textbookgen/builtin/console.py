@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from textbookgen.events import Event, Progress, Record, RunFinished, RunStarted, StageFinished, StageStarted
+from textbookgen.api.events import Event, Progress, RunFinished, RunStarted, StageFinished, StageStarted, StepRecord
 
 if TYPE_CHECKING:
     from rich.console import Console as RichConsole
@@ -92,7 +92,7 @@ class Console:
             self._bar = self._task = None
 
 
-def outcome(record: Record) -> str:
+def outcome(record: StepRecord) -> str:
     """What a step came to, in a line: `18,820 of 20,000 rows (1,180 near copy)`."""
     parts = [f"{record.rows_out:,} rows"] if record.rows_out else []
     if record.dropped:

@@ -17,16 +17,16 @@ from multiprocessing.connection import wait as wait_for_any
 from multiprocessing.context import BaseContext
 from typing import TypeVar
 
-from textbookgen.errors import RunError
-from textbookgen.executor import Executor
-from textbookgen.hookspecs import hookimpl
+from textbookgen.api.errors import RunError
+from textbookgen.api.executor import Executor
+from textbookgen.api.hookspecs import hookimpl
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 #: What the forkserver imports once for all workers. polars is not among them: it starts threads at import, and a
 #: process with threads must not be forked.
-PRELOAD = ["pydantic", "pluggy", "jinja2", "tokenizers", "textbookgen.errors", "textbookgen.hookspecs"]
+PRELOAD = ["pydantic", "pluggy", "jinja2", "tokenizers", "textbookgen.api.errors", "textbookgen.api.hookspecs"]
 
 
 class Serial:

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple, cast
 import polars as pl
 from pydantic import Field
 
-from textbookgen.artifacts import Artifact, Chats, Documents, Table, Vocabulary
-from textbookgen.errors import RunError
-from textbookgen.hookspecs import hookimpl
-from textbookgen.marks import Labels, Pipe
-from textbookgen.stage import Given, Pack, Stage, Volume
-from textbookgen.tokenizer import ByteTokenizer, Tokenizer
+from textbookgen.api.annotations import Input, Labels
+from textbookgen.api.artifacts import Artifact, Chats, Documents, Table, TrainedTokenizer
+from textbookgen.api.errors import RunError
+from textbookgen.api.hookspecs import hookimpl
+from textbookgen.api.stage import Estimate, Packer, StageInputs
+from textbookgen.api.tokenizer import ByteTokenizer, Tokenizer
 
 if TYPE_CHECKING:
     import numpy as np
@@ -121,7 +121,7 @@ def _quick(opened: tokenizers.Tokenizer) -> Any | None:
         return None
 
 
-class TrainTokenizer(Pack):
+class TrainTokenizer(Packer):
     """Trains a byte-level BPE tokenizer on a corpus: every text can be encoded, and nothing is ever unknown.
 
     It learns from documents taken evenly from the whole corpus, as many as `max_documents` and `max_mib` allow, so that
@@ -133,9 +133,9 @@ class TrainTokenizer(Pack):
     """
 
     name: ClassVar[str] = "train-tokenizer"
-    gives: ClassVar[type[Artifact] | None] = Vocabulary
+    output: ClassVar[type[Artifact] | None] = TrainedTokenizer
 
-    inputs: Annotated[Labels, Pipe(Documents, Chats)] = Field(
+    inputs: Annotated[Labels, Input(Documents, Chats)] = Field(
         alias="from", description="stages above whose texts are learnt from"
     )
     vocabulary: int = Field(4096, ge=257, description="how many ids there are to be: 256 bytes, <|endoftext|>, and merges")
@@ -146,13 +146,13 @@ class TrainTokenizer(Pack):
     max_documents: int = Field(1_000_000, gt=0, description="learn from at most so many documents, taken evenly from all")
     max_mib: float = Field(64.0, gt=0, description="learn from at most so many MiB of text, taken evenly from all")
 
-    def foresee(self, flows: Mapping[str, Volume]) -> Volume | None:
+    def estimate(self, inputs: Mapping[str, Estimate]) -> Estimate | None:
         """A small file."""
-        return Volume(disk_bytes=60.0 * self.vocabulary)
+        return Estimate(disk_bytes=60.0 * self.vocabulary)
 
-    def pack(self, given: Given, out: Path) -> None:
+    def pack(self, inputs: StageInputs, out: Path) -> None:
         """Writes `tokenizer.json`, then `vocabulary.json`."""
-        tables = [flow for flow in given.each("from").values() if isinstance(flow, Table)]
+        tables = [flow for flow in inputs.each("from").values() if isinstance(flow, Table)]
         drawn = _draw(tables, self.max_documents, self.max_mib * 2**20)
         if drawn.documents == 0:
             raise RunError("no text flows in to learn from", place="from")
@@ -168,7 +168,7 @@ class TrainTokenizer(Pack):
             "bytes": learnt.bytes,
             "bytes_per_token": _bytes_per_token(tokenizer, measured),
         }
-        (out / Vocabulary.card_name).write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
+        (out / TrainedTokenizer.card_name).write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
 
     def _train(self, texts: Iterator[str], documents: int) -> tokenizers.Tokenizer:
         from tokenizers import Regex, decoders, models, pre_tokenizers, trainers
@@ -251,12 +251,6 @@ def _text(table: Table) -> pl.Expr:
         contents = pl.col("messages").list.eval(pl.element().struct.field("content"))
         return contents.list.join("\n").alias("text")
     return pl.col("text")
-
-
-@hookimpl
-def stages() -> list[type[Stage]]:
-    """`train-tokenizer`."""
-    return [TrainTokenizer]
 
 
 @hookimpl

@@ -74,7 +74,7 @@ def main() -> None:
     except BrokenPipeError:
         sys.exit(0)
     except Exception as error:
-        from textbookgen.errors import TextbookgenError
+        from textbookgen.api.errors import TextbookgenError
 
         if not isinstance(error, TextbookgenError) or "--traceback" in sys.argv:
             raise

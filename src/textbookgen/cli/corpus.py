@@ -22,8 +22,8 @@ def group() -> None:
 @options.work
 def head(name: str, rows: int, run_name: str, as_json: bool, work: Path) -> None:
     """Print the first documents that flow out of a stage, with the prompt each answers, if it was asked for."""
-    from textbookgen.lineage import Lineage
-    from textbookgen.workspace import Workspace
+    from textbookgen.provenance.lineage import Lineage
+    from textbookgen.storage.workspace import Workspace
 
     lineage = Lineage(Workspace(work), run_name)
     found = lineage.first(name, rows)
@@ -41,8 +41,8 @@ def head(name: str, rows: int, run_name: str, as_json: bool, work: Path) -> None
 @options.work
 def stats(name: str, run_name: str, as_json: bool, work: Path) -> None:
     """Count what flows out of a stage: documents, bytes and words, by kind."""
-    from textbookgen.lineage import Lineage
-    from textbookgen.workspace import Workspace
+    from textbookgen.provenance.lineage import Lineage
+    from textbookgen.storage.workspace import Workspace
 
     counted = Lineage(Workspace(work), run_name).counted(name)
     if as_json:
@@ -58,8 +58,8 @@ def stats(name: str, run_name: str, as_json: bool, work: Path) -> None:
 @options.work
 def why(document: str, run_name: str, as_json: bool, work: Path) -> None:
     """Tell a document's whole story: where it comes from, what was asked, and which verdicts it met."""
-    from textbookgen.lineage import Lineage
-    from textbookgen.workspace import Workspace
+    from textbookgen.provenance.lineage import Lineage
+    from textbookgen.storage.workspace import Workspace
 
     lineage = Lineage(Workspace(work), run_name)
     story = lineage.story(document)
@@ -77,8 +77,8 @@ def why(document: str, run_name: str, as_json: bool, work: Path) -> None:
 @options.work
 def dropped(name: str, examples: int, run_name: str, as_json: bool, work: Path) -> None:
     """What a stage dropped: each reason with its count and examples."""
-    from textbookgen.lineage import Lineage
-    from textbookgen.workspace import Workspace
+    from textbookgen.provenance.lineage import Lineage
+    from textbookgen.storage.workspace import Workspace
 
     reasons = list(Lineage(Workspace(work), run_name).dropped(name, examples))
     if as_json:

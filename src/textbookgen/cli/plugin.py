@@ -17,7 +17,7 @@ def group() -> None:
 @group.command("list")
 def list_plugins() -> None:
     """List installed plugins, what each brings, and which would not load."""
-    from textbookgen.plugins import Plugins
+    from textbookgen.recipe.plugin_manager import Plugins
 
     plugins = Plugins()
     rows = []
@@ -36,8 +36,8 @@ def list_plugins() -> None:
 @click.argument("name")
 def show_plugin(name: str) -> None:
     """Print what a plugin brings: stages, teachers and samplers, with their options."""
-    from textbookgen.catalogue import first_sentence, options_of
-    from textbookgen.plugins import Plugins
+    from textbookgen.recipe.describe import first_sentence, options_of
+    from textbookgen.recipe.plugin_manager import Plugins
 
     plugins = Plugins()
     known = plugins.installed.get(name)

@@ -36,7 +36,7 @@ def show_prompt(name: str) -> None:
 @click.option("-n", "times", default=1, show_default=True, help="With --recipe: how many prompts.")
 def render(name: str, variables: tuple[str, ...], recipe: Path | None, sampler: str, times: int) -> None:
     """Print the prompt that a template makes of variables given here, or drawn by a recipe's sampler."""
-    from textbookgen.recipe import parse_override
+    from textbookgen.recipe.parser import parse_override
 
     given = dict(map(parse_override, variables))
     if recipe is None:
@@ -44,21 +44,23 @@ def render(name: str, variables: tuple[str, ...], recipe: Path | None, sampler: 
         return
     from random import Random
 
-    from textbookgen.plugins import Plugins
-    from textbookgen.recipe import read_recipe
-    from textbookgen.sampler import Tally
+    from textbookgen.api.sampler import AcceptedStats
+    from textbookgen.recipe.parser import read_recipe
+    from textbookgen.recipe.plugin_manager import Plugins
 
     entry = next((each for each in read_recipe(recipe).of("sampler") if each.label == sampler), None)
     if entry is None:
         raise click.BadParameter(f"the recipe has no [sampler.{sampler}]", param_hint="--sampler")
     drawing = Plugins().find("sampler", entry.use)(**entry.options)
     for n in range(times):
-        click.echo(f"── {n}\n{_prompts(recipe).render(name, drawing.draw(n, Random(f'render/{n}'), Tally()) | given)}\n")
+        click.echo(
+            f"── {n}\n{_prompts(recipe).render(name, drawing.draw(n, Random(f'render/{n}'), AcceptedStats()) | given)}\n"
+        )
 
 
 def _prompts(recipe: Path | None = None):  # type: ignore[no-untyped-def]  # noqa: ANN202
-    from textbookgen.plugins import Plugins
-    from textbookgen.prompts import Prompts
+    from textbookgen.recipe.plugin_manager import Plugins
+    from textbookgen.recipe.prompts import Prompts
 
     beside = [recipe.parent / "prompts", recipe.parent] if recipe else [Path("prompts")]
     return Prompts([*beside, *Plugins().prompt_folders()])

@@ -13,8 +13,8 @@ import click
 from textbookgen.cli import options, show
 
 if TYPE_CHECKING:
-    from textbookgen.plan import Plan
-    from textbookgen.plugins import Plugins
+    from textbookgen.recipe.planner import Plan
+    from textbookgen.recipe.plugin_manager import Plugins
 
 #: Exit code of a run that finished, though some documents failed.
 SOME_FAILED = 3
@@ -56,8 +56,8 @@ def run(
     Exit code 0: all went well; 3: it finished, but some documents failed (the report says which); 1: it stopped.
     """
     from textbookgen.builtin.console import Console
-    from textbookgen.engine import run_plan
-    from textbookgen.workspace import Workspace
+    from textbookgen.run.engine import run_plan
+    from textbookgen.storage.workspace import Workspace
 
     plan, plugins = _planned(file, assignments, limit)
     plan = plan.until(until) if until else plan.before_packing() if limit else plan
@@ -81,19 +81,19 @@ def check(file: Path, assignments: tuple[str, ...], as_json: bool, work: Path) -
 
     After `recipe run FILE --limit 20` it knows from the replies how long replies are.
     """
-    from textbookgen.forecast import foresee, needs_text
-    from textbookgen.workspace import Workspace
+    from textbookgen.provenance.cost_estimate import estimate, needs_text
+    from textbookgen.storage.workspace import Workspace
 
     plan, plugins = _planned(file, assignments, None)
-    forecast = foresee(plan, Workspace(work))
+    forecast = estimate(plan, Workspace(work))
     if as_json:
         show.as_json(forecast.as_dict())
     else:
         count = f"{len(plan.steps)} step{'s' * (len(plan.steps) != 1)}"
         show.table(forecast.columns, forecast.rows(), title=f"{plan.recipe.name}: {count}")
         click.echo(forecast.sentence())
-    if plan.needs:
-        click.echo(needs_text(plan.needs), err=True)
+    if plan.missing_requirements:
+        click.echo(needs_text(plan.missing_requirements), err=True)
     for warning in forecast.warnings(plugins):
         click.echo(warning, err=True)
 
@@ -102,7 +102,7 @@ def check(file: Path, assignments: tuple[str, ...], as_json: bool, work: Path) -
 @click.argument("name")
 def show_recipe(name: str) -> None:
     """Print a shipped recipe."""
-    from textbookgen.plugins import Plugins
+    from textbookgen.recipe.plugin_manager import Plugins
 
     click.echo(_shipped(Plugins(), name), nl=False)
 
@@ -110,7 +110,7 @@ def show_recipe(name: str) -> None:
 @group.command("list")
 def list_recipes() -> None:
     """List the recipes that are shipped, and what each is."""
-    from textbookgen.plugins import Plugins
+    from textbookgen.recipe.plugin_manager import Plugins
 
     rows = []
     for folder in Plugins().recipe_folders():
@@ -131,13 +131,13 @@ def _first_sentence(text: str) -> str:
 @click.option("--like", default="tiny", show_default=True, help="The shipped recipe to begin from.")
 def new(name: str, like: str) -> None:
     """Begin a recipe of your own from a shipped one; the lists it reads come along."""
-    from textbookgen.errors import Complaint, RecipeError
-    from textbookgen.plugins import Plugins
+    from textbookgen.api.errors import Diagnostic, RecipeError
+    from textbookgen.recipe.plugin_manager import Plugins
 
     plugins, file = Plugins(), Path(f"{name}.toml")
     text = _shipped(plugins, like)
     if file.exists():
-        raise RecipeError([Complaint(str(file), "is there already", "choose another name")])
+        raise RecipeError([Diagnostic(str(file), "is there already", "choose another name")])
     file.write_text(text.replace(f'name = "{like}"', f'name = "{name}"', 1), encoding="utf-8")
     for folder in plugins.recipe_folders():
         for entry in folder.iterdir():
@@ -147,9 +147,9 @@ def new(name: str, like: str) -> None:
 
 
 def _planned(file: Path, assignments: tuple[str, ...], limit: int | None) -> tuple[Plan, Plugins]:
-    from textbookgen.plan import make_plan
-    from textbookgen.plugins import Plugins
-    from textbookgen.recipe import parse_override, read_recipe
+    from textbookgen.recipe.parser import parse_override, read_recipe
+    from textbookgen.recipe.planner import make_plan
+    from textbookgen.recipe.plugin_manager import Plugins
 
     recipe = read_recipe(file, dict(map(parse_override, assignments)))
     plugins = Plugins()
@@ -157,10 +157,10 @@ def _planned(file: Path, assignments: tuple[str, ...], limit: int | None) -> tup
 
 
 def _shipped(plugins: Plugins, name: str) -> str:
-    from textbookgen.errors import Complaint, RecipeError
+    from textbookgen.api.errors import Diagnostic, RecipeError
 
     for folder in plugins.recipe_folders():
         entry = folder.joinpath(f"{name.removesuffix('.toml')}.toml")
         if entry.is_file():
             return entry.read_text(encoding="utf-8")
-    raise RecipeError([Complaint(name, "no such recipe is shipped", "`textbookgen recipe list` shows what is")])
+    raise RecipeError([Diagnostic(name, "no such recipe is shipped", "`textbookgen recipe list` shows what is")])

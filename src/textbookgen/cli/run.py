@@ -18,8 +18,8 @@ def group() -> None:
 @options.work
 def list_runs(work: Path) -> None:
     """List the runs of a workspace, oldest first."""
-    from textbookgen.report import clock
-    from textbookgen.workspace import Workspace
+    from textbookgen.run.report import clock
+    from textbookgen.storage.workspace import Workspace
 
     rows = []
     for run in Workspace(work).runs():
@@ -35,8 +35,8 @@ def list_runs(work: Path) -> None:
 @options.work
 def show_run(name: str, as_json: bool, work: Path) -> None:
     """Print a run's report, or its figures as JSON; the latest run unless one is named."""
-    from textbookgen.report import report_text, unfinished
-    from textbookgen.workspace import Workspace
+    from textbookgen.run.report import report_text, unfinished
+    from textbookgen.storage.workspace import Workspace
 
     workspace = Workspace(work)
     run = workspace.run(name)
@@ -55,8 +55,8 @@ def show_run(name: str, as_json: bool, work: Path) -> None:
 @options.work
 def diff(first: str, second: str, work: Path) -> None:
     """Compare two runs: which stages differ, and in which options."""
-    from textbookgen.report import differences
-    from textbookgen.workspace import Workspace
+    from textbookgen.run.report import differences
+    from textbookgen.storage.workspace import Workspace
 
     workspace = Workspace(work)
     rows = list(differences(workspace.run(first).plan(), workspace.run(second).plan()))
@@ -68,7 +68,7 @@ def diff(first: str, second: str, work: Path) -> None:
 @options.work
 def prune(yes: bool, work: Path) -> None:
     """Throw away steps that no finished run's plan names; the ledger is kept."""
-    from textbookgen.workspace import Workspace
+    from textbookgen.storage.workspace import Workspace
 
     for folder, size in Workspace(work).unused():
         click.echo(f"{size / 2**20:8.1f} MiB  {folder.folder.name}")

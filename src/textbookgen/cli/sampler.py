@@ -15,8 +15,8 @@ def group() -> None:
 @group.command("list")
 def list_samplers() -> None:
     """List every sampler a recipe may use."""
-    from textbookgen.catalogue import first_sentence
-    from textbookgen.plugins import Plugins
+    from textbookgen.recipe.describe import first_sentence
+    from textbookgen.recipe.plugin_manager import Plugins
 
     show.table(("sampler", "what it draws"), ((name, first_sentence(kind)) for name, kind in Plugins().samplers.items()))
 

@@ -29,8 +29,8 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: str =
 
 def brought(kind: str, name: str, *, json_schema: bool) -> None:
     """Prints what a stage, teacher or sampler says of itself, and its options; or their JSON schema."""
-    from textbookgen.catalogue import described, options_of
-    from textbookgen.plugins import Plugins
+    from textbookgen.recipe.describe import described, options_of
+    from textbookgen.recipe.plugin_manager import Plugins
 
     plugins = Plugins()
     found = plugins.find(kind, name)

@@ -15,15 +15,15 @@ def group() -> None:
 @group.command("list")
 def list_stages() -> None:
     """List every stage: what it takes, what it gives, what it is for."""
-    from textbookgen.catalogue import first_sentence, takes
-    from textbookgen.plugins import Plugins
-    from textbookgen.stage import family
+    from textbookgen.api.stage import family
+    from textbookgen.recipe.describe import first_sentence, types
+    from textbookgen.recipe.plugin_manager import Plugins
 
     rows = []
     for name, stage in Plugins().stages.items():
-        gives = stage.gives.name if stage.gives else "the same"
-        rows.append((name, family(stage).__name__, takes(stage), gives, first_sentence(stage)))
-    show.table(("stage", "family", "takes", "gives", "what it is for"), rows)
+        output = stage.output.name if stage.output else "the same"
+        rows.append((name, family(stage).__name__, types(stage), output, first_sentence(stage)))
+    show.table(("stage", "family", "input", "output", "purpose"), rows)
 
 
 @group.command("show")

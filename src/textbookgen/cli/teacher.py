@@ -11,11 +11,11 @@ import click
 from textbookgen.cli import options, show
 
 if TYPE_CHECKING:
-    from textbookgen.artifacts import Artifact
-    from textbookgen.asking import Answer
-    from textbookgen.plugins import Plugins
-    from textbookgen.recipe import Recipe
-    from textbookgen.teacher import Request, Teacher
+    from textbookgen.api.artifacts import Artifact
+    from textbookgen.api.teacher import Request, Teacher
+    from textbookgen.llm import Answer
+    from textbookgen.recipe.parser import Recipe
+    from textbookgen.recipe.plugin_manager import Plugins
 
 
 @click.group("teacher")
@@ -26,8 +26,8 @@ def group() -> None:
 @group.command("list")
 def list_teachers() -> None:
     """List every teacher a recipe may use."""
-    from textbookgen.catalogue import first_sentence
-    from textbookgen.plugins import Plugins
+    from textbookgen.recipe.describe import first_sentence
+    from textbookgen.recipe.plugin_manager import Plugins
 
     show.table(("teacher", "what it is"), ((name, first_sentence(kind)) for name, kind in Plugins().teachers.items()))
 
@@ -54,17 +54,17 @@ def ask(file: Path, label: str, text: str, task: str, facts: tuple[str, ...], as
     """Ask the teacher LABEL of a recipe once, and print its reply and what it cost; the ledger keeps it."""
     import asyncio
 
-    from textbookgen.errors import Complaint, RecipeError
-    from textbookgen.plugins import Plugins
-    from textbookgen.recipe import parse_override, read_recipe
-    from textbookgen.teacher import Message, Request
-    from textbookgen.workspace import Workspace
+    from textbookgen.api.errors import Diagnostic, RecipeError
+    from textbookgen.api.teacher import Message, Request
+    from textbookgen.recipe.parser import parse_override, read_recipe
+    from textbookgen.recipe.plugin_manager import Plugins
+    from textbookgen.storage.workspace import Workspace
 
     recipe = read_recipe(file, dict(map(parse_override, assignments)))
     entry = next((each for each in recipe.of("teacher") if each.label == label), None)
     if entry is None:
         raise RecipeError(
-            [Complaint(recipe.place("recipe"), f"no teacher is called '{label}'", f"add a [teacher.{label}] table")]
+            [Diagnostic(recipe.place("recipe"), f"no teacher is called '{label}'", f"add a [teacher.{label}] table")]
         )
     plugins = Plugins()
     teacher = plugins.find("teacher", entry.use)(**entry.options)
@@ -81,33 +81,35 @@ def ask(file: Path, label: str, text: str, task: str, facts: tuple[str, ...], as
 
 def _flows(recipe: Recipe, plugins: Plugins, teacher: Teacher, work: Path) -> dict[str, Artifact]:
     """What flows in through the teacher's pipes from stages that a run has worked."""
-    from textbookgen.artifacts import Folder
-    from textbookgen.errors import Complaint, RecipeError
-    from textbookgen.marks import Pipe, marked
-    from textbookgen.plan import make_plan
-    from textbookgen.workspace import Workspace
+    from textbookgen.api.annotations import Input, options_with
+    from textbookgen.api.artifacts import Folder
+    from textbookgen.api.errors import Diagnostic, RecipeError
+    from textbookgen.recipe.planner import make_plan
+    from textbookgen.storage.workspace import Workspace
 
-    labels = {str(getattr(teacher, name)) for name, _ in marked(type(teacher), Pipe)} & {e.label for e in recipe.of("stage")}
-    flows: dict[str, Artifact] = {}
+    labels = {str(getattr(teacher, name)) for name, _ in options_with(type(teacher), Input)} & {
+        e.label for e in recipe.of("stage")
+    }
+    inputs: dict[str, Artifact] = {}
     for step in make_plan(recipe, plugins).steps if labels else ():
-        if step.label in labels and issubclass(step.gives, Folder):
+        if step.label in labels and issubclass(step.output, Folder):
             folder = Workspace(work).step(step.address)
             if folder.record() is None:
                 place, hint = recipe.place("stage", step.label), "run the recipe up to it with `recipe run FILE --until`"
-                raise RecipeError([Complaint(place, "has not been worked, and the teacher answers from it", hint)])
-            flows[step.label] = step.gives(folder.out)
-    return flows
+                raise RecipeError([Diagnostic(place, "has not been worked, and the teacher answers from it", hint)])
+            inputs[step.label] = step.output(folder.out)
+    return inputs
 
 
 async def _answer(teacher: Teacher, use: str, path: Path, request: Request) -> Answer:
     """One request's answer, through the ledger as in a run."""
-    from textbookgen.asking import Asking
-    from textbookgen.ledger import Ledger
+    from textbookgen.llm import Client
+    from textbookgen.storage.ledger import Ledger
 
     kept = Ledger(path)
     try:
-        async with Asking(teacher, use, kept) as asking:
-            return await asking.answer(request)
+        async with Client(teacher, use, kept) as client:
+            return await client.answer(request)
     finally:
         kept.close()
 
@@ -121,8 +123,8 @@ def ledger(to: Path | None, source: Path | None, as_json: bool, work: Path) -> N
     """Show what the ledger holds: replies, tokens, money and size, by teacher; export or import replies."""
     from dataclasses import asdict
 
-    from textbookgen.ledger import Ledger
-    from textbookgen.workspace import Workspace
+    from textbookgen.storage.ledger import Ledger
+    from textbookgen.storage.workspace import Workspace
 
     kept = Ledger(Workspace(work).ledger)
     try:
@@ -142,7 +144,7 @@ def ledger(to: Path | None, source: Path | None, as_json: bool, work: Path) -> N
 
 def _spent(row: Mapping[str, Any]) -> tuple[str, ...]:
     """What one teacher's replies came to, as people read it."""
-    from textbookgen.catalogue import as_toml
+    from textbookgen.recipe.describe import as_toml
 
     counts = (f"{row[name]:,}" for name in ("replies", "tokens_in", "tokens_out"))
     options = as_toml(row["options"]) if row["options"] else ""

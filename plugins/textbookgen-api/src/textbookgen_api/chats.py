@@ -7,21 +7,21 @@ from typing import Annotated, ClassVar
 import polars as pl
 from pydantic import Field
 
-from textbookgen.artifacts import MESSAGES, Artifact, Chats, Documents, document_id
-from textbookgen.marks import Labels, Pipe
-from textbookgen.stage import Transform
+from textbookgen.api.annotations import Input, Labels
+from textbookgen.api.artifacts import MESSAGES, Artifact, Chats, Documents, document_id
+from textbookgen.api.stage import Transform
 
 
 class RequestChats(Transform):
     """Turns requests into chats whose answer is the call."""
 
     name: ClassVar[str] = "chats"
-    gives: ClassVar[type[Artifact] | None] = Chats
+    output: ClassVar[type[Artifact] | None] = Chats
 
-    inputs: Annotated[Labels, Pipe(Documents)] = Field(alias="from", description="stages above whose requests become chats")
+    inputs: Annotated[Labels, Input(Documents)] = Field(alias="from", description="stages above whose requests become chats")
     system: str = Field("", description="what the system message says; none if empty")
 
-    def change(self, docs: pl.DataFrame) -> pl.DataFrame:
+    def transform(self, docs: pl.DataFrame) -> pl.DataFrame:
         """One chat a request."""
         first = [{"role": "system", "content": self.system}] if self.system else []
         rows = [

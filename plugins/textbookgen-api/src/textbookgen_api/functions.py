@@ -13,7 +13,7 @@ from pathlib import Path
 from random import Random
 from typing import Any, Literal
 
-from textbookgen.errors import Complaint, RecipeError, RunError
+from textbookgen.api.errors import Diagnostic, RecipeError, RunError
 from textbookgen_api.templates import Phrase, phrases
 
 Values = Literal["all", "seen", "unseen"]
@@ -109,16 +109,16 @@ def read_application(path: str | Path) -> Application:
     try:
         told = json.loads(application_file(path).read_text(encoding="utf-8"))
     except OSError as error:
-        raise RecipeError([Complaint("path", f"'{path}' cannot be read: {error.strerror}")]) from error
+        raise RecipeError([Diagnostic("path", f"'{path}' cannot be read: {error.strerror}")]) from error
     except ValueError as error:
-        raise RecipeError([Complaint("path", f"'{path}' is not JSON: {error}")]) from error
+        raise RecipeError([Diagnostic("path", f"'{path}' is not JSON: {error}")]) from error
     whole = told if isinstance(told, dict) else {"functions": told}
     functions = [each.get("function", each) for each in whole.get("functions", [])]
-    complaints = [complaint for each in functions for complaint in _complaints(each)]
+    diagnostics = [diagnostic for each in functions for diagnostic in _complaints(each)]
     if not functions:
-        complaints = [Complaint("path", f"'{path}' has no functions")]
-    if complaints:
-        raise RecipeError(complaints)
+        diagnostics = [Diagnostic("path", f"'{path}' has no functions")]
+    if diagnostics:
+        raise RecipeError(diagnostics)
     return Application(tuple(map(_function, functions)), tuple(map(str, whole.get("outside", []))))
 
 
@@ -134,28 +134,28 @@ def _function(told: Mapping[str, Any]) -> Function:
     return Function(str(told["name"]), str(told.get("description", "")), parameters, tuple(map(phrases, told["templates"])))
 
 
-def _complaints(told: Mapping[str, Any]) -> Iterator[Complaint]:
+def _complaints(told: Mapping[str, Any]) -> Iterator[Diagnostic]:
     """What is wrong with one function as told in the file."""
     name = str(told.get("name", ""))
     place = f"function '{name}'"
     if not name.isidentifier():
-        yield Complaint("path", f"'{name}' is no name for a function")
+        yield Diagnostic("path", f"'{name}' is no name for a function")
     if name in RESERVED:
-        yield Complaint("path", f"{place}: `{name}` is the name of an answer here", "rename the function")
+        yield Diagnostic("path", f"{place}: `{name}` is the name of an answer here", "rename the function")
     schema = told.get("parameters", {})
     known, required = set(schema.get("properties", {})), set(schema.get("required", []))
     if not told.get("templates"):
-        yield Complaint("path", f"{place} has no templates", 'give requests such as "Ship {quantity} {product}[ to {city}]"')
+        yield Diagnostic("path", f"{place} has no templates", 'give requests such as "Ship {quantity} {product}[ to {city}]"')
     for template in told.get("templates", ()):
         try:
             slots = {slot for phrase in phrases(template) for slot in phrase.slots}
         except ValueError as error:
-            yield Complaint("path", f"{place}: {error}")
+            yield Diagnostic("path", f"{place}: {error}")
             continue
         if slots - known:
-            yield Complaint("path", f"{place}: '{template}' has a slot that is no parameter: {sorted(slots - known)[0]}")
+            yield Diagnostic("path", f"{place}: '{template}' has a slot that is no parameter: {sorted(slots - known)[0]}")
         if required - slots:
-            yield Complaint("path", f"{place}: '{template}' lacks the required {sorted(required - slots)[0]}")
+            yield Diagnostic("path", f"{place}: '{template}' lacks the required {sorted(required - slots)[0]}")
 
 
 def _by_pattern(pattern: str, rng: Random) -> str:

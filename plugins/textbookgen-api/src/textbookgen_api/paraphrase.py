@@ -9,11 +9,11 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from textbookgen.artifacts import Documents
-from textbookgen.errors import Unusable
-from textbookgen.marks import Labels, Pipe, Placement, Template
-from textbookgen.stage import Ask, Draw, Generator, Volume
-from textbookgen.teacher import Reply
+from textbookgen.api.annotations import Input, Labels, Runtime, Template
+from textbookgen.api.artifacts import Documents
+from textbookgen.api.errors import UnusableReply
+from textbookgen.api.stage import Ask, Draw, Estimate, Generator
+from textbookgen.api.teacher import Reply
 from textbookgen_api.calling import read_call
 from textbookgen_api.requests import listed, request_row
 
@@ -30,30 +30,30 @@ class Paraphrase(Generator):
     kind: ClassVar[str] = "request"
 
     prompt: Annotated[str, Template] = Field("api/paraphrase.md.j2", description="name of the prompt template")
-    inputs: Annotated[Labels, Pipe(Documents)] = Field(
+    inputs: Annotated[Labels, Input(Documents)] = Field(
         alias="from", min_length=1, description="stages above whose requests are put in other words"
     )
     roles: tuple[str, ...] = Field((), description="voices to draw from; the plugin's unless given. A drawn `role` goes first")
     paraphrases: int = Field(1, gt=0, description="paraphrases of each request, in different voices where there are enough")
     keep_original: bool = Field(True, description="give the request as it was beside its paraphrases")
-    max_failures: Annotated[float, Placement] = Field(
+    max_failures: Annotated[float, Runtime] = Field(
         1.0, ge=0, le=1, description="share of requests that may fail before the step stops"
     )
 
-    def foresee(self, flows: Mapping[str, Volume]) -> Volume | None:
+    def estimate(self, inputs: Mapping[str, Estimate]) -> Estimate | None:
         """A request for each paraphrase, which is about as long as what it says."""
-        inflow = flows.get("from", Volume())
+        inflow = inputs.get("from", Estimate())
         if inflow.documents is None:
             return None
         asked = min(inflow.documents, self.sample or inflow.documents)
         requests, documents = asked * self.paraphrases, asked * (self.paraphrases + self.keep_original)
-        return Volume(documents, 40.0 * documents, requests, 150.0 * requests, 40.0 * requests)
+        return Estimate(documents, 40.0 * documents, requests, 150.0 * requests, 40.0 * requests)
 
-    async def write(self, draw: Draw, ask: Ask) -> Iterable[dict[str, Any]]:
+    async def generate(self, draw: Draw, ask: Ask) -> Iterable[dict[str, Any]]:
         """The paraphrases that kept every value.
 
         Raises:
-            Unusable: none did, and the original is not kept.
+            UnusableReply: none did, and the original is not kept.
         """
         document = draw["document"]
         rows = [self._row(document, document["api.request"])] if self.keep_original else []
@@ -61,10 +61,10 @@ class Paraphrase(Generator):
             full = {**draw, "role": role, "request": document["api.request"], "slots": list(document["api.slots"] or ())}
             try:
                 rows.append(self._row(document, self._said(full, await ask(ask.render(self.prompt, full), draw=full))))
-            except Unusable:
+            except UnusableReply:
                 continue
         if not rows:
-            raise Unusable("no paraphrase kept every value")
+            raise UnusableReply("no paraphrase kept every value")
         return rows
 
     def _voices(self, draw: Draw) -> list[str]:
@@ -78,13 +78,13 @@ class Paraphrase(Generator):
         """The paraphrase in a reply.
 
         Raises:
-            Unusable: it is empty, cut off, or lacks a value.
+            UnusableReply: it is empty, cut off, or lacks a value.
         """
         text = " ".join(reply.text.split()).strip().strip('"\u201c\u201d')
         if not text or reply.finish == "length":
-            raise Unusable("the paraphrase is empty or cut off")
+            raise UnusableReply("the paraphrase is empty or cut off")
         if any(not holds(text, words) for words in draw["slots"]):
-            raise Unusable("the paraphrase lost a value")
+            raise UnusableReply("the paraphrase lost a value")
         return text
 
     def _row(self, document: Draw, text: str) -> dict[str, Any]:

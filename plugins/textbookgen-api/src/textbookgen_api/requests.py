@@ -13,9 +13,9 @@ from typing import Any, ClassVar
 import polars as pl
 from pydantic import Field
 
-from textbookgen.artifacts import document_id
-from textbookgen.errors import Complaint, RecipeError
-from textbookgen.stage import Source, Volume
+from textbookgen.api.artifacts import document_id
+from textbookgen.api.errors import Diagnostic, RecipeError
+from textbookgen.api.stage import Estimate, Source
 from textbookgen_api.calling import Call
 from textbookgen_api.functions import Application, Function, Values, application_file, is_unseen, read_application
 from textbookgen_api.templates import Phrase
@@ -63,25 +63,25 @@ class Requests(Source):
     )
     seed: int = Field(0, description="another seed draws other requests")
 
-    def check(self) -> Iterable[Complaint]:
+    def check(self) -> Iterable[Diagnostic]:
         """What is wrong with the file, and with the shares."""
         if self.missing_share + self.outside_share > 1:
-            yield Complaint("missing_share", "the shares come to more than 1")
+            yield Diagnostic("missing_share", "the shares come to more than 1")
         try:
             application = read_application(self.path)
         except RecipeError as error:
-            yield from error.complaints
+            yield from error.diagnostics
             return
         if self.missing_share and not any(map(_droppable, application.functions)):
-            yield Complaint("missing_share", "no template can lack a required value", "put one in brackets: [ to {city}]")
+            yield Diagnostic("missing_share", "no template can lack a required value", "put one in brackets: [ to {city}]")
 
     def digest(self) -> str:
         """The contents of the file."""
         return hashlib.blake2b(application_file(self.path).read_bytes(), digest_size=16).hexdigest()
 
-    def foresee(self, flows: Mapping[str, Volume]) -> Volume:
+    def estimate(self, inputs: Mapping[str, Estimate]) -> Estimate:
         """The requests, at about forty tokens each."""
-        return Volume(documents=self.count, tokens=40.0 * self.count)
+        return Estimate(documents=self.count, tokens=40.0 * self.count)
 
     def read(self) -> Iterator[pl.DataFrame]:
         """The requests, one a row.

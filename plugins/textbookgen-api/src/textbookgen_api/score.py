@@ -13,14 +13,14 @@ from typing import Annotated, Any, ClassVar
 import polars as pl
 from pydantic import Field
 
-from textbookgen.artifacts import Checkpoint, Documents
-from textbookgen.errors import Complaint, RunError
-from textbookgen.marks import Labels, Pipe, Placement
-from textbookgen.stage import Evaluate, Given
+from textbookgen.api.annotations import Input, Labels, Runtime
+from textbookgen.api.artifacts import Checkpoint, Documents
+from textbookgen.api.errors import Diagnostic, RunError
+from textbookgen.api.stage import Evaluator, StageInputs
 from textbookgen_api.calling import call_or_none, same_call, same_result
 
 
-class CallScores(Evaluate):
+class CallScores(Evaluator):
     """Has each checkpoint answer requests, and compares its calls with the right ones.
 
     Reported: exact match (same function, equal arguments, in whatever order), over all and by case; execution match, if
@@ -29,8 +29,8 @@ class CallScores(Evaluate):
 
     name: ClassVar[str] = "score"
 
-    inputs: Annotated[Labels, Pipe(Checkpoint)] = Field(alias="from", description="stages above whose checkpoints are scored")
-    requests: Annotated[Labels, Pipe(Documents)] = Field(description="stages above whose requests are asked")
+    inputs: Annotated[Labels, Input(Checkpoint)] = Field(alias="from", description="stages above whose checkpoints are scored")
+    requests: Annotated[Labels, Input(Documents)] = Field(description="stages above whose requests are asked")
     question: str = Field(
         "Request: {request}\nCall:",
         description="how a request is put; no blank at its end, since tokens often begin with theirs",
@@ -39,17 +39,17 @@ class CallScores(Evaluate):
         None, description="module whose functions carry calls out, such as `shop.api`; safe to call with any arguments"
     )
     max_tokens: int = Field(96, gt=0, description="tokens of a call at most")
-    batch: Annotated[int, Placement] = Field(32, gt=0, description="requests that are asked at once")
+    batch: Annotated[int, Runtime] = Field(32, gt=0, description="requests that are asked at once")
 
-    def check(self) -> Iterator[Complaint]:
+    def check(self) -> Iterator[Diagnostic]:
         """Whether the question asks, and the implementation is there."""
         if "{request}" not in self.question:
-            yield Complaint("question", "does not hold {request}, so nothing would be asked")
+            yield Diagnostic("question", "does not hold {request}, so nothing would be asked")
         if self.implementation is not None:
             try:
                 self.functions()
             except RunError as error:
-                yield Complaint("implementation", error.problem, error.hint)
+                yield Diagnostic("implementation", error.problem, error.hint)
 
     def functions(self) -> dict[str, Callable[..., Any]]:
         """The functions that carry calls out; none without `implementation`.
@@ -65,29 +65,36 @@ class CallScores(Evaluate):
             raise RunError(f"the module '{self.implementation}' cannot be imported: {error}") from error
         return {name: each for name, each in vars(module).items() if callable(each) and not name.startswith("_")}
 
-    def measure(self, given: Given, out: Path) -> pl.DataFrame:
+    def evaluate(self, inputs: StageInputs, out: Path) -> pl.DataFrame:
         """The figures; `calls.parquet` keeps every answer."""
-        requests = given["requests"].scan().collect()
+        requests = inputs["requests"].scan().collect()
         if requests.is_empty():
             raise RunError("there are no requests to ask", place="requests")
         functions = self.functions()
-        told = [self._told(label, flow, requests, functions, given) for label, flow in given.each("from").items()]
+        told = [self._told(label, flow, requests, functions, inputs) for label, flow in inputs.each("from").items()]
         calls = pl.concat([each for each, _ in told])
         calls.write_parquet(out / "calls.parquet")
         rows = [row for each, seconds in told for row in figures(each, seconds, bool(functions))]
         return pl.DataFrame(rows, schema=_FIGURES)
 
     def _told(
-        self, label: str, checkpoint: Any, requests: pl.DataFrame, functions: Mapping[str, Callable[..., Any]], given: Given
+        self,
+        label: str,
+        checkpoint: Any,
+        requests: pl.DataFrame,
+        functions: Mapping[str, Callable[..., Any]],
+        inputs: StageInputs,
     ) -> tuple[pl.DataFrame, float]:
         """One model's answers with what they are worth, and the seconds a request took."""
         prompts = [self.question.replace("{request}", each) for each in requests["api.request"]]
         answers: list[str] = []
-        with closing(given.doors.model(checkpoint.path)) as model:
+        with closing(inputs.resolver.model(checkpoint.path)) as model:
             started = time.perf_counter()
             for at in range(0, len(prompts), self.batch):
                 some = prompts[at : at + self.batch]
-                answers += [each[0] for each in model.complete(some, max_tokens=self.max_tokens, stop=("\n",), seed=given.seed)]
+                answers += [
+                    each[0] for each in model.complete(some, max_tokens=self.max_tokens, stop=("\n",), seed=inputs.seed)
+                ]
             seconds = (time.perf_counter() - started) / len(prompts)
         rows = [
             _compared(label, row, answer, functions)

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import polars as pl
-from textbookgen_minhash.dedup import Dedup
+from textbookgen_dedup.stages.minhash import MinHashDedup
 
-from textbookgen.artifacts import Table
-from textbookgen.stage import Given
+from textbookgen.api.artifacts import Table
+from textbookgen.api.stage import StageInputs
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,42 +30,42 @@ class Likeness:
     threshold: float
     shingle: int
 
-    def ready(self, given: Given) -> Dedup:
+    def ready(self, inputs: StageInputs) -> MinHashDedup:
         """The judge that finds copies, ready to."""
-        judge = Dedup(inputs=("from",), threshold=self.threshold, shingle=self.shingle, memory_mib=_MEMORY)
-        judge.prepare(given)
+        judge = MinHashDedup(inputs=("from",), threshold=self.threshold, shingle=self.shingle, memory_mib=_MEMORY)
+        judge.prepare(inputs)
         return judge
 
 
-def copies(table: Table, likeness: Likeness, given: Given) -> NDArray[np.bool_]:
+def copies(table: Table, likeness: Likeness, inputs: StageInputs) -> NDArray[np.bool_]:
     """Whether each document is a near copy of one before it that is none."""
-    copied: NDArray[np.bool_] = _originals([table], likeness, given) >= 0
+    copied: NDArray[np.bool_] = _originals([table], likeness, inputs) >= 0
     return copied
 
 
-def copied_from(table: Table, reference: Table, likeness: Likeness, given: Given) -> NDArray[np.bool_]:
+def copied_from(table: Table, reference: Table, likeness: Likeness, inputs: StageInputs) -> NDArray[np.bool_]:
     """Whether each document is a near copy of one of the reference (and not more like one of its own corpus)."""
-    copied: NDArray[np.bool_] = _originals([reference, table], likeness, given) == 0
+    copied: NDArray[np.bool_] = _originals([reference, table], likeness, inputs) == 0
     return copied
 
 
-def _originals(tables: Sequence[Table], likeness: Likeness, given: Given) -> NDArray[np.int64]:
+def _originals(tables: Sequence[Table], likeness: Likeness, inputs: StageInputs) -> NDArray[np.int64]:
     """For each document of the last table the number of the table that holds its original; -1 where it is new."""
-    judge = likeness.ready(given)
-    given.folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=given.folder, prefix="sketches-") as place:
+    judge = likeness.ready(inputs)
+    inputs.folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=inputs.folder, prefix="sketches-") as place:
         files = list(_sketched(judge, tables, Path(place)))
         if not files:
             return pl.Series([], dtype=pl.Int64).to_numpy()
         corpus = pl.concat([part.scan() for table in tables for part in table.parts], how="diagonal_relaxed")
-        verdicts = judge.judge(pl.scan_parquet(files), corpus)
+        verdicts = judge.decide(pl.scan_parquet(files), corpus)
     last = f"{len(tables) - 1}/"
     own = verdicts.filter(pl.col("id").str.starts_with(last)).sort(pl.col("id").str.strip_prefix(last).cast(pl.Int64))
     original = pl.col("minhash.cluster").str.extract(r"^(\d+)/").cast(pl.Int64)
     return own.select(pl.when("keep").then(pl.lit(-1)).otherwise(original)).to_series().to_numpy()
 
 
-def _sketched(judge: Dedup, tables: Sequence[Table], folder: Path) -> Iterator[Path]:
+def _sketched(judge: MinHashDedup, tables: Sequence[Table], folder: Path) -> Iterator[Path]:
     """Sketches of every part on disk; a document is called by its table and its place in it."""
     for number, table in enumerate(tables):
         row = 0

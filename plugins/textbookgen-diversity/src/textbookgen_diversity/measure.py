@@ -9,10 +9,10 @@ from typing import Annotated, Any, ClassVar
 import polars as pl
 from pydantic import Field
 
-from textbookgen.artifacts import Chats, Documents, Table
-from textbookgen.errors import Complaint, RunError
-from textbookgen.marks import Labels, Pipe
-from textbookgen.stage import Evaluate, Given
+from textbookgen.api.annotations import Input, Labels
+from textbookgen.api.artifacts import Chats, Documents, Table
+from textbookgen.api.errors import Diagnostic, RunError
+from textbookgen.api.stage import Evaluator, StageInputs
 from textbookgen_diversity import passages
 from textbookgen_diversity.copies import Likeness, by_family, copied_from, copies, families, over_time
 from textbookgen_diversity.coverage import count_draws, figures
@@ -21,7 +21,7 @@ from textbookgen_diversity.overlaps import nearest
 from textbookgen_diversity.words import Sample, Sizes, compression, distinct, draw, sizes
 
 
-class Measure(Evaluate):
+class Measure(Evaluator):
     """Measures how various each corpus is, beside a reference where one is given.
 
     Of a sample of `words` words, the same number from each corpus (for these figures hang on it): distinct-1 to -4,
@@ -33,8 +33,10 @@ class Measure(Evaluate):
 
     name: ClassVar[str] = "measure"
 
-    inputs: Annotated[Labels, Pipe(Documents, Chats)] = Field(alias="from", description="stages above, each measured by itself")
-    reference: Annotated[Labels, Pipe(Documents, Chats)] = Field(
+    inputs: Annotated[Labels, Input(Documents, Chats)] = Field(
+        alias="from", description="stages above, each measured by itself"
+    )
+    reference: Annotated[Labels, Input(Documents, Chats)] = Field(
         (), description="stages above that these are held against: an older corpus, or one that people wrote"
     )
     words: int = Field(1_000_000, gt=0, description="words of each corpus that are counted, of documents drawn evenly")
@@ -53,22 +55,22 @@ class Measure(Evaluate):
     shingle: int = Field(5, gt=0, description="words in a shingle, for near copies")
     seed: int = Field(0, description="another seed draws another sample")
 
-    def check(self) -> Iterable[Complaint]:
+    def check(self) -> Iterable[Diagnostic]:
         """A corpus that is its own reference."""
         if twice := sorted(set(self.inputs) & set(self.reference)):
-            yield Complaint("reference", f"'{twice[0]}' is measured already", "name another stage, or leave `reference` out")
+            yield Diagnostic("reference", f"'{twice[0]}' is measured already", "name another stage, or leave `reference` out")
 
-    def measure(self, given: Given, out: Path) -> pl.DataFrame:
+    def evaluate(self, inputs: StageInputs, out: Path) -> pl.DataFrame:
         """The figures; `openings`, `families` and `over_time` are tables, with plots beside them."""
-        flows = {label: flow for option in ("from", "reference") for label, flow in given.each(option).items()}
-        tables = {label: flow for label, flow in flows.items() if isinstance(flow, Table)}
+        named = {label: flow for option in ("from", "reference") for label, flow in inputs.each(option).items()}
+        tables = {label: flow for label, flow in named.items() if isinstance(flow, Table)}
         samples = self._samples(tables)
         likeness = Likeness(self.threshold, self.shingle)
         rows: list[dict[str, Any]] = []
         begins, repeats, spans = [], [], []
         for label, table in tables.items():
             hashes, commonest = openings(table, self.opening)
-            copied = copies(table, likeness, given)
+            copied = copies(table, likeness, inputs)
             rows += [
                 {"subject": label, **row}
                 for row in (
@@ -81,7 +83,7 @@ class Measure(Evaluate):
             begins.append(commonest.with_columns(subject=pl.lit(label)))
             repeats.append(by_family(copied, families(table, self.by)).with_columns(subject=pl.lit(label)))
             spans.append(over_time(copied, hashes, self.spans).with_columns(subject=pl.lit(label)))
-        rows += self._against_reference(given, samples, likeness)
+        rows += self._against_reference(inputs, samples, likeness)
         found = {"openings": pl.concat(begins), "families": pl.concat(repeats), "over_time": pl.concat(spans)}
         passages.write(out, pl.DataFrame(rows, schema=_FIGURES), found, self.by)
         return pl.DataFrame(rows, schema=_FIGURES)
@@ -121,12 +123,14 @@ class Measure(Evaluate):
         for metric, value, number in figures(drawn, grid):
             yield _row(metric, value, number)
 
-    def _against_reference(self, given: Given, samples: Mapping[str, Sample], likeness: Likeness) -> Iterator[dict[str, Any]]:
+    def _against_reference(
+        self, inputs: StageInputs, samples: Mapping[str, Sample], likeness: Likeness
+    ) -> Iterator[dict[str, Any]]:
         """How much each corpus has of each reference."""
-        for label, table in given.each("from").items():
-            for other, reference in given.each("reference").items():
+        for label, table in inputs.each("from").items():
+            for other, reference in inputs.each("reference").items():
                 assert isinstance(table, Table) and isinstance(reference, Table)
-                copied = copied_from(table, reference, likeness, given)
+                copied = copied_from(table, reference, likeness, inputs)
                 yield {"subject": label, **_row(f"near copies of '{other}'", float(copied.mean()), len(copied))}
                 r = nearest(samples[label], samples[other], self.k, self.compared)
                 for row in self._of_overlap(f"the nearest of '{other}'", r):

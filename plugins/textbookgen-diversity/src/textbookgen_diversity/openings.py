@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import polars as pl
-from textbookgen_minhash.words import text_of
+from textbookgen_dedup.text.words import text_of
 
-from textbookgen.artifacts import Table
+from textbookgen.api.artifacts import Table
 from textbookgen_diversity.words import WORD
 
 

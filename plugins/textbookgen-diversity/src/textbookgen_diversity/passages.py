@@ -7,7 +7,7 @@ from pathlib import Path
 
 import polars as pl
 
-from textbookgen.plots import chart, write_chart
+from textbookgen.api.plots import chart, write_chart
 
 _SHOWN = 10  # rows of a table in the report
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import polars as pl
-from textbookgen_minhash.words import text_of
+from textbookgen_dedup.text.words import text_of
 
-from textbookgen.artifacts import Table
+from textbookgen.api.artifacts import Table
 
 if TYPE_CHECKING:
     import numpy as np

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from textbookgen.hookspecs import hookimpl
-from textbookgen.teacher import Teacher
+from textbookgen.api.hookspecs import hookimpl
+from textbookgen.api.teacher import Teacher
 from textbookgen_litellm.chat import Chat
 
 __all__ = ["Chat"]

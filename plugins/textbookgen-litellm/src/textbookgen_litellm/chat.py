@@ -10,10 +10,10 @@ from typing import Annotated, Any
 
 from pydantic import Field, PrivateAttr
 
-from textbookgen.builtin.chat import ChatTeacher, Form
-from textbookgen.errors import Busy, Complaint, Need
-from textbookgen.marks import Placement
-from textbookgen.teacher import Finish, Price, Reply, Request
+from textbookgen.api.annotations import Runtime
+from textbookgen.api.errors import Diagnostic, MissingRequirement, TeacherBusy
+from textbookgen.api.teacher import Finish, Price, Reply, Request
+from textbookgen.builtin.teachers.chat_completions import ChatTeacher, Form
 from textbookgen_litellm.failures import turned
 from textbookgen_litellm.table import Facts, facts, missing_key, similar
 
@@ -32,7 +32,7 @@ class Chat(ChatTeacher):
 
     name = "chat"
 
-    api_base: Annotated[str | None, Placement] = Field(
+    api_base: Annotated[str | None, Runtime] = Field(
         None, description="address of the server, where it is not the provider's own"
     )
     reasoning_effort: str | None = Field(None, description="how long a model that thinks should think: low, medium, high")
@@ -54,9 +54,9 @@ class Chat(ChatTeacher):
             return given
         return Price(known.input, max(known.output, self.known().reasoning_price or 0.0), known.cached)
 
-    def most_tokens_out(self) -> int | None:
+    def max_output_tokens(self) -> int | None:
         """`max_tokens`, or else the most that the model can write."""
-        return self.max_tokens or self.known().most_tokens_out
+        return self.max_tokens or self.known().max_output_tokens
 
     def form(self) -> Form:
         """By schema where litellm's table says that the model takes one."""
@@ -64,18 +64,20 @@ class Chat(ChatTeacher):
             return "schema" if self.known().takes_schema else "instructions"
         return self.structured
 
-    def check(self) -> Iterable[Complaint]:
+    def check(self) -> Iterable[Diagnostic]:
         """Complains of models that nobody serves, of keys that are not set, and of options that the model does not take."""
         known = self.known()
         if known.provider is None:
             names = ", ".join(similar(self.model))
             hint = f"there is {names}" if names else "write PROVIDER/MODEL, as in openai/gpt-4o-mini"
-            yield Complaint("model", f"litellm knows no model or provider called {self.model!r}", hint)
+            yield Diagnostic("model", f"litellm knows no model or provider called {self.model!r}", hint)
         elif not self.api_key_env and not self.api_base and (variable := missing_key(known.provider)):
             problem = f"no key for {known.provider}: the environment variable {variable} is not set"
-            yield Need("api_key_env", problem, f"export {variable}=..., or name another variable with `api_key_env`")
+            yield MissingRequirement(
+                "api_key_env", problem, f"export {variable}=..., or name another variable with `api_key_env`"
+            )
         if known.reasons and known.provider in _THEIR_OWN_TEMPERATURE and self.temperature not in (None, 1):
-            yield Complaint("temperature", f"{self.model} thinks before it writes, and takes no temperature", "leave it out")
+            yield Diagnostic("temperature", f"{self.model} thinks before it writes, and takes no temperature", "leave it out")
         yield from super().check()
 
     async def complete(self, request: Request) -> Reply:
@@ -128,7 +130,7 @@ class Chat(ChatTeacher):
 
     def _reply(self, answer: Any) -> Reply:
         if not answer.choices:
-            raise Busy(f"{self.model}: the reply has no choices") from ValueError("no choices")
+            raise TeacherBusy(f"{self.model}: the reply has no choices") from ValueError("no choices")
         choice, usage = answer.choices[0], answer.usage
         text, finish = choice.message.content or "", _FINISH.get(choice.finish_reason, "stop")
         text = text if text.isascii() else text.encode("utf-8", "replace").decode()

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from textbookgen.errors import Busy, Refused, TeacherError
+from textbookgen.api.errors import RequestRefused, TeacherBusy, TeacherError
 
 _PASSING = frozenset((408, 409, 425, 429, 500, 502, 503, 504, 520, 522, 524, 529))
 #: No key, no money, no such model or address: what is said to one request is said to all.
@@ -32,23 +32,23 @@ def turned(error: Exception, model: str, secret: str | None) -> TeacherError:
     problem = f"{model}: {told.splitlines()[0][:500] if told else type(error).__name__}"
     kind, status = type(error).__name__, getattr(error, "status_code", None)
     if kind == "Timeout":
-        return _because(Busy(problem), TimeoutError(told[:200]))
+        return _because(TeacherBusy(problem), TimeoutError(told[:200]))
     if status in _FOR_ALL or (status == 429 and any(word in told.lower() for word in _NO_MONEY)):
         return TeacherError(problem, hint=_hint(kind, status))
     if status == 429:
         wait = _retry_after(error)
-        return Busy(problem, retry_after=0.0 if wait is None else wait)
+        return TeacherBusy(problem, retry_after=0.0 if wait is None else wait)
     if _lost(error):
         refused = any(words in _chain(error).lower() for words in _NO_CONNECTION)
-        return _because(Busy(problem), ConnectionRefusedError() if refused else ConnectionResetError())
+        return _because(TeacherBusy(problem), ConnectionRefusedError() if refused else ConnectionResetError())
     if any(isinstance(each, ValueError) for each in _causes(error)):
-        return _because(Busy(problem), ValueError("the reply is no JSON"))
+        return _because(TeacherBusy(problem), ValueError("the reply is no JSON"))
     if status in _PASSING:
-        return Busy(problem, retry_after=_retry_after(error))
-    return Refused(problem, hint=_hint(kind, status))
+        return TeacherBusy(problem, retry_after=_retry_after(error))
+    return RequestRefused(problem, hint=_hint(kind, status))
 
 
-def _because(busy: Busy, cause: Exception) -> Busy:
+def _because(busy: TeacherBusy, cause: Exception) -> TeacherBusy:
     busy.__cause__ = cause
     return busy
 

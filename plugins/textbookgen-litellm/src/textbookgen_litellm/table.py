@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from textbookgen.teacher import Price
+from textbookgen.api.teacher import Price
 
 _PRICES = "model_prices_and_context_window_backup.json"
 _PROVIDERS = "llms/openai_like/providers.json"
@@ -67,7 +67,7 @@ class Facts:
     listed: bool
     price: Price | None = None
     reasoning_price: float | None = None
-    most_tokens_out: int | None = None
+    max_output_tokens: int | None = None
     reasons: bool = False
     takes_schema: bool = False
 
@@ -96,7 +96,7 @@ def _facts(row: Mapping[str, Any], prefix: str | None) -> Facts:
         listed=True,
         price=price,
         reasoning_price=None if thought is None else thought * 1e6,
-        most_tokens_out=most if isinstance(most, int) else None,
+        max_output_tokens=most if isinstance(most, int) else None,
         reasons=bool(row.get("supports_reasoning")),
         takes_schema=bool(row.get("supports_response_schema")),
     )

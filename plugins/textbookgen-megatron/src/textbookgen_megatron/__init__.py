@@ -1,4 +1,4 @@
-"""Megatron-core as a trainer of textbookgen: pack, pretrain, grow, sft, dpo, and the models that come of it."""
+"""Megatron-core as a trainer of textbookgen: pretrain, grow, sft, dpo, and the models that come of it."""
 
 from __future__ import annotations
 
@@ -6,22 +6,21 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
-from textbookgen.hookspecs import hookimpl
-from textbookgen.model import Model
-from textbookgen.stage import Stage
-from textbookgen.trainer import read_card
+from textbookgen.api.hookspecs import hookimpl
+from textbookgen.api.model import Model
+from textbookgen.api.stage import Stage
+from textbookgen.training.job import read_card
 
 
 @hookimpl
 def stages() -> Iterable[type[Stage]]:
-    """The stages, used as `megatron/pack`, `megatron/pretrain` and so on."""
+    """The stages, used as `megatron/pretrain` and so on."""
     from textbookgen_megatron.exchange.stages import Export, Import
-    from textbookgen_megatron.packing.stage import MegatronPack
     from textbookgen_megatron.pivotal.stage import PivotalTokens
     from textbookgen_megatron.preference import Dpo
     from textbookgen_megatron.training import Grow, Pretrain, Sft
 
-    return [MegatronPack, Pretrain, Grow, Sft, Dpo, PivotalTokens, Export, Import]
+    return [Pretrain, Grow, Sft, Dpo, PivotalTokens, Export, Import]
 
 
 @hookimpl

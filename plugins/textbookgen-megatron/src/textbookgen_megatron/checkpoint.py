@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from textbookgen.artifacts import Checkpoint
+from textbookgen.api.artifacts import Checkpoint
 
 
 @dataclass(frozen=True)

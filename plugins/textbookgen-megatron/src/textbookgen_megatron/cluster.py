@@ -17,8 +17,8 @@ from typing import Any
 
 from jinja2 import Environment, StrictUndefined
 
-from textbookgen.artifacts import Checkpoint
-from textbookgen.errors import TextbookgenError, TrainerError
+from textbookgen.api.artifacts import Checkpoint
+from textbookgen.api.errors import TextbookgenError, TrainerError
 
 #: Seconds before a batch job's time limit at which Slurm asks the processes to save and end.
 NOTICE = 180

@@ -6,9 +6,9 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from textbookgen import trainer
-from textbookgen.shards import PackedShards, check_one_vocabulary
-from textbookgen.trainer import Flow, JobFile
+from textbookgen.training import job as trainer
+from textbookgen.training.job import Flow, JobFile
+from textbookgen.training.shards import PackedShards, check_one_vocabulary
 from textbookgen_megatron.preference import Dpo
 from textbookgen_megatron.shape import Shape
 from textbookgen_megatron.training import Grow, Pretrain, Sft, Training
@@ -59,11 +59,11 @@ class TrainingJob:
         """
         told = JobFile.read(path)
         options = told.options(STAGES)
-        blend = {flow.label: PackedShards.read(flow.path) for flow in told.pipes["shards"]}
+        blend = {flow.label: PackedShards.read(flow.path) for flow in told.inputs["shards"]}
         check_one_vocabulary(blend)
         parent = None
-        if "checkpoint" in told.pipes:
-            parent = read_parent(told.pipes["checkpoint"][0])
+        if "checkpoint" in told.inputs:
+            parent = read_parent(told.inputs["checkpoint"][0])
             parent.check_vocabulary(next(iter(blend.values())).tokenizer)
             if os.environ.get("RANK", "0") == "0":  # once is enough: the other processes wait for this one
                 parent.check_weights()

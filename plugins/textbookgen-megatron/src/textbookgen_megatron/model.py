@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from textbookgen.served import ServedTokenModel
+from textbookgen.training.model_client import ServedTokenModel
 
 
 class MegatronModel(ServedTokenModel):

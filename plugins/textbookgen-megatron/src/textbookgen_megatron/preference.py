@@ -7,16 +7,16 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from textbookgen.errors import Complaint
-from textbookgen.marks import Pipe
-from textbookgen.stage import Volume
-from textbookgen.training import LossType, OnPairs
+from textbookgen.api.annotations import Input
+from textbookgen.api.errors import Diagnostic
+from textbookgen.api.stage import Estimate
+from textbookgen.training.options import DpoOptions, LossType
 from textbookgen_megatron.checkpoint import MegatronCheckpoint
 from textbookgen_megatron.training import Training
 
 
-class Dpo(OnPairs, Training):
-    """Direct preference optimisation (arXiv 2305.18290) of a model on pairs that `megatron/pack` packed.
+class Dpo(DpoOptions, Training):
+    """Direct preference optimisation (arXiv 2305.18290) of a model on pairs that `pack` packed.
 
     What the model it starts from, the reference, says of each reply is computed once and kept in the step's folder. With
     `label_smoothing`, `sigmoid` is the conservative DPO of its author's note.
@@ -24,17 +24,17 @@ class Dpo(OnPairs, Training):
 
     name: ClassVar[str] = "dpo"
 
-    checkpoint: Annotated[str, Pipe(MegatronCheckpoint)] = Field(
+    checkpoint: Annotated[str, Input(MegatronCheckpoint)] = Field(
         description="stage above that trained the model; it is the reference too"
     )
 
-    smoothed: ClassVar[tuple[LossType, ...]] = ("sigmoid", *OnPairs.smoothed)
+    smoothed: ClassVar[tuple[LossType, ...]] = ("sigmoid", *DpoOptions.smoothed)
 
-    def check(self) -> Iterable[Complaint]:
+    def check(self) -> Iterable[Diagnostic]:
         """Losses that need what was not given, or know nothing of what was."""
         yield from super().check()
-        yield from self.loss_complaints()
+        yield from self.loss_diagnostics()
 
-    def foresee(self, flows: Mapping[str, Volume]) -> Volume | None:
+    def estimate(self, inputs: Mapping[str, Estimate]) -> Estimate | None:
         """The shards' tokens, as often as they are gone through."""
-        return self.foreseen(*self.volumes(flows))
+        return self.estimated(*self.volumes(inputs))

@@ -5,16 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from textbookgen.errors import TrainerError
-from textbookgen.shapes import TRAITS, Architecture, Traits, problem_of
-
-#: Vocabularies are padded to a multiple of this, whatever the layout, so that a checkpoint fits every tensor_parallel.
-VOCABULARY_MULTIPLE = 128
-
-
-def padded(vocabulary: int) -> int:
-    """The rows of the embedding table for a vocabulary of this size."""
-    return -(-vocabulary // VOCABULARY_MULTIPLE) * VOCABULARY_MULTIPLE
+from textbookgen.api.errors import TrainerError
+from textbookgen.training.architectures import TRAITS, Architecture, Traits, padded, problem_of
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import sys
 import threading
 from pathlib import Path
 
-from textbookgen.trainer import leave, work
+from textbookgen.training.job import leave, work
 
 
 def main(arguments: list[str]) -> int:

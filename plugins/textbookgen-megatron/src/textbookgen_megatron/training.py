@@ -8,48 +8,48 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from textbookgen.artifacts import Artifact
-from textbookgen.errors import Complaint
-from textbookgen.marks import Pipe, Placement
-from textbookgen.stage import Job, Volume
-from textbookgen.training import Blended, Learning, NewModel, OnAnswers
+from textbookgen.api.annotations import Input, Runtime
+from textbookgen.api.artifacts import Artifact
+from textbookgen.api.errors import Diagnostic
+from textbookgen.api.stage import Estimate, Job
+from textbookgen.training.options import BlendOptions, NewModelOptions, SftOptions, TrainOptions
 from textbookgen_megatron.checkpoint import MegatronCheckpoint
 
 
-class Training(Learning):
+class Training(TrainOptions):
     """What every kind of training has here: layouts of many processes, measurements that decide, and where it is launched."""
 
-    gives: ClassVar[type[Artifact] | None] = MegatronCheckpoint
+    output: ClassVar[type[Artifact] | None] = MegatronCheckpoint
 
-    tensor_parallel: Annotated[int, Placement] = Field(1, gt=0, description="processes that share each layer between them")
-    pipeline_parallel: Annotated[int, Placement] = Field(
+    tensor_parallel: Annotated[int, Runtime] = Field(1, gt=0, description="processes that share each layer between them")
+    pipeline_parallel: Annotated[int, Runtime] = Field(
         1, gt=0, description="groups of processes that share the layers out between them, one stretch each"
     )
-    gpus: Annotated[int | None, Placement] = Field(
+    gpus: Annotated[int | None, Runtime] = Field(
         None,
         gt=0,
         description="processes that train together, one a GPU (or so many CPU processes); as few as the parallel layouts "
         "need unless given, and what is more shares out the batch",
     )
-    sequence_parallel: Annotated[bool, Placement] = Field(
+    sequence_parallel: Annotated[bool, Runtime] = Field(
         False, description="with `tensor_parallel`: norms and dropout are shared out too, along the sequence; saves memory"
     )
-    distributed_optimizer: Annotated[bool, Placement] = Field(
+    distributed_optimizer: Annotated[bool, Runtime] = Field(
         False, description="share the optimizer's memory out between the processes that share the batch"
     )
-    tensorboard: Annotated[bool, Placement] = Field(
+    tensorboard: Annotated[bool, Runtime] = Field(
         False, description="write the figures for TensorBoard too, into the checkpoint's folder `tensorboard`"
     )
-    profile_step: Annotated[int | None, Placement] = Field(
+    profile_step: Annotated[int | None, Runtime] = Field(
         None, gt=0, description="a step whose time is told by operation, in profile.txt and profile.json (some tens of MB)"
     )
-    nodes: Annotated[int, Placement] = Field(1, gt=0, description="machines that `gpus` are spread over evenly")
-    launch: Annotated[Literal["here", "slurm", "print"], Placement] = Field(
+    nodes: Annotated[int, Runtime] = Field(1, gt=0, description="machines that `gpus` are spread over evenly")
+    launch: Annotated[Literal["here", "slurm", "print"], Runtime] = Field(
         "here",
         description="`here` starts the processes; `slurm` sends a batch job and waits for it; `print` writes launch.sh and "
         "launch.sbatch into the step's folder and stops, for you to start one of them and run the recipe again",
     )
-    slurm: Annotated[tuple[str, ...], Placement] = Field(
+    slurm: Annotated[tuple[str, ...], Runtime] = Field(
         (), description='further #SBATCH lines for the batch job, such as "--partition=gpu" or "--time=24:00:00"'
     )
 
@@ -75,32 +75,32 @@ class Training(Learning):
         """How many processes hold one copy of the model between them."""
         return self.tensor_parallel * self.pipeline_parallel
 
-    def check(self) -> Iterable[Complaint]:
+    def check(self) -> Iterable[Diagnostic]:
         """Layouts that cannot be, and options that need each other."""
         yield from super().check()
         yield from self._layout_complaints()
         for option, wish in (("patience", self.patience is not None), ("keep", self.keep == "best")):
             if wish and self.validate_every is None:
-                yield Complaint(option, "is about measurements on the way, and there are none", "give validate_every")
+                yield Diagnostic(option, "is about measurements on the way, and there are none", "give validate_every")
         if self.optimizer == "sgd" and self.distributed_optimizer:
-            yield Complaint("distributed_optimizer", "shares out AdamW's memory only", "take it away, or use adamw")
+            yield Diagnostic("distributed_optimizer", "shares out AdamW's memory only", "take it away, or use adamw")
 
-    def _layout_complaints(self) -> Iterable[Complaint]:
+    def _layout_complaints(self) -> Iterable[Diagnostic]:
         if self.processes % self.group:
-            yield Complaint(
+            yield Diagnostic(
                 "gpus",
                 f"{self.processes} processes do not split into groups of {self.group}",
                 "give a multiple of tensor_parallel times pipeline_parallel",
             )
         if self.processes % self.nodes:
             problem = f"{self.processes} processes do not spread evenly over {self.nodes} machines"
-            yield Complaint("nodes", problem, "let gpus be a multiple of nodes")
+            yield Diagnostic("nodes", problem, "let gpus be a multiple of nodes")
         if self.nodes > 1 and self.launch == "here":
-            yield Complaint(
+            yield Diagnostic(
                 "launch", f"processes on {self.nodes} machines cannot be started from here", 'say launch = "slurm" or "print"'
             )
         if self.sequence_parallel and self.tensor_parallel == 1:
-            yield Complaint("sequence_parallel", "needs a tensor_parallel above 1", "take it away")
+            yield Diagnostic("sequence_parallel", "needs a tensor_parallel above 1", "take it away")
 
     def command(self, job: Job) -> list[str]:
         """One process alone, or as many as there are GPUs to use, started together."""
@@ -127,25 +127,25 @@ class Phase(BaseModel):
     learning_rate_factor: float = Field(1.0, gt=0, description="what the schedule's rate is multiplied by (phi-4: 0.1)")
 
 
-class OnTokens(Blended, Training):
+class OnTokens(BlendOptions, Training):
     """Training on windows of a token stream, in one phase or several."""
 
     phases: tuple[Phase, ...] = Field(
         (), description="one after the other: other blends, longer windows; their shares must sum to 1"
     )
 
-    def check(self) -> Iterable[Complaint]:
+    def check(self) -> Iterable[Diagnostic]:
         """Phases and blends that do not add up."""
         yield from super().check()
         if self.phases and abs(sum(phase.share for phase in self.phases) - 1) > 1e-6:
-            yield Complaint("phases", f"shares sum to {sum(phase.share for phase in self.phases):g}", "let them sum to 1")
+            yield Diagnostic("phases", f"shares sum to {sum(phase.share for phase in self.phases):g}", "let them sum to 1")
         for batch in sorted({phase.batch for phase in self.phases if phase.batch}):
-            yield from self.batch_complaints("phases", batch)
+            yield from self.batch_diagnostics("phases", batch)
         for weights in (self.weights, *(phase.weights for phase in self.phases)):
-            yield from self.blend_complaints(weights)
+            yield from self.blend_diagnostics(weights)
 
 
-class Pretrain(NewModel, OnTokens):
+class Pretrain(NewModelOptions, OnTokens):
     """Pretrains a model from nothing."""
 
     name: ClassVar[str] = "pretrain"
@@ -157,28 +157,28 @@ class Pretrain(NewModel, OnTokens):
         """The head's bias is a part of the shape too."""
         return {"head_bias"}
 
-    def check(self) -> Iterable[Complaint]:
+    def check(self) -> Iterable[Diagnostic]:
         """Layouts and shapes that cannot be."""
         yield from super().check()
-        if found := list(self.shape_complaints()):
+        if found := list(self.shape_diagnostics()):
             yield from found
             return
         whole = self.parts()
         if whole.get("tied") and whole.get("head_bias"):
-            yield Complaint("head_bias", "a head that is the embedding table has no bias", "take it away, or untie the head")
+            yield Diagnostic("head_bias", "a head that is the embedding table has no bias", "take it away, or untie the head")
         if self.freeze_layers >= whole["layers"]:
-            yield Complaint("freeze_layers", f"all {whole['layers']} layers would be frozen", "freeze fewer")
+            yield Diagnostic("freeze_layers", f"all {whole['layers']} layers would be frozen", "freeze fewer")
         for option in ("heads", "kv_heads", "ffn"):
             if whole[option] % self.tensor_parallel:
                 problem = f"{option} {whole[option]} does not split over {self.tensor_parallel} processes"
-                yield Complaint("tensor_parallel", problem, "choose one that divides heads, kv_heads and ffn")
+                yield Diagnostic("tensor_parallel", problem, "choose one that divides heads, kv_heads and ffn")
         if whole["layers"] % self.pipeline_parallel:
             problem = f"{whole['layers']} layers do not split over {self.pipeline_parallel} stages"
-            yield Complaint("pipeline_parallel", problem, "choose one that divides layers")
+            yield Diagnostic("pipeline_parallel", problem, "choose one that divides layers")
 
-    def foresee(self, flows: Mapping[str, Volume]) -> Volume | None:
+    def estimate(self, inputs: Mapping[str, Estimate]) -> Estimate | None:
         """Counts parameters outside the embeddings, which the vocabulary is needed for."""
-        return self.foreseen(self.weights_foreseen(), self.tokens)
+        return self.estimated(self.estimated_weights(), self.tokens)
 
 
 class Grow(OnTokens):
@@ -186,7 +186,7 @@ class Grow(OnTokens):
 
     name: ClassVar[str] = "grow"
 
-    checkpoint: Annotated[str, Pipe(MegatronCheckpoint)] = Field(description="stage above that trained the smaller model")
+    checkpoint: Annotated[str, Input(MegatronCheckpoint)] = Field(description="stage above that trained the smaller model")
     layers: int | None = Field(None, gt=0, description="how many layers; the parent's unless given")
     hidden: int | None = Field(
         None,
@@ -212,20 +212,20 @@ class Grow(OnTokens):
         5e-4, gt=0, description="the highest learning rate; half of phi-1's, since a high one undoes what was kept"
     )
 
-    def foresee(self, flows: Mapping[str, Volume]) -> Volume | None:
+    def estimate(self, inputs: Mapping[str, Estimate]) -> Estimate | None:
         """Known where layers and hidden are given."""
         if self.layers is None or self.hidden is None:
-            return Volume(tokens=self.tokens)
-        return self.foreseen(self.layers * self.hidden * (4 * self.hidden + 2 * (self.ffn or 4 * self.hidden)), self.tokens)
+            return Estimate(tokens=self.tokens)
+        return self.estimated(self.layers * self.hidden * (4 * self.hidden + 2 * (self.ffn or 4 * self.hidden)), self.tokens)
 
 
-class Sft(OnAnswers, Training):
+class Sft(SftOptions, Training):
     """Finetunes a model on whole documents, which do not see each other; honours the loss mask of shards with a `prompt`."""
 
     name: ClassVar[str] = "sft"
 
-    checkpoint: Annotated[str, Pipe(MegatronCheckpoint)] = Field(description="stage above that trained the model")
+    checkpoint: Annotated[str, Input(MegatronCheckpoint)] = Field(description="stage above that trained the model")
 
-    def foresee(self, flows: Mapping[str, Volume]) -> Volume | None:
+    def estimate(self, inputs: Mapping[str, Estimate]) -> Estimate | None:
         """The shards' tokens, as often as they are gone through."""
-        return self.foreseen(*self.volumes(flows))
+        return self.estimated(*self.volumes(inputs))

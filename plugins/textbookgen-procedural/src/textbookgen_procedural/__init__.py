@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from textbookgen.hookspecs import hookimpl
-from textbookgen.teacher import Teacher
+from textbookgen.api.hookspecs import hookimpl
+from textbookgen.api.teacher import Teacher
 from textbookgen_procedural.author import Author
 
 if TYPE_CHECKING:
-    from textbookgen.benchmark import Benchmark
+    from textbookgen.api.benchmark import Benchmark
 
 
 @hookimpl

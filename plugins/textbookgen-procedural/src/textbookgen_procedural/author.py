@@ -6,8 +6,8 @@ import json
 from random import Random
 from typing import ClassVar
 
-from textbookgen.errors import Refused
-from textbookgen.teacher import Price, Reply, Request, Teacher
+from textbookgen.api.errors import RequestRefused
+from textbookgen.api.teacher import Price, Reply, Request, Teacher
 from textbookgen_procedural.tasks import TASKS
 
 
@@ -27,11 +27,11 @@ class Author(Teacher):
         """What the program writes for the request.
 
         Raises:
-            Refused: the task is none it knows, or the draw lacks what the task needs.
+            RequestRefused: the task is none it knows, or the draw lacks what the task needs.
         """
         task = TASKS.get(request.task)
         if task is None:
-            raise Refused(
+            raise RequestRefused(
                 f"the embedded teacher cannot do the task `{request.task}`",
                 hint=f"it is a program and knows the tasks {', '.join(TASKS)}; name a language model for others",
             )

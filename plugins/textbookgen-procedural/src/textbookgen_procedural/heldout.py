@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from random import Random
 
-from textbookgen.benchmark import Benchmark, Item
-from textbookgen.errors import PluginError
+from textbookgen.api.benchmark import Benchmark, BenchmarkItem
+from textbookgen.api.errors import PluginError
 from textbookgen_procedural.compositions import Step, draw_steps
 from textbookgen_procedural.exercises import Exercise, make_exercise
 
@@ -30,10 +30,10 @@ class HeldOut:
     count: int = 200
     stop: tuple[str, ...] = ("\ndef ", "\nclass ", "\nassert", "\nprint", "\nif ", "\n#", "\n@", "\n```", "\n\n\n")
 
-    def items(self) -> Iterator[Item]:
+    def items(self) -> Iterator[BenchmarkItem]:
         """The exercises in a fixed order; a larger benchmark begins with the smaller one's."""
         for n, exercise in enumerate(self.exercises()):
-            yield Item(f"exercises-heldout/{n}", exercise.prompt, exercise.solution, exercise.tests, exercise.name)
+            yield BenchmarkItem(f"exercises-heldout/{n}", exercise.prompt, exercise.solution, exercise.tests, exercise.name)
 
     def exercises(self) -> Iterator[Exercise]:
         """The exercises with their compositions; no sequence of primitives comes twice.

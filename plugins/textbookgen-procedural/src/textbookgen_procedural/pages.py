@@ -120,7 +120,7 @@ def _lecture(material: Material) -> list[str]:
 
 def _questions(material: Material) -> list[str]:
     name, rng = material.concept.name, material.rng
-    blocks = [f"# {rng.choice(('Questions about', 'Asking about', 'Questions and answers:'))} {name}"]
+    blocks = [f"# {rng.choice(('Questions about', 'Client about', 'Questions and answers:'))} {name}"]
     blocks += [f"**What is meant by {name}?** {material.definition}", f"**{rng.choice(_HOW)}** {material.explain(2)}"]
     blocks.append(f"**{rng.choice(_SEE)}**")
     blocks += _snippets(material)

@@ -8,10 +8,10 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from textbookgen.errors import Unusable
-from textbookgen.marks import Template
-from textbookgen.stage import Draw, Generator
-from textbookgen.teacher import Reply
+from textbookgen.api.annotations import Template
+from textbookgen.api.errors import UnusableReply
+from textbookgen.api.stage import Draw, Generator
+from textbookgen.api.teacher import Reply
 
 # The line may be dressed up (`**Educational score: 4/5**`), but nothing else may stand on it.
 _SCORE = re.compile(
@@ -34,11 +34,11 @@ class Annotate(Generator):
     )
     most: float = Field(5.0, gt=0, description="the best score of the scale; replies above it are not taken")
 
-    def read(self, draw: Draw, reply: Reply) -> Iterable[dict[str, Any]]:
+    def parse(self, draw: Draw, reply: Reply) -> Iterable[dict[str, Any]]:
         """The document that was asked about, with `quality.score` and, as `quality.source`, its id.
 
         Raises:
-            Unusable: the reply has no score, or one that is off the scale.
+            UnusableReply: the reply has no score, or one that is off the scale.
         """
         document = draw["document"]
         score = self._score(reply.text)
@@ -47,8 +47,8 @@ class Annotate(Generator):
     def _score(self, text: str) -> float:
         lines = list(_SCORE.finditer(text))
         if not lines:
-            raise Unusable("the reply has no line `score: N`", hint="does the prompt ask for one, as the last line?")
+            raise UnusableReply("the reply has no line `score: N`", hint="does the prompt ask for one, as the last line?")
         score, scale = float(lines[-1][1]), lines[-1][2]
         if score > self.most or (scale and float(scale) != self.most):
-            raise Unusable(f"the score `{lines[-1][0].strip()}` is not on the scale from 0 to {self.most:g}")
+            raise UnusableReply(f"the score `{lines[-1][0].strip()}` is not on the scale from 0 to {self.most:g}")
         return score

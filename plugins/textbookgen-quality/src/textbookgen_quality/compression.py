@@ -9,11 +9,11 @@ from typing import ClassVar
 import polars as pl
 from pydantic import Field
 
-from textbookgen.errors import Complaint
-from textbookgen.stage import Judge
+from textbookgen.api.errors import Diagnostic
+from textbookgen.api.stage import Filter
 
 
-class Compression(Judge):
+class Compression(Filter):
     """Drops documents by how well zlib compresses them: the size after compression over the size before, in bytes.
 
     Repetitive text has a low ratio, random characters a high one; English prose of some length has about 0.3 to 0.6, and
@@ -27,12 +27,12 @@ class Compression(Judge):
     min_bytes: int = Field(300, ge=1, description="shorter documents are kept: their ratio says nothing")
     text: str = Field("text", description="the column that is judged")
 
-    def check(self) -> Iterable[Complaint]:
+    def check(self) -> Iterable[Diagnostic]:
         """Complains about bounds that leave nothing."""
         if self.least >= self.most:
-            yield Complaint("least", "`least` must be below `most`, or nothing is kept")
+            yield Diagnostic("least", "`least` must be below `most`, or nothing is kept")
 
-    def judge(self, docs: pl.DataFrame) -> pl.DataFrame:
+    def decide(self, docs: pl.DataFrame) -> pl.DataFrame:
         """Verdicts, with the ratio as `score`; null for documents that are too short."""
         raw = [(text or "").encode() for text in docs[self.text]]
         ratios = [len(zlib.compress(each, 6)) / len(each) if len(each) >= self.min_bytes else None for each in raw]

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 import polars as pl
 from pydantic import Field, PrivateAttr
 
-from textbookgen.artifacts import Documents
-from textbookgen.errors import Complaint, RunError
-from textbookgen.marks import Labels, Pipe, Placement
-from textbookgen.stage import CorpusJudge, Given, Volume
+from textbookgen.api.annotations import Input, Labels, Runtime
+from textbookgen.api.artifacts import Documents
+from textbookgen.api.errors import Diagnostic, RunError
+from textbookgen.api.stage import CorpusFilter, Estimate, StageInputs
 
 if TYPE_CHECKING:
     from textbookgen_quality.classifier import Classifier
 
 
-class Forest(CorpusJudge):
+class Forest(CorpusFilter):
     """Keeps what a random forest takes for good, having learnt from scored documents what good is.
 
     phi-1's filter (Gunasekar et al. 2023, section 2.1), with TF-IDF of words or characters, reduced by SVD, in the place
@@ -28,7 +28,7 @@ class Forest(CorpusJudge):
 
     name: ClassVar[str] = "forest"
 
-    labels: Annotated[Labels, Pipe(Documents)] = Field(description="stages above whose documents carry scores to learn from")
+    labels: Annotated[Labels, Input(Documents)] = Field(description="stages above whose documents carry scores to learn from")
     score: str = Field("quality.score", description="the labels' column with the score")
     good_score: float = Field(3.0, description="score from which a labelled document is good")
     keep_share: float = Field(
@@ -47,37 +47,37 @@ class Forest(CorpusJudge):
         0.2, gt=0, lt=1, description="share of the labels held out to measure with; the forest that judges learns from all"
     )
     seed: int = Field(0, description="another seed grows another forest")
-    n_jobs: Annotated[int, Placement] = Field(1, description="threads that grow the forest; -1 for one a core")
+    n_jobs: Annotated[int, Runtime] = Field(1, description="threads that grow the forest; -1 for one a core")
     text: str = Field("text", description="the column that is judged")
 
     _classifier: Classifier | None = PrivateAttr(None)
 
-    def check(self) -> Iterable[Complaint]:
+    def check(self) -> Iterable[Diagnostic]:
         """Complains about a share that a threshold makes meaningless."""
         if self.threshold is not None and "keep_share" in self.model_fields_set:
-            yield Complaint("keep_share", "`threshold` and `keep_share` both say what is kept", "leave one of them out")
+            yield Diagnostic("keep_share", "`threshold` and `keep_share` both say what is kept", "leave one of them out")
 
-    def foresee(self, flows: Mapping[str, Volume]) -> Volume | None:
+    def estimate(self, inputs: Mapping[str, Estimate]) -> Estimate | None:
         """The share that is kept, as far as it is known."""
-        flow = flows["from"]
+        flow = inputs["from"]
         if flow.documents is None or self.threshold is not None:
             return None
         tokens = None if flow.tokens is None else flow.tokens * self.keep_share
-        return Volume(flow.documents * self.keep_share, tokens, disk_bytes=40 * flow.documents)
+        return Estimate(flow.documents * self.keep_share, tokens, disk_bytes=40 * flow.documents)
 
-    def prepare(self, given: Given) -> None:
+    def prepare(self, inputs: StageInputs) -> None:
         """Grows the forest the first time, and reads it from the step's folder afterwards."""
         from textbookgen_quality.classifier import Classifier
 
-        file = given.folder / "forest.npz"
+        file = inputs.folder / "forest.npz"
         if not file.exists():
-            self._learn(given, file)
+            self._learn(inputs, file)
         self._classifier = Classifier.load(file)
 
-    def _learn(self, given: Given, file: Path) -> None:
+    def _learn(self, inputs: StageInputs, file: Path) -> None:
         from textbookgen_quality.classifier import Shape, learn
 
-        labels = pl.concat([frame.select(self.text, self.score) for frame in given["labels"].frames()]).drop_nulls()
+        labels = pl.concat([frame.select(self.text, self.score) for frame in inputs["labels"].frames()]).drop_nulls()
         good = (labels[self.score] >= self.good_score).to_numpy()
         if len(labels) < 10 or good.all() or not good.any():
             raise RunError(
@@ -87,7 +87,7 @@ class Forest(CorpusJudge):
             )
         shape = Shape(self.features, self.terms, self.components, self.trees, self.min_leaf, self.characters)
         learn(
-            labels[self.text].to_list(), good, shape, self.held_out, self.keep_share, given.seed + self.seed, self.n_jobs, file
+            labels[self.text].to_list(), good, shape, self.held_out, self.keep_share, inputs.seed + self.seed, self.n_jobs, file
         )
 
     def sketch(self, docs: pl.DataFrame) -> pl.DataFrame:
@@ -97,7 +97,7 @@ class Forest(CorpusJudge):
         scores = self._classifier.probabilities(docs[self.text].fill_null("").to_list())
         return pl.DataFrame({"id": docs["id"], "score": pl.Series(scores, dtype=pl.Float64)})
 
-    def judge(self, sketches: pl.LazyFrame, corpus: pl.LazyFrame) -> pl.DataFrame:
+    def decide(self, sketches: pl.LazyFrame, corpus: pl.LazyFrame) -> pl.DataFrame:
         """Verdicts with the probability as `score`; of equal ones the earlier document is kept."""
         scores = sketches.select("id", "score").collect()
         if self.threshold is not None:

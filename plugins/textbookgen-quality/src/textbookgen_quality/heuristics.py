@@ -7,13 +7,13 @@ from typing import ClassVar, Literal
 import polars as pl
 from pydantic import Field
 
-from textbookgen.stage import Judge
+from textbookgen.api.stage import Filter
 from textbookgen_quality.rules import CODE, PROSE, Bound, measures
 
 Family = Literal["gopher", "gopher-repetition", "c4", "fineweb"]
 
 
-class Heuristics(Judge):
+class Heuristics(Filter):
     """Drops documents that simple counts call bad: prose by Gopher's, C4's and FineWeb's rules, code by StarCoder's.
 
     The first rule that a document breaks is its reason; `detail` has the figure and the bound.
@@ -31,7 +31,7 @@ class Heuristics(Judge):
     min_code_characters: int = Field(50, ge=0, description="code: fewest characters that are not white space")
     text: str = Field("text", description="the column that is judged")
 
-    def judge(self, docs: pl.DataFrame) -> pl.DataFrame:
+    def decide(self, docs: pl.DataFrame) -> pl.DataFrame:
         """Verdicts, with the broken rule as `reason`."""
         is_code = pl.col("kind").is_in(self.code_kinds) if "kind" in docs.columns else pl.lit(False)
         rows = docs.select("id", pl.col(self.text).fill_null("").alias("text"), is_code.fill_null(False).alias("is_code"))

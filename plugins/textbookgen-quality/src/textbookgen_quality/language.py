@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 import polars as pl
 from pydantic import Field
 
-from textbookgen.errors import Complaint
-from textbookgen.stage import Judge
+from textbookgen.api.errors import Diagnostic
+from textbookgen.api.stage import Filter
 
 
 @cache
@@ -21,7 +21,7 @@ def _identifier() -> Any:
     return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
 
 
-class Language(Judge):
+class Language(Filter):
     """Drops documents that are not in a language wanted, going by py3langid (langid.py's model: Lui and Baldwin 2012)."""
 
     name: ClassVar[str] = "language"
@@ -32,13 +32,13 @@ class Language(Judge):
     characters: int = Field(4_000, ge=1, description="how much of a document is looked at, from its beginning")
     text: str = Field("text", description="the column that is judged")
 
-    def check(self) -> Iterable[Complaint]:
+    def check(self) -> Iterable[Diagnostic]:
         """Complains about codes that the model does not know."""
         known = set(_identifier().labels)
         if unknown := [language for language in self.languages if language not in known]:
-            yield Complaint("languages", f"not known: {', '.join(unknown)}", f"the codes are {' '.join(sorted(known))}")
+            yield Diagnostic("languages", f"not known: {', '.join(unknown)}", f"the codes are {' '.join(sorted(known))}")
 
-    def judge(self, docs: pl.DataFrame) -> pl.DataFrame:
+    def decide(self, docs: pl.DataFrame) -> pl.DataFrame:
         """Verdicts, with the probability as `score` and the language as `quality.language`; null for what is kept unseen."""
         kinds = docs["kind"].to_list() if "kind" in docs.columns else [""] * len(docs)
         rows = [self._verdict(*row) for row in zip(docs["id"], docs[self.text], kinds, strict=True)]

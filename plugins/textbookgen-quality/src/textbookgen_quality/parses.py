@@ -10,12 +10,12 @@ from typing import ClassVar
 import polars as pl
 from pydantic import Field
 
-from textbookgen.stage import Judge
+from textbookgen.api.stage import Filter
 
 _FENCE = re.compile(r"^```[ \t]*(?:python|py|python3)[ \t]*\n(.*?)^```", re.DOTALL | re.MULTILINE | re.IGNORECASE)
 
 
-class Parses(Judge):
+class Parses(Filter):
     """Drops documents whose Python code this interpreter cannot parse."""
 
     name: ClassVar[str] = "parses"
@@ -24,7 +24,7 @@ class Parses(Judge):
     fenced: bool = Field(True, description="in documents of other kinds, look at blocks between ```python and ```")
     text: str = Field("text", description="the column that is parsed")
 
-    def judge(self, docs: pl.DataFrame) -> pl.DataFrame:
+    def decide(self, docs: pl.DataFrame) -> pl.DataFrame:
         """Verdicts, with the line and what is wrong with it."""
         kinds = docs["kind"].to_list() if "kind" in docs.columns else [self.kinds[0] if self.kinds else ""] * len(docs)
         faults = [self._fault(text, kind) for text, kind in zip(docs[self.text].to_list(), kinds, strict=True)]

@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 import polars as pl
 from pydantic import Field
 
-from textbookgen.artifacts import document_id
-from textbookgen.stage import Transform
+from textbookgen.api.artifacts import document_id
+from textbookgen.api.stage import Transform
 
 _EMAIL = r"\b[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]*[A-Za-z0-9]@(?:[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?\.)+[A-Za-z]{2,}\b"
 # Public addresses only: private, loopback and documentation ranges name nobody, and most "1.2.3.4" are versions.
@@ -28,7 +28,7 @@ class Redact(Transform):
     address: str = Field("192.0.2.1", description='stand-in for public IPv4 addresses; "" leaves them')
     text: str = Field("text", description="the column that is changed")
 
-    def change(self, docs: pl.DataFrame) -> pl.DataFrame:
+    def transform(self, docs: pl.DataFrame) -> pl.DataFrame:
         """The documents with stand-ins; `quality.redacted` has how many were put in."""
         import re
 

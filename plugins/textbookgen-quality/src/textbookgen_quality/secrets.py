@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 import polars as pl
 from pydantic import Field
 
-from textbookgen.errors import Complaint
-from textbookgen.stage import Judge
+from textbookgen.api.errors import Diagnostic
+from textbookgen.api.stage import Filter
 
 # Those of detect-secrets' detectors that know a token by its form. The rest go by entropy or by words before a value,
 # which in source code is right too seldom.
@@ -32,7 +32,7 @@ def _known() -> dict[str, Any]:
     return {kind.__name__: kind() for kind in kinds if issubclass(kind, RegexBasedDetector)}
 
 
-class Secrets(Judge):
+class Secrets(Filter):
     """Drops documents in which detect-secrets finds a key, a token or a password in an address.
 
     The verdict tells the kind of secret and the line, never the secret.
@@ -43,12 +43,12 @@ class Secrets(Judge):
     detectors: tuple[str, ...] = Field(_DETECTORS, description="detectors of detect-secrets, by class name")
     text: str = Field("text", description="the column that is judged")
 
-    def check(self) -> Iterable[Complaint]:
+    def check(self) -> Iterable[Diagnostic]:
         """Complains about detectors that there are not."""
         if unknown := [name for name in self.detectors if name not in _known()]:
-            yield Complaint("detectors", f"not known: {', '.join(unknown)}", f"there are {', '.join(sorted(_known()))}")
+            yield Diagnostic("detectors", f"not known: {', '.join(unknown)}", f"there are {', '.join(sorted(_known()))}")
 
-    def judge(self, docs: pl.DataFrame) -> pl.DataFrame:
+    def decide(self, docs: pl.DataFrame) -> pl.DataFrame:
         """Verdicts, with the kind of the first secret found and its line."""
         found = [self._found(text or "") for text in docs[self.text]]
         return docs.select("id").with_columns(

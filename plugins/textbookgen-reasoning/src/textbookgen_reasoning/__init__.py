@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from textbookgen import hookimpl
-from textbookgen.stage import Stage
+from textbookgen.api.stage import Stage
 from textbookgen_reasoning.gym import Gym
 from textbookgen_reasoning.lego import Lego
 from textbookgen_reasoning.programs import Programs

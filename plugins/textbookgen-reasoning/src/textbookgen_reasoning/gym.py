@@ -10,9 +10,9 @@ from typing import Any, ClassVar
 import polars as pl
 from pydantic import Field
 
-from textbookgen.artifacts import document_id
-from textbookgen.errors import Complaint, Need, RunError
-from textbookgen.stage import Source, Volume
+from textbookgen.api.artifacts import document_id
+from textbookgen.api.errors import Diagnostic, MissingRequirement, RunError
+from textbookgen.api.stage import Estimate, Source
 from textbookgen_reasoning.frames import framed
 
 _INSTALL = "pip install 'textbookgen-reasoning[gym]'"
@@ -33,28 +33,28 @@ class Gym(Source):
     question: str = Field("Question: {question}\nAnswer: ", description="how a problem is put; `{question}` is replaced")
     seed: int = Field(0, description="another seed makes other problems")
 
-    def check(self) -> Iterable[Complaint]:
+    def check(self) -> Iterable[Diagnostic]:
         """Whether the library is there, and knows the tasks."""
         if _version() is None:
-            yield Need("", "needs the library reasoning-gym, which is not installed", _INSTALL)
+            yield MissingRequirement("", "needs the library reasoning-gym, which is not installed", _INSTALL)
             return
         from reasoning_gym.factory import DATASETS  # type: ignore[import-not-found,import-untyped,unused-ignore]
 
         for task in self.tasks:
             if task not in DATASETS:
-                yield Complaint("tasks", f"reasoning-gym {_version()} knows no task '{task}'", "its gallery lists them")
+                yield Diagnostic("tasks", f"reasoning-gym {_version()} knows no task '{task}'", "its gallery lists them")
         for task in self.options.keys() - set(self.tasks):
-            yield Complaint("options", f"'{task}' is none of `tasks`")
+            yield Diagnostic("options", f"'{task}' is none of `tasks`")
         if "{question}" not in self.question:
-            yield Complaint("question", "does not hold {question}, so nothing would be asked")
+            yield Diagnostic("question", "does not hold {question}, so nothing would be asked")
 
     def digest(self) -> str:
         """The version of the library."""
         return f"reasoning-gym {_version()}"
 
-    def foresee(self, flows: Mapping[str, Volume]) -> Volume:
+    def estimate(self, inputs: Mapping[str, Estimate]) -> Estimate:
         """Documents, at about 200 tokens each."""
-        return Volume(documents=self.count * len(self.tasks), tokens=200.0 * self.count * len(self.tasks))
+        return Estimate(documents=self.count * len(self.tasks), tokens=200.0 * self.count * len(self.tasks))
 
     def read(self) -> Iterator[pl.DataFrame]:
         """The problems, one a row.

@@ -10,9 +10,9 @@ from typing import Any, ClassVar, Literal
 import polars as pl
 from pydantic import Field, field_validator
 
-from textbookgen.artifacts import document_id
-from textbookgen.errors import Complaint
-from textbookgen.stage import Source, Volume
+from textbookgen.api.artifacts import document_id
+from textbookgen.api.errors import Diagnostic
+from textbookgen.api.stage import Estimate, Source
 from textbookgen_reasoning.chains import Clause, Notation, Puzzle, answered, asked, solve, told, written
 from textbookgen_reasoning.frames import framed
 from textbookgen_reasoning.groups import group
@@ -59,21 +59,21 @@ class Lego(Source):
         group(name)
         return name
 
-    def check(self) -> Iterable[Complaint]:
+    def check(self) -> Iterable[Diagnostic]:
         """What keeps these options from going together."""
         if self.chains * self.variables + self.distractors > len(ascii_lowercase):
-            yield Complaint("variables", "a puzzle has more variables than there are letters", "at most 26 in all")
+            yield Diagnostic("variables", "a puzzle has more variables than there are letters", "at most 26 in all")
         if self.supervised > self.variables:
-            yield Complaint("supervised", f"a chain has only {self.variables} variables")
+            yield Diagnostic("supervised", f"a chain has only {self.variables} variables")
         if self.shortest is not None and self.shortest > self.variables:
-            yield Complaint("shortest", f"is longer than the longest chain, {self.variables}")
+            yield Diagnostic("shortest", f"is longer than the longest chain, {self.variables}")
         if self.notation == "words" and self.group != "Z2":
-            yield Complaint("notation", "`words` are for Z2 alone", 'use notation = "symbols"')
+            yield Diagnostic("notation", "`words` are for Z2 alone", 'use notation = "symbols"')
 
-    def foresee(self, flows: Mapping[str, Volume]) -> Volume:
+    def estimate(self, inputs: Mapping[str, Estimate]) -> Estimate:
         """Documents, at about ten tokens a variable."""
         documents = self.count * (self.chains * self.supervised if self.layout == "each" else 1)
-        return Volume(documents=documents, tokens=documents * 10.0 * self.variables * self.chains)
+        return Estimate(documents=documents, tokens=documents * 10.0 * self.variables * self.chains)
 
     def read(self) -> Iterator[pl.DataFrame]:
         """The puzzles, one or more rows each."""

@@ -12,9 +12,9 @@ from typing import Any, ClassVar, Literal
 import polars as pl
 from pydantic import Field
 
-from textbookgen.artifacts import document_id
-from textbookgen.errors import Complaint
-from textbookgen.stage import Source, Volume
+from textbookgen.api.artifacts import document_id
+from textbookgen.api.errors import Diagnostic
+from textbookgen.api.stage import Estimate, Source
 from textbookgen_reasoning.frames import framed
 
 Language = Literal["python", "c"]
@@ -95,14 +95,14 @@ class Programs(Source):
     largest: int = Field(99, ge=1, description="no value is larger than this, nor its negative")
     seed: int = Field(0, description="another seed makes other programs")
 
-    def check(self) -> Iterable[Complaint]:
+    def check(self) -> Iterable[Diagnostic]:
         """What keeps these options from going together."""
         if self.constant > self.largest:
-            yield Complaint("constant", f"is above `largest`, {self.largest}")
+            yield Diagnostic("constant", f"is above `largest`, {self.largest}")
 
-    def foresee(self, flows: Mapping[str, Volume]) -> Volume:
+    def estimate(self, inputs: Mapping[str, Estimate]) -> Estimate:
         """Documents, at about six tokens a statement."""
-        return Volume(documents=self.count, tokens=6.0 * self.count * self.statements)
+        return Estimate(documents=self.count, tokens=6.0 * self.count * self.statements)
 
     def read(self) -> Iterator[pl.DataFrame]:
         """The programs, one a row."""

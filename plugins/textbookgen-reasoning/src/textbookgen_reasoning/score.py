@@ -11,15 +11,15 @@ from typing import Annotated, Any, ClassVar, Literal
 import polars as pl
 from pydantic import Field
 
-from textbookgen.artifacts import Checkpoint, Documents
-from textbookgen.errors import RunError
-from textbookgen.marks import Labels, Pipe, Placement
-from textbookgen.stage import Evaluate, Given
+from textbookgen.api.annotations import Input, Labels, Runtime
+from textbookgen.api.artifacts import Checkpoint, Documents
+from textbookgen.api.errors import RunError
+from textbookgen.api.stage import Evaluator, StageInputs
 from textbookgen_reasoning.arithmetic import Format, digit_accuracy
 from textbookgen_reasoning.gym import gym_score
 
 
-class CellScores(Evaluate):
+class CellScores(Evaluator):
     """Has each checkpoint complete `reasoning.prompt` greedily, and counts right answers in each `reasoning.cell`.
 
     `exact` compares with `reasoning.answer`, white space aside; `result` compares only what stands behind the last `=`,
@@ -30,33 +30,33 @@ class CellScores(Evaluate):
 
     name: ClassVar[str] = "score"
 
-    inputs: Annotated[Labels, Pipe(Checkpoint)] = Field(alias="from", description="stages above whose checkpoints are scored")
-    problems: Annotated[Labels, Pipe(Documents)] = Field(description="stages above whose problems are asked")
+    inputs: Annotated[Labels, Input(Checkpoint)] = Field(alias="from", description="stages above whose checkpoints are scored")
+    problems: Annotated[Labels, Input(Documents)] = Field(description="stages above whose problems are asked")
     by: Literal["exact", "result", "gym"] = Field("exact", description="when an answer is right")
     most_problems: int = Field(1_000, gt=0, description="problems asked of each cell at most, the first ones")
     max_tokens: int = Field(64, gt=0, description="tokens of an answer at most")
-    batch: Annotated[int, Placement] = Field(64, gt=0, description="problems that are asked at once")
+    batch: Annotated[int, Runtime] = Field(64, gt=0, description="problems that are asked at once")
 
-    def measure(self, given: Given, out: Any) -> pl.DataFrame:
+    def evaluate(self, inputs: StageInputs, out: Any) -> pl.DataFrame:
         """Accuracy in each cell and over all; `answers.parquet` keeps every answer."""
-        problems = given["problems"].scan().group_by("reasoning.cell", maintain_order=True).head(self.most_problems).collect()
+        problems = inputs["problems"].scan().group_by("reasoning.cell", maintain_order=True).head(self.most_problems).collect()
         if problems.is_empty():
             raise RunError("there are no problems to ask", place="problems")
-        answers = pl.concat([self._asked(label, flow, problems, given) for label, flow in given.each("from").items()])
+        answers = pl.concat([self._asked(label, flow, problems, inputs) for label, flow in inputs.each("from").items()])
         answers.write_parquet(out / "answers.parquet")
         rows = [
             row for (subject,), each in answers.group_by("subject", maintain_order=True) for row in figures(str(subject), each)
         ]
         return pl.DataFrame(rows, schema=_FIGURES)
 
-    def _asked(self, label: str, checkpoint: Any, problems: pl.DataFrame, given: Given) -> pl.DataFrame:
+    def _asked(self, label: str, checkpoint: Any, problems: pl.DataFrame, inputs: StageInputs) -> pl.DataFrame:
         """One model's answers, with what each is worth."""
         answers: list[str] = []
         stop = ends(problems["reasoning.answer"].to_list())
-        with closing(given.doors.model(checkpoint.path)) as model:
+        with closing(inputs.resolver.model(checkpoint.path)) as model:
             for some in problems.iter_slices(self.batch):
                 found = model.complete(
-                    some["reasoning.prompt"].to_list(), max_tokens=self.max_tokens, stop=stop, seed=given.seed
+                    some["reasoning.prompt"].to_list(), max_tokens=self.max_tokens, stop=stop, seed=inputs.seed
                 )
                 answers += [each[0] for each in found]
         worth = [self.worth(row, answer) for row, answer in zip(problems.iter_rows(named=True), answers, strict=True)]

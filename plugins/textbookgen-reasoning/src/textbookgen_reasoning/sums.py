@@ -9,9 +9,9 @@ from typing import Any, ClassVar, Literal
 import polars as pl
 from pydantic import Field
 
-from textbookgen.artifacts import document_id
-from textbookgen.errors import Complaint
-from textbookgen.stage import Source, Volume
+from textbookgen.api.artifacts import document_id
+from textbookgen.api.errors import Diagnostic
+from textbookgen.api.stage import Estimate, Source
 from textbookgen_reasoning.arithmetic import Format, Operation, Problem
 from textbookgen_reasoning.frames import framed
 
@@ -48,22 +48,22 @@ class Arithmetic(Source):
     talk_share: float = Field(0.0, ge=0, le=1, description="share of problems told in everyday language")
     seed: int = Field(0, description="another seed makes other problems")
 
-    def check(self) -> Iterable[Complaint]:
+    def check(self) -> Iterable[Diagnostic]:
         """What keeps these options from going together."""
         if self.fewest_digits > self.most_digits:
-            yield Complaint("fewest_digits", f"is more than `most_digits`, {self.most_digits}")
+            yield Diagnostic("fewest_digits", f"is more than `most_digits`, {self.most_digits}")
         if self.pad_to is not None and self.pad_to < self.most_digits:
-            yield Complaint("pad_to", f"operands may have {self.most_digits} digits", "pad to at least `most_digits`")
+            yield Diagnostic("pad_to", f"operands may have {self.most_digits} digits", "pad to at least `most_digits`")
         if self.operation == "mul" and self.scratchpad != "none":
-            yield Complaint("scratchpad", "the recursive scratchpad is for sums")
+            yield Diagnostic("scratchpad", "the recursive scratchpad is for sums")
         if self.operation == "mul" and self.carry_share is not None:
-            yield Complaint("carry_share", "carries are drawn for sums")
+            yield Diagnostic("carry_share", "carries are drawn for sums")
         if self.balance == "values" and self.carry_share is not None:
-            yield Complaint("carry_share", "is for problems drawn digit by digit", 'use balance = "digits"')
+            yield Diagnostic("carry_share", "is for problems drawn digit by digit", 'use balance = "digits"')
 
-    def foresee(self, flows: Mapping[str, Volume]) -> Volume:
+    def estimate(self, inputs: Mapping[str, Estimate]) -> Estimate:
         """Documents, at about a token a digit and blank."""
-        return Volume(documents=self.count, tokens=6.0 * self.count * self.most_digits)
+        return Estimate(documents=self.count, tokens=6.0 * self.count * self.most_digits)
 
     def read(self) -> Iterator[pl.DataFrame]:
         """The problems, one a row."""

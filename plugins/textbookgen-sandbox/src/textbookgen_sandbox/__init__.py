@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from textbookgen import hookimpl
-from textbookgen.stage import Stage
+from textbookgen.api.stage import Stage
 from textbookgen_sandbox.lint import Lint
-from textbookgen_sandbox.prints import Prints
-from textbookgen_sandbox.runs import Runs
+from textbookgen_sandbox.prints import Doctest
+from textbookgen_sandbox.runs import TestsPass
 
 
 @hookimpl
 def stages() -> Iterable[type[Stage]]:
     """The judges of code."""
-    return [Runs, Prints, Lint]
+    return [TestsPass, Doctest, Lint]

@@ -15,8 +15,8 @@ from typing import Any, ClassVar
 import polars as pl
 from pydantic import Field
 
-from textbookgen.errors import Complaint, Need, RunError
-from textbookgen.stage import Judge
+from textbookgen.api.errors import Diagnostic, MissingRequirement, RunError
+from textbookgen.api.stage import Filter
 
 _SCHEMA: dict[str, type[pl.DataType]] = {
     "id": pl.String,
@@ -29,7 +29,7 @@ _SHOWN = 8
 _AS_MANY_AS = 256  # files a call of ruff
 
 
-class Lint(Judge):
+class Lint(Filter):
     """Reads each document as Python with ruff, without running it, and drops those with too many findings.
 
     The rules are pyflakes' and syntax errors unless said: names that are not defined, imports and variables not used, formats
@@ -46,12 +46,12 @@ class Lint(Judge):
     ignore: tuple[str, ...] = Field((), description="rules that are let be")
     most: float = Field(0.0, ge=0, description="findings per 100 lines that are let pass")
 
-    def check(self) -> Iterable[Complaint]:
+    def check(self) -> Iterable[Diagnostic]:
         """Complains if there is no ruff."""
         if _ruff() is None:
-            yield Need("", "ruff is not installed here", "pip install 'textbookgen-sandbox[lint]'")
+            yield MissingRequirement("", "ruff is not installed here", "pip install 'textbookgen-sandbox[lint]'")
 
-    def judge(self, docs: pl.DataFrame) -> pl.DataFrame:
+    def decide(self, docs: pl.DataFrame) -> pl.DataFrame:
         """Verdicts in the order of the documents; the detail names line, rule and finding."""
         texts = [text or "" for text in docs[self.text]]
         found = [each for start in range(0, len(texts), _AS_MANY_AS) for each in self._find(texts[start : start + _AS_MANY_AS])]

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from textbookgen.errors import PluginError, RunError
+from textbookgen.api.errors import PluginError, RunError
 from textbookgen_sandbox.inside import walls, zygote
 from textbookgen_sandbox.inside.page import Note
 from textbookgen_sandbox.inside.watch import CLOCK
@@ -99,7 +99,7 @@ class Worker:
         return told
 
     def run(self, program: Program) -> Outcome:
-        """Runs one program. Tests that are run apart go as a file, which is handed on unread."""
+        """TestsPass one program. Tests that are run apart go as a file, which is handed on unread."""
         self.channel.settimeout(CLOCK * program.seconds + _PATIENCE)
         apart = bool(program.tests) and program.apart
         asked = {"text": program.text, "tests": "" if apart else program.tests, "page": program.page}
@@ -208,12 +208,12 @@ class Pool:
             pass
 
     def run(self, program: Program) -> Outcome:
-        """Runs one program, when a worker is free."""
+        """TestsPass one program, when a worker is free."""
         with self._worker() as worker:
             return worker.run(program)
 
     def map(self, programs: Iterable[Program]) -> Iterator[Outcome]:
-        """Runs programs side by side; outcomes come in the order of the programs."""
+        """TestsPass programs side by side; outcomes come in the order of the programs."""
         return self._threads.map(self.run, programs)
 
     def close(self) -> None:

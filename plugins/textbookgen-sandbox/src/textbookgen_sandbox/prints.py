@@ -21,8 +21,8 @@ _WORD = re.compile(r"\w+")
 OTHER = "prints something else"
 
 
-class Prints(RunsPrograms):
-    """Runs the Python snippets of each page in order, as one program, and holds prints to their comments.
+class Doctest(RunsPrograms):
+    """TestsPass the Python snippets of each page in order, as one program, and holds prints to their comments.
 
     A comment behind a print is taken as what it prints (`print(2 + 3)  # 5`); in snippets with `>>>`, so is each answer.
     Comments that are remarks are let be: two words or more, none of which is printed. A print that runs several times is
@@ -30,9 +30,9 @@ class Prints(RunsPrograms):
     of comments that are right, 0 for a page that stops. Pages without snippets are kept, without a score.
     """
 
-    name: ClassVar[str] = "prints"
+    name: ClassVar[str] = "doctest"
 
-    def judge(self, docs: pl.DataFrame) -> pl.DataFrame:
+    def decide(self, docs: pl.DataFrame) -> pl.DataFrame:
         """Verdicts in the order of the documents; the detail of a wrong page says line by line what it says and prints."""
         pages = (Program(text or "", "", self.seconds, self.max_output_kib, page=True) for text in docs[self.text])
         outcomes = self._pool().map(pages)

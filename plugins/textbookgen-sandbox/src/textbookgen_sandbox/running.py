@@ -7,28 +7,28 @@ from typing import Annotated
 import polars as pl
 from pydantic import Field
 
-from textbookgen.marks import Placement
-from textbookgen.stage import Given, Judge
+from textbookgen.api.annotations import Runtime
+from textbookgen.api.stage import Filter, StageInputs
 from textbookgen_sandbox.pool import Outcome, Pool, open_pool
 
 DETAIL_LINES = 12
 
 
-class RunsPrograms(Judge):
+class RunsPrograms(Filter):
     """A judge that needs programs run: the options every such judge has."""
 
     text: str = Field("text", description="column that holds what is run")
     seconds: float = Field(3.0, gt=0, description="CPU seconds a program may use; by the clock it may take five times as long")
     memory_mib: int = Field(256, ge=16, description="MiB of memory a program may take, beyond the interpreter's own")
     max_output_kib: int = Field(64, ge=1, description="KiB a program may print before it is stopped")
-    workers: Annotated[int | None, Placement] = Field(
+    workers: Annotated[int | None, Runtime] = Field(
         None, gt=0, description="programs run side by side; one a core unless given"
     )
-    unsafe: Annotated[bool, Placement] = Field(
+    unsafe: Annotated[bool, Runtime] = Field(
         False, description="run programs even where this machine cannot wall them in fully"
     )
 
-    def prepare(self, given: Given) -> None:
+    def prepare(self, inputs: StageInputs) -> None:
         """Finds out, once, whether this machine can wall programs in.
 
         Raises:

@@ -12,22 +12,22 @@ from textbookgen_sandbox.pool import Program
 from textbookgen_sandbox.running import VERDICTS, RunsPrograms, detail
 
 
-class Runs(RunsPrograms):
-    """Runs each document as a Python program, and its tests on it, behind walls; keeps it if nothing was raised.
+class TestsPass(RunsPrograms):
+    """TestsPass each document as a Python program, and its tests on it, behind walls; keeps it if nothing was raised.
 
     The reason of a dropped document is the first built-in class of what it raised (`AssertionError`, `SyntaxError`), or
     `time limit`, `memory limit`, `output limit`, `killed` (by a signal of its own making), or `exited early` (it left
     before its end). The sandbox's README says what the walls are made of, and what tests can and cannot be told.
     """
 
-    name: ClassVar[str] = "runs"
+    name: ClassVar[str] = "tests-pass"
 
     tests: str = Field(
         "textbooks.tests", description="column that holds tests, run after the text where there are any; it may be missing"
     )
     apart: bool = Field(True, description="run tests in a process of their own, which the program cannot tamper with")
 
-    def judge(self, docs: pl.DataFrame) -> pl.DataFrame:
+    def decide(self, docs: pl.DataFrame) -> pl.DataFrame:
         """Verdicts in the order of the documents, with `score` 1 or 0; the same programs have the same verdicts."""
         outcomes = self._pool().map(self._programs(docs))
         rows: Iterator[tuple[Any, ...]] = (

@@ -9,11 +9,11 @@ import polars as pl
 from pydantic import Field
 
 from textbookgen import hookimpl
-from textbookgen.errors import Complaint
-from textbookgen.stage import Judge, Stage
+from textbookgen.api.errors import Diagnostic
+from textbookgen.api.stage import Filter, Stage
 
 
-class Length(Judge):
+class Length(Filter):
     """Drops documents that are too short to say something, or too long to keep to it."""
 
     name: ClassVar[str] = "length"
@@ -21,12 +21,12 @@ class Length(Judge):
     least: int = Field(50, ge=0, description="words that a document has at least")
     most: int | None = Field(None, gt=0, description="words that a document has at most; any number unless given")
 
-    def check(self) -> Iterable[Complaint]:
+    def check(self) -> Iterable[Diagnostic]:
         """Limits between which nothing lies."""
         if self.most is not None and self.most < self.least:
-            yield Complaint("most", f"no document has at least {self.least} and at most {self.most} words")
+            yield Diagnostic("most", f"no document has at least {self.least} and at most {self.most} words")
 
-    def judge(self, docs: pl.DataFrame) -> pl.DataFrame:
+    def decide(self, docs: pl.DataFrame) -> pl.DataFrame:
         """The score is the number of words."""
         words = pl.col("text").str.count_matches(r"\S+")
         short, long = words < self.least, words > (self.most or 2**31)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from textbookgen import hookimpl
-from textbookgen.sampler import Sampler
-from textbookgen.stage import Stage
+from textbookgen.api.sampler import Sampler
+from textbookgen.api.stage import Stage
 from textbookgen_textbooks.conversation import Conversation
 from textbookgen_textbooks.everyday import Everyday
 from textbookgen_textbooks.excerpts import Excerpts

@@ -7,10 +7,10 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field, model_validator
 
-from textbookgen.artifacts import Artifact, Chats
-from textbookgen.errors import Unusable
-from textbookgen.marks import Template
-from textbookgen.stage import Ask, Draw
+from textbookgen.api.annotations import Template
+from textbookgen.api.artifacts import Artifact, Chats
+from textbookgen.api.errors import UnusableReply
+from textbookgen.api.stage import Ask, Draw
 from textbookgen_textbooks.kinds import AboutDocuments, Selective, SeveralTurns
 from textbookgen_textbooks.replies import prose
 from textbookgen_textbooks.revision import Rubric, revised
@@ -35,7 +35,7 @@ class Conversation(AboutDocuments, Selective, SeveralTurns):
     name: ClassVar[str] = "conversation"
     task: ClassVar[str] = "conversation-user"
     kind: ClassVar[str] = "conversation"
-    gives: ClassVar[type[Artifact] | None] = Chats
+    output: ClassVar[type[Artifact] | None] = Chats
 
     prompt: Annotated[str, Template] = Field(
         "phi4/conversation-user.md.j2", description="prompt template for the reader's turns"
@@ -69,11 +69,11 @@ class Conversation(AboutDocuments, Selective, SeveralTurns):
         """Question and answer, and what the answer's critic and reviser say, each pair of turns."""
         return self.turns[1] / 2 * (2 + (1 + 2 * self.rounds if self.rounds else 0))
 
-    async def write(self, draw: Draw, ask: Ask) -> Iterable[dict[str, Any]]:
+    async def generate(self, draw: Draw, ask: Ask) -> Iterable[dict[str, Any]]:
         """The chat.
 
         Raises:
-            Unusable: a turn is empty or cut off, or a critique cannot be read.
+            UnusableReply: a turn is empty or cut off, or a critique cannot be read.
         """
         low, high = self.turns
         rng = chance(draw, self.seed, "conversation")
@@ -96,5 +96,5 @@ class Conversation(AboutDocuments, Selective, SeveralTurns):
         rubric = Rubric(self.rubric, self.good, self.rounds, self.critique_prompt, self.revise_prompt)
         found = await revised(answer, rubric, {**facts, "context": facts["turns"][-1]["content"]}, ask)
         if not found.met:
-            raise Unusable("an answer did not meet the rubric")
+            raise UnusableReply("an answer did not meet the rubric")
         return found.text.strip()

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from pydantic import Field, model_validator
 
-from textbookgen.sampler import Sampler, Tally
+from textbookgen.api.sampler import AcceptedStats, Sampler
 from textbookgen_textbooks.wordlists import lines, topics
 
 
@@ -38,7 +38,7 @@ class Everyday(Sampler):
             )
         return self
 
-    def draw(self, n: int, rng: Random, seen: Tally) -> dict[str, Any]:
+    def draw(self, n: int, rng: Random, seen: AcceptedStats) -> dict[str, Any]:
         """One section."""
         known = topics("everyday")
         domain = rng.choice(self.domains or tuple(known))

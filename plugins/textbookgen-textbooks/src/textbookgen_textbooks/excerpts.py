@@ -7,9 +7,9 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from textbookgen.errors import Unusable
-from textbookgen.marks import Template
-from textbookgen.stage import Ask, Draw, Generator
+from textbookgen.api.annotations import Template
+from textbookgen.api.errors import UnusableReply
+from textbookgen.api.stage import Ask, Draw, Generator
 from textbookgen_textbooks.forms import Form, filled
 from textbookgen_textbooks.kinds import AboutDocuments, Selective
 from textbookgen_textbooks.together import side_by_side
@@ -67,18 +67,18 @@ class Excerpts(AboutDocuments, Selective, Generator):
     need_reasoning: bool = Field(True, description="keep only excerpts that hold a chain of reasoning")
     fewest_words: int = Field(30, ge=0, description="keep only excerpts of so many words")
 
-    async def write(self, draw: Draw, ask: Ask) -> Iterable[dict[str, Any]]:
+    async def generate(self, draw: Draw, ask: Ask) -> Iterable[dict[str, Any]]:
         """The excerpts worth keeping.
 
         Raises:
-            Unusable: there is none, or the teacher's tags cannot be read.
+            UnusableReply: there is none, or the teacher's tags cannot be read.
         """
         lines = str(draw["document"]["text"]).splitlines()
         starts = range(0, len(lines), self.window_lines)
         found = await side_by_side(self._window(lines[start : start + self.window_lines], draw, ask) for start in starts)
         rows = [row for rows in found for row in rows]
         if not rows:
-            raise Unusable("no excerpt is worth keeping")
+            raise UnusableReply("no excerpt is worth keeping")
         return rows
 
     async def _window(self, lines: list[str], draw: Draw, ask: Ask) -> list[dict[str, Any]]:

@@ -9,10 +9,10 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from textbookgen.errors import Unusable
-from textbookgen.marks import Template
-from textbookgen.stage import Draw, Generator
-from textbookgen.teacher import Reply
+from textbookgen.api.annotations import Template
+from textbookgen.api.errors import UnusableReply
+from textbookgen.api.stage import Draw, Generator
+from textbookgen.api.teacher import Reply
 from textbookgen_textbooks.replies import code, parsed
 
 
@@ -31,11 +31,11 @@ class Exercise(Generator):
 
     prompt: Annotated[str, Template] = Field("phi1/exercise.md.j2", description="name of the prompt template")
 
-    def read(self, draw: Draw, reply: Reply) -> Iterable[dict[str, Any]]:
+    def parse(self, draw: Draw, reply: Reply) -> Iterable[dict[str, Any]]:
         """The exercise.
 
         Raises:
-            Unusable: there is not exactly one public function with a docstring and a body, or other code stands beside it.
+            UnusableReply: there is not exactly one public function with a docstring and a body, or other code stands beside it.
         """
         solved = read_exercise(code(reply))
         concept = draw.get("concept")
@@ -62,11 +62,11 @@ def read_exercise(source: str) -> Solved:
     """Takes a function with its asserts apart.
 
     Raises:
-        Unusable: there is not exactly one public function with a docstring and a body, or other code stands beside it.
+        UnusableReply: there is not exactly one public function with a docstring and a body, or other code stands beside it.
     """
     tree = parsed(source)
     if tree is None:
-        raise Unusable("the code does not parse")
+        raise UnusableReply("the code does not parse")
     kept, tests = _sorted(tree)
     text = _joined(kept, source)
     function = _only_public(kept)
@@ -86,16 +86,16 @@ def _sorted(tree: ast.Module) -> tuple[list[ast.stmt], list[ast.stmt]]:
             case ast.Expr() | ast.If():  # a print, a docstring of the file, a main block: nobody misses them
                 continue
             case _:
-                raise Unusable("other code stands beside the function")
+                raise UnusableReply("other code stands beside the function")
     return kept, tests
 
 
 def _only_public(kept: list[ast.stmt]) -> ast.FunctionDef:
     functions = [each for each in kept if isinstance(each, ast.FunctionDef) and not each.name.startswith("_")]
     if not functions:
-        raise Unusable("there is no public function")
+        raise UnusableReply("there is no public function")
     if len(functions) > 1:
-        raise Unusable("there is more than one public function")
+        raise UnusableReply("there is more than one public function")
     return functions[0]
 
 
@@ -105,11 +105,11 @@ def _prompt(text: str, name: str) -> str:
     function = next(each for each in (tree.body if tree else ()) if isinstance(each, ast.FunctionDef) and each.name == name)
     first, *body = function.body
     if ast.get_docstring(function, clean=False) is None:
-        raise Unusable("the function has no docstring")
+        raise UnusableReply("the function has no docstring")
     if all(isinstance(each, ast.Pass) or _is_ellipsis(each) for each in body):
-        raise Unusable("the function has no body")
+        raise UnusableReply("the function has no body")
     if body[0].lineno <= (first.end_lineno or 0):
-        raise Unusable("code stands on the docstring's line")
+        raise UnusableReply("code stands on the docstring's line")
     return "".join(_lines(text)[: first.end_lineno])
 
 

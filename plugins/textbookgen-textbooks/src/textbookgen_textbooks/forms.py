@@ -7,9 +7,9 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from textbookgen.errors import Unusable
-from textbookgen.stage import Ask, Draw
-from textbookgen.teacher import Reply
+from textbookgen.api.errors import UnusableReply
+from textbookgen.api.stage import Ask, Draw
+from textbookgen.api.teacher import Reply
 
 _JSON = re.compile(r"\{.*\}", re.DOTALL)
 
@@ -27,8 +27,8 @@ async def filled(ask: Ask, form: type[Filled], template: str, draw: Draw, task: 
     """Asks with this template and draw, and reads the form that comes back.
 
     Raises:
-        Refused: the teacher will not answer.
-        Unusable: the reply is not such a form.
+        RequestRefused: the teacher will not answer.
+        UnusableReply: the reply is not such a form.
     """
     return read_form(form, await ask(ask.render(template, draw), draw=draw, task=task, schema=schema(form)))
 
@@ -42,15 +42,15 @@ def read_form(form: type[Filled], reply: Reply) -> Filled:
     """The form in a reply: its JSON object, whatever stands around it.
 
     Raises:
-        Unusable: there is none, or it has not the fields of the form.
+        UnusableReply: there is none, or it has not the fields of the form.
     """
     found = _JSON.search(reply.text)
     if found is None:
-        raise Unusable("the reply is not JSON")
+        raise UnusableReply("the reply is not JSON")
     try:
         return form.model_validate_json(found[0])
     except ValidationError as error:
         first = error.errors()[0]
         broken = first["type"] == "json_invalid"
         place = ".".join(str(each) for each in first["loc"] if not isinstance(each, int))
-        raise Unusable("the reply is not JSON" if broken else f"the reply's `{place}` is not as asked") from error
+        raise UnusableReply("the reply is not JSON" if broken else f"the reply's `{place}` is not as asked") from error

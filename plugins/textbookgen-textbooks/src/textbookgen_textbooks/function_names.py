@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from textbookgen.errors import RunError
-from textbookgen.sampler import Sampler, Tally
+from textbookgen.api.errors import RunError
+from textbookgen.api.sampler import AcceptedStats, Sampler
 from textbookgen_textbooks.wordlists import lines, sections
 
 _TRIES = 1_000
@@ -36,7 +36,7 @@ class FunctionNames(Sampler):
         description="names never drawn, such as entry points of benchmarks, in whatever order their words stand",
     )
 
-    def draw(self, n: int, rng: Random, seen: Tally) -> dict[str, Any]:
+    def draw(self, n: int, rng: Random, seen: AcceptedStats) -> dict[str, Any]:
         """A name and what goes with it.
 
         Raises:

@@ -7,9 +7,9 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field
 
-from textbookgen.artifacts import Documents
-from textbookgen.marks import Labels, Pipe, Placement
-from textbookgen.stage import Generator, Volume
+from textbookgen.api.annotations import Input, Labels, Runtime
+from textbookgen.api.artifacts import Documents
+from textbookgen.api.stage import Estimate, Generator
 
 _DOCUMENT_TOKENS = 500.0  # of a document that nobody knows the length of
 _PROMPT_TOKENS = 300.0  # of a prompt, around what it is about
@@ -18,7 +18,7 @@ _PROMPT_TOKENS = 300.0  # of a prompt, around what it is about
 class AboutDocuments(BaseModel):
     """What a generator has that cannot ask without documents; named before `Generator` among a class's bases."""
 
-    inputs: Annotated[Labels, Pipe(Documents)] = Field(
+    inputs: Annotated[Labels, Input(Documents)] = Field(
         alias="from", min_length=1, description="stages above whose documents are asked about"
     )
 
@@ -26,7 +26,7 @@ class AboutDocuments(BaseModel):
 class Selective(BaseModel):
     """What a generator has whose refusals are its work: however many documents fail, it goes on, and failures say why."""
 
-    max_failures: Annotated[float, Placement] = Field(
+    max_failures: Annotated[float, Runtime] = Field(
         1.0, ge=0, le=1, description="share of documents that may fail before the step stops"
     )
 
@@ -42,15 +42,15 @@ class SeveralTurns(Generator):
         """The most documents that come of one draw or document."""
         return 1.0
 
-    def foresee(self, flows: Mapping[str, Volume]) -> Volume | None:
+    def estimate(self, inputs: Mapping[str, Estimate]) -> Estimate | None:
         """Requests and tokens at most; None if nobody knows how many documents flow in."""
-        inflow = flows.get("from", Volume())
+        inflow = inputs.get("from", Estimate())
         asked = self._asked(inflow)
         if asked is None:
             return None
         about = inflow.tokens / inflow.documents if inflow.tokens and inflow.documents else _DOCUMENT_TOKENS
         requests, documents = asked * self.requests(), asked * self.written()
-        return Volume(
+        return Estimate(
             documents=documents,
             tokens=documents * self.reply_tokens,
             requests=requests,
@@ -58,7 +58,7 @@ class SeveralTurns(Generator):
             tokens_out=requests * self.reply_tokens,
         )
 
-    def _asked(self, inflow: Volume) -> float | None:
+    def _asked(self, inflow: Estimate) -> float | None:
         """How many draws or documents are asked about."""
         if not self.inputs:
             return self.count

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from pydantic import Field, model_validator
 
-from textbookgen.sampler import Sampler, Tally
+from textbookgen.api.sampler import AcceptedStats, Sampler
 from textbookgen_textbooks.wordlists import lines
 
 
@@ -35,7 +35,7 @@ class Lessons(Sampler):
             raise ValueError(f"`must_use` has {len(self.must_use)} words, and {self.words} are to be drawn of them")
         return self
 
-    def draw(self, n: int, rng: Random, seen: Tally) -> dict[str, Any]:
+    def draw(self, n: int, rng: Random, seen: AcceptedStats) -> dict[str, Any]:
         """A lesson; with `must_use` given, some of it too."""
         lesson: dict[str, Any] = {
             "topic": rng.choice(self.topic or lines("topics")),

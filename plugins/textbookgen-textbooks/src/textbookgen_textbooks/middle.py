@@ -11,9 +11,9 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from textbookgen.errors import Unusable
-from textbookgen.marks import Template
-from textbookgen.stage import Ask, Draw
+from textbookgen.api.annotations import Template
+from textbookgen.api.errors import UnusableReply
+from textbookgen.api.stage import Ask, Draw
 from textbookgen_textbooks.forms import Form, filled
 from textbookgen_textbooks.kinds import AboutDocuments, Selective, SeveralTurns
 from textbookgen_textbooks.replies import parsed, prose
@@ -51,7 +51,7 @@ class Middle(AboutDocuments, Selective, SeveralTurns):
     `textbooks.middle`, `textbooks.grade`, `textbooks.attempts`.
     """
 
-    name: ClassVar[str] = "middle"
+    name: ClassVar[str] = "fill-in-the-middle"
     task: ClassVar[str] = "middle-guess"
     kind: ClassVar[str] = "middle"
 
@@ -66,15 +66,15 @@ class Middle(AboutDocuments, Selective, SeveralTurns):
         """A guess and its grade, each attempt."""
         return 2.0 * self.attempts
 
-    async def write(self, draw: Draw, ask: Ask) -> Iterable[dict[str, Any]]:
+    async def generate(self, draw: Draw, ask: Ask) -> Iterable[dict[str, Any]]:
         """The exercise with the reasoning that found the middle.
 
         Raises:
-            Unusable: the document has no middle to take out, or no attempt was good.
+            UnusableReply: the document has no middle to take out, or no attempt was good.
         """
         gapped = self._gapped(draw)
         if gapped is None:
-            raise Unusable("the document has no middle to take out")
+            raise UnusableReply("the document has no middle to take out")
         hint = ""
         for attempt in range(1, self.attempts + 1):
             facts = {**draw, "before": gapped.before, "after": gapped.after, "hint": hint, "attempt": attempt}
@@ -83,9 +83,9 @@ class Middle(AboutDocuments, Selective, SeveralTurns):
             if grade.grade >= self.good:
                 return [self._row(gapped, reasoning, guess, grade.grade, attempt)]
             if grade.grade < self.hopeful:
-                raise Unusable("the middle was not found")
+                raise UnusableReply("the middle was not found")
             hint = grade.hint
-        raise Unusable("the middle was not found in all attempts")
+        raise UnusableReply("the middle was not found in all attempts")
 
     def _gapped(self, draw: Draw) -> Gapped | None:
         """The document with a piece taken out that belongs to the draw."""
@@ -116,15 +116,15 @@ def _guessed(reply: str) -> tuple[str, str]:
     """The reasoning and the guess of a reply.
 
     Raises:
-        Unusable: there is no guess.
+        UnusableReply: there is no guess.
     """
     marks = list(_GUESS.finditer(reply))
     if not marks:
-        raise Unusable("the reply has no guess")
+        raise UnusableReply("the reply has no guess")
     guess = reply[marks[-1].end() :].strip("\n")
     fenced = _FENCE.match(guess.strip())
     if not guess.strip():
-        raise Unusable("the reply has no guess")
+        raise UnusableReply("the reply has no guess")
     return reply[: marks[-1].start()].strip(), (fenced[1] if fenced else guess).strip("\n").rstrip()
 
 

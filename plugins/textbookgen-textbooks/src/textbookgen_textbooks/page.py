@@ -7,10 +7,10 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from textbookgen.errors import Unusable
-from textbookgen.marks import Template
-from textbookgen.stage import Draw, Generator
-from textbookgen.teacher import Reply
+from textbookgen.api.annotations import Template
+from textbookgen.api.errors import UnusableReply
+from textbookgen.api.stage import Draw, Generator
+from textbookgen.api.teacher import Reply
 from textbookgen_textbooks.replies import parsed, prose, snippets
 
 
@@ -27,18 +27,18 @@ class Page(Generator):
 
     prompt: Annotated[str, Template] = Field("phi1/textbook.md.j2", description="name of the prompt template")
 
-    def read(self, draw: Draw, reply: Reply) -> Iterable[dict[str, Any]]:
+    def parse(self, draw: Draw, reply: Reply) -> Iterable[dict[str, Any]]:
         """The page.
 
         Raises:
-            Unusable: it is empty, was cut off, or has no Python snippet that parses.
+            UnusableReply: it is empty, was cut off, or has no Python snippet that parses.
         """
         text = prose(reply)
         found = snippets(text)
         if not found:
-            raise Unusable("the page has no code")
+            raise UnusableReply("the page has no code")
         if all(parsed(each) is None for each in found):
-            raise Unusable("no snippet of the page parses")
+            raise UnusableReply("no snippet of the page parses")
         yield {"text": text, "textbooks.topic": _text(draw, "topic"), "textbooks.audience": _text(draw, "audience")}
 
 

@@ -8,11 +8,11 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from textbookgen.artifacts import Artifact, Chats, Documents, Pairs
-from textbookgen.errors import Unusable
-from textbookgen.marks import Labels, Pipe, Template
-from textbookgen.stage import Ask, Draw
-from textbookgen.teacher import Message
+from textbookgen.api.annotations import Input, Labels, Template
+from textbookgen.api.artifacts import Artifact, Chats, Documents, Pairs
+from textbookgen.api.errors import UnusableReply
+from textbookgen.api.stage import Ask, Draw
+from textbookgen.api.teacher import Message
 from textbookgen_textbooks.forms import Form, filled
 from textbookgen_textbooks.kinds import Selective, SeveralTurns
 from textbookgen_textbooks.questions import question_of
@@ -62,7 +62,7 @@ class _Compared(Selective, SeveralTurns):
     grade_prompt: Annotated[str, Template] = Field(
         "phi4/preference.md.j2", description="prompt template that grades all replies at once"
     )
-    inputs: Annotated[Labels, Pipe(Documents, Chats)] = Field(
+    inputs: Annotated[Labels, Input(Documents, Chats)] = Field(
         alias="from", min_length=1, description="stages above whose questions or chats are answered"
     )
     samples: int = Field(4, ge=2, le=26, description="replies asked for each prompt that brings none in `textbooks.attempts`")
@@ -77,11 +77,11 @@ class _Compared(Selective, SeveralTurns):
         They are shown to the judge in an order that is drawn, since judges favour places.
 
         Raises:
-            Unusable: there are fewer than two, or the judge leaves one out.
+            UnusableReply: there are fewer than two, or the judge leaves one out.
         """
         texts = list(dict.fromkeys(await self._texts(asked, draw, ask)))[:26]
         if len(texts) < 2:
-            raise Unusable("there are no two different replies")
+            raise UnusableReply("there are no two different replies")
         shown = chance(draw, self.seed, "shown").sample(texts, len(texts))
         labels = [chr(ord("A") + place) for place in range(len(shown))]
         facts = {
@@ -93,7 +93,7 @@ class _Compared(Selective, SeveralTurns):
             for each in (await filled(ask, Grades, self.grade_prompt, facts, "preference")).replies
         }
         if not grades.keys() >= set(labels):
-            raise Unusable("the judge leaves out a reply")
+            raise UnusableReply("the judge leaves out a reply")
         graded = {text: grades[label] for label, text in zip(labels, shown, strict=True)}
         return [Candidate(text, graded[text].accuracy, graded[text].style, graded[text].detail) for text in texts]
 
@@ -118,22 +118,22 @@ class Preferences(_Compared):
 
     name: ClassVar[str] = "preferences"
     kind: ClassVar[str] = "preference"
-    gives: ClassVar[type[Artifact] | None] = Pairs
+    output: ClassVar[type[Artifact] | None] = Pairs
 
     by: Literal["overall", "accuracy"] = Field("overall", description="what makes a reply the better one")
     least_gap: float = Field(1.0, gt=0, le=4, description="how far apart the scores of the two replies must be")
 
-    async def write(self, draw: Draw, ask: Ask) -> Iterable[dict[str, Any]]:
+    async def generate(self, draw: Draw, ask: Ask) -> Iterable[dict[str, Any]]:
         """The preference.
 
         Raises:
-            Unusable: no two replies are far enough apart, or the judge's grades cannot be read.
+            UnusableReply: no two replies are far enough apart, or the judge's grades cannot be read.
         """
         asked = asked_of(draw)
         candidates = await self._candidates(asked, draw, ask)
         chosen, rejected = max(candidates, key=self._score), min(candidates, key=self._score)
         if self._score(chosen) - self._score(rejected) < self.least_gap - 1e-9:
-            raise Unusable("no two replies are far enough apart")
+            raise UnusableReply("no two replies are far enough apart")
         scores = {"textbooks.chosen_score": self._score(chosen), "textbooks.rejected_score": self._score(rejected)}
         return [{**pair_row(asked, chosen.text, rejected.text), **scores}]
 
@@ -147,22 +147,22 @@ class Best(_Compared):
     Column `textbooks.score`, the mean of accuracy, style and detail.
     """
 
-    name: ClassVar[str] = "best"
+    name: ClassVar[str] = "best-of-n"
     kind: ClassVar[str] = "chat"
-    gives: ClassVar[type[Artifact] | None] = Chats
+    output: ClassVar[type[Artifact] | None] = Chats
 
     least_score: float = Field(4.0, ge=1, le=5, description="mean of the three grades that the best reply must have")
 
-    async def write(self, draw: Draw, ask: Ask) -> Iterable[dict[str, Any]]:
+    async def generate(self, draw: Draw, ask: Ask) -> Iterable[dict[str, Any]]:
         """The chat.
 
         Raises:
-            Unusable: no reply is good enough, or the judge's grades cannot be read.
+            UnusableReply: no reply is good enough, or the judge's grades cannot be read.
         """
         asked = asked_of(draw)
         best = max(await self._candidates(asked, draw, ask), key=lambda each: each.overall)
         if best.overall < self.least_score - 1e-9:
-            raise Unusable("no reply is good enough")
+            raise UnusableReply("no reply is good enough")
         return [{"messages": [*asked, {"role": "assistant", "content": best.text}], "textbooks.score": best.overall}]
 
 
@@ -170,14 +170,14 @@ def asked_of(draw: Draw) -> list[dict[str, str]]:
     """What a document asks, as messages: of a chat all up to the last question, of others the question.
 
     Raises:
-        Unusable: nobody asks anything in the chat.
+        UnusableReply: nobody asks anything in the chat.
     """
     turns = draw["document"].get("messages")
     if turns is None:
         return [{"role": "user", "content": question_of(draw)}]
     last = max((place for place, turn in enumerate(turns) if turn["role"] == "user"), default=None)
     if last is None:
-        raise Unusable("nobody asks anything in the chat")
+        raise UnusableReply("nobody asks anything in the chat")
     return [{"role": turn["role"], "content": turn["content"]} for turn in turns[: last + 1]]
 
 

@@ -9,10 +9,10 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field, model_validator
 
-from textbookgen.errors import Unusable
-from textbookgen.marks import Template
-from textbookgen.stage import Ask, Draw, Generator
-from textbookgen.teacher import Reply
+from textbookgen.api.annotations import Template
+from textbookgen.api.errors import UnusableReply
+from textbookgen.api.stage import Ask, Draw, Generator
+from textbookgen.api.teacher import Reply
 from textbookgen_textbooks.answers import answer_of, canonical
 from textbookgen_textbooks.kinds import AboutDocuments, Selective, SeveralTurns
 from textbookgen_textbooks.replies import prose
@@ -38,18 +38,18 @@ class Deductions(AboutDocuments, Selective, Generator):
 
     prompt: Annotated[str, Template] = Field("phi4/deduction.md.j2", description="name of the prompt template")
 
-    def read(self, draw: Draw, reply: Reply) -> Iterable[dict[str, Any]]:
+    def parse(self, draw: Draw, reply: Reply) -> Iterable[dict[str, Any]]:
         """The question.
 
         Raises:
-            Unusable: the reply is NONE, or has no question with a solution.
+            UnusableReply: the reply is NONE, or has no question with a solution.
         """
         text = prose(reply).strip()
         if text.splitlines()[-1].strip(".*` ").upper() == "NONE":
-            raise Unusable("there is no chain of deduction")
+            raise UnusableReply("there is no chain of deduction")
         found = _QUESTION.search(text)
         if found is None:
-            raise Unusable("the reply has no question with a solution")
+            raise UnusableReply("the reply has no question with a solution")
         return [question_row(found["question"].strip(), found["solution"].strip())]
 
 
@@ -63,7 +63,7 @@ class Plurality(AboutDocuments, Selective, SeveralTurns):
     `textbooks.solution`, `textbooks.answer`, `textbooks.agreement`.
     """
 
-    name: ClassVar[str] = "plurality"
+    name: ClassVar[str] = "majority-vote"
     task: ClassVar[str] = "plurality-answer"
     kind: ClassVar[str] = "question"
 
@@ -82,24 +82,24 @@ class Plurality(AboutDocuments, Selective, SeveralTurns):
         """One a sample."""
         return float(self.samples)
 
-    async def write(self, draw: Draw, ask: Ask) -> Iterable[dict[str, Any]]:
+    async def generate(self, draw: Draw, ask: Ask) -> Iterable[dict[str, Any]]:
         """The question with the plurality's answer.
 
         Raises:
-            Unusable: too many or too few agree.
+            UnusableReply: too many or too few agree.
         """
         question = question_of(draw)
         full = {**draw, "question": question}
         replies = await samples(ask, ask.render(self.prompt, full), self.samples, full, self.task)
         found = plurality([canonical(answer_of(reply.text)) for reply in replies])
         if found is None:
-            raise Unusable("no answer has a plurality")
+            raise UnusableReply("no answer has a plurality")
         answer, votes = found
         agreement = votes / self.samples
         if agreement < self.least_agreement:
-            raise Unusable("too few answers agree")
+            raise UnusableReply("too few answers agree")
         if agreement > self.most_agreement:
-            raise Unusable("too many answers agree")
+            raise UnusableReply("too many answers agree")
         solution = next(reply.text.strip() for reply in replies if canonical(answer_of(reply.text)) == answer)
         return [{**question_row(question, solution), "textbooks.answer": answer, "textbooks.agreement": agreement}]
 

@@ -6,8 +6,8 @@ import ast
 import re
 import warnings
 
-from textbookgen.errors import Unusable
-from textbookgen.teacher import Reply
+from textbookgen.api.errors import UnusableReply
+from textbookgen.api.teacher import Reply
 
 _FENCE = re.compile(r"^```[ \t]*(?P<language>[\w+-]*)[^\n]*\n(?P<body>.*?)^```[ \t]*$", re.MULTILINE | re.DOTALL)
 _WRAPPED = re.compile(r"\A\s*```[ \t]*(?:markdown|md)[ \t]*\n(?P<body>.*)^```\s*\Z", re.MULTILINE | re.DOTALL)
@@ -17,14 +17,14 @@ def prose(reply: Reply) -> str:
     """The text of a reply, without a fence around all of it, ending in one newline.
 
     Raises:
-        Unusable: the reply is empty, or was cut off before its end.
+        UnusableReply: the reply is empty, or was cut off before its end.
     """
     if reply.finish == "length":
-        raise Unusable("the reply was cut off")
+        raise UnusableReply("the reply was cut off")
     wrapped = _WRAPPED.match(reply.text)
     text = (wrapped["body"] if wrapped else reply.text).strip()
     if not text:
-        raise Unusable("the reply is empty")
+        raise UnusableReply("the reply is empty")
     return text + "\n"
 
 
@@ -37,7 +37,7 @@ def code(reply: Reply) -> str:
     """All the code of a reply: what stands in its fences, and asserts that follow them; or all of it, if it has no fence.
 
     Raises:
-        Unusable: the reply is empty, or was cut off before its end.
+        UnusableReply: the reply is empty, or was cut off before its end.
     """
     text = prose(reply)
     fenced = snippets(text)

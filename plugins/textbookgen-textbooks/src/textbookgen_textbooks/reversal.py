@@ -8,10 +8,10 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from textbookgen.artifacts import Artifact, Chats
-from textbookgen.errors import Unusable
-from textbookgen.marks import Template
-from textbookgen.stage import Ask, Draw
+from textbookgen.api.annotations import Template
+from textbookgen.api.artifacts import Artifact, Chats
+from textbookgen.api.errors import UnusableReply
+from textbookgen.api.stage import Ask, Draw
 from textbookgen_textbooks.kinds import AboutDocuments, Selective, SeveralTurns
 from textbookgen_textbooks.replies import code, parsed, prose
 from textbookgen_textbooks.together import samples
@@ -24,13 +24,13 @@ class Reverse(AboutDocuments, Selective, SeveralTurns):
     one of them is like the original: their syntax trees match to at least `fidelity`. The paper keeps "high-fidelity"
     pairs without saying by what measure. The answer in the chat is the original. Columns: `textbooks.fidelity`,
     `textbooks.regenerated` (the closest code) and the original's `textbooks.tests`: with `fidelity = 0` and `accept =
-    [{ use = "sandbox/runs", text = "textbooks.regenerated" }]` what counts is that the same tests pass.
+    [{ use = "sandbox/tests-pass", text = "textbooks.regenerated" }]` what counts is that the same tests pass.
     """
 
-    name: ClassVar[str] = "reverse"
+    name: ClassVar[str] = "instruction-reversal"
     task: ClassVar[str] = "reverse"
     kind: ClassVar[str] = "code-request"
-    gives: ClassVar[type[Artifact] | None] = Chats
+    output: ClassVar[type[Artifact] | None] = Chats
 
     prompt: Annotated[str, Template] = Field("phi4/reverse.md.j2", description="prompt template that asks for the request")
     regenerate_prompt: Annotated[str, Template] = Field(
@@ -45,19 +45,19 @@ class Reverse(AboutDocuments, Selective, SeveralTurns):
         """The request, and every try at the code."""
         return 1.0 + self.tries
 
-    async def write(self, draw: Draw, ask: Ask) -> Iterable[dict[str, Any]]:
+    async def generate(self, draw: Draw, ask: Ask) -> Iterable[dict[str, Any]]:
         """The chat.
 
         Raises:
-            Unusable: the document is not Python, or the request does not lead back to it.
+            UnusableReply: the document is not Python, or the request does not lead back to it.
         """
         original = str(draw["document"]["text"]).strip() + "\n"
         if parsed(original) is None:
-            raise Unusable("the document is not Python")
+            raise UnusableReply("the document is not Python")
         request = prose(await ask(ask.render(self.prompt, draw))).strip()
         closest, match = await self._regenerated(original, request, ask)
         if match < self.fidelity:
-            raise Unusable("the request does not lead back to the code")
+            raise UnusableReply("the request does not lead back to the code")
         turns = (("user", request), ("assistant", f"```python\n{original}```"))
         return [
             {

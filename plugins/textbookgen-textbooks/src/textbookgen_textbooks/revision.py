@@ -8,10 +8,10 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from textbookgen.artifacts import Documents
-from textbookgen.errors import Unusable
-from textbookgen.marks import Labels, Pipe, Template
-from textbookgen.stage import Ask, Draw
+from textbookgen.api.annotations import Input, Labels, Template
+from textbookgen.api.artifacts import Documents
+from textbookgen.api.errors import UnusableReply
+from textbookgen.api.stage import Ask, Draw
 from textbookgen_textbooks.forms import Form, filled
 from textbookgen_textbooks.kinds import Selective, SeveralTurns
 from textbookgen_textbooks.replies import prose
@@ -58,7 +58,7 @@ async def revised(text: str, rubric: Rubric, draw: Draw, ask: Ask) -> Revised:
     The last text is graded too, so that what is said of it is true of it.
 
     Raises:
-        Unusable: a critique leaves out a criterion, or cannot be read.
+        UnusableReply: a critique leaves out a criterion, or cannot be read.
     """
     done = 0
     while True:
@@ -80,7 +80,7 @@ async def _graded(text: str, rubric: Rubric, draw: Draw, ask: Ask) -> list[Mark]
     }
     missing = [each for each in rubric.criteria if each.lower() not in marks]
     if missing:
-        raise Unusable("the critique leaves out a criterion")
+        raise UnusableReply("the critique leaves out a criterion")
     return [marks[each.lower()] for each in rubric.criteria]
 
 
@@ -97,7 +97,7 @@ class Revise(Selective, SeveralTurns):
     kind: ClassVar[str] = "revised"
 
     prompt: Annotated[str, Template] = Field("phi15/section.md.j2", description="prompt template for the draft")
-    inputs: Annotated[Labels, Pipe(Documents)] = Field(
+    inputs: Annotated[Labels, Input(Documents)] = Field(
         (), alias="from", description="stages above whose documents are written again"
     )
     critique_prompt: Annotated[str, Template] = Field("phi4/critique.md.j2", description="prompt template for the critic")
@@ -118,15 +118,15 @@ class Revise(Selective, SeveralTurns):
         """A draft, a critique of it, and a revision and another critique each round."""
         return 2.0 + 2 * self.rounds
 
-    async def write(self, draw: Draw, ask: Ask) -> Iterable[dict[str, Any]]:
+    async def generate(self, draw: Draw, ask: Ask) -> Iterable[dict[str, Any]]:
         """The revised document.
 
         Raises:
-            Unusable: the rubric was not met, or a reply cannot be read.
+            UnusableReply: the rubric was not met, or a reply cannot be read.
         """
         found = await revised(await self._draft(draw, ask), self._rubric(), draw, ask)
         if not found.met and not self.keep_unmet:
-            raise Unusable("the rubric was not met")
+            raise UnusableReply("the rubric was not met")
         return [{"text": found.text, "textbooks.rounds": found.rounds, "textbooks.lowest_score": found.lowest}]
 
     async def _draft(self, draw: Draw, ask: Ask) -> str:

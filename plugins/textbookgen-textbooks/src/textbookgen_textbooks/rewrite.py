@@ -8,9 +8,9 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from textbookgen.errors import Unusable
-from textbookgen.marks import Template
-from textbookgen.stage import Ask, Draw
+from textbookgen.api.annotations import Template
+from textbookgen.api.errors import UnusableReply
+from textbookgen.api.stage import Ask, Draw
 from textbookgen_textbooks.kinds import AboutDocuments, SeveralTurns
 from textbookgen_textbooks.replies import prose
 from textbookgen_textbooks.together import those_that_worked
@@ -48,22 +48,22 @@ class Rewrite(AboutDocuments, SeveralTurns):
         """One a style."""
         return float(len(self.styles))
 
-    async def write(self, draw: Draw, ask: Ask) -> Iterable[dict[str, Any]]:
+    async def generate(self, draw: Draw, ask: Ask) -> Iterable[dict[str, Any]]:
         """The rewritings that kept the numbers.
 
         Raises:
-            Unusable: none did.
+            UnusableReply: none did.
         """
         rows = await those_that_worked(self._rewritten(style, draw, ask) for style in self.styles)
         if not rows:
-            raise Unusable("no rewriting kept what the passage says")
+            raise UnusableReply("no rewriting kept what the passage says")
         return rows
 
     async def _rewritten(self, style: Style, draw: Draw, ask: Ask) -> dict[str, Any]:
         full = {"audience": self.audience, **draw, "style": style}
         text = prose(await ask(ask.render(self.prompt, full), draw=full, task=self.task))
         if share_kept(str(draw["document"]["text"]), text) < self.numbers_kept:
-            raise Unusable("the rewriting lost numbers")
+            raise UnusableReply("the rewriting lost numbers")
         return {"text": text, "textbooks.style": style}
 
 

@@ -7,11 +7,11 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from textbookgen.artifacts import Documents
-from textbookgen.errors import Unusable
-from textbookgen.marks import Labels, Pipe, Template
-from textbookgen.stage import Ask, Draw, Generator
-from textbookgen.teacher import Reply
+from textbookgen.api.annotations import Input, Labels, Template
+from textbookgen.api.artifacts import Documents
+from textbookgen.api.errors import UnusableReply
+from textbookgen.api.stage import Ask, Draw, Generator
+from textbookgen.api.teacher import Reply
 from textbookgen_textbooks.replies import prose
 from textbookgen_textbooks.together import chance
 
@@ -29,7 +29,7 @@ class Section(Generator):
     kind: ClassVar[str] = "section"
 
     prompt: Annotated[str, Template] = Field("phi15/section.md.j2", description="name of the prompt template")
-    inputs: Annotated[Labels, Pipe(Documents)] = Field(
+    inputs: Annotated[Labels, Input(Documents)] = Field(
         (), alias="from", description="stages above whose documents are passages or topics"
     )
     documents_are: Literal["passage", "topic"] = Field(
@@ -38,10 +38,10 @@ class Section(Generator):
     passage_length: int = Field(1_000, gt=0, description="characters of a passage that the teacher is shown")
     fewest_words: int = Field(100, ge=0, description="a shorter section is refused")
 
-    async def write(self, draw: Draw, ask: Ask) -> Iterable[dict[str, Any]]:
+    async def generate(self, draw: Draw, ask: Ask) -> Iterable[dict[str, Any]]:
         """One section."""
         full = self._full(draw)
-        return self.read(full, await ask(ask.render(self.prompt, full), draw=full))
+        return self.parse(full, await ask(ask.render(self.prompt, full), draw=full))
 
     def _full(self, draw: Draw) -> dict[str, Any]:
         """The draw with what its document stands for."""
@@ -53,15 +53,15 @@ class Section(Generator):
             return {**full, "topic": document.get("textbooks.topic") or document["text"]}
         return {**full, "passage": window(str(document["text"]), self.passage_length, draw)}
 
-    def read(self, draw: Draw, reply: Reply) -> Iterable[dict[str, Any]]:
+    def parse(self, draw: Draw, reply: Reply) -> Iterable[dict[str, Any]]:
         """The section.
 
         Raises:
-            Unusable: it is empty, was cut off, or is shorter than `fewest_words`.
+            UnusableReply: it is empty, was cut off, or is shorter than `fewest_words`.
         """
         text = prose(reply)
         if len(text.split()) < self.fewest_words:
-            raise Unusable("the section is too short")
+            raise UnusableReply("the section is too short")
         yield {"text": text, **{f"textbooks.{name}": draw.get(name) for name in ("topic", "domain", "audience")}}
 
 

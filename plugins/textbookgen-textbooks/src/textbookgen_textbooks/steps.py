@@ -8,7 +8,7 @@ from typing import Any, ClassVar, NamedTuple
 
 from pydantic import Field, model_validator
 
-from textbookgen.sampler import Sampler, Tally
+from textbookgen.api.sampler import AcceptedStats, Sampler
 from textbookgen_textbooks.wordlists import lines
 
 _KINDS = ("list[int]", "list[str]", "str")
@@ -44,7 +44,7 @@ class Steps(Sampler):
             raise ValueError("`fewest` is above `most`")
         return self
 
-    def draw(self, n: int, rng: Random, seen: Tally) -> dict[str, Any]:
+    def draw(self, n: int, rng: Random, seen: AcceptedStats) -> dict[str, Any]:
         """A chain of different steps, each taking what the one before gives."""
         count = rng.randint(self.fewest, self.most)
         chain = next(chain for _ in range(_TRIES) if len(chain := _chain(count, rng)) == count)

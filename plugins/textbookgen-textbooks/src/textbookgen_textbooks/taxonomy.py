@@ -7,9 +7,9 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from textbookgen.errors import Unusable
-from textbookgen.marks import Template
-from textbookgen.stage import Ask, Draw
+from textbookgen.api.annotations import Template
+from textbookgen.api.errors import UnusableReply
+from textbookgen.api.stage import Ask, Draw
 from textbookgen_textbooks.forms import Form, filled
 from textbookgen_textbooks.kinds import SeveralTurns
 from textbookgen_textbooks.together import those_that_worked
@@ -51,15 +51,15 @@ class Taxonomy(SeveralTurns):
         """Every concept."""
         return float(self.subjects * self.sessions * self.concepts)
 
-    async def write(self, draw: Draw, ask: Ask) -> Iterable[dict[str, Any]]:
+    async def generate(self, draw: Draw, ask: Ask) -> Iterable[dict[str, Any]]:
         """The concepts below the discipline that was drawn (`draw["discipline"]`).
 
         Raises:
-            Unusable: no branch came to a concept.
+            UnusableReply: no branch came to a concept.
         """
         rows = await self._grown({"discipline": str(draw["discipline"])}, "discipline", ask)
         if not rows:
-            raise Unusable("the discipline grew no concepts")
+            raise UnusableReply("the discipline grew no concepts")
         return [self._row(row) for row in rows]
 
     async def _grown(self, path: dict[str, str], level: str, ask: Ask) -> list[dict[str, str]]:

@@ -8,9 +8,9 @@ from typing import Annotated, ClassVar
 import polars as pl
 from pydantic import Field
 
-from textbookgen.artifacts import Documents, document_id
-from textbookgen.marks import Labels, Pipe
-from textbookgen.stage import Transform
+from textbookgen.api.annotations import Input, Labels
+from textbookgen.api.artifacts import Documents, document_id
+from textbookgen.api.stage import Transform
 
 # A line is taken off whole, so what it may hold besides the stock words is bounded: a paragraph is no greeting.
 _OPENINGS = (
@@ -40,11 +40,11 @@ class Tidy(Transform):
 
     name: ClassVar[str] = "tidy"
 
-    inputs: Annotated[Labels, Pipe(Documents)] = Field(alias="from", description="stages above whose texts are tidied")
+    inputs: Annotated[Labels, Input(Documents)] = Field(alias="from", description="stages above whose texts are tidied")
     openings: tuple[str, ...] = Field((), description="further regular expressions for lines that a text must not begin with")
     closings: tuple[str, ...] = Field((), description="further regular expressions for lines that a text must not end with")
 
-    def change(self, docs: pl.DataFrame) -> pl.DataFrame:
+    def transform(self, docs: pl.DataFrame) -> pl.DataFrame:
         """The tidied texts; a text of which nothing is left stays as it was."""
         first, last = _lines((*_OPENINGS, *self.openings)), _lines((*_CLOSINGS, *self.closings))
         texts = [tidied(text, first, last) for text in docs["text"]]

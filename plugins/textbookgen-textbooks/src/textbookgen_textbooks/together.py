@@ -8,9 +8,9 @@ from collections.abc import Coroutine, Iterable
 from random import Random
 from typing import Any, TypeVar
 
-from textbookgen.errors import Refused, Unusable
-from textbookgen.stage import Ask, Draw
-from textbookgen.teacher import Reply
+from textbookgen.api.errors import RequestRefused, UnusableReply
+from textbookgen.api.stage import Ask, Draw
+from textbookgen.api.teacher import Reply
 
 Answer = TypeVar("Answer")
 
@@ -43,7 +43,7 @@ async def _sample(ask: Ask, prompt: str, number: int, draw: Draw, task: str) -> 
 async def _or_none(work: Coroutine[Any, Any, Answer]) -> Answer | None:
     try:
         return await work
-    except (Refused, Unusable):
+    except (RequestRefused, UnusableReply):
         return None
 
 

@@ -8,10 +8,10 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from textbookgen.artifacts import Artifact, Chats, Pairs
-from textbookgen.errors import Unusable
-from textbookgen.marks import Template
-from textbookgen.stage import Ask, Draw
+from textbookgen.api.annotations import Template
+from textbookgen.api.artifacts import Artifact, Chats, Pairs
+from textbookgen.api.errors import UnusableReply
+from textbookgen.api.stage import Ask, Draw
 from textbookgen_textbooks.forms import Form, filled
 from textbookgen_textbooks.kinds import AboutDocuments, Selective, SeveralTurns
 from textbookgen_textbooks.preferences import pair_row
@@ -39,17 +39,17 @@ class Attempts(AboutDocuments, SeveralTurns):
         """One a sample."""
         return float(self.samples)
 
-    async def write(self, draw: Draw, ask: Ask) -> Iterable[dict[str, Any]]:
+    async def generate(self, draw: Draw, ask: Ask) -> Iterable[dict[str, Any]]:
         """The question with the attempts at it.
 
         Raises:
-            Unusable: every attempt was refused or empty.
+            UnusableReply: every attempt was refused or empty.
         """
         full = {**draw, "question": question_of(draw)}
         replies = await samples(ask, ask.render(self.prompt, full), self.samples, full, self.task)
         attempts = [reply.text.strip() for reply in replies if reply.text.strip()]
         if not attempts:
-            raise Unusable("there is no attempt at an answer")
+            raise UnusableReply("there is no attempt at an answer")
         document = draw["document"]
         own = {name: value for name, value in document.items() if name.startswith("textbooks.") and value is not None}
         return [{**own, "text": document["text"], "textbooks.attempts": attempts}]
@@ -101,18 +101,18 @@ class _Honesty(AboutDocuments, Selective, SeveralTurns):
         """What the attempts at the document's question were worth.
 
         Raises:
-            Unusable: the document has no key or no attempts, or no attempt can be told right or wrong.
+            UnusableReply: the document has no key or no attempts, or no attempt can be told right or wrong.
         """
         document, question = draw["document"], question_of(draw)
         answer, attempts = document.get("textbooks.answer"), document.get("textbooks.attempts")
         if not answer or not attempts:
-            raise Unusable("the question has no answer or no attempts")
+            raise UnusableReply("the question has no answer or no attempts")
         verdicts = await side_by_side(self._checked(question, str(answer), each, ask) for each in attempts)
         right, wrong = (
             tuple(each for each, said in zip(attempts, verdicts, strict=True) if said == wanted) for wanted in ("true", "false")
         )
         if not right and not wrong:
-            raise Unusable("no attempt can be told right or wrong")
+            raise UnusableReply("no attempt can be told right or wrong")
         return Known(question, str(answer), right, wrong)
 
     async def _checked(self, question: str, answer: str, attempt: str, ask: Ask) -> str:
@@ -132,9 +132,9 @@ class HonestChats(_Honesty):
     the bogus question is plausible enough. Column `textbooks.lesson`: `answer`, `refusal` or `bogus`.
     """
 
-    name: ClassVar[str] = "honest-chats"
+    name: ClassVar[str] = "refusal-chats"
     kind: ClassVar[str] = "honesty"
-    gives: ClassVar[type[Artifact] | None] = Chats
+    output: ClassVar[type[Artifact] | None] = Chats
 
     bogus_prompt: Annotated[str, Template] = Field(
         "phi4/bogus.md.j2", description="prompt template that asks for a bogus question"
@@ -158,11 +158,11 @@ class HonestChats(_Honesty):
             raise ValueError("`usually_wrong` must be below `usually_right`")
         return self
 
-    async def write(self, draw: Draw, ask: Ask) -> Iterable[dict[str, Any]]:
+    async def generate(self, draw: Draw, ask: Ask) -> Iterable[dict[str, Any]]:
         """One or two chats.
 
         Raises:
-            Unusable: nothing can be taught from this question.
+            UnusableReply: nothing can be taught from this question.
         """
         known = await self._known(draw, ask)
         rows = []
@@ -173,7 +173,7 @@ class HonestChats(_Honesty):
         if self.bogus:
             rows += await self._bogus(known, ask)
         if not rows:
-            raise Unusable("the model is neither usually right nor usually wrong")
+            raise UnusableReply("the model is neither usually right nor usually wrong")
         return rows
 
     async def _bogus(self, known: Known, ask: Ask) -> list[dict[str, Any]]:
@@ -192,19 +192,19 @@ class HonestPairs(_Honesty):
     `refusal`. The paper trains on the first 5 tokens of a reply only, which is the trainer's matter.
     """
 
-    name: ClassVar[str] = "honest-pairs"
+    name: ClassVar[str] = "refusal-pairs"
     kind: ClassVar[str] = "honesty"
-    gives: ClassVar[type[Artifact] | None] = Pairs
+    output: ClassVar[type[Artifact] | None] = Pairs
 
     def written(self) -> float:
         """One for what is right, one for what is wrong."""
         return 2.0
 
-    async def write(self, draw: Draw, ask: Ask) -> Iterable[dict[str, Any]]:
+    async def generate(self, draw: Draw, ask: Ask) -> Iterable[dict[str, Any]]:
         """One or two preferences.
 
         Raises:
-            Unusable: nothing can be taught from this question.
+            UnusableReply: nothing can be taught from this question.
         """
         known = await self._known(draw, ask)
         refusal = await self._refusal(known.question, False, ask)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from textbookgen import hookimpl
-from textbookgen.sampler import Sampler
-from textbookgen.stage import Stage
+from textbookgen.api.sampler import Sampler
+from textbookgen.api.stage import Stage
 from textbookgen_tinystories.checks import StoryChecks
 from textbookgen_tinystories.completions import Beginnings, Completions
 from textbookgen_tinystories.draws import Words
 from textbookgen_tinystories.grades import Grades, GradeScores
 from textbookgen_tinystories.held_out import HeldOut
 from textbookgen_tinystories.instruct import Instruct, InstructChats
-from textbookgen_tinystories.obeyed import Obeyed
+from textbookgen_tinystories.obeyed import InstructionFollowing
 from textbookgen_tinystories.openings import Openings
 from textbookgen_tinystories.overlap import Overlap
 from textbookgen_tinystories.records import Record, read_record, read_records
@@ -25,7 +25,7 @@ __all__ = ["Record", "read_record", "read_records"]
 def stages() -> list[type[Stage]]:
     """Stories, what is done with them, and how models that learnt from them are judged."""
     stories: list[type[Stage]] = [Story, Summary, StoryChecks, Openings, HeldOut, Instruct, InstructChats]
-    return [*stories, Beginnings, Completions, Grades, GradeScores, Overlap, Obeyed]
+    return [*stories, Beginnings, Completions, Grades, GradeScores, Overlap, InstructionFollowing]
 
 
 @hookimpl

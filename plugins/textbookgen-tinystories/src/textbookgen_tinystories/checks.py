@@ -9,16 +9,16 @@ from typing import Annotated, Any, ClassVar
 import polars as pl
 from pydantic import Field
 
-from textbookgen.artifacts import Documents
-from textbookgen.marks import Labels, Pipe
-from textbookgen.stage import Judge
+from textbookgen.api.annotations import Input, Labels
+from textbookgen.api.artifacts import Documents
+from textbookgen.api.stage import Filter
 from textbookgen_tinystories.words import forms_found, said_in, stem, tokens, unknown
 
 _QUOTED = re.compile(r"[\"\u201c][^\"\u201c\u201d]*\w[^\"\u201c\u201d]*[\"\u201d]")
 _GARBLED = re.compile("[\ufffd\x00-\x08\x0b-\x1f]|\u00e2\u20ac|\u00c3[\u0080-\u00bf]")
 
 
-class StoryChecks(Judge):
+class StoryChecks(Filter):
     """Drops stories that lack a drawn word or dialogue, are too short or too long, or use hard words.
 
     The words are those of `tinystories.words`, in any form (`went` for `go`); dialogue is looked for if
@@ -28,13 +28,13 @@ class StoryChecks(Judge):
 
     name: ClassVar[str] = "story-checks"
 
-    inputs: Annotated[Labels, Pipe(Documents)] = Field((), alias="from", description="stages above whose stories are checked")
+    inputs: Annotated[Labels, Input(Documents)] = Field((), alias="from", description="stages above whose stories are checked")
     min_words: int = Field(50, ge=0, description="a story has at least so many words")
     max_words: int = Field(400, gt=0, description="a story has at most so many words")
     coverage: float = Field(0.95, ge=0, le=1, description="share of a story's words that a small child must know")
     vocabulary: tuple[str, ...] = Field((), description="further words that count as known")
 
-    def judge(self, docs: pl.DataFrame) -> pl.DataFrame:
+    def decide(self, docs: pl.DataFrame) -> pl.DataFrame:
         """A verdict for each story; reasons are `too short`, `too long`, `a word is missing`, `no dialogue`, `hard words`
         and `garbled characters`."""
         more = frozenset(map(stem, self.vocabulary))

@@ -11,9 +11,9 @@ from typing import Annotated, Any, ClassVar
 import polars as pl
 from pydantic import Field, PrivateAttr
 
-from textbookgen.artifacts import Checkpoint, Documents, document_id
-from textbookgen.marks import Labels, Pipe, Placement
-from textbookgen.stage import Doors, Given, Source, Transform, Volume
+from textbookgen.api.annotations import Input, Labels, Runtime
+from textbookgen.api.artifacts import Checkpoint, Documents, document_id
+from textbookgen.api.stage import Estimate, Resolver, Source, StageInputs, Transform
 
 
 class Beginnings(Source):
@@ -26,10 +26,10 @@ class Beginnings(Source):
 
     beginnings: tuple[str, ...] = Field((), description="beginnings of your own; the plugin's fifty unless given")
 
-    def foresee(self, flows: Mapping[str, Volume]) -> Volume:
+    def estimate(self, inputs: Mapping[str, Estimate]) -> Estimate:
         """The beginnings, at about forty tokens each."""
         count = len(self.beginnings or _beginnings())
-        return Volume(documents=count, tokens=40.0 * count)
+        return Estimate(documents=count, tokens=40.0 * count)
 
     def read(self) -> Iterator[pl.DataFrame]:
         """The beginnings, one a row."""
@@ -49,33 +49,33 @@ class Completions(Transform):
 
     name: ClassVar[str] = "completions"
 
-    inputs: Annotated[Labels, Pipe(Documents)] = Field(
+    inputs: Annotated[Labels, Input(Documents)] = Field(
         alias="from", description="stages above whose beginnings are gone on with"
     )
-    checkpoint: Annotated[Labels, Pipe(Checkpoint)] = Field(description="stage above whose model goes on")
+    checkpoint: Annotated[Labels, Input(Checkpoint)] = Field(description="stage above whose model goes on")
     samples: int = Field(10, gt=0, description="completions of each beginning")
     temperature: float = Field(1.0, ge=0, description="how freely the model writes; 0 is greedy, and all samples are alike")
     max_tokens: int = Field(256, gt=0, description="tokens of a completion at most")
     stop: tuple[str, ...] = Field(("<|endoftext|>",), description="texts that end a completion")
     seed: int = Field(0, description="another seed gives other completions")
-    batch: Annotated[int, Placement] = Field(16, gt=0, description="beginnings that are completed at once")
+    batch: Annotated[int, Runtime] = Field(16, gt=0, description="beginnings that are completed at once")
 
-    _doors: Doors = PrivateAttr()
+    _doors: Resolver = PrivateAttr()
     _path: Path = PrivateAttr()
 
-    def foresee(self, flows: Mapping[str, Volume]) -> Volume | None:
+    def estimate(self, inputs: Mapping[str, Estimate]) -> Estimate | None:
         """`samples` for each beginning, as long as they may be."""
-        beginnings = flows.get("from", Volume()).documents
+        beginnings = inputs.get("from", Estimate()).documents
         if beginnings is None:
             return None
-        return Volume(documents=beginnings * self.samples, tokens=beginnings * self.samples * self.max_tokens)
+        return Estimate(documents=beginnings * self.samples, tokens=beginnings * self.samples * self.max_tokens)
 
-    def prepare(self, given: Given) -> None:
+    def prepare(self, inputs: StageInputs) -> None:
         """Remembers where the model is."""
-        self._doors = given.doors
-        self._path = given["checkpoint"].path
+        self._doors = inputs.resolver
+        self._path = inputs["checkpoint"].path
 
-    def change(self, docs: pl.DataFrame) -> pl.DataFrame:
+    def transform(self, docs: pl.DataFrame) -> pl.DataFrame:
         """The stories, `samples` for each beginning."""
         rows: list[dict[str, Any]] = []
         with closing(self._doors.model(self._path)) as model:

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from textbookgen.sampler import Sampler, Tally
+from textbookgen.api.sampler import AcceptedStats, Sampler
 from textbookgen_tinystories.words import word_list
 
 Feature = Literal["Dialogue", "BadEnding", "HappyEnding", "MoralValue", "Twist", "Foreshadowing", "Conflict"]
@@ -51,7 +51,7 @@ class Words(Sampler):
             raise ValueError(f"{len(self.feature_counts) - 1} features cannot be drawn from those with a weight")
         return self
 
-    def draw(self, n: int, rng: Random, seen: Tally) -> dict[str, Any]:
+    def draw(self, n: int, rng: Random, seen: AcceptedStats) -> dict[str, Any]:
         """What one story must hold."""
         return {
             "verb": rng.choice(self.verbs or word_list("verbs")),

@@ -11,11 +11,11 @@ from typing import Annotated, Any, ClassVar, Literal
 import polars as pl
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from textbookgen.artifacts import Documents
-from textbookgen.errors import RunError, Unusable
-from textbookgen.marks import Labels, Pipe, Template
-from textbookgen.stage import Ask, Draw, Evaluate, Generator, Given, Volume
-from textbookgen.teacher import Message, Reply
+from textbookgen.api.annotations import Input, Labels, Template
+from textbookgen.api.artifacts import Documents
+from textbookgen.api.errors import RunError, UnusableReply
+from textbookgen.api.stage import Ask, Draw, Estimate, Evaluator, Generator, StageInputs
+from textbookgen.api.teacher import Message, Reply
 from textbookgen_tinystories.story import told
 
 AXES = ("grammar", "creativity", "consistency", "plot")
@@ -48,28 +48,28 @@ class Grades(Generator):
     prompt: Annotated[str, Template] = Field(
         "tinystories/assess.md.j2", description="prompt template that asks for an assessment in words"
     )
-    inputs: Annotated[Labels, Pipe(Documents)] = Field(
+    inputs: Annotated[Labels, Input(Documents)] = Field(
         alias="from", min_length=1, description="stages above whose completions are graded"
     )
     grade_prompt: Annotated[str, Template] = Field(
         "tinystories/grade.md.j2", description="prompt template that then asks for grades"
     )
 
-    def foresee(self, flows: Mapping[str, Volume]) -> Volume | None:
+    def estimate(self, inputs: Mapping[str, Estimate]) -> Estimate | None:
         """Two requests a story: for words, and then for grades, which read the words again."""
-        inflow = flows.get("from", Volume())
+        inflow = inputs.get("from", Estimate())
         if inflow.documents is None or inflow.tokens is None:
             return None
         stories = min(inflow.documents, self.sample or inflow.documents)
         each = inflow.tokens / max(inflow.documents, 1)
         read = stories * (2 * each + 400 + self.reply_tokens)
-        return Volume(stories, stories * each, 2 * stories, read, 2 * stories * self.reply_tokens)
+        return Estimate(stories, stories * each, 2 * stories, read, 2 * stories * self.reply_tokens)
 
-    async def write(self, draw: Draw, ask: Ask) -> Iterable[dict[str, Any]]:
+    async def generate(self, draw: Draw, ask: Ask) -> Iterable[dict[str, Any]]:
         """The completion with its grades.
 
         Raises:
-            Unusable: the grades cannot be read.
+            UnusableReply: the grades cannot be read.
         """
         question = ask.render(self.prompt, draw)
         assessment = told(await ask(question)).strip()
@@ -91,21 +91,21 @@ def _read(reply: Reply) -> Marks:
     try:
         return Marks.model_validate_json(found[0] if found else "")
     except ValidationError as error:
-        raise Unusable("the grades cannot be read") from error
+        raise UnusableReply("the grades cannot be read") from error
 
 
-class GradeScores(Evaluate):
+class GradeScores(Evaluator):
     """Means of the grades of each model's stories, with standard errors, and how its age groups are spread."""
 
     name: ClassVar[str] = "scores"
 
-    inputs: Annotated[Labels, Pipe(Documents)] = Field(
+    inputs: Annotated[Labels, Input(Documents)] = Field(
         alias="from", description="stages above whose graded stories are counted, one a model"
     )
 
-    def measure(self, given: Given, out: Path) -> pl.DataFrame:
+    def evaluate(self, inputs: StageInputs, out: Path) -> pl.DataFrame:
         """The figures, model by model."""
-        rows = [row for label, flow in given.each("from").items() for row in self._figures(label, flow)]
+        rows = [row for label, flow in inputs.each("from").items() for row in self._figures(label, flow)]
         return pl.DataFrame(rows, schema=_FIGURES)
 
     def _figures(self, label: str, flow: Any) -> Iterator[dict[str, Any]]:

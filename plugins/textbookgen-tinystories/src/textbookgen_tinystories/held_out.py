@@ -7,10 +7,10 @@ from typing import ClassVar, Literal
 import polars as pl
 from pydantic import Field, field_validator
 
-from textbookgen.stage import Judge
+from textbookgen.api.stage import Filter
 
 
-class HeldOut(Judge):
+class HeldOut(Filter):
     """Drops stories that were asked to hold all words and features of a combination, or keeps only those.
 
     TinyStories-Instruct (arXiv 2305.07759) is for testing whether a model follows instructions it has not seen in this
@@ -32,7 +32,7 @@ class HeldOut(Judge):
             raise ValueError("a combination needs at least one word or feature: an empty one would hold out everything")
         return combinations
 
-    def judge(self, docs: pl.DataFrame) -> pl.DataFrame:
+    def decide(self, docs: pl.DataFrame) -> pl.DataFrame:
         """A verdict for each story; the reason is `held out` or `not held out`, the detail is the combination."""
         asked = [name for name in ("tinystories.words", "tinystories.features") if name in docs.columns]
         found = [self._found({each for name in asked for each in row[name] or ()}) for row in docs.iter_rows(named=True)]

@@ -10,9 +10,9 @@ from typing import Annotated, Any, ClassVar, Literal
 import polars as pl
 from pydantic import Field
 
-from textbookgen.artifacts import MESSAGES, Artifact, Chats, Documents, document_id
-from textbookgen.marks import Labels, Pipe
-from textbookgen.stage import Transform, Volume
+from textbookgen.api.annotations import Input, Labels
+from textbookgen.api.artifacts import MESSAGES, Artifact, Chats, Documents, document_id
+from textbookgen.api.stage import Estimate, Transform
 from textbookgen_tinystories.records import FIELDS, Record
 
 _SENTENCE = re.compile(r"[^.!?\s][^.!?\n]*[.!?]+[\"'\u201d\u2019]*")
@@ -28,7 +28,7 @@ class Instruct(Transform):
 
     name: ClassVar[str] = "instruct"
 
-    inputs: Annotated[Labels, Pipe(Documents)] = Field(alias="from", description="stages above whose stories are asked for")
+    inputs: Annotated[Labels, Input(Documents)] = Field(alias="from", description="stages above whose stories are asked for")
     records: int = Field(1, gt=0, description="records made of each story, each with a header of its own")
     fewest_fields: int = Field(1, ge=0, le=4, description="a header has at least so many fields, where so many are known")
     fields: tuple[Literal["Features", "Words", "Summary", "Random sentence"], ...] = Field(
@@ -36,14 +36,14 @@ class Instruct(Transform):
     )
     seed: int = Field(0, description="another seed draws other headers")
 
-    def foresee(self, flows: Mapping[str, Volume]) -> Volume | None:
+    def estimate(self, inputs: Mapping[str, Estimate]) -> Estimate | None:
         """As many as flow in, times `records`."""
-        inflow = flows.get("from", Volume())
+        inflow = inputs.get("from", Estimate())
         if inflow.documents is None or inflow.tokens is None:
             return None
-        return Volume(documents=inflow.documents * self.records, tokens=inflow.tokens * self.records * 1.2)
+        return Estimate(documents=inflow.documents * self.records, tokens=inflow.tokens * self.records * 1.2)
 
-    def change(self, docs: pl.DataFrame) -> pl.DataFrame:
+    def transform(self, docs: pl.DataFrame) -> pl.DataFrame:
         """One or more records a story, as documents of kind `instruct`."""
         rows = [self._row(row, n) for row in docs.iter_rows(named=True) for n in range(self.records)]
         schema = {"id": pl.String(), "kind": pl.String(), "parents": pl.List(pl.String()), **self._content()}
@@ -76,7 +76,7 @@ class InstructChats(Instruct):
     """The same records as chats, for trainers that learn the answer only: the header asks, the story answers."""
 
     name: ClassVar[str] = "instruct-chats"
-    gives: ClassVar[type[Artifact] | None] = Chats
+    output: ClassVar[type[Artifact] | None] = Chats
 
     fewest_fields: int = Field(1, ge=1, le=4, description="a header has at least so many fields, where so many are known")
 

@@ -11,15 +11,15 @@ from typing import Annotated, Any, ClassVar
 import polars as pl
 from pydantic import Field
 
-from textbookgen.artifacts import Checkpoint, Documents, Table
-from textbookgen.errors import RunError
-from textbookgen.marks import Labels, Pipe, Placement
-from textbookgen.stage import Evaluate, Given
+from textbookgen.api.annotations import Input, Labels, Runtime
+from textbookgen.api.artifacts import Checkpoint, Documents, Table
+from textbookgen.api.errors import RunError
+from textbookgen.api.stage import Evaluator, StageInputs
 from textbookgen_tinystories.records import Record
 from textbookgen_tinystories.words import forms_found, said_in, tokens
 
 
-class Obeyed(Evaluate):
+class InstructionFollowing(Evaluator):
     """Has each model tell a story by a header of required words, as TinyStories-Instruct does (arXiv 2305.07759), and
     counts the words that it holds, in any form.
 
@@ -27,26 +27,26 @@ class Obeyed(Evaluate):
     was trained without headers is shown the same ones, and should be at chance.
     """
 
-    name: ClassVar[str] = "obeyed"
+    name: ClassVar[str] = "instruction-following"
 
-    inputs: Annotated[Labels, Pipe(Checkpoint)] = Field(alias="from", description="stages above whose checkpoints are asked")
-    stories: Annotated[str, Pipe(Documents)] = Field(
+    inputs: Annotated[Labels, Input(Checkpoint)] = Field(alias="from", description="stages above whose checkpoints are asked")
+    stories: Annotated[str, Input(Documents)] = Field(
         description="stage above whose stories, not trained on, lend their required words"
     )
     most_stories: int = Field(200, gt=1, description="headers that each model is asked, the first ones")
     max_tokens: int = Field(256, gt=0, description="tokens of a story at most")
     temperature: float = Field(1.0, ge=0, description="0 takes the likeliest token, 1 draws as the model believes")
     seed: int = Field(0, description="another seed draws other stories")
-    batch: Annotated[int, Placement] = Field(32, gt=0, description="stories that are told at once")
+    batch: Annotated[int, Runtime] = Field(32, gt=0, description="stories that are told at once")
 
-    def measure(self, given: Given, out: Path) -> pl.DataFrame:
+    def evaluate(self, inputs: StageInputs, out: Path) -> pl.DataFrame:
         """The figures; `stories.parquet` keeps every story with its required words."""
-        table = given["stories"]
+        table = inputs["stories"]
         assert isinstance(table, Table)
         asked = table.scan().select("tinystories.words").head(self.most_stories).collect()["tinystories.words"].to_list()
         if len(asked) < 2:
             raise RunError("there are no stories with required words to ask for", place="stories")
-        told = {label: self._told(flow, asked, given) for label, flow in given.each("from").items()}
+        told = {label: self._told(flow, asked, inputs) for label, flow in inputs.each("from").items()}
         pl.DataFrame(
             [
                 {"subject": label, "words": words, "story": story}
@@ -60,11 +60,11 @@ class Obeyed(Evaluate):
             rows.append(_figure(label, "found by chance", included(each, [*asked[1:], asked[0]])))
         return pl.DataFrame(rows, schema=_FIGURES)
 
-    def _told(self, checkpoint: Any, asked: Sequence[Sequence[str]], given: Given) -> list[str]:
+    def _told(self, checkpoint: Any, asked: Sequence[Sequence[str]], inputs: StageInputs) -> list[str]:
         """A story for each header."""
         headers = [Record((("Words", ", ".join(words)),), "").instruction() + "\n" for words in asked]
         told: list[str] = []
-        with closing(given.doors.model(checkpoint.path)) as model:
+        with closing(inputs.resolver.model(checkpoint.path)) as model:
             for at in range(0, len(headers), self.batch):
                 found = model.complete(
                     headers[at : at + self.batch], max_tokens=self.max_tokens, temperature=self.temperature, seed=self.seed + at

@@ -7,12 +7,12 @@ from typing import Annotated, ClassVar
 import polars as pl
 from pydantic import Field
 
-from textbookgen.artifacts import Documents
-from textbookgen.marks import Labels, Pipe
-from textbookgen.stage import CorpusJudge
+from textbookgen.api.annotations import Input, Labels
+from textbookgen.api.artifacts import Documents
+from textbookgen.api.stage import CorpusFilter
 
 
-class Openings(CorpusJudge):
+class Openings(CorpusFilter):
     """Keeps, of stories that begin with the same words, no more than a share of the corpus; the first ones stay.
 
     Of the published TinyStories 59% hold "Once upon a time" (SimpleStories, arXiv 2504.09184); a model trained on them
@@ -21,7 +21,7 @@ class Openings(CorpusJudge):
 
     name: ClassVar[str] = "openings"
 
-    inputs: Annotated[Labels, Pipe(Documents)] = Field(alias="from", description="stages above whose stories are compared")
+    inputs: Annotated[Labels, Input(Documents)] = Field(alias="from", description="stages above whose stories are compared")
     words: int = Field(4, gt=0, description="stories begin alike if so many first words are the same, case apart")
     max_share: float = Field(0.05, gt=0, le=1, description="share of the corpus that may begin alike; one story always may")
 
@@ -30,7 +30,7 @@ class Openings(CorpusJudge):
         first = pl.col("text").str.to_lowercase().str.extract_all(r"[\p{L}\d'\u2019]+").list.head(self.words)
         return docs.select("id", opening=first.list.join(" "))
 
-    def judge(self, sketches: pl.LazyFrame, corpus: pl.LazyFrame) -> pl.DataFrame:
+    def decide(self, sketches: pl.LazyFrame, corpus: pl.LazyFrame) -> pl.DataFrame:
         """Verdicts; what is dropped says with how many it shares its opening."""
         ranked = sketches.with_columns(
             rank=pl.int_range(pl.len()).over("opening"), alike=pl.len().over("opening"), total=pl.len()

@@ -9,13 +9,13 @@ from typing import Annotated, Any, ClassVar
 import polars as pl
 from pydantic import Field
 
-from textbookgen.artifacts import Documents, Table
-from textbookgen.errors import RunError
-from textbookgen.marks import Labels, Pipe
-from textbookgen.stage import Evaluate, Given
+from textbookgen.api.annotations import Input, Labels
+from textbookgen.api.artifacts import Documents, Table
+from textbookgen.api.errors import RunError
+from textbookgen.api.stage import Evaluator, StageInputs
 
 
-class Overlap(Evaluate):
+class Overlap(Evaluator):
     """Measures diversity and memorisation by overlap of k-grams (TinyStories, arXiv 2305.07759, section 4).
 
     Of two texts, R is the share of the first one's different k-grams that the second has too. Reported for each model:
@@ -29,27 +29,27 @@ class Overlap(Evaluate):
 
     name: ClassVar[str] = "overlap"
 
-    inputs: Annotated[Labels, Pipe(Documents)] = Field(
+    inputs: Annotated[Labels, Input(Documents)] = Field(
         alias="from", description="stages above whose stories are looked at, one a model"
     )
-    training: Annotated[Labels, Pipe(Documents)] = Field(description="stages above whose stories the models were trained on")
+    training: Annotated[Labels, Input(Documents)] = Field(description="stages above whose stories the models were trained on")
     k: int = Field(2, gt=0, description="words of a k-gram for R")
     lengths: tuple[int, ...] = Field((3, 5, 8), description="lengths of n-grams that are looked for anywhere in training")
     most_stories: int = Field(200, gt=0, description="stories of each model at most, the first ones")
 
-    def measure(self, given: Given, out: Path) -> pl.DataFrame:
+    def evaluate(self, inputs: StageInputs, out: Path) -> pl.DataFrame:
         """The figures; `overlap.parquet` has the largest R of each story and the training story it is to."""
         rows: list[dict[str, Any]] = []
         nearest: list[pl.DataFrame] = []
-        for label, flow in given.each("from").items():
+        for label, flow in inputs.each("from").items():
             assert isinstance(flow, Table)
             stories = flow.scan().head(self.most_stories).collect()
             if stories.is_empty():
                 raise RunError(f"'{label}' has no stories", place="from")
             texts = spoken(stories)
-            found = nearest_story(texts, (spoken(part) for part in given["training"].frames()), self.k)
+            found = nearest_story(texts, (spoken(part) for part in inputs["training"].frames()), self.k)
             nearest.append(found.with_columns(subject=pl.lit(label)))
-            known = {n: seen_anywhere(texts, (spoken(part) for part in given["training"].frames()), n) for n in self.lengths}
+            known = {n: seen_anywhere(texts, (spoken(part) for part in inputs["training"].frames()), n) for n in self.lengths}
             rows += list(self._figures(label, found, self_overlap(texts, self.k), known, texts))
         pl.concat(nearest).write_parquet(out / "overlap.parquet")
         return pl.DataFrame(rows, schema=_FIGURES)

@@ -7,10 +7,10 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from textbookgen.errors import Unusable
-from textbookgen.marks import Template
-from textbookgen.stage import Draw, Generator
-from textbookgen.teacher import Reply
+from textbookgen.api.annotations import Template
+from textbookgen.api.errors import UnusableReply
+from textbookgen.api.stage import Draw, Generator
+from textbookgen.api.teacher import Reply
 
 
 class Story(Generator):
@@ -25,11 +25,11 @@ class Story(Generator):
 
     prompt: Annotated[str, Template] = Field("tinystories/story.md.j2", description="name of the prompt template")
 
-    def read(self, draw: Draw, reply: Reply) -> Iterable[dict[str, Any]]:
+    def parse(self, draw: Draw, reply: Reply) -> Iterable[dict[str, Any]]:
         """The story.
 
         Raises:
-            Unusable: the reply is empty or was cut off.
+            UnusableReply: the reply is empty or was cut off.
         """
         words = [str(draw[part]) for part in ("verb", "noun", "adjective") if draw.get(part)]
         yield {"text": told(reply), "tinystories.words": words, "tinystories.features": list(draw.get("features", ()))}
@@ -39,11 +39,11 @@ def told(reply: Reply) -> str:
     """The text of a reply that is text and nothing else, ending in one newline.
 
     Raises:
-        Unusable: the reply is empty or was cut off.
+        UnusableReply: the reply is empty or was cut off.
     """
     if reply.finish == "length":
-        raise Unusable("the reply was cut off")
+        raise UnusableReply("the reply was cut off")
     text = "\n".join(line.rstrip() for line in reply.text.strip().splitlines())
     if not text:
-        raise Unusable("the reply is empty")
+        raise UnusableReply("the reply is empty")
     return text + "\n"

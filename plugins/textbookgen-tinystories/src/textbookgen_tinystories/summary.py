@@ -7,11 +7,11 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from textbookgen.artifacts import Documents
-from textbookgen.errors import Unusable
-from textbookgen.marks import Labels, Pipe, Template
-from textbookgen.stage import Draw, Generator
-from textbookgen.teacher import Reply
+from textbookgen.api.annotations import Input, Labels, Template
+from textbookgen.api.artifacts import Documents
+from textbookgen.api.errors import UnusableReply
+from textbookgen.api.stage import Draw, Generator
+from textbookgen.api.teacher import Reply
 from textbookgen_tinystories.story import told
 
 
@@ -26,20 +26,20 @@ class Summary(Generator):
     kind: ClassVar[str] = "story"
 
     prompt: Annotated[str, Template] = Field("tinystories/summary.md.j2", description="name of the prompt template")
-    inputs: Annotated[Labels, Pipe(Documents)] = Field(
+    inputs: Annotated[Labels, Input(Documents)] = Field(
         alias="from", min_length=1, description="stages above whose stories are summed up"
     )
     most_words: int = Field(60, gt=0, description="a longer summary is refused")
 
-    def read(self, draw: Draw, reply: Reply) -> Iterable[dict[str, Any]]:
+    def parse(self, draw: Draw, reply: Reply) -> Iterable[dict[str, Any]]:
         """The story with its summary.
 
         Raises:
-            Unusable: the reply is empty, was cut off, or is longer than `most_words`.
+            UnusableReply: the reply is empty, was cut off, or is longer than `most_words`.
         """
         summary = " ".join(told(reply).split()).removeprefix("Summary:").strip()
         if len(summary.split()) > self.most_words:
-            raise Unusable("the summary is too long")
+            raise UnusableReply("the summary is too long")
         story = draw["document"]
         own = {name: story[name] for name in ("tinystories.words", "tinystories.features") if story.get(name) is not None}
         yield {"text": story["text"], "tinystories.summary": summary, **own}

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from textbookgen.hookspecs import hookimpl
-from textbookgen.model import Model
-from textbookgen.stage import Stage
+from textbookgen.api.hookspecs import hookimpl
+from textbookgen.api.model import Model
+from textbookgen.api.stage import Stage
 
 
 @hookimpl
@@ -22,7 +22,7 @@ def stages() -> Iterable[type[Stage]]:
 @hookimpl(trylast=True)
 def open_model(checkpoint: Path) -> Model | None:
     """The model of a checkpoint this plugin wrote, or one exported for transformers that no other plugin opens."""
-    from textbookgen.trainer import read_card
+    from textbookgen.training.job import read_card
     from textbookgen_transformers.job import FORMATS
 
     if not (checkpoint / "checkpoint.json").is_file() or read_card(checkpoint).get("format") not in FORMATS:

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from textbookgen.errors import TrainerError
-from textbookgen.shards import PackedShards, check_one_vocabulary
-from textbookgen.trainer import JobFile, Parent
+from textbookgen.api.errors import TrainerError
+from textbookgen.training.job import JobFile, Parent
+from textbookgen.training.shards import PackedShards, check_one_vocabulary
 from textbookgen_transformers.preference import Dpo
 from textbookgen_transformers.training import Pretrain, Sft, Training
 from textbookgen_transformers.weights import check_weights
@@ -47,12 +47,12 @@ class TrainingJob:
         """
         told = JobFile.read(path)
         options = told.options(STAGES)
-        blend = {flow.label: whole_shards(flow.path) for flow in told.pipes["shards"]}
+        blend = {flow.label: whole_shards(flow.path) for flow in told.inputs["shards"]}
         check_one_vocabulary(blend)
         _check_one_length(blend)
         parent = None
-        if "checkpoint" in told.pipes:
-            parent = Parent.read(told.pipes["checkpoint"][0], FORMATS, _STARTS)
+        if "checkpoint" in told.inputs:
+            parent = Parent.read(told.inputs["checkpoint"][0], FORMATS, _STARTS)
             parent.check_vocabulary(next(iter(blend.values())).tokenizer)
             if os.environ.get("RANK", "0") == "0":  # once is enough: the other processes wait for this one
                 check_weights(parent.folder, parent.card)

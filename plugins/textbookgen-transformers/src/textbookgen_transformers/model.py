@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from textbookgen.served import ServedTokenModel
+from textbookgen.training.model_client import ServedTokenModel
 
 #: No looking for models on the internet.
 _QUIET = {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}

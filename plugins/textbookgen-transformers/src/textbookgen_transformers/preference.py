@@ -7,15 +7,15 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from textbookgen.artifacts import TransformersCheckpoint
-from textbookgen.errors import Complaint
-from textbookgen.marks import Pipe
-from textbookgen.stage import Volume
-from textbookgen.training import OnPairs
+from textbookgen.api.annotations import Input
+from textbookgen.api.artifacts import TransformersCheckpoint
+from textbookgen.api.errors import Diagnostic
+from textbookgen.api.stage import Estimate
+from textbookgen.training.options import DpoOptions
 from textbookgen_transformers.training import Training
 
 
-class Dpo(OnPairs, Training):
+class Dpo(DpoOptions, Training):
     """Direct preference optimisation (arXiv 2305.18290) of a model on packed pairs, with TRL's DPOTrainer.
 
     What the model it starts from, the reference, says of each reply is computed once and kept in the step's folder.
@@ -23,15 +23,15 @@ class Dpo(OnPairs, Training):
 
     name: ClassVar[str] = "dpo"
 
-    checkpoint: Annotated[str, Pipe(TransformersCheckpoint)] = Field(
+    checkpoint: Annotated[str, Input(TransformersCheckpoint)] = Field(
         description="stage above that trained the model with this plugin, or exported one; it is the reference too"
     )
 
-    def check(self) -> Iterable[Complaint]:
+    def check(self) -> Iterable[Diagnostic]:
         """Losses that need what was not given, or know nothing of what was."""
         yield from super().check()
-        yield from self.loss_complaints()
+        yield from self.loss_diagnostics()
 
-    def foresee(self, flows: Mapping[str, Volume]) -> Volume | None:
+    def estimate(self, inputs: Mapping[str, Estimate]) -> Estimate | None:
         """The shards' tokens, as often as they are gone through."""
-        return self.foreseen(*self.volumes(flows))
+        return self.estimated(*self.volumes(inputs))

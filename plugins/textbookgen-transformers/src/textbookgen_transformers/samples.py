@@ -12,8 +12,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from textbookgen.errors import TrainerError
-from textbookgen.shards import PackedShards, Split, TokenFile
+from textbookgen.api.errors import TrainerError
+from textbookgen.training.shards import PackedShards, Split, TokenFile
 
 #: What transformers takes for a label that is not learned.
 IGNORED = -100

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from textbookgen.shapes import Architecture
+from textbookgen.training.architectures import Architecture
 
 #: Those with a window.
 WINDOWED: tuple[Architecture, ...] = ("phi3", "neo")

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from threading import Event
 
-from textbookgen.trainer import leave, work
+from textbookgen.training.job import leave, work
 
 
 def main(arguments: list[str]) -> int:

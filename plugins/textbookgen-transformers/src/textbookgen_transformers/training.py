@@ -9,18 +9,18 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from textbookgen.artifacts import Artifact, TransformersCheckpoint
-from textbookgen.errors import Complaint
-from textbookgen.marks import Pipe
-from textbookgen.stage import Job, Volume
-from textbookgen.training import Blended, Learning, NewModel, OnAnswers
+from textbookgen.api.annotations import Input
+from textbookgen.api.artifacts import Artifact, TransformersCheckpoint
+from textbookgen.api.errors import Diagnostic
+from textbookgen.api.stage import Estimate, Job
+from textbookgen.training.options import BlendOptions, NewModelOptions, SftOptions, TrainOptions
 from textbookgen_transformers.shape import problem_of
 
 
-class Training(Learning):
+class Training(TrainOptions):
     """What every kind of training has here."""
 
-    gives: ClassVar[type[Artifact] | None] = TransformersCheckpoint
+    output: ClassVar[type[Artifact] | None] = TransformersCheckpoint
     utilisation: ClassVar[float] = 0.35  # without fused kernels
     bytes_a_parameter: ClassVar[float] = 28  # the weights, and two saves with AdamW's numbers
 
@@ -44,7 +44,7 @@ class Training(Learning):
         return told
 
 
-class Pretrain(NewModel, Blended, Training):
+class Pretrain(NewModelOptions, BlendOptions, Training):
     """Pretrains a model of transformers from nothing, on windows of a token stream.
 
     Architectures are PhiForCausalLM (`phi`), Phi3ForCausalLM (`phi3`), LlamaForCausalLM (`llama`), GPTNeoXForCausalLM (`neox`
@@ -55,29 +55,29 @@ class Pretrain(NewModel, Blended, Training):
 
     tokens: int = Field(gt=0, description="tokens to be seen; the data is gone through again as often as that takes")
 
-    def check(self) -> Iterable[Complaint]:
+    def check(self) -> Iterable[Diagnostic]:
         """Shapes that cannot be, also in transformers, and blends of what is not there."""
         yield from super().check()
-        yield from self.blend_complaints(self.weights)
-        if found := list(self.shape_complaints()):
+        yield from self.blend_diagnostics(self.weights)
+        if found := list(self.shape_diagnostics()):
             yield from found
         elif problem := problem_of(self.parts()):
-            yield Complaint(*problem)
+            yield Diagnostic(*problem)
 
-    def foresee(self, flows: Mapping[str, Volume]) -> Volume | None:
+    def estimate(self, inputs: Mapping[str, Estimate]) -> Estimate | None:
         """Counts parameters outside the embeddings, which the vocabulary is needed for."""
-        return self.foreseen(self.weights_foreseen(), self.tokens)
+        return self.estimated(self.estimated_weights(), self.tokens)
 
 
-class Sft(OnAnswers, Training):
+class Sft(SftOptions, Training):
     """Finetunes a model on whole documents, which do not see each other; honours the loss mask of shards that have one."""
 
     name: ClassVar[str] = "sft"
 
-    checkpoint: Annotated[str, Pipe(TransformersCheckpoint)] = Field(
+    checkpoint: Annotated[str, Input(TransformersCheckpoint)] = Field(
         description="stage above that trained the model with this plugin, or exported one for transformers"
     )
 
-    def foresee(self, flows: Mapping[str, Volume]) -> Volume | None:
+    def estimate(self, inputs: Mapping[str, Estimate]) -> Estimate | None:
         """The shards' tokens, as often as they are gone through."""
-        return self.foreseen(*self.volumes(flows))
+        return self.estimated(*self.volumes(inputs))

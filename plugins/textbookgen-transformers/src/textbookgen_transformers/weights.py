@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from textbookgen.errors import TrainerError
-from textbookgen.trainer import checked_weights
+from textbookgen.api.errors import TrainerError
+from textbookgen.training.job import checked_weights
 
 #: What `save_pretrained` calls weights that fit into one file.
 SINGLE = "model.safetensors"

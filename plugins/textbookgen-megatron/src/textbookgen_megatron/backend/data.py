@@ -20,8 +20,8 @@ from megatron.core.datasets.gpt_dataset import GPTDataset, GPTDatasetConfig
 from megatron.core.datasets.indexed_dataset import IndexedDataset
 from torch import Tensor
 
-from textbookgen.errors import TrainerError
-from textbookgen.shards import PackedShards, Split
+from textbookgen.api.errors import TrainerError
+from textbookgen.training.shards import PackedShards, Split
 from textbookgen_megatron.backend.device import device
 
 Sample = dict[str, Tensor]

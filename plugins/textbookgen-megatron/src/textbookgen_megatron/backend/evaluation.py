@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-from textbookgen.shards import PackedShards
+from textbookgen.training.shards import PackedShards
 from textbookgen_megatron.backend.data import ReplyPairs, WholeDocuments, batch
 from textbookgen_megatron.backend.device import data_rank
 from textbookgen_megatron.backend.step import Learner

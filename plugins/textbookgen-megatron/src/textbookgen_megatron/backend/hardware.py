@@ -8,8 +8,8 @@ import sys
 import psutil  # type: ignore[import-untyped,unused-ignore]
 import torch
 
-from textbookgen.errors import TrainerError
-from textbookgen.trainer import peak_of
+from textbookgen.api.errors import TrainerError
+from textbookgen.training.job import peak_of
 from textbookgen_megatron.backend.device import CUDA, data_rank, device
 from textbookgen_megatron.backend.step import Recipe
 from textbookgen_megatron.shape import Shape

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor
 
-from textbookgen.training import LossType
+from textbookgen.training.options import LossType
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,8 @@ import torch
 from filelock import FileLock, Timeout
 from torch import Tensor
 
-from textbookgen.errors import TrainerError
-from textbookgen.trainer import Clock, Metrics, write_card
+from textbookgen.api.errors import TrainerError
+from textbookgen.training.job import Clock, Metrics, write_card
 from textbookgen_megatron.backend import growth, hardware, reference, weights
 from textbookgen_megatron.backend.data import ReplyPairs, check_files
 from textbookgen_megatron.backend.device import any_process, is_first, processes
@@ -26,7 +26,7 @@ from textbookgen_megatron.backend.evaluation import Examiner, HeldOut, PairExami
 from textbookgen_megatron.backend.model import build, turn_by
 from textbookgen_megatron.backend.objective import NextToken, Objective, Preference
 from textbookgen_megatron.backend.preferences import PreferenceLoss
-from textbookgen_megatron.backend.saves import Saves
+from textbookgen_megatron.backend.saves import CheckpointStore
 from textbookgen_megatron.backend.settled import check_held_out, check_layout, recipe_of, segments_of, shape_of
 from textbookgen_megatron.backend.step import Learner, Segment, Told
 from textbookgen_megatron.backend.watching import Board, profiled
@@ -96,7 +96,7 @@ class Run:
         hardware.check_memory(self.shape, self.options, self.recipe, at_once)
         self.objective = _objective(self.options)
         self.learner = self._learner()
-        self.saves = Saves(job.folder / "saves")
+        self.saves = CheckpointStore(job.folder / "saves")
         self.examiner = self._examiner(at_once)
         self.peak = hardware.peak_flops(self.options, self.recipe.precision)
         self.told = Told(math.nan, None, 0.0)

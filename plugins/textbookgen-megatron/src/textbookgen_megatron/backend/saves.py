@@ -21,7 +21,7 @@ import torch.distributed as dist
 from megatron.core import dist_checkpointing, parallel_state
 from megatron.core.dist_checkpointing.strategies import filesystem_async
 
-from textbookgen.errors import TrainerError
+from textbookgen.api.errors import TrainerError
 from textbookgen_megatron.backend import sharded_adam
 from textbookgen_megatron.backend.device import CUDA, is_first
 from textbookgen_megatron.backend.step import Learner
@@ -36,7 +36,7 @@ _METADATA: dict[str, Any] = {
 }
 
 
-class Saves:
+class CheckpointStore:
     """The saves of one run, newest first to be used; only the two newest are kept."""
 
     def __init__(self, folder: Path) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from textbookgen.errors import TrainerError
-from textbookgen.shapes import Architecture
+from textbookgen.api.errors import TrainerError
+from textbookgen.training.architectures import Architecture
 from textbookgen_megatron.shape import Shape
 
 CLASSES: dict[Architecture, tuple[str, str]] = {

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-from textbookgen.shapes import Architecture
+from textbookgen.training.architectures import Architecture
 from textbookgen_megatron.shape import Shape
 
 Get = Callable[[str], Tensor]

@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional
 
-from textbookgen.shards import PackedShards
+from textbookgen.training.shards import PackedShards
 from textbookgen_megatron.serving.forward import Network
 
 FILE = "weights.quantised.safetensors"

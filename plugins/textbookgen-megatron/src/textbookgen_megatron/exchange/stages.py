@@ -9,14 +9,14 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from textbookgen.artifacts import Artifact, TokenShards, TransformersCheckpoint
-from textbookgen.errors import Complaint, Need
-from textbookgen.marks import Pipe, Placement
-from textbookgen.stage import Job, Train, Volume
+from textbookgen.api.annotations import Input, Runtime
+from textbookgen.api.artifacts import Artifact, TokenShards, TransformersCheckpoint
+from textbookgen.api.errors import Diagnostic, MissingRequirement
+from textbookgen.api.stage import Estimate, Job, Trainer
 from textbookgen_megatron.checkpoint import MegatronCheckpoint
 
 
-class _Exchange(Train):
+class _Exchange(Trainer):
     """What is done at once, by a process with torch."""
 
     def command(self, job: Job) -> list[str]:
@@ -33,9 +33,9 @@ class Export(_Exchange):
 
     name: ClassVar[str] = "export"
     version: ClassVar[int] = 2
-    gives: ClassVar[type[Artifact] | None] = TransformersCheckpoint
+    output: ClassVar[type[Artifact] | None] = TransformersCheckpoint
 
-    checkpoint: Annotated[str, Pipe(MegatronCheckpoint)] = Field(description="stage above that trained the model")
+    checkpoint: Annotated[str, Input(MegatronCheckpoint)] = Field(description="stage above that trained the model")
     dtype: Literal["float32", "bfloat16", "float16"] = Field("float32", description="type of the weights that are written")
     quantise: Literal["none", "int8", "int4"] = Field(
         "none",
@@ -43,23 +43,23 @@ class Export(_Exchange):
         "weights.quantised.safetensors beside the others",
     )
     group: int = Field(64, gt=1, description="with `quantise`: numbers of a row that share a scale")
-    shards: Annotated[str | None, Pipe(TokenShards)] = Field(
+    shards: Annotated[str | None, Input(TokenShards)] = Field(
         None, description="with `quantise`: stage above that packed the data on whose held-out part the cost is measured"
     )
-    validation_tokens: Annotated[int, Placement] = Field(
+    validation_tokens: Annotated[int, Runtime] = Field(
         100_000, gt=0, description="with `quantise`: most held-out tokens read to measure"
     )
 
-    def check(self) -> Iterable[Complaint]:
+    def check(self) -> Iterable[Diagnostic]:
         """What rounding needs."""
         if self.quantise != "none" and self.shards is None:
-            yield Complaint("shards", "is missing: on its held-out part the cost of rounding is measured", "name the stage")
+            yield Diagnostic("shards", "is missing: on its held-out part the cost of rounding is measured", "name the stage")
 
-    def foresee(self, flows: Mapping[str, Volume]) -> Volume | None:
+    def estimate(self, inputs: Mapping[str, Estimate]) -> Estimate | None:
         """As many bytes as the weights have."""
-        parameters = flows.get("checkpoint", Volume()).parameters
+        parameters = inputs.get("checkpoint", Estimate()).parameters
         width = 4 if self.dtype == "float32" else 2
-        return Volume(disk_bytes=None if parameters is None else width * parameters, parameters=parameters)
+        return Estimate(disk_bytes=None if parameters is None else width * parameters, parameters=parameters)
 
 
 class Import(_Exchange):
@@ -70,27 +70,29 @@ class Import(_Exchange):
     """
 
     name: ClassVar[str] = "import"
-    gives: ClassVar[type[Artifact] | None] = MegatronCheckpoint
+    output: ClassVar[type[Artifact] | None] = MegatronCheckpoint
 
     folder: str | None = Field(None, description="folder as transformers' save_pretrained writes it, with a tokenizer.json")
-    checkpoint: Annotated[str | None, Pipe(TransformersCheckpoint)] = Field(
+    checkpoint: Annotated[str | None, Input(TransformersCheckpoint)] = Field(
         None, description="instead of `folder`: stage above that trained or wrote a model in transformers' format"
     )
     sequence_length: int | None = Field(None, gt=1, description="tokens it reads at once; as configured unless given")
 
-    def check(self) -> Iterable[Complaint]:
+    def check(self) -> Iterable[Diagnostic]:
         """Folders that are not there."""
         if (self.folder is None) == (self.checkpoint is None):
-            yield Complaint("folder", "either `folder` or `checkpoint` must be given", "where is the model?")
+            yield Diagnostic("folder", "either `folder` or `checkpoint` must be given", "where is the model?")
         folder = Path(self.folder) if self.folder is not None else None
         for name in ("config.json", "tokenizer.json"):
             if folder is not None and not (folder / name).is_file():
-                yield Need("folder", f"there is no {name} in {self.folder}", "give a folder that save_pretrained wrote")
+                yield MissingRequirement(
+                    "folder", f"there is no {name} in {self.folder}", "give a folder that save_pretrained wrote"
+                )
 
-    def foresee(self, flows: Mapping[str, Volume]) -> Volume | None:
+    def estimate(self, inputs: Mapping[str, Estimate]) -> Estimate | None:
         """As large as the files are."""
         if self.folder is None:
-            parameters = flows.get("checkpoint", Volume()).parameters
-            return Volume(disk_bytes=None if parameters is None else 4 * parameters, parameters=parameters)
+            parameters = inputs.get("checkpoint", Estimate()).parameters
+            return Estimate(disk_bytes=None if parameters is None else 4 * parameters, parameters=parameters)
         found = [path.stat().st_size for path in Path(self.folder).glob("*.safetensors")]
-        return Volume(disk_bytes=float(sum(found)) * 2) if found else None
+        return Estimate(disk_bytes=float(sum(found)) * 2) if found else None

@@ -12,9 +12,9 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 
-from textbookgen.errors import TextbookgenError, TrainerError
-from textbookgen.shards import PackedShards
-from textbookgen.trainer import Flow, JobFile, read_card, write_card
+from textbookgen.api.errors import TextbookgenError, TrainerError
+from textbookgen.training.job import Flow, JobFile, read_card, write_card
+from textbookgen.training.shards import PackedShards
 from textbookgen_megatron.exchange import quantise
 from textbookgen_megatron.exchange.configs import config_of
 from textbookgen_megatron.exchange.files import SINGLE, getter, write_weights
@@ -143,10 +143,10 @@ def main(path: Path) -> int:
     told = JobFile.read(path)
     try:
         if told.use.endswith("/export"):
-            shards = next(iter(told.pipes.get("shards", ())), None)
-            export(Export.model_validate(told.given), told.pipes["checkpoint"][0], told.folder, shards)
+            shards = next(iter(told.inputs.get("shards", ())), None)
+            export(Export.model_validate(told.given), told.inputs["checkpoint"][0], told.folder, shards)
         else:
-            bring_in(Import.model_validate(told.given), told.folder, next(iter(told.pipes.get("checkpoint", ())), None))
+            bring_in(Import.model_validate(told.given), told.folder, next(iter(told.inputs.get("checkpoint", ())), None))
     except TextbookgenError as error:
         print(error, file=sys.stderr)
         return 1

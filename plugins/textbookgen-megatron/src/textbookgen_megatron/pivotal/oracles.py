@@ -9,8 +9,8 @@ from typing import Any, Protocol
 
 import polars as pl
 
-from textbookgen.errors import RunError
-from textbookgen.stage import Judge
+from textbookgen.api.errors import RunError
+from textbookgen.api.stage import Filter
 
 
 class Oracle(Protocol):
@@ -54,7 +54,7 @@ def _bare(text: str) -> str:
 class JudgeOracle:
     """Asks a judge, who reads the question with what was said behind it, or what was said alone; what it keeps is right."""
 
-    judge: Judge
+    judge: Filter
     prompt: str
     alone: bool
     schema: Mapping[str, pl.DataType]
@@ -66,7 +66,7 @@ class JudgeOracle:
         for key, (row, _) in zip(texts, asked, strict=True):
             rows.setdefault(key, {**row, "text": key[1], "id": str(len(rows))})
         frame = pl.DataFrame(list(rows.values()), schema={**self.schema, "text": pl.String(), "id": pl.String()})
-        verdicts = self.judge.judge(frame)
+        verdicts = self.judge.decide(frame)
         kept = dict(zip(verdicts["id"], verdicts["keep"], strict=True))
         if kept.keys() != set(frame["id"]):
             raise RunError(f"'{self.judge.name}' must give exactly one verdict for each document", place="oracle")

@@ -89,7 +89,7 @@ class _SpentError(Exception):
 
 
 Result = TypeVar("Result")
-Asking = Generator[Draw | Weigh, Answer, Result]
+Client = Generator[Draw | Weigh, Answer, Result]
 
 
 class Search:
@@ -101,7 +101,7 @@ class Search:
         self._rates: dict[Tokens, float] = {}
         self._rollouts: dict[Tokens, Sequence[Rollout]] = {}
 
-    def run(self) -> Asking[Found]:
+    def run(self) -> Client[Found]:
         """Searches some completions of the question, if its rate of success is neither too low nor too high."""
         try:
             yield from self._draw([()])
@@ -122,7 +122,7 @@ class Search:
         turns += right[len(wrong) :] + wrong[len(right) :]
         return turns[: self.rules.completions]
 
-    def _search(self, tokens: Tokens) -> Asking[None]:
+    def _search(self, tokens: Tokens) -> Client[None]:
         """Finds the pivotal tokens of one completion, and for each the token that would have gone the other way."""
         self.found.searched += 1
         for place in (yield from self._pivots(tokens)):
@@ -132,7 +132,7 @@ class Search:
             pair = yield from self._pair(tokens[:place], tokens[place])
             self.found.pairs += [] if pair is None else [pair]
 
-    def _pivots(self, tokens: Tokens) -> Asking[list[int]]:
+    def _pivots(self, tokens: Tokens) -> Client[list[int]]:
         """Places of single tokens that move the rate by `least_gap`: halves are halved again while their ends are so far
         apart, all of one length at once."""
         surprise = [-each for each in (yield Weigh(tokens)).logprobs]
@@ -151,7 +151,7 @@ class Search:
     def _gap(self, before: Tokens, after: Tokens) -> bool:
         return abs(self._rates[after] - self._rates[before]) >= self.rules.least_gap
 
-    def _pair(self, prefix: Tokens, token: int) -> Asking[Pair | None]:
+    def _pair(self, prefix: Tokens, token: int) -> Client[Pair | None]:
         """The pivotal token and, of the tokens that samples went on with at its place, the one that goes the other way."""
         before, after = self._rates[prefix], self._rates[(*prefix, token)]
         rises = after > before
@@ -170,7 +170,7 @@ class Search:
         high, low = sure[(*prefix, chosen)], sure[(*prefix, rejected)]
         return Pair(prefix, chosen, rejected, before, high, low) if high - low >= self.rules.least_gap else None
 
-    def _draw(self, prefixes: Iterable[Tokens]) -> Asking[None]:
+    def _draw(self, prefixes: Iterable[Tokens]) -> Client[None]:
         """Learns the rates of prefixes that are not known yet.
 
         What a sample came to is the rate of the whole of it, exactly: there is nothing more to draw.
@@ -186,7 +186,7 @@ class Search:
             for rollout in each:
                 self._rates.setdefault(prefix + rollout.tokens, float(rollout.right))
 
-    def _again(self, prefixes: list[Tokens]) -> Asking[dict[Tokens, float]]:
+    def _again(self, prefixes: list[Tokens]) -> Client[dict[Tokens, float]]:
         """Their rates from other samples than those that made them look good; ends have only one."""
         open_ended = tuple(prefix for prefix in prefixes if prefix in self._rollouts)
         rollouts = (yield from self._told(open_ended, again=True)) if open_ended else ()
@@ -194,7 +194,7 @@ class Search:
             prefix: _rate(each) for prefix, each in zip(open_ended, rollouts, strict=True)
         }
 
-    def _told(self, prefixes: tuple[Tokens, ...], *, again: bool = False) -> Asking[Sequence[Sequence[Rollout]]]:
+    def _told(self, prefixes: tuple[Tokens, ...], *, again: bool = False) -> Client[Sequence[Sequence[Rollout]]]:
         cost = len(prefixes) * self.rules.samples
         if self.found.rollouts + cost > self.rules.max_rollouts:
             raise _SpentError

@@ -10,10 +10,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from textbookgen.model import TokenModel
-from textbookgen.teacher import Message
+from textbookgen.api.model import TokenModel
+from textbookgen.api.teacher import Message
 from textbookgen_megatron.pivotal.oracles import Oracle
-from textbookgen_megatron.pivotal.search import Answer, Asking, Draw, Found, Pair, Rollout, Rules, Search, Tokens, Weigh
+from textbookgen_megatron.pivotal.search import Answer, Client, Draw, Found, Pair, Rollout, Rules, Search, Tokens, Weigh
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class _Live:
 
     row: Mapping[str, Any]
     question: Tokens
-    asking: Asking[Found]
+    client: Client[Found]
     wants: Draw | Weigh
 
 
@@ -106,8 +106,8 @@ class Searching:
         """Works these questions to their end."""
         live = []
         for row, question in asked:
-            asking = Search(self.rules).run()
-            live.append(_Live(row, question, asking, next(asking)))
+            client = Search(self.rules).run()
+            live.append(_Live(row, question, client, next(client)))
         while live:
             answers = self._answers(live)
             live = [each for each, answer in zip(live, answers, strict=True) if self._goes_on(each, answer)]
@@ -115,7 +115,7 @@ class Searching:
     def _goes_on(self, each: _Live, answer: Answer) -> bool:
         """Tells a search what it wanted; False if that was all, and then it is written down."""
         try:
-            each.wants = each.asking.send(answer)
+            each.wants = each.client.send(answer)
         except StopIteration as end:
             self.journal.put(each.row["id"], end.value)
             return False

@@ -11,17 +11,17 @@ from typing import Annotated, Any, ClassVar
 import polars as pl
 from pydantic import Field, PrivateAttr
 
-from textbookgen.artifacts import Artifact, Checkpoint, Documents, Pairs, Table, document_id
-from textbookgen.errors import Complaint, RunError
-from textbookgen.marks import Judges, Labels, Pipe, Placement
-from textbookgen.model import TokenModel
-from textbookgen.stage import Given, Transform
-from textbookgen_megatron.packing import sampled
+from textbookgen.api.annotations import Filters, Input, Labels, Runtime
+from textbookgen.api.artifacts import Artifact, Checkpoint, Documents, Pairs, Table, document_id
+from textbookgen.api.errors import Diagnostic, RunError
+from textbookgen.api.model import TokenModel
+from textbookgen.api.stage import StageInputs, Transform
+from textbookgen.builtin.stages.pack import sampled_ids as sampled
 from textbookgen_megatron.pivotal.oracles import AnswerOracle, JudgeOracle, Oracle
 from textbookgen_megatron.pivotal.search import Found, Pair, Rules, Tokens
 from textbookgen_megatron.pivotal.session import Journal, Sampling, Searching
 
-#: The columns of what is found, those that `megatron/pack` reads first.
+#: The columns of what is found, those that `pack` reads first.
 OWN: dict[str, pl.DataType] = {
     **sampled.COLUMNS,
     "megatron.p_before": pl.Float64(),
@@ -68,15 +68,15 @@ class PivotalTokens(Transform):
     completion is halved at the middle of its log probability, and again, while the rate at both ends of a half differs by
     `least_gap`; what is left are single tokens. The other token of a pair is one that samples went on with at that place.
     Only questions of middling rate are searched. Rows keep token ids (`megatron.prompt_ids`, `.chosen_ids`,
-    `.rejected_ids`), which `megatron/pack` takes as they are, and `megatron.p_before`, `.p_chosen`, `.p_rejected`. A run that
+    `.rejected_ids`), which `pack` takes as they are, and `megatron.p_before`, `.p_chosen`, `.p_rejected`. A run that
     was killed goes on with the questions that were not done.
     """
 
     name: ClassVar[str] = "pivotal-tokens"
-    gives: ClassVar[type[Artifact] | None] = Pairs
+    output: ClassVar[type[Artifact] | None] = Pairs
 
-    inputs: Annotated[Labels, Pipe(Documents)] = Field(alias="from", description="stages above whose questions are asked")
-    checkpoint: Annotated[str, Pipe(Checkpoint)] = Field(description="stage above that trained the model that is searched")
+    inputs: Annotated[Labels, Input(Documents)] = Field(alias="from", description="stages above whose questions are asked")
+    checkpoint: Annotated[str, Input(Checkpoint)] = Field(description="stage above that trained the model that is searched")
     prompt: str = Field("text", description="column with the question, such as `reasoning.prompt`")
     answer: str | None = Field(
         None, description="column with the right answer, such as `reasoning.answer`; a completion is right if it is the same"
@@ -84,8 +84,8 @@ class PivotalTokens(Transform):
     answer_pattern: str | None = Field(
         None, description="regular expression (its group, if it has one): only its last match is compared, on both sides"
     )
-    oracle: Annotated[str | dict[str, Any] | None, Judges] = Field(
-        None, description="instead of `answer`: a judge that keeps what is right, such as `sandbox/runs`"
+    oracle: Annotated[str | dict[str, Any] | None, Filters] = Field(
+        None, description="instead of `answer`: a judge that keeps what is right, such as `sandbox/tests-pass`"
     )
     oracle_reads: str = Field(
         "both", pattern="both|completion", description="the judge reads `both`, question and completion, or the `completion`"
@@ -104,40 +104,43 @@ class PivotalTokens(Transform):
     max_tokens: int = Field(256, gt=0, description="tokens of a completion at most; a longer one is judged as it stands")
     stop: tuple[str, ...] = Field((), description="texts that end a completion; they are left out of what the oracle reads")
     seed: int = Field(0, description="another seed draws other completions")
-    at_once: Annotated[int, Placement] = Field(16, gt=0, description="questions that are searched side by side")
+    at_once: Annotated[int, Runtime] = Field(16, gt=0, description="questions that are searched side by side")
 
     _total: _Total = PrivateAttr(default_factory=_Total)
 
-    def check(self) -> Iterable[Complaint]:
+    def check(self) -> Iterable[Diagnostic]:
         """Options that do not go together."""
         if (self.answer is None) == (self.oracle is None):
-            yield Complaint("answer", "either `answer` or `oracle` must be given", "who says that a completion is right?")
+            yield Diagnostic("answer", "either `answer` or `oracle` must be given", "who says that a completion is right?")
         if self.lowest_rate > self.highest_rate:
-            yield Complaint("lowest_rate", f"is more than `highest_rate`, {self.highest_rate}")
+            yield Diagnostic("lowest_rate", f"is more than `highest_rate`, {self.highest_rate}")
         if self.max_rollouts < self.samples:
-            yield Complaint("max_rollouts", f"is not enough for the first {self.samples} samples")
+            yield Diagnostic("max_rollouts", f"is not enough for the first {self.samples} samples")
         try:
             re.compile(self.answer_pattern or "")
         except re.error as error:
-            yield Complaint("answer_pattern", f"is no regular expression: {error}")
+            yield Diagnostic("answer_pattern", f"is no regular expression: {error}")
 
-    def stream(self, given: Given) -> Iterator[pl.DataFrame]:
+    def stream(self, inputs: StageInputs) -> Iterator[pl.DataFrame]:
         """The pairs, question by question in their order.
 
         Raises:
             RunError: a column is missing, or the model cannot be asked by token ids.
         """
-        (checkpoint,) = given.each("checkpoint").values()
-        table = given["from"]
+        (checkpoint,) = inputs.each("checkpoint").values()
+        table = inputs["from"]
         assert isinstance(checkpoint, Checkpoint) and isinstance(table, Table)
         self._look(table)
         self._total = _Total()
         digest = checkpoint.card().get("tokenizer", {}).get("digest")
-        with closing(given.doors.model(checkpoint.path)) as model, closing(Journal(given.folder / "searched.jsonl")) as done:
+        with (
+            closing(inputs.resolver.model(checkpoint.path)) as model,
+            closing(Journal(inputs.folder / "searched.jsonl")) as done,
+        ):
             if not isinstance(model, TokenModel):
                 problem = "the model of this checkpoint can be asked by texts alone, not by token ids"
                 raise RunError(problem, place="checkpoint", hint="search in one that `megatron` or `transformers` serves")
-            searching = Searching(model, self._oracle(given, table), self._rules(), self._sampling(given.seed), done)
+            searching = Searching(model, self._oracle(inputs, table), self._rules(), self._sampling(inputs.seed), done)
             rows = (row for frame in table.frames() for row in frame.iter_rows(named=True))
             for row, question, found in searching.all(rows, self.at_once):
                 self._total.add(found)
@@ -160,11 +163,11 @@ class PivotalTokens(Transform):
             if column is not None and column not in known:
                 raise RunError(f"no document has a column {column!r}", place=option, hint=f"there are {', '.join(known)}")
 
-    def _oracle(self, given: Given, table: Table) -> Oracle:
+    def _oracle(self, inputs: StageInputs, table: Table) -> Oracle:
         if self.oracle is None:
             return AnswerOracle(self.answer or "", self.answer_pattern)
-        judge = given.doors.judge(self.oracle)
-        judge.prepare(given)
+        judge = inputs.resolver.filter(self.oracle)
+        judge.prepare(inputs)
         return JudgeOracle(judge, self.prompt, self.oracle_reads == "completion", dict(table.scan().collect_schema()))
 
     def _frame(

@@ -14,7 +14,7 @@ import torch.nn.functional as functional
 from safetensors.torch import load_file
 from torch import Tensor
 
-from textbookgen.trainer import checked_weights, read_card
+from textbookgen.training.job import checked_weights, read_card
 from textbookgen_megatron.exchange.model import read_model
 from textbookgen_megatron.shape import Shape
 

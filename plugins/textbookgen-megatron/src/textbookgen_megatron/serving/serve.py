@@ -7,14 +7,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from textbookgen.artifacts import Checkpoint
-from textbookgen.generation import Writer
-from textbookgen.serving import answer, serve
-from textbookgen.talk import Talk
-from textbookgen.trainer import read_card
+from textbookgen.api.artifacts import Checkpoint
+from textbookgen.training.generation import BatchGenerator
+from textbookgen.training.job import read_card
+from textbookgen.training.model_server import answer, serve
+from textbookgen.training.prompt_codec import PromptCodec
 
 
-def open_writer(checkpoint: Path) -> Writer:
+def open_writer(checkpoint: Path) -> BatchGenerator:
     """The model of a folder, of this plugin's or of transformers, and how it is talked to.
 
     Raises:
@@ -23,7 +23,7 @@ def open_writer(checkpoint: Path) -> Writer:
     from textbookgen_megatron.serving.forward import Network
     from textbookgen_megatron.serving.reading import CachedNetwork
 
-    return Writer(CachedNetwork(Network.load(checkpoint)), Talk.at(checkpoint, _card(checkpoint)))
+    return BatchGenerator(CachedNetwork(Network.load(checkpoint)), PromptCodec.at(checkpoint, _card(checkpoint)))
 
 
 def _card(checkpoint: Path) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from textbookgen.errors import Refused
+from textbookgen.api.errors import RequestRefused
 from textbookgen_procedural.wordlists import words
 
 Draw = Mapping[str, Any]
@@ -18,16 +18,18 @@ _CODE = re.compile(r"^```[ \t]*(?:python|py)?[ \t]*\n(.*?)^```", re.MULTILINE | 
 _CLAIM = re.compile(r"(?<![\w.*+/-])(-?\d+)\s*([-+*])\s*(\d+)\s*=\s*(-?\d+)(?![\d.])")
 
 
-def lacking(task: str, field: str, wanted: str) -> Refused:
+def lacking(task: str, field: str, wanted: str) -> RequestRefused:
     """The refusal of a request whose draw lacks something."""
-    return Refused(f"the draw of a task `{task}` has no good `{field}`", hint=f"the embedded teacher needs {wanted} there")
+    return RequestRefused(
+        f"the draw of a task `{task}` has no good `{field}`", hint=f"the embedded teacher needs {wanted} there"
+    )
 
 
 def text_of(draw: Draw, task: str) -> str:
     """The text of the document that a task is about.
 
     Raises:
-        Refused: there is none.
+        RequestRefused: there is none.
     """
     document = draw.get("document")
     text = document.get("text") if isinstance(document, Mapping) else None

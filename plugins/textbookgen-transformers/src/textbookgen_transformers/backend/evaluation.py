@@ -15,7 +15,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from textbookgen.shards import PackedShards
+from textbookgen.training.shards import PackedShards
 from textbookgen_transformers.backend.batches import Batch, stacked
 from textbookgen_transformers.samples import IGNORED, WholeDocuments
 

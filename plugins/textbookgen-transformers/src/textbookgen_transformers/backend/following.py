@@ -14,11 +14,11 @@ import torch
 from accelerate import Accelerator
 from transformers import TrainerCallback, TrainerControl, TrainerState
 
-from textbookgen.trainer import Clock, Metrics
+from textbookgen.training.job import Clock, Metrics
 from textbookgen_transformers.backend.evaluation import HeldOut
 from textbookgen_transformers.backend.hardware import memory
 from textbookgen_transformers.backend.learners import FIGURES, Work
-from textbookgen_transformers.backend.saves import Saves
+from textbookgen_transformers.backend.saves import CheckpointStore
 from textbookgen_transformers.backend.schedule import rate_of
 from textbookgen_transformers.backend.soundness import Soundness
 
@@ -42,7 +42,7 @@ class Following(TrainerCallback):
         self,
         work: Work,
         done: Progress,
-        saves: Saves,
+        saves: CheckpointStore,
         stop: Event,
         accelerator: Accelerator,
         examine: Callable[[], HeldOut],

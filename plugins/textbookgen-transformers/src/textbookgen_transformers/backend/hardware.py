@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel
 
-from textbookgen.trainer import peak_of
+from textbookgen.training.job import peak_of
 from textbookgen_transformers.backend.learners import CUDA
 from textbookgen_transformers.training import Training
 

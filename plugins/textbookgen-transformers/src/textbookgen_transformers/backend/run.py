@@ -19,14 +19,14 @@ from filelock import FileLock, Timeout
 from transformers import PreTrainedModel, PreTrainedTokenizerFast, set_seed
 from transformers.utils import logging
 
-from textbookgen.errors import TrainerError
-from textbookgen.trainer import write_card
+from textbookgen.api.errors import TrainerError
+from textbookgen.training.job import write_card
 from textbookgen_transformers.backend.architecture import model_of, parameters
 from textbookgen_transformers.backend.evaluation import Examiner, HeldOut
 from textbookgen_transformers.backend.following import Following, Progress
 from textbookgen_transformers.backend.hardware import flops_a_token, peak_flops, peak_mib
 from textbookgen_transformers.backend.learners import LanguageLearner, precision_of
-from textbookgen_transformers.backend.saves import Saves
+from textbookgen_transformers.backend.saves import CheckpointStore
 from textbookgen_transformers.backend.settled import work_of
 from textbookgen_transformers.backend.soundness import Soundness
 from textbookgen_transformers.backend.tokenizer import tokenizer_of, write_tokenizer
@@ -67,7 +67,7 @@ class Run:
         self._work = work_of(job)
         self._model = model_of(job)
         self._tokenizer = tokenizer_of(job.shards, self._model.config.max_position_embeddings, self._chat())
-        self._saves = Saves(job.folder / "saves")
+        self._saves = CheckpointStore(job.folder / "saves")
         self._learner = self._learner_of(self._model, self._tokenizer)
         self._accelerator = self._learner.accelerator
         if not isinstance(job.options, Dpo):

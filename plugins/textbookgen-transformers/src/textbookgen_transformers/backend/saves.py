@@ -15,7 +15,7 @@ from typing import Any
 MARKER = "whole.json"
 
 
-class Saves:
+class CheckpointStore:
     """The saves of one run; a folder that a kill left unfinished, or whose files changed since, is passed over."""
 
     def __init__(self, folder: Path) -> None:

@@ -12,15 +12,15 @@ import torch
 from accelerate import Accelerator
 from torch import nn
 
-from textbookgen.errors import TrainerError
+from textbookgen.api.errors import TrainerError
 from textbookgen_transformers.backend.evaluation import HeldOut
-from textbookgen_transformers.backend.saves import Saves
+from textbookgen_transformers.backend.saves import CheckpointStore
 
 
 class Soundness:
     """What is looked at, of one run; every process must call each check, and all of them end alike."""
 
-    def __init__(self, model: nn.Module, steps: int, folder: Path, saves: Saves, accelerator: Accelerator) -> None:
+    def __init__(self, model: nn.Module, steps: int, folder: Path, saves: CheckpointStore, accelerator: Accelerator) -> None:
         self._model, self._steps, self._folder = model, steps, folder
         self._saves, self._accelerator = saves, accelerator
 

@@ -13,7 +13,7 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 from transformers.convert_slow_tokenizer import bytes_to_unicode
 
-from textbookgen.shards import PackedShards
+from textbookgen.training.shards import PackedShards
 
 END = "<|endoftext|>"
 

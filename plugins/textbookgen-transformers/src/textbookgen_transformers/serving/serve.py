@@ -6,14 +6,14 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from textbookgen.generation import Writer
-from textbookgen.serving import answer, serve
-from textbookgen.talk import Talk
-from textbookgen.trainer import read_card
+from textbookgen.training.generation import BatchGenerator
+from textbookgen.training.job import read_card
+from textbookgen.training.model_server import answer, serve
+from textbookgen.training.prompt_codec import PromptCodec
 from textbookgen_transformers.weights import check_weights
 
 
-def open_writer(checkpoint: Path) -> Writer:
+def open_writer(checkpoint: Path) -> BatchGenerator:
     """The model of a folder, in float32, and how it is talked to: by the tokenizer and the chat template of its shards.
 
     Raises:
@@ -24,7 +24,7 @@ def open_writer(checkpoint: Path) -> Writer:
     from textbookgen_transformers.backend.opening import model_at
     from textbookgen_transformers.serving.reading import CachedModel
 
-    return Writer(CachedModel(model_at(checkpoint)), Talk.at(checkpoint, card))
+    return BatchGenerator(CachedModel(model_at(checkpoint)), PromptCodec.at(checkpoint, card))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,1 @@
+"""The decontamination stages, one module per stage."""

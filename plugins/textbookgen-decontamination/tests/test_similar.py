@@ -1,0 +1,82 @@
+"""That a benchmark is split by what the training data has the like of, and both parts are scored."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+from textbookgen_decontamination.stages.overlap import Overlap
+
+from textbookgen.api.artifacts import Documents, Part, Report
+from textbookgen.api.benchmark import BenchmarkItem
+from textbookgen.api.errors import RunError
+from textbookgen.api.stage import StageInputs
+
+ROTATE = BenchmarkItem(
+    "toy/0",
+    "def rotate_left(values, places):\n",
+    "    if not values:\n        return []\n    cut = places % len(values)\n    head, tail = values[:cut], values[cut:]\n"
+    "    return [*tail, *head]\n",
+)
+RENAMED = """
+def spin(items, n):
+    if not items:
+        return []
+    k = n % len(items)
+    a, b = items[:k], items[k:]
+    return [*b, *a]
+"""
+COUNT = BenchmarkItem(
+    "toy/9",
+    "def count(words):\n",
+    "    found = {}\n    for word in words:\n        found[word] = found.get(word, 0) + 1\n    return found\n",
+)
+
+
+class Both:
+    name = "toy"
+    stop = ()
+
+    def items(self) -> list[BenchmarkItem]:
+        return [ROTATE, COUNT]
+
+
+class Resolver:
+    def benchmark(self, name: str) -> Both:
+        return Both()
+
+
+def measured(folder: Path, *texts: str, scored: bool = True) -> tuple[dict[str, float], pl.DataFrame]:
+    training, report, out = folder / "training.parquet", folder / "report", folder / "out"
+    report.mkdir()
+    out.mkdir()
+    pl.DataFrame({"id": [f"t{n}" for n in range(len(texts))], "text": texts}).write_parquet(training)
+    if scored:
+        pl.DataFrame(
+            {
+                "subject": ["m"] * 4,
+                "benchmark": ["toy"] * 4,
+                "item": ["toy/0", "toy/0", "toy/9", "toy/9"],
+                "passed": [True, True, True, False],
+            }
+        ).write_parquet(report / "completions.parquet")
+    stage = Overlap(inputs=("scores",), training=("corpus",), benchmarks=("toy",), rates=(0.95,))
+    inputs = {"from": {"scores": Report(report)}, "training": {"corpus": Documents((Part(training),))}}
+    figures = stage.evaluate(StageInputs(inputs, folder, Resolver()), out)  # type: ignore[arg-type]
+    return dict(zip(figures["metric"], figures["value"], strict=True)), pl.read_parquet(out / "similar.parquet")
+
+
+def test_an_item_with_a_renamed_solution_in_training_is_similar(tmp_path: Path) -> None:
+    scores, nearest = measured(tmp_path, "Nothing of the kind.", RENAMED)
+    assert scores == {"pass@1 toy, similar at 0.95": 1.0, "pass@1 toy, not similar at 0.95": 0.5}
+    assert nearest.sort("item").select("item", "rate", "document").rows() == [("toy/0", 1.0, "t1"), ("toy/9", 0.0, None)]
+
+
+def test_without_anything_similar_there_is_one_part(tmp_path: Path) -> None:
+    assert measured(tmp_path, "x = 1")[0] == {"pass@1 toy, not similar at 0.95": 0.75}
+
+
+def test_a_report_without_completions_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="no completions"):
+        measured(tmp_path, "x = 1", scored=False)

@@ -1,0 +1,16 @@
+"""Deduplication: near-duplicates by verified MinHash, in one pass, while generating, or against an index."""
+
+from __future__ import annotations
+
+from textbookgen.api.hookspecs import hookimpl
+from textbookgen.api.stage import Stage
+from textbookgen_dedup.stages.filter_and_dedup import FilterAndDedup
+from textbookgen_dedup.stages.minhash import MinHashDedup
+from textbookgen_dedup.stages.online import OnlineDedup
+from textbookgen_dedup.stages.passages import PassageDedup
+
+
+@hookimpl
+def stages() -> list[type[Stage]]:
+    """The deduplication stages."""
+    return [MinHashDedup, OnlineDedup, PassageDedup, FilterAndDedup]

@@ -1,0 +1,1 @@
+"""Locality-sensitive hashing: signatures, candidate pairs, verification, and arrays that spill to disk."""

@@ -1,0 +1,1 @@
+"""The deduplication stages, one module per stage."""

@@ -1,0 +1,1 @@
+"""Text as the compiled loops read it: normalized bytes and words."""

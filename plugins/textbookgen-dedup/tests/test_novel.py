@@ -1,0 +1,106 @@
+"""That copies of what was accepted are refused as they are drawn, and nothing else is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from random import Random
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from textbookgen_dedup.stages.online import OnlineDedup
+
+from textbookgen.api.errors import RunError
+from textbookgen.api.stage import StageInputs
+from textbookgen.testing import documents
+
+VOCABULARY = [f"word{n}" for n in range(3000)]
+
+
+def texts(seed: int, count: int, words: int = 120) -> list[str]:
+    rng = Random(seed)
+    return [" ".join(rng.choices(VOCABULARY, k=words)) for _ in range(count)]
+
+
+def edited(text: str, changes: int) -> str:
+    words = text.split()
+    for at in range(changes):
+        words[(at * 37 + 5) % len(words)] = "edited"
+    return " ".join(words)
+
+
+def ready(folder: Path, **options: object) -> OnlineDedup:
+    judge = OnlineDedup(**options)
+    judge.prepare(StageInputs({}, folder, None))  # type: ignore[arg-type]
+    return judge
+
+
+def shingles(text: str) -> set[tuple[str, ...]]:
+    words = text.split()
+    return {tuple(words[at : at + 5]) for at in range(len(words) - 4)}
+
+
+def nearest(text: str, known: list[set[tuple[str, ...]]]) -> float:
+    """The highest Jaccard similarity with any of these."""
+    mine = shingles(text)
+    return max(len(mine & each) / len(mine | each) for each in known)
+
+
+def test_copies_of_what_was_accepted_are_refused(tmp_path: Path) -> None:
+    judge, known = ready(tmp_path), texts(1, 300)
+    for low in range(0, 300, 50):
+        judge.add_accepted(documents(known[low : low + 50]))
+    drawn = [edited(known[n], n % 4) for n in range(0, 300, 3)] + texts(2, 100)
+    verdicts = judge.decide(documents(drawn))
+    sets = [shingles(each) for each in known]
+    wanted = [nearest(text, sets) < 0.8 for text in drawn]
+    assert verdicts["keep"].to_list() == wanted
+    assert 0 < sum(wanted) < len(wanted)
+    assert verdicts.filter("keep")["reason"].null_count() == sum(wanted)
+    first = verdicts.row(0, named=True)
+    assert first["reason"] == "near copy"
+    assert first["score"] == 1.0
+    assert documents(known[:50])["id"][0] in first["detail"]
+
+
+def test_copies_within_a_part_leave_the_first(tmp_path: Path) -> None:
+    (one,), (other,) = texts(3, 1), texts(4, 1)
+    verdicts = ready(tmp_path).decide(documents([one, other, edited(one, 1), one, edited(other, 40)]))
+    assert verdicts["keep"].to_list() == [True, True, False, False, True]
+
+
+def test_what_was_refused_is_not_remembered(tmp_path: Path) -> None:
+    judge, docs = ready(tmp_path), documents(texts(5, 4))
+    assert judge.decide(docs)["keep"].all()
+    judge.add_accepted(docs[:2])
+    assert judge.decide(docs)["keep"].to_list() == [False, False, True, True]
+
+
+def test_nothing_and_little_are_judged(tmp_path: Path) -> None:
+    judge = ready(tmp_path)
+    assert len(judge.decide(documents(["a"])[:0])) == 0
+    judge.add_accepted(documents(["a"])[:0])
+    assert judge.decide(documents(["", "two words", "two words", ""]))["keep"].to_list() == [True, True, False, False]
+    judge.add_accepted(documents(["two words"]))
+    assert judge.decide(documents(["two words", "three words here"]))["keep"].to_list() == [False, True]
+
+
+def test_it_is_no_step_of_its_own(tmp_path: Path) -> None:
+    assert [each.place for each in OnlineDedup(**{"from": "x"}).check()] == ["from"]
+    with pytest.raises(RunError, match="before it was prepared"):
+        OnlineDedup().decide(pl.DataFrame({"id": ["a"], "text": ["b"]}))
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.lists(st.sampled_from(["", "a", "one two three four five six", "One two three, four five six!", "é 中文"]), max_size=8)
+)
+def test_kept_and_dropped_are_everything_in_order(tmp_path_factory: pytest.TempPathFactory, drawn: list[str]) -> None:
+    docs = pl.DataFrame(
+        {"id": [f"d{n}" for n in range(len(drawn))], "text": drawn}, schema={"id": pl.String, "text": pl.String}
+    )
+    found = ready(tmp_path_factory.mktemp("novel")).decide(docs)
+    assert found["id"].to_list() == docs["id"].to_list()
+    assert found["keep"].null_count() == 0
+    assert (found["reason"].is_null() == found["keep"]).all()

@@ -1,0 +1,20 @@
+"""Built-in stages: mix, sample, train a tokenizer, pack, export, and evaluate checkpoints."""
+
+from __future__ import annotations
+
+from textbookgen.api.hookspecs import hookimpl
+from textbookgen.api.stage import Stage
+
+
+@hookimpl
+def stages() -> list[type[Stage]]:
+    """The built-in stages that are no sources."""
+    from textbookgen.builtin.stages.chat_eval import ChatEval
+    from textbookgen.builtin.stages.evaluate import Benchmarks
+    from textbookgen.builtin.stages.export import Export
+    from textbookgen.builtin.stages.mix import Mix
+    from textbookgen.builtin.stages.pack.stage import Pack
+    from textbookgen.builtin.stages.sample import Sample
+    from textbookgen.builtin.tokenizers import TrainTokenizer
+
+    return [Sample, Mix, TrainTokenizer, Pack, Export, Benchmarks, ChatEval]

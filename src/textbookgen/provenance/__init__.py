@@ -1,0 +1,1 @@
+"""Traces documents through a run, and estimates what a recipe will cost."""

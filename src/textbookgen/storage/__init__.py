@@ -1,0 +1,1 @@
+"""What is kept on disk: the work folder of steps and runs, and the ledger of replies."""
