@@ -54,7 +54,7 @@ CASES: dict[str, tuple[str, ...]] = {
 
 def run(trouble: tuple[str, ...], requests: int, parallel: int) -> dict[str, float]:
     """One case: what the user got, and what the server saw."""
-    options = [part for each in trouble for part in ("--trouble", each)]
+    options = [part for item in trouble for part in ("--trouble", item)]
     with (
         tempfile.TemporaryDirectory() as folder,
         subprocess.Popen(

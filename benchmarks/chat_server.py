@@ -28,7 +28,7 @@ class Chat:
 
     def __init__(self, seconds: float, words: int, refuse: list[str] | None, trouble: list[str]) -> None:
         self.refuse = refuse
-        self.trouble = [(float(share), f"<<{cue}>>".encode()) for share, _, cue in (each.partition(":") for each in trouble)]
+        self.trouble = [(float(share), f"<<{cue}>>".encode()) for share, _, cue in (item.partition(":") for item in trouble)]
         self.keys: set[str] = set()
         self.seconds = seconds
         self.text = " ".join(WORDS[n % len(WORDS)] for n in range(words))

@@ -77,12 +77,12 @@ def figures(run: dict[str, Any], documents: pl.DataFrame, pairs: pl.DataFrame) -
     """Rates, and what the removals are worth against the true pairs."""
     places = {key: at for at, key in enumerate(documents["id"].to_list())}
     gone = pl.Series([places[key] for key in run["removed"]], dtype=pl.Int64).implode()
-    found = pairs.with_columns(gone_a=pl.col("a").is_in(gone), gone_b=pl.col("b").is_in(gone))
+    result = pairs.with_columns(gone_a=pl.col("a").is_in(gone), gone_b=pl.col("b").is_in(gone))
     justified = pl.concat(
-        [found.filter("gone_a", ~pl.col("gone_b"))["a"], found.filter("gone_b", ~pl.col("gone_a"))["b"]]
+        [result.filter("gone_a", ~pl.col("gone_b"))["a"], result.filter("gone_b", ~pl.col("gone_a"))["b"]]
     ).n_unique()  # fmt: skip
     removed = len(run["removed"])
-    planted = found.join(
+    planted = result.join(
         documents.with_row_index("b").select(pl.col("b").cast(pl.Int64), kind_b="kind", source_b="source"), on="b"
     )
     planted = planted.join(
@@ -104,7 +104,7 @@ def figures(run: dict[str, Any], documents: pl.DataFrame, pairs: pl.DataFrame) -
         "start_mib": round(run["start_mib"]),
         "cold_s": round(run["cold_s"], 2),
         "removed": removed,
-        "pair_recall": round(float(found.select((pl.col("gone_a") | pl.col("gone_b")).mean()).item()), 5),
+        "pair_recall": round(float(result.select((pl.col("gone_a") | pl.col("gone_b")).mean()).item()), 5),
         "unjustified": round(1 - justified / removed, 5) if removed else 0.0,
         "kinds": recalls,
     }
@@ -114,17 +114,17 @@ def table(results: dict[str, Any]) -> str:
     """The figures, for people."""
     names = ("docs_per_cpu_s", "mb_per_cpu_s", "peak_mib", "start_mib", "cold_s", "removed", "pair_recall", "unjustified")
     lines = ["| tool | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
-    for tool, found in results.items():
-        cells = [str(found[name]) for name in names] if isinstance(found, dict) else [f"not run: {found}"]
+    for tool, result in results.items():
+        cells = [str(result[name]) for name in names] if isinstance(result, dict) else [f"not run: {result}"]
         lines.append(f"| {tool} | " + " | ".join(cells) + " |")
     lines += ["", "found, of the planted copies whose true Jaccard index is 0.8 or more (of all planted)", ""]
-    ran = {tool: found for tool, found in results.items() if isinstance(found, dict)}
+    ran = {tool: result for tool, result in results.items() if isinstance(result, dict)}
     if not ran:
         return "\n".join(lines)
     lines += ["| edit | " + " | ".join(ran) + " |", "|---" * (len(ran) + 1) + "|"]
     for kind in next(iter(ran.values()))["kinds"]:
-        row = [found["kinds"][kind] for found in ran.values()]
-        cells = [f"{each['found']} of {each['at_or_above']} ({each['planted']})" for each in row]
+        row = [result["kinds"][kind] for result in ran.values()]
+        cells = [f"{item['found']} of {item['at_or_above']} ({item['planted']})" for item in row]
         lines.append(f"| {kind} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
@@ -167,8 +167,8 @@ def main() -> None:
     print(table(results))
     wanted = ("docs_per_cpu_s", "pair_recall", "unjustified", "peak_mib")
     brief = {
-        tool: {name: each[name] for name in wanted} if isinstance(each, dict) else {"not_run": each}
-        for tool, each in results.items()
+        tool: {name: item[name] for name in wanted} if isinstance(item, dict) else {"not_run": item}
+        for tool, item in results.items()
     }
     print(json.dumps({"ours": brief.pop("ours", None), "peers": brief}))
 

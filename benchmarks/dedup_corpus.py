@@ -144,7 +144,7 @@ def _join(
     Bayardo, Ma and Srikant 2007. A set's rarest shingles come first; two sets that are alike share one of the first
     `n - ceil(t n) + 1` of either.
     """
-    mask, found, entries = np.uint64(len(heads) - 1), 0, 0
+    mask, result, entries = np.uint64(len(heads) - 1), 0, 0
     for d in order:
         mine = sets[spans[0, d] : spans[1, d]]
         n = len(mine)
@@ -164,13 +164,13 @@ def _join(
                     if len(theirs) >= threshold * n:
                         same = chains.jaccard(mine, theirs, threshold)
                         if same >= threshold:
-                            if found < len(pairs):
-                                pairs[found, 0], pairs[found, 1], pairs[found, 2] = min(d, other), max(d, other), same
-                            found += 1
+                            if result < len(pairs):
+                                pairs[result, 0], pairs[result, 1], pairs[result, 2] = min(d, other), max(d, other), same
+                            result += 1
                 entry = after[entry]
             owner[entries], after[entries], heads[slot] = d, heads[slot], entries
             entries += 1
-    return found
+    return result
 
 
 def true_pairs(folder: Path, threshold: float = 0.8) -> pl.DataFrame:
@@ -179,8 +179,8 @@ def true_pairs(folder: Path, threshold: float = 0.8) -> pl.DataFrame:
     if not kept.exists():
         values, ends = [], [np.zeros(1, np.int64)]
         for part in sorted(folder.glob("part-*.parquet")):
-            found, stops = shingle_sets(pl.read_parquet(part, columns=["text"])["text"], 5)
-            values.append(found.copy())
+            result, stops = shingle_sets(pl.read_parquet(part, columns=["text"])["text"], 5)
+            values.append(result.copy())
             ends.append(stops + ends[-1][-1])
         sets, bounds = np.concatenate(values), np.concatenate(ends)
         spans = np.stack([bounds[:-1], bounds[1:]])

@@ -42,7 +42,7 @@ FEATURES = ("words", "characters")
 
 def functions() -> list[tuple[str, str]]:
     """File and text of every function and class at the top of the standard library's files, tests left out."""
-    root, found = Path(sysconfig.get_paths()["stdlib"]), []
+    root, result = Path(sysconfig.get_paths()["stdlib"]), []
     for file in sorted(root.rglob("*.py")):
         if {"site-packages", "test", "tests", "idlelib", "lib2to3"} & set(file.relative_to(root).parts):
             continue
@@ -52,10 +52,10 @@ def functions() -> list[tuple[str, str]]:
         except (SyntaxError, ValueError):
             continue
         pieces = (
-            ast.get_source_segment(source, each) for each in tree.body if isinstance(each, ast.FunctionDef | ast.ClassDef)
+            ast.get_source_segment(source, item) for item in tree.body if isinstance(item, ast.FunctionDef | ast.ClassDef)
         )
-        found += [(str(file.relative_to(root)), piece) for piece in pieces if piece]
-    return found
+        result += [(str(file.relative_to(root)), piece) for piece in pieces if piece]
+    return result
 
 
 def scores(texts: list[str]) -> list[float]:
@@ -76,7 +76,7 @@ def curve(seeds: int) -> dict[str, Any]:
     bound = min(sorted(set(marks.tolist()))[1:], key=lambda mark: abs((marks >= mark).mean() - SHARE))
     good = marks >= bound
     print(f"{len(units)} functions and classes; good from {bound:g} on: {good.mean():.3f}\n")
-    found: dict[tuple[str, int], list[tuple[float, float]]] = {}
+    result: dict[tuple[str, int], list[tuple[float, float]]] = {}
     for seed in range(seeds):
         seen, unseen = split(units, seed)
         for features in FEATURES:
@@ -89,11 +89,12 @@ def curve(seeds: int) -> dict[str, Any]:
                     said = Classifier.load(file).probabilities([units[at][1] for at in unseen])
                 best = np.argsort(-said, kind="stable")[: round(SHARE * len(said))]
                 truth = good[unseen]
-                found.setdefault((features, many), []).append((float(roc_auc_score(truth, said)), float(truth[best].mean())))
+                result.setdefault((features, many), []).append((float(roc_auc_score(truth, said)), float(truth[best].mean())))
     base = float(np.mean([good[split(units, seed)[1]].mean() for seed in range(seeds)]))
-    print(table(found, base))
+    print(table(result, base))
     rows = {
-        f"{features} {many}": {"roc_auc": mean(each, 0), "precision": mean(each, 1)} for (features, many), each in found.items()
+        f"{features} {many}": {"roc_auc": mean(item, 0), "precision": mean(item, 1)}
+        for (features, many), item in result.items()
     }
     return {**rows, "base_rate": base}
 
@@ -115,13 +116,13 @@ def mean(pairs: list[tuple[float, float]], at: int) -> float:
     return statistics.mean(pair[at] for pair in pairs)
 
 
-def table(found: dict[tuple[str, int], list[tuple[float, float]]], base: float) -> str:
+def table(result: dict[tuple[str, int], list[tuple[float, float]]], base: float) -> str:
     """The figures, for people."""
     lines = ["| labels | " + " | ".join(f"{many:,}" for many in LABELS) + " |", "|---" * (len(LABELS) + 1) + "|"]
     for title, at in (("ROC AUC", 0), (f"precision among the best 30 % (base {base:.2f})", 1)):
         for features in FEATURES:
-            values = [[pair[at] for pair in found[features, many]] for many in LABELS]
-            cells = [f"{statistics.mean(each):.3f} ± {statistics.pstdev(each):.3f}" for each in values]
+            values = [[pair[at] for pair in result[features, many]] for many in LABELS]
+            cells = [f"{statistics.mean(item):.3f} ± {statistics.pstdev(item):.3f}" for item in values]
             lines.append(f"| {title}, {features} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
@@ -237,9 +238,9 @@ def ablation(work: Path, tokens: int, seeds: int) -> dict[str, Any]:
     print("|---" * (seeds + 3) + "|")
     for name, arms in bits.items():
         for arm, values in arms.items():
-            each = " | ".join(f"{value:.3f}" for value in values)
+            item = " | ".join(f"{value:.3f}" for value in values)
             mean_of = f"**{statistics.mean(values):.3f}** ± {statistics.pstdev(values):.3f}"
-            print(f"| {len(held_out[name])} {name} | {ARMS[arm]} | {each} | {mean_of} |")
+            print(f"| {len(held_out[name])} {name} | {ARMS[arm]} | {item} | {mean_of} |")
     return {"tokens": tokens, "bits_per_byte": bits}
 
 
@@ -261,10 +262,10 @@ def main() -> None:
     warnings.simplefilter("ignore")  # invalid escapes in other people's strings
     if told.ablation:
         with tempfile.TemporaryDirectory() as folder:
-            found = ablation(told.work or Path(folder), told.tokens, told.seeds)
+            result = ablation(told.work or Path(folder), told.tokens, told.seeds)
     else:
-        found = curve(told.seeds)
-    print(json.dumps({"ours": found}))
+        result = curve(told.seeds)
+    print(json.dumps({"ours": result}))
 
 
 if __name__ == "__main__":

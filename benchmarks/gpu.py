@@ -53,7 +53,7 @@ def product(m: int, n: int, k: int, seconds: float = 1.0) -> float:
     for _ in range(10):
         a @ b
     torch.cuda.synchronize()
-    found, begun = [], time.perf_counter()
+    result, begun = [], time.perf_counter()
     while time.perf_counter() - begun < seconds:
         start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
         start.record()
@@ -61,8 +61,8 @@ def product(m: int, n: int, k: int, seconds: float = 1.0) -> float:
             a @ b
         end.record()
         torch.cuda.synchronize()
-        found.append(10 * 2 * m * n * k / (start.elapsed_time(end) / 1e3))
-    return statistics.median(found)
+        result.append(10 * 2 * m * n * k / (start.elapsed_time(end) / 1e3))
+    return statistics.median(result)
 
 
 def ceilings(name: str, rows: int) -> dict[str, float]:
@@ -70,7 +70,7 @@ def ceilings(name: str, rows: int) -> dict[str, float]:
     told = parts(name, {})
     hidden, ffn = told["hidden"], told["ffn"]
     sizes = {"qkv": (3 * hidden, hidden), "proj": (hidden, hidden), "fc1": (ffn, hidden), "fc2": (hidden, ffn)}
-    return {each: product(rows, n, k, 0.3) for each, (n, k) in {**sizes, "head": (VOCABULARY, hidden)}.items()}
+    return {item: product(rows, n, k, 0.3) for item, (n, k) in {**sizes, "head": (VOCABULARY, hidden)}.items()}
 
 
 def random_shards(folder: Path, tokens: int) -> Path:
@@ -141,17 +141,17 @@ def train(name: str, shards: Path, folder: Path, chosen: argparse.Namespace) -> 
 def kernels(trace: Path) -> dict[str, float]:
     """Shares of the time between the first kernel and the last, by kind; what is left is the GPU waiting."""
     events = [
-        each
-        for each in json.loads(trace.read_text())["traceEvents"]
-        if each.get("cat") in ("kernel", "gpu_memcpy", "gpu_memset")
+        item
+        for item in json.loads(trace.read_text())["traceEvents"]
+        if item.get("cat") in ("kernel", "gpu_memcpy", "gpu_memset")
     ]
     if not events:
         return {}
-    span = max(each["ts"] + each["dur"] for each in events) - min(each["ts"] for each in events)
+    span = max(item["ts"] + item["dur"] for item in events) - min(item["ts"] for item in events)
     shares = dict.fromkeys([*KINDS, "element by element, and other"], 0.0)
-    for each in events:
-        kind = next((kind for kind, form in KINDS.items() if re.search(form, each["name"].lower())), None)
-        shares[kind or "element by element, and other"] += each["dur"] / span
+    for item in events:
+        kind = next((kind for kind, form in KINDS.items() if re.search(form, item["name"].lower())), None)
+        shares[kind or "element by element, and other"] += item["dur"] / span
     return {
         **{kind: round(share, 3) for kind, share in shares.items()},
         "waiting": round(max(0.0, 1 - sum(shares.values())), 3),
@@ -179,13 +179,13 @@ def main() -> None:
             own = ceilings(shape, chosen.micro_batch * WINDOW)
             folder = Path(name) / shape
             folder.mkdir()
-            found = train(shape, shards, folder, chosen)
-            flops = found["flops_a_token"] * found["tokens_per_second"]
-            found["of_peak"] = round(flops / peak, 3) if peak else None
-            found["of_square_product"] = round(flops / square, 3)
-            found["products"] = {each: round(value / 1e12) for each, value in own.items()}
-            told["shapes"][shape] = found
-            print(shape, json.dumps(found, indent=1), flush=True)
+            result = train(shape, shards, folder, chosen)
+            flops = result["flops_a_token"] * result["tokens_per_second"]
+            result["of_peak"] = round(flops / peak, 3) if peak else None
+            result["of_square_product"] = round(flops / square, 3)
+            result["products"] = {item: round(value / 1e12) for item, value in own.items()}
+            told["shapes"][shape] = result
+            print(shape, json.dumps(result, indent=1), flush=True)
     print(json.dumps(told))
 
 

@@ -105,15 +105,15 @@ def draw(curves: dict[str, list[list[tuple[int, float]]]], file: Path) -> None:
     )
     drawn.config.style.colors = tuple(colours)
     for label, (_, _, name) in WAYS.items():
-        each = curves[label]
-        mean = [(points[0][0], statistics.mean(bits for _, bits in points)) for points in zip(*each, strict=True)]
+        item = curves[label]
+        mean = [(points[0][0], statistics.mean(bits for _, bits in points)) for points in zip(*item, strict=True)]
         drawn.add(name, mean, stroke_style={"width": 3})
     write_chart(drawn, file)
 
 
 def reaches(curve: Sequence[tuple[int, float]], bits: float) -> int | None:
     """After how many tokens a curve is as low as this; None if never."""
-    return next((tokens for tokens, found in curve if found <= bits), None)
+    return next((tokens for tokens, result in curve if result <= bits), None)
 
 
 def table(curves: dict[str, list[list[tuple[int, float]]]], seeds: Sequence[int]) -> str:
@@ -121,7 +121,7 @@ def table(curves: dict[str, list[list[tuple[int, float]]]], seeds: Sequence[int]
     rows = heads(seeds)
     for label, (_, _, name) in WAYS.items():
         for part, share in (("after a tenth", 0.1), ("at the end", 1.0)):
-            values = [each[max(0, round(share * len(each)) - 1)][1] for each in curves[label]]
+            values = [item[max(0, round(share * len(item)) - 1)][1] for item in curves[label]]
             rows.append(f"| {name}, {part} | {spread(values, '.3f')} |")
     for label in ("tile", "reuse"):
         shares = []

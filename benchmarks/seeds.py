@@ -28,8 +28,8 @@ def begin(recipe: Path, work: Path, seed: int, *, alone: Iterable[str] = ()) -> 
     ]
     command = [sys.executable, "-m", "textbookgen", "recipe", "run", str(recipe), "--work", str(work / f"seed-{seed}")]
     command += ["--executor", "serial" if alone else "processes"]
-    for each in sets:
-        command += ["--set", each]
+    for item in sets:
+        command += ["--set", item]
     return subprocess.Popen(command, cwd=ROOT)
 
 
@@ -40,7 +40,7 @@ def run_all(recipe: Path, work: Path, seeds: Sequence[int], *, alone: Iterable[s
         running.append(begin(recipe, work, seed, alone=alone))
         if not alone:
             running[-1].wait()
-    if any(each.wait() not in (0, 3) for each in running):
+    if any(item.wait() not in (0, 3) for item in running):
         sys.exit("a run failed: its own words are above")
     return {seed: figures(work, seed) for seed in seeds}
 
@@ -54,9 +54,9 @@ def figures(work: Path, seed: int) -> dict[str, Any]:
 
 def spread(values: Sequence[float], form: str) -> str:
     """Each value, then mean and standard deviation."""
-    each = " | ".join(format(value, form) for value in values)
+    item = " | ".join(format(value, form) for value in values)
     deviation = statistics.stdev(values) if len(values) > 1 else 0.0
-    return f"{each} | **{format(statistics.mean(values), form)}** ± {format(deviation, form)}"
+    return f"{item} | **{format(statistics.mean(values), form)}** ± {format(deviation, form)}"
 
 
 def heads(seeds: Iterable[int]) -> list[str]:

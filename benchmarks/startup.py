@@ -41,10 +41,10 @@ def main() -> None:
             if turn:  # the first turn warms the disk
                 taken[name].append(spent)
     base = taken["import click"]
-    for name, each in taken.items():
-        ratio = statistics.median(one / other for one, other in zip(each, base, strict=True))
-        print(f"{name:<20} median {statistics.median(each) * 1000:7.0f} ms   {ratio:5.2f} times `import click`")
-    print(json.dumps({name: statistics.median(each) for name, each in taken.items()}))
+    for name, item in taken.items():
+        ratio = statistics.median(one / other for one, other in zip(item, base, strict=True))
+        print(f"{name:<20} median {statistics.median(item) * 1000:7.0f} ms   {ratio:5.2f} times `import click`")
+    print(json.dumps({name: statistics.median(item) for name, item in taken.items()}))
 
 
 if __name__ == "__main__":

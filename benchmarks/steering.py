@@ -158,8 +158,8 @@ def run(how: str, seed: int, count: int) -> dict[str, Any]:
         plan = make_plan(read_recipe(file), plugins)
         summary = run_plan(plan, workspace, plugins, executor="serial").summary() or {}
         steps = workspace.step(plan.steps[0].address)
-        rows = pl.concat([pl.read_parquet(each) for each in steps.parts("data")])
-        verdicts = pl.concat([pl.read_parquet(each) for each in steps.parts("verdicts")])
+        rows = pl.concat([pl.read_parquet(item) for item in steps.parts("data")])
+        verdicts = pl.concat([pl.read_parquet(item) for item in steps.parts("verdicts")])
     kept = rows.join(verdicts.filter("keep"), on="id", how="semi")
     openings = Counter(" ".join(text.lower().split()[:5]) for text in kept["text"])
     cells = {(draw["hero"], draw["place"]) for draw in map(json.loads, kept["draw"])}
@@ -183,13 +183,13 @@ def main() -> None:
     options.add_argument("--documents", type=int, default=1_000)
     options.add_argument("--seeds", type=int, default=3)
     given = options.parse_args()
-    found = [run(how, seed, given.documents) for how in SAMPLERS for seed in range(1, given.seeds + 1)]
+    result = [run(how, seed, given.documents) for how in SAMPLERS for seed in range(1, given.seeds + 1)]
     print("| how | seed | kept | requests | of what perfect steering needs | commonest opening | combinations covered |")
     print("|---|---:|---:|---:|---:|---:|---:|")
-    for each in found:
-        shares = f"{each['commonest_opening']:.1%} | {each['coverage']:.1%}"
-        print(f"| {each['how']} | {each['seed']} | {each['kept']} | {each['requests']} | {each['of_perfect']:.2f} | {shares} |")
-    print(json.dumps({"documents": given.documents, "runs": found}))
+    for item in result:
+        shares = f"{item['commonest_opening']:.1%} | {item['coverage']:.1%}"
+        print(f"| {item['how']} | {item['seed']} | {item['kept']} | {item['requests']} | {item['of_perfect']:.2f} | {shares} |")
+    print(json.dumps({"documents": given.documents, "runs": result}))
 
 
 if __name__ == "__main__":

@@ -160,7 +160,7 @@ def _encode_alone(texts: Path, tokenizer: Path, out: Path) -> Work:
 
     def run() -> int:
         encoded = (opened.encode_batch(batch, add_special_tokens=False) for batch in batches(texts))
-        return sum(len(each.ids) + 1 for batch in encoded for each in batch)
+        return sum(len(item.ids) + 1 for batch in encoded for item in batch)
 
     return time.process_time, run
 
@@ -175,26 +175,26 @@ def packing(folder: Path, megabytes: float, rounds: int) -> dict[str, Any]:
     (folder / "texts").mkdir()
     texts = corpus(folder / "texts", megabytes)
     tokenizer = train_tokenizer(texts, VOCABULARY, folder / "tokenizer")
-    found: dict[str, list[dict[str, Any]]] = {who: [] for who in PACKERS}
+    result: dict[str, list[dict[str, Any]]] = {who: [] for who in PACKERS}
     for number in range(rounds):
         for who in PACKERS[number % 2 :] + PACKERS[: number % 2]:
             out = folder / f"out-{PACKERS.index(who)}"
             out.mkdir(exist_ok=True)
-            found[who].append(_child(["--pack", who, str(texts), str(tokenizer), str(out)], threads=1))
+            result[who].append(_child(["--pack", who, str(texts), str(tokenizer), str(out)], threads=1))
     told = {}
-    alone = statistics.median(each["tokens"] / each["cpu_seconds"] for each in found[PACKERS[3]])
-    for who, each in found.items():
-        speeds = [one["tokens"] / one["cpu_seconds"] for one in each]
+    alone = statistics.median(item["tokens"] / item["cpu_seconds"] for item in result[PACKERS[3]])
+    for who, item in result.items():
+        speeds = [one["tokens"] / one["cpu_seconds"] for one in item]
         told[who] = {
             "million_tokens_a_cpu_second": round(statistics.median(speeds) / 1e6, 2),
             "least": round(min(speeds) / 1e6, 2),
             "most": round(max(speeds) / 1e6, 2),
             "of_batch_encode": round(statistics.median(speeds) / alone, 2),
-            "mib": round(max(one["mib"] for one in each)),
-            "tokens": each[0]["tokens"],
+            "mib": round(max(one["mib"] for one in item)),
+            "tokens": item[0]["tokens"],
         }
         print(f"{who:34} {told[who]}", flush=True)
-    same = {json.dumps(each[0]["digest"]) for who, each in found.items() if who != PACKERS[3]}
+    same = {json.dumps(item[0]["digest"]) for who, item in result.items() if who != PACKERS[3]}
     print("files are the same, byte for byte" if len(same) == 1 else "FILES DIFFER")
     return {"packers": told, "identical": len(same) == 1}
 
@@ -225,7 +225,7 @@ def train(who: str, folder: Path, steps: int, threads: int) -> dict[str, Any]:
         schedule.step()
         last = loss.item()
         seconds.append(time.perf_counter() - start)
-    parameters = sum(each.numel() for each in model.parameters())
+    parameters = sum(item.numel() for item in model.parameters())
     return {"tokens_per_second": BATCH * WINDOW / statistics.median(seconds[5:]), "loss": last, "parameters": parameters}
 
 
@@ -269,7 +269,7 @@ def _plain() -> tuple[Any, Callable[[Any, Any], Any]]:
     angles = torch.outer(
         torch.arange(WINDOW).float(), 10_000.0 ** -(torch.arange(0, width // heads, 2).float() * heads / width)
     )
-    cosines, sines = (each.repeat(1, 2) for each in (angles.cos(), angles.sin()))
+    cosines, sines = (item.repeat(1, 2) for item in (angles.cos(), angles.sin()))
 
     def turned(x: Any) -> Any:
         front, back = x.chunk(2, -1)
@@ -284,7 +284,7 @@ def _plain() -> tuple[Any, Callable[[Any, Any], Any]]:
 
         def forward(self, x: Any) -> Any:
             b, s, _ = x.shape
-            query, key, value = (each.view(b, s, heads, -1).transpose(1, 2) for each in self.qkv(self.before(x)).chunk(3, -1))
+            query, key, value = (item.view(b, s, heads, -1).transpose(1, 2) for item in self.qkv(self.before(x)).chunk(3, -1))
             attended = functional.scaled_dot_product_attention(turned(query), turned(key), value, is_causal=True)
             x = x + self.out(attended.transpose(1, 2).reshape(b, s, -1))
             gate, up = self.up(self.after(x)).chunk(2, -1)
@@ -335,21 +335,21 @@ def training(folder: Path, rounds: int, steps: int, threads: int) -> dict[str, A
     tokenizer = train_tokenizer(texts, TRAINED_VOCABULARY, folder / "small-tokenizer")
     stage = Pack.model_validate({"from": "corpus", "tokenizer": "t", "sequence_length": WINDOW})
     stage.pack(_given(texts, folder, FileTokenizer(tokenizer)), folder / "shards")
-    found: dict[str, list[dict[str, Any]]] = {who: [] for who in TRAINERS}
+    result: dict[str, list[dict[str, Any]]] = {who: [] for who in TRAINERS}
     for number in range(rounds):
         turn = number % len(TRAINERS)
         for who in TRAINERS[turn:] + TRAINERS[:turn]:
-            found[who].append(_child(["--train", who, str(folder), str(steps), str(threads)], threads))
-            print(f"{who:16} {found[who][-1]}", flush=True)
-    ours = [each["tokens_per_second"] for each in found[TRAINERS[0]]]
+            result[who].append(_child(["--train", who, str(folder), str(steps), str(threads)], threads))
+            print(f"{who:16} {result[who][-1]}", flush=True)
+    ours = [item["tokens_per_second"] for item in result[TRAINERS[0]]]
     return {
         who: {
-            "tokens_per_second": round(statistics.median(one["tokens_per_second"] for one in each)),
-            "ours_against_it": [round(mine / one["tokens_per_second"], 2) for mine, one in zip(ours, each, strict=True)],
-            "parameters": each[0]["parameters"],
-            "loss": round(each[0]["loss"], 2),
+            "tokens_per_second": round(statistics.median(one["tokens_per_second"] for one in item)),
+            "ours_against_it": [round(mine / one["tokens_per_second"], 2) for mine, one in zip(ours, item, strict=True)],
+            "parameters": item[0]["parameters"],
+            "loss": round(item[0]["loss"], 2),
         }
-        for who, each in found.items()
+        for who, item in result.items()
     }
 
 

@@ -50,7 +50,7 @@ def open_documents(prefix: Path, megatron: bool = False) -> Sequence[np.ndarray]
 
 def text_of(ids: Sequence[int], folder: Path, manifest: dict) -> str:
     """The text of a document, if its tokenizer is in the folder or is bytes; else its ids."""
-    ids = [int(each) for each in ids if each != manifest["eod"]]
+    ids = [int(item) for item in ids if item != manifest["eod"]]
     name = manifest["tokenizer"]["file"]
     if name is None:
         return bytes(ids).decode(errors="replace") if manifest["tokenizer"]["name"] == "bytes" else str(ids)
@@ -63,10 +63,10 @@ def main(folder: Path, number: int, megatron: bool) -> None:
     manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
     splits = {split: open_documents(folder / split, megatron) for split in ("train", "valid")}
     for split, documents in splits.items():
-        found = (len(documents), sum(len(documents[n]) for n in range(len(documents))))
+        result = (len(documents), sum(len(documents[n]) for n in range(len(documents))))
         told = (manifest[split]["documents"], manifest[split]["tokens"])
-        agree = "as the manifest says" if found == told else f"but the manifest says {told}"
-        print(f"{split}: {found[0]} documents, {found[1]} tokens, {agree}")
+        agree = "as the manifest says" if result == told else f"but the manifest says {told}"
+        print(f"{split}: {result[0]} documents, {result[1]} tokens, {agree}")
     print(f"document {number}: {text_of(splits['train'][number], folder, manifest)}")
 
 

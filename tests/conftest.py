@@ -161,7 +161,7 @@ class Digits(Evaluator):
 
     def evaluate(self, inputs: StageInputs, out: Path) -> pl.DataFrame:
         rows = []
-        for label, flow in inputs.each("from").items():
+        for label, flow in inputs.by_label("from").items():
             assert isinstance(flow, Checkpoint)
             digits = sum(each.isdigit() for each in flow.card()["hash"])
             rows.append({"subject": label, "metric": "pass@1 digits", "value": digits / 64, "stderr": 0.0, "n": 64})

@@ -475,7 +475,7 @@ def test_a_cut_reply_is_not_sent_back(ledger: Ledger) -> None:
     (error,), usage = ask_all(teacher, ledger, [asked("count", schema=SCHEMA)])
     assert isinstance(error, UnusableReply)
     assert "cut" in error.problem
-    assert (usage.requests, usage.cut) == (1, 1)
+    assert (usage.requests, usage.truncated) == (1, 1)
 
 
 # -- many

@@ -14,7 +14,7 @@ from textbookgen.api.stage import StageInputs
 from textbookgen.api.tokenizer import ByteTokenizer
 from textbookgen.builtin.sources.files import Text
 from textbookgen.builtin.stages.export import Export
-from textbookgen.testing import documents, written
+from textbookgen.testing import documents, write_documents
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 TEXTS = [
@@ -40,7 +40,7 @@ def tables(folder: Path) -> dict[str, Table]:
     pl.DataFrame({"id": ids, "messages": turns}, schema_overrides={"messages": MESSAGES}).write_parquet(folder / "chats")
     pl.DataFrame({"id": ids, "prompt": turns, "chosen": turns, "rejected": turns}).write_parquet(folder / "pairs")
     return {
-        "documents": written(folder, documents(TEXTS)),
+        "documents": write_documents(folder, documents(TEXTS)),
         "chats": Chats((Part(folder / "chats"),)),
         "pairs": Pairs((Part(folder / "pairs"),)),
     }
@@ -83,7 +83,7 @@ def shards(tmp_path):
     pytest.importorskip("megatron.core.datasets.indexed_dataset")
     out = tmp_path / "out"
     out.mkdir()
-    given = StageInputs({"from": {"corpus": written(tmp_path, documents([*TEXTS, "é"]))}}, out, Resolver())
+    given = StageInputs({"from": {"corpus": write_documents(tmp_path, documents([*TEXTS, "é"]))}}, out, Resolver())
     pack(**{"from": "corpus"}, tokenizer="bytes", validation_share=0.3).pack(given, out)
     return out
 

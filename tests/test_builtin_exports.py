@@ -14,7 +14,7 @@ from textbookgen.api.artifacts import MESSAGES, Chats, Documents, Pairs, Part, S
 from textbookgen.api.errors import RunError
 from textbookgen.api.stage import StageInputs
 from textbookgen.api.tokenizer import ByteTokenizer
-from textbookgen.builtin import exports
+from textbookgen.builtin.stages import export as exports
 from textbookgen.builtin.stages.export import Export
 
 

@@ -23,10 +23,9 @@ from textbookgen.builtin.samplers.basic import (
     UncoveredSampler,
     WeightedSampler,
     WordsSampler,
-    samplers,
 )
 from textbookgen.builtin.samplers.constrained_grid import ConstrainedGrid
-from textbookgen.testing import documents, written
+from textbookgen.testing import documents, write_documents
 
 ONE_OF_EACH = [
     GridSampler(topic=["rain", "snow"], level=[1, 2, 3]),
@@ -46,7 +45,7 @@ def draws(sampler, count: int, seen: AcceptedStats | None = None) -> list[dict]:
 
 
 def test_each_class_is_here():
-    assert {type(each) for each in ONE_OF_EACH} | {Passages} == set(samplers())
+    assert {type(each) for each in ONE_OF_EACH} | {Passages} == set(BUILT_IN)
 
 
 @pytest.mark.parametrize("sampler", ONE_OF_EACH, ids=lambda sampler: sampler.name)
@@ -270,7 +269,7 @@ def seen_by(sampler, accepted: int, refused=lambda draw: False) -> AcceptedStats
     for n in range(accepted):
         draw = sampler.draw(n, Random(n), seen)
         if refused(draw):
-            seen.refuse(draw)
+            seen.add_rejected(draw)
         else:
             seen.add(draw, "a text")
     return seen
@@ -285,7 +284,7 @@ def test_what_is_not_covered_is_drawn_first_and_the_hopeless_is_left_alone():
     assert not missing & seen.cells.keys()
     stubborn = seen_by(sampler, 400, lambda draw: draw["a"] == 0 and draw["b"] == 0)
     assert len(stubborn.cells) == 19
-    assert stubborn.tried["0", "0"] == 10
+    assert stubborn.attempted["0", "0"] == 10
     assert max(stubborn.cells.values()) - min(stubborn.cells.values()) <= 1
 
 
@@ -301,7 +300,7 @@ def test_what_can_be_covered_is_counted():
 def test_passages_are_stretches_of_the_corpus_each_documents_once(tmp_path):
     words = [f"w{n}" for n in range(60)]
     texts = [f"doc{d} " * 3 + " ".join(words) for d in range(30)] + ["too short"]
-    table = written(tmp_path / "corpus", documents(texts[:20]), documents(texts[20:], kind="other"))
+    table = write_documents(tmp_path / "corpus", documents(texts[:20]), documents(texts[20:], kind="other"))
     sampler = Passages(**{"from": "web"}, words=10, field="seed_text")
     assert sampler.reads() == ("web",)
     assert len(draws(sampler, 1)[0]["seed_text"].split()) == 10  # before anything flows in

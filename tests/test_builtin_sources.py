@@ -14,7 +14,8 @@ from textbookgen.api.artifacts import Documents, Part
 from textbookgen.api.errors import RunError
 from textbookgen.api.stage import Estimate, StageInputs
 from textbookgen.builtin import sources
-from textbookgen.builtin.sources.files import Jsonl, Parquet, PythonCode, Sample, Text
+from textbookgen.builtin.sources.files import Jsonl, Parquet, PythonCode, Text
+from textbookgen.builtin.stages.sample import Sample
 
 
 def texts(source) -> list[str]:

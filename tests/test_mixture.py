@@ -19,7 +19,7 @@ from textbookgen.builtin.stages.mixture import Phase, cautions, described, most_
 from textbookgen.provenance.cost_estimate import estimate
 from textbookgen.recipe.planner import Plan
 from textbookgen.storage.workspace import RunFolder
-from textbookgen.testing import documents, written
+from textbookgen.testing import documents, write_documents
 
 PHI4 = {"web": 15, "rewrites": 15, "synthetic": 40, "code": 20, "acquired": 10}
 UNIQUE = {"web": 1.3e12, "rewrites": 290e9, "synthetic": 290e9, "code": 820e9, "acquired": 580e9}
@@ -53,7 +53,7 @@ def corpus(folder: Path, label: str, count: int, words: tuple[int, int], reply: 
     frame = documents(texts)
     if reply:
         frame = frame.with_columns(reply=pl.lit("key"))
-    return written(folder / label, *frame.iter_slices(70))
+    return write_documents(folder / label, *frame.iter_slices(70))
 
 
 def tokens(frame: pl.DataFrame) -> pl.Series:
@@ -168,7 +168,7 @@ def test_no_text_is_both_learnt_and_held_out(tmp_path: Path, tables: dict[str, D
     """Repeated documents have ids of their own, and yet share the fate of the first."""
     rows = mixed(tmp_path, Mix(**{"from": ["books"]}, weights={"books": 1}, tokens=250_000), books=tables["books"])
     assert rows["mix.epoch"].max() >= 6
-    repeated = written(tmp_path / "repeated", *rows.iter_slices(200))
+    repeated = write_documents(tmp_path / "repeated", *rows.iter_slices(200))
     out = tmp_path / "out"
     out.mkdir()
     export = Export(**{"from": "both"}, layout="jsonl", validation=0.2)

@@ -128,16 +128,19 @@ def test_a_teacher_that_stays_busy_fails_documents_and_not_the_run(ran: Ran, fol
     assert rows(folder, "failures")["reason"].str.starts_with("no reply: ").all()
 
 
-@pytest.mark.parametrize("cut_replies", ["fail", "keep"])
-def test_cut_replies_fail_or_are_kept_and_flagged(ran: Ran, folder: Path, cut_replies: str) -> None:
-    text = stage(sampler="things", count=16, max_failures=1.0, cut_replies=cut_replies).replace(
+@pytest.mark.parametrize("truncated_replies", ["fail", "keep"])
+def test_truncated_replies_fail_or_are_kept_and_flagged(ran: Ran, folder: Path, truncated_replies: str) -> None:
+    text = stage(sampler="things", count=16, max_failures=1.0, truncated_replies=truncated_replies).replace(
         "words = 12", 'words = 12\ncues = { cat = "cut" }'
     )
     run = ran(text)
     kept = rows(folder)
     assert step(run)["requests"] == 16 == len(kept) + step(run)["failures"]  # nothing is asked twice
-    if cut_replies == "fail":
-        assert step(run)["failures"] > 0 and "cut" not in kept.columns
+    if truncated_replies == "fail":
+        assert step(run)["failures"] > 0 and "truncated" not in kept.columns
     else:
-        assert step(run)["failures"] == 0 and kept["cut"].sum() > 0
-        assert kept.filter("cut")["text"].str.len_bytes().max() < kept.filter(~pl.col("cut"))["text"].str.len_bytes().min()
+        assert step(run)["failures"] == 0 and kept["truncated"].sum() > 0
+        assert (
+            kept.filter("truncated")["text"].str.len_bytes().max()
+            < kept.filter(~pl.col("truncated"))["text"].str.len_bytes().min()
+        )

@@ -64,7 +64,7 @@ def _template() -> Traversable:
 
 
 def _files(folder: Traversable, prefix: str) -> Iterator[tuple[str, str]]:
-    for entry in sorted(folder.iterdir(), key=lambda each: each.name):
+    for entry in sorted(folder.iterdir(), key=lambda item: item.name):
         if entry.name in _LEFT_OUT or entry.name.endswith(".egg-info"):
             continue
         if entry.is_dir():

@@ -40,7 +40,7 @@ def documents(texts: Sequence[str] = _TEXTS, kind: str = "document", **columns: 
     return signed(rows, "testing-000000000000", kind)
 
 
-def written(folder: Path, *frames: pl.DataFrame) -> Documents:
+def write_documents(folder: Path, *frames: pl.DataFrame) -> Documents:
     """Documents on disk, one part a frame, as they flow through a pipe."""
     parts = []
     for number, frame in enumerate(frames or (documents(),)):
@@ -124,10 +124,10 @@ def _heavy(name: str) -> Iterator[str]:
 def _problems(kind: type[BaseModel]) -> Iterator[str]:
     if not kind.__doc__:
         yield "has no docstring"
-    for option, each in kind.model_fields.items():
-        if not each.description:
+    for option, item in kind.model_fields.items():
+        if not item.description:
             yield f"option '{option}' has no description: it is the hint of errors and the text of `stage show`"
-    needed = [each for each in kind.model_fields.values() if each.is_required()]
+    needed = [item for item in kind.model_fields.values() if item.is_required()]
     if needed:
         return
     made = kind()

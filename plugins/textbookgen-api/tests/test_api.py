@@ -27,7 +27,7 @@ from textbookgen.api.stage import StageInputs
 from textbookgen.api.teacher import Reply
 from textbookgen.builtin.shipped_files import prompt_folders
 from textbookgen.recipe.prompts import Prompts
-from textbookgen.testing import written
+from textbookgen.testing import write_documents
 
 SHIP = {
     "name": "ship",
@@ -352,7 +352,7 @@ class Resolver:
 
 
 def measured(file: Path, answer, **options: object) -> dict[str, float]:
-    requests = written(file.parent / "flow", table(file))
+    requests = write_documents(file.parent / "flow", table(file))
     given = StageInputs(
         {"from": {"m": Checkpoint(file.parent)}, "requests": {"probe": requests}}, file.parent, Resolver(answer)
     )
@@ -396,7 +396,7 @@ def test_what_cannot_be_scored_is_told(file: Path):
         "implementation",
     ]
     empty = StageInputs(
-        {"from": {}, "requests": {"r": written(file.parent / "flow", table(file).clear())}}, file.parent, Resolver(str)
+        {"from": {}, "requests": {"r": write_documents(file.parent / "flow", table(file).clear())}}, file.parent, Resolver(str)
     )
     with pytest.raises(RunError, match="no requests"):
         CallScores(inputs="m", requests="r").evaluate(empty, file.parent)

@@ -10,7 +10,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from textbookgen_dedup.stages.passages import PassageDedup
 
-from textbookgen.testing import documents, stage_inputs, written
+from textbookgen.testing import documents, stage_inputs, write_documents
 
 LICENCE = "You may copy this text as you like, but say where you have it from."
 ONE, TWO, THREE = (
@@ -20,7 +20,7 @@ ONE, TWO, THREE = (
 
 def changed(folder: Path, *parts: pl.DataFrame, **options: object) -> pl.DataFrame:
     stage = PassageDedup(inputs=("pages",), corpus=("pages",), **options)
-    stage.prepare(stage_inputs(folder, corpus=written(folder, *parts)))
+    stage.prepare(stage_inputs(folder, corpus=write_documents(folder, *parts)))
     return pl.concat([stage.transform(part) for part in parts])
 
 

@@ -22,7 +22,7 @@ from textbookgen.recipe.planner import make_plan
 from textbookgen.recipe.plugin_manager import Plugins
 from textbookgen.run.engine import run_plan
 from textbookgen.storage.workspace import Workspace
-from textbookgen.testing import check_plugin, documents, written
+from textbookgen.testing import check_plugin, documents, write_documents
 
 WORDS = [f"word{n}" for n in range(4_000)]
 
@@ -31,7 +31,7 @@ def corpus(folder: Path, texts: list[str], draws: list[dict[str, object]] | None
     frame = documents(texts)
     if draws is not None:
         frame = frame.with_columns(draw=pl.Series([json.dumps(each) for each in draws], dtype=pl.String))
-    return written(folder, *frame.iter_slices(part))
+    return write_documents(folder, *frame.iter_slices(part))
 
 
 def random_texts(seed: int, count: int, words: int = 100) -> list[str]:

@@ -23,7 +23,7 @@ from textbookgen.api.model import Continuation, TokenModel
 from textbookgen.api.stage import Filter, StageInputs
 from textbookgen.api.tokenizer import ByteTokenizer
 from textbookgen.testing import documents as rows_of
-from textbookgen.testing import written
+from textbookgen.testing import write_documents
 from textbookgen.training.shards import PackedShards
 
 from .conftest import documents, pack
@@ -61,7 +61,7 @@ class Toy:
             said, draws = prefix[list(prefix).index(63) + 1 :], random.Random(seed)
             each = [self.goes_on(said, draws)[:room] for _ in range(samples)]
             written.append([Continuation(ids, self.decode([ids])[0], ids[-1] == END) for ids in each])
-        return written
+        return write_documents
 
     def logprobs(self, pairs):
         return [[-math.log(2)] * len(after) for _, after in pairs]
@@ -198,7 +198,7 @@ class BeginsWell(Filter):
 
 
 def questions(folder, count=5):
-    return written(folder, rows_of([f"Q{n}?" for n in range(count)], solution=["a"] * count))
+    return write_documents(folder, rows_of([f"Q{n}?" for n in range(count)], solution=["a"] * count))
 
 
 def found_in(folder, toy, table=None, **options):
@@ -401,7 +401,7 @@ def test_a_model_learns_from_its_own_pivotal_tokens(context, tmp_path):
     talker = context.folder / "talker"
     prompts = [f"{one}+{other}=" for one in range(5) for other in range(5)]
     answers = [str(one + other) for one in range(5) for other in range(5)]
-    table = written(tmp_path, rows_of(prompts, answer=answers))
+    table = write_documents(tmp_path, rows_of(prompts, answer=answers))
     found = PivotalTokens.model_validate(
         {
             "from": "questions",

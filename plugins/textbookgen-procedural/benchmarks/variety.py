@@ -42,18 +42,18 @@ async def written(task: str, sampler: Sampler, count: int) -> tuple[list[dict], 
 def near_duplicates(texts: list[str]) -> float:
     """The share of texts that are near duplicates of an earlier one."""
     index = MinHashLSH(threshold=0.8, num_perm=128)
-    found = 0
+    result = 0
     for n, text in enumerate(texts):
         words = re.findall(r"\w+", text.lower())
         sketch = MinHash(num_perm=128)
         sketch.update_batch([" ".join(words[i : i + 5]).encode() for i in range(len(words) - 4)])
         if any(sketch.jaccard(kept) >= 0.8 for kept in (SKETCHES[key] for key in index.query(sketch))):
-            found += 1
+            result += 1
         else:
             SKETCHES[n] = sketch
             index.insert(n, sketch)
     SKETCHES.clear()
-    return found / len(texts)
+    return result / len(texts)
 
 
 SKETCHES: dict[int, MinHash] = {}

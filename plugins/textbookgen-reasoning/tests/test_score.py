@@ -17,7 +17,7 @@ from textbookgen_reasoning.sums import Arithmetic
 from textbookgen.api.artifacts import Checkpoint
 from textbookgen.api.errors import RunError
 from textbookgen.api.stage import StageInputs
-from textbookgen.testing import written
+from textbookgen.testing import write_documents
 
 
 class Solver:
@@ -48,7 +48,7 @@ class Resolver:
 
 
 def measured(folder: Path, source, answer, **options: object) -> dict[str, float]:
-    flow = written(folder, *source.read())
+    flow = write_documents(folder, *source.read())
     model = Solver(answer)
     given = StageInputs({"from": {"model": Checkpoint(folder)}, "problems": {"probe": flow}}, folder, Resolver(model))
     figures = CellScores(inputs="model", problems="probe", batch=7, **options).evaluate(given, folder)
@@ -126,7 +126,9 @@ def test_most_problems_bounds_each_cell_and_no_problems_is_an_error(tmp_path: Pa
     measured(tmp_path, source, value, most_problems=5)
     assert pl.read_parquet(tmp_path / "answers.parquet").height == 15
     empty = StageInputs(
-        {"from": {}, "problems": {"probe": written(tmp_path, next(source.read()).clear())}}, tmp_path, Resolver(Solver(value))
+        {"from": {}, "problems": {"probe": write_documents(tmp_path, next(source.read()).clear())}},
+        tmp_path,
+        Resolver(Solver(value)),
     )
     with pytest.raises(RunError, match="no problems"):
         CellScores(inputs="model", problems="probe").evaluate(empty, tmp_path)

@@ -9,7 +9,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 from textbookgen_sandbox.pool import Pool, Program
-from textbookgen_sandbox.runs import TestsPass
+from textbookgen_sandbox.runs import PassesTests
 
 from textbookgen.api.stage import StageInputs
 
@@ -20,7 +20,7 @@ def judge(texts: list[str], tests: list[str | None] | None = None, **options: ob
     docs = pl.DataFrame({"id": [str(n) for n in range(len(texts))], "text": texts})
     if tests is not None:
         docs = docs.with_columns(pl.Series("textbooks.tests", tests, dtype=pl.String))
-    return TestsPass(**{"workers": 2, **options}).decide(docs)
+    return PassesTests(**{"workers": 2, **options}).decide(docs)
 
 
 REASONS = {
@@ -104,7 +104,7 @@ def test_leaving_early_is_no_success_when_there_are_tests(pool: Pool):
 
 def test_another_column_may_hold_the_tests(pool: Pool):
     docs = pl.DataFrame({"id": ["a"], "code": ["x = 1"], "checks": ["assert x == 2"]})
-    assert TestsPass(text="code", tests="checks").decide(docs)["reason"].to_list() == ["AssertionError"]
+    assert PassesTests(text="code", tests="checks").decide(docs)["reason"].to_list() == ["AssertionError"]
 
 
 def test_no_documents_no_verdicts(pool: Pool):
@@ -148,7 +148,7 @@ def test_human_evals_own_solutions_pass_and_wrong_ones_fail(pool: Pool, tmp_path
         items = [json.loads(line) for line in lines]
     texts = [item["prompt"] + item["canonical_solution"] for item in items]
     tests = [f"{item['test']}\ncheck({item['entry_point']})" for item in items]
-    stage = TestsPass(seconds=10)
+    stage = PassesTests(seconds=10)
     stage.prepare(StageInputs({}, tmp_path, None))  # type: ignore[arg-type]
     docs = pl.DataFrame({"id": [item["task_id"] for item in items], "text": texts, "textbooks.tests": tests})
     assert stage.decide(docs).filter(~pl.col("keep")).height == 0

@@ -17,14 +17,14 @@ import pytest
 from textbookgen_sandbox.inside import filter as calls
 from textbookgen_sandbox.inside import landlock
 from textbookgen_sandbox.pool import Pool, Program, Worker
-from textbookgen_sandbox.runs import TestsPass
+from textbookgen_sandbox.runs import PassesTests
 
 from textbookgen.api.errors import PluginError, RunError
 from textbookgen.api.stage import StageInputs
 
 
 def run_python(code: str, *before: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
-    """TestsPass code in an interpreter of its own, behind other commands."""
+    """PassesTests code in an interpreter of its own, behind other commands."""
     environment = {"PYTHONPATH": os.pathsep.join(sys.path), "PATH": os.environ["PATH"]}
     command = [*before, sys.executable, "-c", textwrap.dedent(code)]
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=timeout, check=False)
@@ -100,9 +100,9 @@ def test_a_machine_that_offers_less_is_refused_by_name():
         import pathlib
         from textbookgen.api.errors import PluginError
         from textbookgen.api.stage import Given
-        from textbookgen_sandbox.runs import TestsPass
+        from textbookgen_sandbox.runs import PassesTests
         try:
-            TestsPass(workers=1).prepare(Given({}, pathlib.Path("."), None))
+            PassesTests(workers=1).prepare(Given({}, pathlib.Path("."), None))
         except PluginError as error:
             print(error.problem)
             print(error.hint)
@@ -232,6 +232,6 @@ def test_nothing_is_left_running_between_programs(pool: Pool):
 
 def test_prepare_finds_the_walls_sound(pool: Pool, tmp_path: Path):
     try:
-        TestsPass(workers=1, memory_mib=64).prepare(StageInputs({}, tmp_path, None))  # type: ignore[arg-type]
+        PassesTests(workers=1, memory_mib=64).prepare(StageInputs({}, tmp_path, None))  # type: ignore[arg-type]
     except PluginError as error:
         pytest.fail(str(error))

@@ -19,7 +19,7 @@ from textbookgen.api.stage import StageInputs
 from textbookgen.api.teacher import Reply
 from textbookgen.builtin.shipped_files import prompt_folders
 from textbookgen.recipe.prompts import Prompts
-from textbookgen.testing import documents, written
+from textbookgen.testing import documents, write_documents
 
 
 class Model:
@@ -101,7 +101,7 @@ def test_grades_that_cannot_be_read_are_refused(grades: str):
 
 def test_scores_are_means_of_grades(tmp_path: Path):
     marks = {f"tinystories.{axis}": [4, 6, 8, 6] for axis in ("grammar", "creativity", "consistency", "plot")}
-    flow = written(tmp_path, documents(["a", "b", "c", "d"], **marks, **{"tinystories.age": ["A", "A", "C", "B"]}))
+    flow = write_documents(tmp_path, documents(["a", "b", "c", "d"], **marks, **{"tinystories.age": ["A", "A", "C", "B"]}))
     found = GradeScores(inputs="graded").evaluate(StageInputs({"from": {"small": flow}}, tmp_path, Resolver()), tmp_path)
     figures = {row["metric"]: row for row in found.iter_rows(named=True)}
     assert figures["plot"]["value"] == 6.0
@@ -109,7 +109,9 @@ def test_scores_are_means_of_grades(tmp_path: Path):
     assert figures["age group A"]["value"] == 0.5
     assert figures["age group F"]["value"] == 0.0
     with pytest.raises(RunError, match="no graded stories"):
-        GradeScores(inputs="x").evaluate(StageInputs({"from": {"x": written(tmp_path / "x")}}, tmp_path, Resolver()), tmp_path)
+        GradeScores(inputs="x").evaluate(
+            StageInputs({"from": {"x": write_documents(tmp_path / "x")}}, tmp_path, Resolver()), tmp_path
+        )
 
 
 STORIES = {
@@ -165,10 +167,12 @@ def test_what_was_seen_anywhere_counts_every_occurrence():
 
 
 def test_figures_of_a_model_that_copies(tmp_path: Path):
-    training = written(tmp_path / "t", documents([TRAINING["t1"]]), documents([TRAINING["t2"]]))
+    training = write_documents(tmp_path / "t", documents([TRAINING["t1"]]), documents([TRAINING["t2"]]))
     stories = documents(["The cat sat on the mat and slept.", "Blue whales sing. Blue whales sing blue whales sing."])
     stories = stories.with_columns(pl.Series("tinystories.completion", ["sat on the mat and slept.", None]))
-    given = StageInputs({"from": {"m": written(tmp_path / "s", stories)}, "training": {"t": training}}, tmp_path, Resolver())
+    given = StageInputs(
+        {"from": {"m": write_documents(tmp_path / "s", stories)}, "training": {"t": training}}, tmp_path, Resolver()
+    )
     found = Overlap(inputs="m", training="t", lengths=(3,)).evaluate(given, tmp_path)
     figures = dict(zip(found["metric"], found["value"], strict=True))
     assert figures["R2 to the nearest training story"] == 0.5

@@ -8,7 +8,7 @@ import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
 from textbookgen_tinystories.instruct import Instruct, InstructChats, sentences
-from textbookgen_tinystories.records import FIELDS, StepRecord, read_record, read_records
+from textbookgen_tinystories.records import FIELDS, Record, read_record, read_records
 
 from textbookgen.api.artifacts import Chats
 from textbookgen.api.stage import Estimate
@@ -32,7 +32,7 @@ def frame(count: int) -> pl.DataFrame:
 
 
 def test_a_record_looks_as_published():
-    record = StepRecord((("Words", "go, boat"), ("Features", "Dialogue")), "Tom went.\n\nThe end.")
+    record = Record((("Words", "go, boat"), ("Features", "Dialogue")), "Tom went.\n\nThe end.")
     assert str(record) == "Words: go, boat\nFeatures: Dialogue\nStory:\n\nTom went.\n\nThe end.\n"
     assert record.words == ("go", "boat")
     assert record.features == ("Dialogue",)
@@ -50,7 +50,7 @@ PLAIN = LINE.filter(lambda line: not line.startswith((*FIELDS, "Story")))
     st.one_of(st.just(""), PLAIN),
 )
 def test_what_is_written_is_read_back(fields: list[str], values: list[str], story: str, after: str):
-    record = StepRecord(tuple(zip(fields, values, strict=False)), story, after)
+    record = Record(tuple(zip(fields, values, strict=False)), story, after)
     assert read_record(str(record)) == record
 
 
@@ -60,10 +60,10 @@ def test_a_file_in_the_published_form_is_read_record_by_record():
         "\nOnce there was a dog.\nSummary: A dog\nis there.\n<|endoftext|>Random sentence: It ran.\nStory:\n\nIt ran."
     )
     first, second, third = read_records(file.splitlines(keepends=True))
-    assert first == StepRecord((("Features", "Dialogue"), ("Words", "quit, oak, gloomy")), "Sara went out.\n\nShe quit.")
+    assert first == Record((("Features", "Dialogue"), ("Words", "quit, oak, gloomy")), "Sara went out.\n\nShe quit.")
     assert first.words == ("quit", "oak", "gloomy")
-    assert second == StepRecord((), "Once there was a dog.", "A dog is there.")
-    assert third == StepRecord((("Random sentence", "It ran."),), "It ran.")
+    assert second == Record((), "Once there was a dog.", "A dog is there.")
+    assert third == Record((("Random sentence", "It ran."),), "It ran.")
 
 
 def test_headers_are_subsets_in_any_order_and_true_of_the_story():

@@ -10,7 +10,7 @@ from textbookgen_tinystories.obeyed import InstructionFollowing, included
 
 from textbookgen.api.artifacts import Checkpoint
 from textbookgen.api.stage import StageInputs
-from textbookgen.testing import written
+from textbookgen.testing import write_documents
 
 
 class Teller:
@@ -36,7 +36,7 @@ def test_required_words_are_counted_in_any_form(tmp_path: Path, obedient: bool, 
     words = [["run", "moon", "sad"], ["sing", "boat", "red"]]
     rows = pl.DataFrame({"id": ["a", "b"], "text": ["", ""], "tinystories.words": words})
     given = StageInputs(
-        {"from": {"model": Checkpoint(tmp_path)}, "stories": {"s": written(tmp_path, rows)}}, tmp_path, Resolver()
+        {"from": {"model": Checkpoint(tmp_path)}, "stories": {"s": write_documents(tmp_path, rows)}}, tmp_path, Resolver()
     )
     figures = InstructionFollowing(inputs="model", stories="s").evaluate(given, tmp_path)
     found = dict(zip(figures["metric"], figures["value"], strict=True))

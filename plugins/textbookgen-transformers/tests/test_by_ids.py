@@ -32,7 +32,7 @@ from textbookgen.builtin.stages.pack import sampled_ids as sampled
 from textbookgen.builtin.teachers.checkpoint import OwnModel
 from textbookgen.builtin.tokenizers import FileTokenizer
 from textbookgen.testing import documents as rows_of
-from textbookgen.testing import written
+from textbookgen.testing import write_documents
 from textbookgen.training.chat_template import TEMPLATES
 from textbookgen.training.generation import SamplingParams
 from textbookgen.training.job import write_card
@@ -165,7 +165,7 @@ def test_pivotal_tokens_are_found_in_a_model_of_transformers(context, tmp_path):
     context.here("talker", Pretrain(shards="s", **shape, batch=32, learning_rate=4e-3, tokens=tokens), shards=shards)
     talker = context.folder / "talker"
     sums = [(one, other) for one in range(3) for other in range(3)]
-    table = written(tmp_path, rows_of([f"{a}+{b}=" for a, b in sums], answer=[str(a + b) for a, b in sums]))
+    table = write_documents(tmp_path, rows_of([f"{a}+{b}=" for a, b in sums], answer=[str(a + b) for a, b in sums]))
     options = {"answer": "answer", "answer_pattern": r"^[AB](\d)$", "samples": 64, "max_tokens": 6}
     stage = PivotalTokens.model_validate({"from": "questions", "checkpoint": "model", **options})
     inputs = {"from": {"questions": table}, "checkpoint": {"model": Checkpoint(talker)}}

@@ -66,9 +66,9 @@ Labels = Annotated[tuple[str, ...], BeforeValidator(_one_or_many)]
 def options_with(options: type[BaseModel], mark: type[Mark]) -> Iterator[tuple[str, Mark]]:
     """The fields of a class of options that carry this kind of mark, with the mark."""
     for name, field in options.model_fields.items():
-        for each in field.metadata:
-            if isinstance(each, mark):
-                yield name, each
+        for item in field.metadata:
+            if isinstance(item, mark):
+                yield name, item
 
 
 def option_name(options: type[BaseModel], field: str) -> str:

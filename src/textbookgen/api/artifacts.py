@@ -70,7 +70,7 @@ class Artifact:
     @classmethod
     def kinds(cls) -> list[str]:
         """Its name, and those of the artifacts that it is a kind of."""
-        return [each.name for each in cls.__mro__ if issubclass(each, Artifact) and "name" in vars(each)]
+        return [item.name for item in cls.__mro__ if issubclass(item, Artifact) and "name" in vars(item)]
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ class Table(Artifact):
         return {**COLUMNS, **cls.content}
 
     @classmethod
-    def merged(cls, tables: Sequence[Table]) -> Self:
+    def concatenate(cls, tables: Sequence[Table]) -> Self:
         """Several tables as one, in the order given."""
         return cls(tuple(part for table in tables for part in table.parts))
 

@@ -56,14 +56,14 @@ class AcceptedStats:
 
     `draws[field][value]` counts the accepted documents for which `field` was drawn as `value` (as text; each of a list);
     `openings[words]` counts accepted documents by their first words (five unless the stage's target says otherwise),
-    lower-cased. `cells` and `tried` count by the sampler's ground, if it has one: accepted documents, and all there were.
+    lower-cased. `cells` and `attempted` count by the sampler's ground, if it has one: accepted documents, and all there were.
     """
 
     documents: int = 0
     draws: dict[str, Counter[str]] = field(default_factory=dict)
     openings: Counter[str] = field(default_factory=Counter)
     cells: Counter[tuple[str, ...]] = field(default_factory=Counter)
-    tried: Counter[tuple[str, ...]] = field(default_factory=Counter)
+    attempted: Counter[tuple[str, ...]] = field(default_factory=Counter)
     grid: Grid | None = None
     words: int = 5
     _worked: dict[Hashable, Any] = field(default_factory=dict, repr=False, compare=False)
@@ -73,18 +73,18 @@ class AcceptedStats:
         self._worked.clear()
         self.documents += 1
         for name, value in draw.items():
-            for each in value if isinstance(value, list | tuple) else (value,):
-                self.draws.setdefault(name, Counter())[str(each)] += 1
+            for item in value if isinstance(value, list | tuple) else (value,):
+                self.draws.setdefault(name, Counter())[str(item)] += 1
         self.openings[self.opening(text)] += 1
         if self.grid is not None:
             self.cells[self.grid.cell(draw)] += 1
-            self.tried[self.grid.cell(draw)] += 1
+            self.attempted[self.grid.cell(draw)] += 1
 
-    def refuse(self, draw: Mapping[str, Any]) -> None:
+    def add_rejected(self, draw: Mapping[str, Any]) -> None:
         """Counts one document that was written and not accepted."""
         self._worked.clear()
         if self.grid is not None:
-            self.tried[self.grid.cell(draw)] += 1
+            self.attempted[self.grid.cell(draw)] += 1
 
     def opening(self, text: str) -> str:
         """How a text begins: its first words, lower-case and without what stands between them."""
@@ -94,8 +94,8 @@ class AcceptedStats:
         """What `work` gives, worked once for all draws between two parts."""
         if key not in self._worked:
             self._worked[key] = work()
-        found: Worked = self._worked[key]
-        return found
+        result: Worked = self._worked[key]
+        return result
 
 
 class Sampler(BaseModel):

@@ -50,8 +50,8 @@ class Resolver(Protocol):
 class StageInputs:
     """What a step has to work with: what flows in, a folder of its own, and the doors.
 
-    `given["from"]` is what flows in through the option `from`; several tables come as one, in the order named.
-    `given.each("from")` keeps them apart, by label. `folder` is the step's own place for what it learns in `prepare`;
+    `inputs["from"]` is what flows in through the option `from`; several tables come as one, in the order named.
+    `given.by_label("from")` keeps them apart, by label. `folder` is the step's own place for what it learns in `prepare`;
     it stays between runs until the step is done.
     """
 
@@ -67,15 +67,15 @@ class StageInputs:
         tables = [flow for flow in inputs if isinstance(flow, Table)]
         if not tables or len(tables) != len(inputs):
             raise RunError(f"`{option}` takes one thing here, and was given {len(inputs)}")
-        return type(tables[0]).merged(tables)
+        return type(tables[0]).concatenate(tables)
 
-    def each(self, option: str) -> Mapping[str, Artifact]:
+    def by_label(self, option: str) -> Mapping[str, Artifact]:
         """What flows in through this option, by label."""
         return self.inputs.get(option, {})
 
     def tokenizer(self, option: str, name: str) -> Tokenizer:
         """The tokenizer that an option names: a stage above that trained one, or a name to open."""
-        for flow in self.each(option).values():
+        for flow in self.by_label(option).values():
             if isinstance(flow, TrainedTokenizer):
                 return self.resolver.tokenizer(f"hf:{flow.file}")
         return self.resolver.tokenizer(name)
@@ -135,7 +135,7 @@ class _Prepared(Stage):
     def prepare(self, inputs: StageInputs) -> None:
         """Called before the first part, once in the run's own process and once in each process that works parts.
 
-        The place to learn from other pipes or to open a benchmark. What is costly is written to `given.folder` the
+        The place to learn from other pipes or to open a benchmark. What is costly is written to `inputs.folder` the
         first time and read from there afterwards; what parts need is kept in pydantic private attributes.
         """
 
@@ -211,10 +211,10 @@ class Generator(Stage):
     max_draws: int | None = Field(
         None, gt=0, description="stop after so many draws even if `count` was not reached; 20 times `count` unless given"
     )
-    cut_replies: Literal["fail", "keep"] = Field(
+    truncated_replies: Literal["fail", "keep"] = Field(
         "fail",
         description="a reply cut at the teacher's `max_tokens` fails its document (the ledger has it), or is kept: "
-        "then the column `cut` says so",
+        "then the column `truncated` says so",
     )
     max_failures: Annotated[float, Runtime] = Field(
         0.1, ge=0, le=1, description="share of documents that may fail before the step stops"
@@ -260,7 +260,7 @@ class Transform(_Prepared):
     def stream(self, inputs: StageInputs) -> Iterator[pl.DataFrame]:
         """All rows in order, for a transform that must see what flows in as a whole or keep its inputs apart.
 
-        Write it instead of `change`. It is worked once, and from the start after a kill; `given.each("from")` has the inputs
+        Write it instead of `change`. It is worked once, and from the start after a kill; `given.by_label("from")` has the inputs
         by label.
         """
         raise NotImplementedError

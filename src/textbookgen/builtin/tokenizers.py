@@ -152,7 +152,7 @@ class TrainTokenizer(Packer):
 
     def pack(self, inputs: StageInputs, out: Path) -> None:
         """Writes `tokenizer.json`, then `vocabulary.json`."""
-        tables = [flow for flow in inputs.each("from").values() if isinstance(flow, Table)]
+        tables = [flow for flow in inputs.by_label("from").values() if isinstance(flow, Table)]
         drawn = _draw(tables, self.max_documents, self.max_mib * 2**20)
         if drawn.documents == 0:
             raise RunError("no text flows in to learn from", place="from")

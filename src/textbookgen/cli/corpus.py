@@ -26,11 +26,11 @@ def head(name: str, rows: int, run_name: str, as_json: bool, work: Path) -> None
     from textbookgen.storage.workspace import Workspace
 
     lineage = Lineage(Workspace(work), run_name)
-    found = lineage.first(name, rows)
+    result = lineage.first(name, rows)
     if as_json:
-        show.json_lines(found)
+        show.json_lines(result)
         return
-    for row in found:
+    for row in result:
         click.echo(lineage.printed(row))
 
 

@@ -23,10 +23,10 @@ def list_plugins() -> None:
     rows = []
     for name, plugin in plugins.installed.items():
         brought = [
-            each
+            item
             for table in (plugins.stages, plugins.teachers, plugins.samplers)
-            for each in table
-            if each.startswith(f"{name}/")
+            for item in table
+            if item.startswith(f"{name}/")
         ]
         rows.append((name, plugin.distribution, plugin.version, repr(plugin.error) if plugin.error else ", ".join(brought)))
     show.table(("plugin", "distribution", "version", "brings"), rows)

@@ -48,7 +48,7 @@ def render(name: str, variables: tuple[str, ...], recipe: Path | None, sampler: 
     from textbookgen.recipe.parser import read_recipe
     from textbookgen.recipe.plugin_manager import Plugins
 
-    entry = next((each for each in read_recipe(recipe).of("sampler") if each.label == sampler), None)
+    entry = next((item for item in read_recipe(recipe).of("sampler") if item.label == sampler), None)
     if entry is None:
         raise click.BadParameter(f"the recipe has no [sampler.{sampler}]", param_hint="--sampler")
     drawing = Plugins().find("sampler", entry.use)(**entry.options)

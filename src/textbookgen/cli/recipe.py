@@ -114,7 +114,7 @@ def list_recipes() -> None:
 
     rows = []
     for folder in Plugins().recipe_folders():
-        for entry in sorted(folder.iterdir(), key=lambda each: each.name):
+        for entry in sorted(folder.iterdir(), key=lambda item: item.name):
             if entry.name.endswith(".toml"):
                 rows.append((entry.name.removesuffix(".toml"), _first_sentence(entry.read_text(encoding="utf-8"))))
     show.table(("recipe", "what it is"), rows)

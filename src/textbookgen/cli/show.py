@@ -33,12 +33,12 @@ def brought(kind: str, name: str, *, json_schema: bool) -> None:
     from textbookgen.recipe.plugin_manager import Plugins
 
     plugins = Plugins()
-    found = plugins.find(kind, name)
+    result = plugins.find(kind, name)
     if json_schema:
-        as_json(found.model_json_schema())
+        as_json(result.model_json_schema())
         return
-    click.echo(f"{name}  ({plugins.release(name)})\n\n{described(found)}\n")
-    table(("option", "type", "default", "what it is"), options_of(found))
+    click.echo(f"{name}  ({plugins.release(name)})\n\n{described(result)}\n")
+    table(("option", "type", "default", "what it is"), options_of(result))
 
 
 def json_lines(rows: Iterable[Mapping[str, Any]]) -> None:

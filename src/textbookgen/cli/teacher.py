@@ -61,7 +61,7 @@ def ask(file: Path, label: str, text: str, task: str, facts: tuple[str, ...], as
     from textbookgen.storage.workspace import Workspace
 
     recipe = read_recipe(file, dict(map(parse_override, assignments)))
-    entry = next((each for each in recipe.of("teacher") if each.label == label), None)
+    entry = next((item for item in recipe.of("teacher") if item.label == label), None)
     if entry is None:
         raise RecipeError(
             [Diagnostic(recipe.place("recipe"), f"no teacher is called '{label}'", f"add a [teacher.{label}] table")]
@@ -132,7 +132,7 @@ def ledger(to: Path | None, source: Path | None, as_json: bool, work: Path) -> N
             click.echo(f"{kept.import_parquet(source):,} replies were taken in", err=True)
         if to is not None:
             click.echo(f"{kept.export_parquet(to):,} replies were written to {to}", err=True)
-        rows = [asdict(each) for each in kept.summary()]
+        rows = [asdict(item) for item in kept.summary()]
     finally:
         kept.close()
     if as_json:

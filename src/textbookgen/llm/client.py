@@ -53,7 +53,7 @@ class Usage:
     retries: int = 0
     turned_away: int = 0
     refused: int = 0
-    cut: int = 0
+    truncated: int = 0
     repairs: int = 0
     tokens_in: int = 0
     tokens_cached: int = 0
@@ -68,7 +68,7 @@ class Usage:
     def add(self, reply: Reply) -> None:
         """Counts a reply that came just now."""
         self.replies += 1
-        self.cut += reply.finish == "length"
+        self.truncated += reply.finish == "length"
         self.tokens_in += reply.tokens_in
         self.tokens_cached += reply.tokens_cached
         self.tokens_out += reply.tokens_out

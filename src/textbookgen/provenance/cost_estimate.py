@@ -69,19 +69,19 @@ class Forecast:
 
     def rows(self) -> Iterator[tuple[str, ...]]:
         """One row a step, as people read it."""
-        for each in self.steps:
-            volume = each.volume
-            cost = "" if not volume.requests else "unknown" if each.cost_usd is None else _money(each.cost_usd, each.margin_usd)
+        for item in self.steps:
+            volume = item.volume
+            cost = "" if not volume.requests else "unknown" if item.cost_usd is None else _money(item.cost_usd, item.margin_usd)
             numbers = (volume.documents, volume.tokens, volume.requests, volume.tokens_in, volume.tokens_out)
             disk = _bytes(volume.disk_bytes)
             hours = f"{volume.gpu_hours:,.1f}" if volume.gpu_hours >= 0.05 else ""
-            yield (each.step.label, each.step.use, each.step.output.name, *map(_number, numbers), cost, disk, hours)
+            yield (item.step.label, item.step.use, item.step.output.name, *map(_number, numbers), cost, disk, hours)
 
     def sentence(self) -> str:
         """The sums, in a sentence."""
         total = self.as_dict()["total"]
-        unknown = any(each.cost_usd is None for each in self.steps)
-        margin = math.hypot(*[each.margin_usd or 0.0 for each in self.steps]) or None
+        unknown = any(item.cost_usd is None for item in self.steps)
+        margin = math.hypot(*[item.margin_usd or 0.0 for item in self.steps]) or None
         money = _money(total["cost_usd"], margin) + (" and what has no price" if unknown else "")
         requests, tokens = _number(total["requests"]) or "0", _number(total["tokens_in"] + total["tokens_out"]) or "0"
         disk, hours = _bytes(total["disk_bytes"]) or "little", f"{total['gpu_hours']:,.1f} GPU hours"
@@ -92,10 +92,10 @@ class Forecast:
         """The forecast for programs."""
         names = ("documents", "tokens", "requests", "tokens_in", "tokens_out", "disk_bytes", "gpu_hours")
         steps = [
-            {"label": each.step.label, "use": each.step.use, "output": each.step.output.name, "address": each.step.address}
-            | {name: getattr(each.volume, name) for name in names}
-            | {"cost_usd": each.cost_usd, "margin_usd": each.margin_usd, "measured_documents": each.measured}
-            for each in self.steps
+            {"label": item.step.label, "use": item.step.use, "output": item.step.output.name, "address": item.step.address}
+            | {name: getattr(item.volume, name) for name in names}
+            | {"cost_usd": item.cost_usd, "margin_usd": item.margin_usd, "measured_documents": item.measured}
+            for item in self.steps
         ]
         summed = ("requests", "tokens_in", "tokens_out", "cost_usd", "disk_bytes", "gpu_hours")
         return {"steps": steps, "total": {name: sum(step[name] or 0 for step in steps) for name in summed}}
@@ -103,11 +103,11 @@ class Forecast:
     def warnings(self, plugins: Plugins) -> Iterator[str]:
         """What a user should know before running: budgets that will not do, and what stages caution against."""
         yield from (f"warning: {warnings}" for warnings in self.cautions)
-        for each in self.steps:
-            teacher = each.step.teacher
+        for item in self.steps:
+            teacher = item.step.teacher
             budget = teacher.options.budget_usd if teacher else None
-            if teacher and budget is not None and each.cost_usd is not None and each.cost_usd > budget:
-                cost = f"[stage.{each.step.label}] would cost about ${each.cost_usd:,.2f}"
+            if teacher and budget is not None and item.cost_usd is not None and item.cost_usd > budget:
+                cost = f"[stage.{item.step.label}] would cost about ${item.cost_usd:,.2f}"
                 yield f"warning: {cost}, and [teacher.{teacher.label}] may spend ${budget:,.2f}"
 
 
@@ -132,10 +132,10 @@ class Measured:
         """What documents take, from what each of some took."""
 
         def mean(name: str) -> float:
-            return float(sum(getattr(each, name) for each in taken)) / len(taken)
+            return float(sum(getattr(item, name) for item in taken)) / len(taken)
 
         cost = mean("saved_usd")
-        spread = stdev(each.saved_usd for each in taken) if len(taken) > 1 else cost
+        spread = stdev(item.saved_usd for item in taken) if len(taken) > 1 else cost
         error = spread / cost / math.sqrt(len(taken)) if cost else 0.0
         return cls(len(taken), mean("from_ledger"), mean("saved_tokens_in"), mean("saved_tokens_out"), cost, error)
 
@@ -240,13 +240,13 @@ class _Walk:
 
     def _asked_about(self, step: PlannedStep) -> list[dict[str, Any]]:
         """The first documents that flowed into a step in the latest run."""
-        found: list[dict[str, Any]] = []
+        result: list[dict[str, Any]] = []
         for label in step.inputs["from"]:
             try:
-                found += self.trial.first(label, MOST - len(found)) if self.trial else []
+                result += self.trial.first(label, MOST - len(result)) if self.trial else []
             except WorkspaceError:  # that run did not come so far, or the recipe has another stage now
                 break
-        return found
+        return result
 
     def _accepted(self, step: PlannedStep) -> float:
         """The share of draws that the judges of a generator's `accept` let pass in the latest run."""
@@ -275,15 +275,15 @@ class _Walk:
         """Tokens of a prompt, a mean over rendered draws; a source document counts as long as those of its stage are."""
         stage, sampler = step.stage, step.sampler
         assert isinstance(stage, Generator)
-        each = inflow.tokens / inflow.documents if inflow.tokens and inflow.documents else 500.0
-        document = {"id": "0", "text": "x" * int(each * _BYTES_A_TOKEN), "kind": "document"}
+        item = inflow.tokens / inflow.documents if inflow.tokens and inflow.documents else 500.0
+        document = {"id": "0", "text": "x" * int(item * _BYTES_A_TOKEN), "kind": "document"}
         lengths = []
         for n in range(_SAMPLE if sampler else 1):
             draw = sampler.options.draw(n, Random(f"forecast/{n}"), AcceptedStats()) if sampler else {}
             try:
                 lengths.append(len(self.plan.prompts.render(stage.prompt, {**draw, "document": document}).encode()))
             except TextbookgenError:  # a stage of several turns fills its prompts as it goes
-                return each + 300.0
+                return item + 300.0
         return sum(lengths) / len(lengths) / _BYTES_A_TOKEN
 
 

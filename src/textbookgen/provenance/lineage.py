@@ -53,12 +53,12 @@ class Lineage:
 
     def first(self, label: str, rows: int) -> list[dict[str, Any]]:
         """The first documents that flow out of a stage."""
-        found: list[dict[str, Any]] = []
+        result: list[dict[str, Any]] = []
         for part in self.parts(label):
-            found += part.read().head(rows - len(found)).to_dicts()
-            if len(found) >= rows:
+            result += part.read().head(rows - len(result)).to_dicts()
+            if len(result) >= rows:
                 break
-        return found
+        return result
 
     def counted(self, label: str) -> pl.DataFrame:
         """Documents, bytes and words that flow out of a stage, by kind."""
@@ -104,10 +104,10 @@ class Lineage:
             yield {"reason": reason, "documents": count, "examples": shown}
 
     def _text(self, document: str | None) -> str:
-        found = document and self._row(document)
-        if not found:
+        result = document and self._row(document)
+        if not result:
             return ""
-        row = found[1]
+        row = result[1]
         text = row["text"] if "text" in row else json.dumps(row.get("messages") or row.get("prompt"), default=str)
         return " ".join(text.split())[:_SHOWN]
 
@@ -119,12 +119,12 @@ class Lineage:
         Raises:
             WorkspaceError: no step of the run holds it.
         """
-        found = self._row(document)
-        if found is None:
+        result = self._row(document)
+        if result is None:
             raise WorkspaceError(
                 f"no document of run {self.run.name} has the id {document}", hint="`textbookgen corpus head LABEL` shows ids"
             )
-        step, row = found
+        step, row = result
         entry = self._entry(row["reply"])
         parents = [{"id": parent, "text": self._text(parent)} for parent in row["parents"] or []]
         return {
@@ -135,7 +135,7 @@ class Lineage:
             "asked": None if entry is None else _asked(step, entry),
             "parents": parents,
             "verdicts": list(self._verdicts(document)),
-            "packed": [each["label"] for each in self.steps if "Shards" in each["output"] and self._flows_into(document, each)],
+            "packed": [item["label"] for item in self.steps if "Shards" in item["output"] and self._flows_into(document, item)],
         }
 
     def _row(self, document: str) -> tuple[dict[str, Any], dict[str, Any]] | None:
@@ -202,7 +202,7 @@ def _body(row: Mapping[str, Any]) -> str:
 
 
 def _turns(messages: Iterable[Mapping[str, str]]) -> str:
-    return "\n".join(f"{each['role']}: {each['content']}" for each in messages)
+    return "\n".join(f"{item['role']}: {item['content']}" for item in messages)
 
 
 def _asked(step: Mapping[str, Any], entry: Entry) -> dict[str, Any]:

@@ -48,7 +48,7 @@ def as_toml(value: object) -> str:
     if isinstance(value, BaseModel):
         value = value.model_dump(exclude_none=True)
     if isinstance(value, Mapping):
-        return f"{{ {', '.join(f'{key} = {as_toml(each)}' for key, each in value.items())} }}" if value else "{}"
+        return f"{{ {', '.join(f'{key} = {as_toml(item)}' for key, item in value.items())} }}" if value else "{}"
     if isinstance(value, list | tuple | set | frozenset):
         return f"[{', '.join(map(as_toml, value))}]"
     if isinstance(value, int) and abs(value) >= 10_000 and not isinstance(value, bool):
@@ -58,7 +58,7 @@ def as_toml(value: object) -> str:
 
 def type_of(annotation: object, metadata: Iterable[object] = ()) -> str:
     """A type as a recipe author reads it, with the limits of its values."""
-    if meant := next((words for each in metadata if (words := _meant(each, annotation))), ""):
+    if meant := next((words for item in metadata if (words := _meant(item, annotation))), ""):
         return meant
     return f"{_plain(annotation)} {_limits(metadata)}".rstrip()
 
@@ -75,15 +75,15 @@ def _meant(mark: object, annotation: object) -> str:
 def _plain(annotation: object) -> str:
     origin, inner = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
-        return type_of(inner[0], [each for more in inner[1:] for each in getattr(more, "metadata", [more])])
+        return type_of(inner[0], [item for more in inner[1:] for item in getattr(more, "metadata", [more])])
     if origin is Literal:
-        return " | ".join(as_toml(each) for each in inner)
+        return " | ".join(as_toml(item) for item in inner)
     if origin in (Union, UnionType):
-        return " | ".join(dict.fromkeys(type_of(each) for each in inner if each is not NoneType))
+        return " | ".join(dict.fromkeys(type_of(item) for item in inner if item is not NoneType))
     if isinstance(origin, type) and issubclass(origin, Mapping):
         return f"table of {type_of(inner[1])}"
     if isinstance(origin, type) and issubclass(origin, Collection):
-        kinds = [type_of(each) for each in inner if each is not Ellipsis]
+        kinds = [type_of(item) for item in inner if item is not Ellipsis]
         return f"list of {kinds[0]}" if origin is not tuple or Ellipsis in inner else f"[{', '.join(kinds)}]"
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return f"table with {', '.join(option_name(annotation, name) for name in annotation.model_fields)}"
@@ -94,7 +94,7 @@ def _limits(metadata: Iterable[object]) -> str:
     """Least and most, as pydantic keeps them."""
     signs = (("gt", ">"), ("ge", "≥"), ("lt", "<"), ("le", "≤"))
     told = [
-        f"{sign} {limit:g}" for each in metadata for name, sign in signs if (limit := getattr(each, name, None)) is not None
+        f"{sign} {limit:g}" for item in metadata for name, sign in signs if (limit := getattr(item, name, None)) is not None
     ]
     return ", ".join(told)
 

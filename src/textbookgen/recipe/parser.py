@@ -77,10 +77,10 @@ def read_recipe(path: Path, overrides: Mapping[str, Any] | None = None) -> Recip
 
 
 def _syntax(path: Path, error: tomllib.TOMLDecodeError) -> Diagnostic:
-    found = re.search(r"\(at line (\d+), column (\d+)\)", str(error))
-    line = f":{found[1]}" if found else ""
-    problem = str(error).replace(found[0], "").strip() if found else str(error)
-    column = f" (column {found[2]})" if found else ""
+    result = re.search(r"\(at line (\d+), column (\d+)\)", str(error))
+    line = f":{result[1]}" if result else ""
+    problem = str(error).replace(result[0], "").strip() if result else str(error)
+    column = f" (column {result[2]})" if result else ""
     return Diagnostic(
         f"{path}{line}:",
         f"not TOML: {problem}{column}",
@@ -138,7 +138,7 @@ def _with_files(
 
     def read(key: str, value: Any) -> Any:
         if isinstance(value, dict):
-            return {name: read(key, each) for name, each in value.items()}
+            return {name: read(key, item) for name, item in value.items()}
         if not (isinstance(value, str) and value.startswith("@")):
             return value
         file = path.parent / value[1:]
@@ -190,8 +190,8 @@ def in_file_order(diagnostics: Iterable[Diagnostic]) -> list[Diagnostic]:
     """Complaints by the line they are about; those without a line stay where they are, first."""
 
     def line(diagnostic: Diagnostic) -> int:
-        found = re.match(r".*?:(\d+):", diagnostic.place)
-        return int(found[1]) if found else 0
+        result = re.match(r".*?:(\d+):", diagnostic.place)
+        return int(result[1]) if result else 0
 
     return sorted(diagnostics, key=line)
 
@@ -201,14 +201,14 @@ def _place(path: Path, text: str, kind: str, label: str = "", key: str = "") -> 
     table = kind if not label else f"{kind}.{label}"
     names = r"\s*\.\s*".join(rf"[\"']?{re.escape(name)}[\"']?" for name in (kind, label) if name)
     header = re.compile(rf"\s*\[\s*{names}\s*" + (r"\]" if label else r"[.\]]"))
-    inside, found = False, 0
+    inside, result = False, 0
     for number, line in enumerate(text.splitlines(), 1):
         if header.match(line):
-            inside, found = True, number
+            inside, result = True, number
         elif inside and re.match(r"\s*\[[^\[\]]+\]\s*(#.*)?$", line):
             inside = False
         elif inside and key and re.match(rf"\s*[\"']?{re.escape(key)}[\"']?\s*[.=]", line):
-            found = number
+            result = number
             break
-    where = f"{path}:{found}:" if found else f"{path}:"
+    where = f"{path}:{result}:" if result else f"{path}:"
     return f"{where} [{table}] {key}".rstrip()

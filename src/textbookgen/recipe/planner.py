@@ -195,7 +195,7 @@ class _Planner:
                 self._complain(entry, key, str(problem["ctx"]["error"]), hint)
             case _:
                 inside = "".join(
-                    f"[{each!r}]" for each in problem["loc"][1:] if not isinstance(each, str) or each in str(problem["input"])
+                    f"[{item!r}]" for item in problem["loc"][1:] if not isinstance(item, str) or item in str(problem["input"])
                 )
                 self._complain(
                     entry, key, f"{problem['msg']}{' at ' + inside if inside else ''} (got {problem['input']!r})", hint
@@ -263,8 +263,8 @@ class _Planner:
 
     def _teacher_pipes(self, teacher: Bound[Teacher]) -> tuple[str, ...]:
         """The labels that the teacher's pipes name, after complaining of what is neither a stage nor anything else."""
-        entry = next(each for each in self.recipe.of("teacher") if each.label == teacher.label)
-        found: list[str] = []
+        entry = next(item for item in self.recipe.of("teacher") if item.label == teacher.label)
+        result: list[str] = []
         for name, input_option in options_with(type(teacher.options), Input):
             value = getattr(teacher.options, name)
             labels: Sequence[str] = (value,) if isinstance(value, str) else value or ()
@@ -272,12 +272,12 @@ class _Planner:
                 continue
             for label in labels:
                 self._fit(entry, option_name(type(teacher.options), name), label, input_option)
-            found += labels
-        return tuple(found)
+            result += labels
+        return tuple(result)
 
     def _fit(self, entry: Entry, option: str, label: str, input_option: Input) -> None:
         if label not in self.known:
-            below = any(each.label == label for each in self.recipe.of("stage"))
+            below = any(item.label == label for item in self.recipe.of("stage"))
             close = get_close_matches(label, self.known, n=1)
             hint = "data flows down the page: a stage takes only from stages written before it"
             hint = f"did you mean '{close[0]}'?" if close and not below else hint

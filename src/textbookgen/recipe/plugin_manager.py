@@ -137,15 +137,15 @@ class Plugins:
         return [folder for _, folders in self._answers("recipe_folders") for folder in folders]
 
     def _brought(self, hook: str) -> dict[str, Any]:
-        found: dict[str, Any] = {}
+        result: dict[str, Any] = {}
         for plugin, brought in self._answers(hook):
             prefix = "" if plugin.startswith("builtin.") else f"{plugin}/"
-            for each in brought:
-                name = prefix + each.name
-                if name in found:
-                    raise PluginError(f"two classes are called '{name}': {found[name]!r} and {each!r}")
-                found[name] = each
-        return dict(sorted(found.items()))
+            for item in brought:
+                name = prefix + item.name
+                if name in result:
+                    raise PluginError(f"two classes are called '{name}': {result[name]!r} and {item!r}")
+                result[name] = item
+        return dict(sorted(result.items()))
 
     def _answers(self, hook: str) -> Iterator[tuple[str, list[Any]]]:
         for implementation in getattr(self._manager.hook, hook).get_hookimpls():
@@ -196,19 +196,19 @@ class Plugins:
 
         options = {"use": use} if isinstance(use, str) else dict(use)
         name = str(options.pop("use", ""))
-        found = self.find("stage", name)
-        if not issubclass(found, Filter):
+        result = self.find("stage", name)
+        if not issubclass(result, Filter):
             raise PluginError(f"'{name}' is not a judge", hint="a judge says of each document whether it is kept")
-        return found(**options)
+        return result(**options)
 
     def _opened(self, hook: str, what: str, **argument: Any) -> object:
-        found = getattr(self._manager.hook, hook)(**argument)
-        if found is None:
+        result = getattr(self._manager.hook, hook)(**argument)
+        if result is None:
             (wanted,) = argument.values()
             raise PluginError(
                 f"no plugin knows a {what} called '{wanted}'", hint="`textbookgen plugin list` shows who is installed"
             )
-        return found
+        return result
 
     # -- Who is who?
 
@@ -243,7 +243,7 @@ class Plugins:
     def observers(self) -> list[tuple[str, Callable[..., None]]]:
         """The functions that are told of events, with the names of their plugins."""
         implementations = self._manager.hook.observe.get_hookimpls()
-        return [(each.plugin_name, cast("Callable[..., None]", each.function)) for each in implementations]
+        return [(item.plugin_name, cast("Callable[..., None]", item.function)) for item in implementations]
 
 
 @lru_cache(maxsize=4)

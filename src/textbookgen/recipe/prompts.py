@@ -55,11 +55,11 @@ class Prompts:
         Raises:
             PromptError: no folder has it.
         """
-        found = self._find(name)
-        if found is None:
+        result = self._find(name)
+        if result is None:
             hint = "a recipe's own stand beside it or in a folder prompts there; `textbookgen prompt list` shows the others"
             raise PromptError(f"no prompt template is called '{name}'", hint=hint)
-        return found[0]
+        return result[0]
 
     def sources(self, name: str) -> str:
         """The template and all that it includes or extends, as one text: what makes its prompts what they are.
@@ -67,7 +67,7 @@ class Prompts:
         Raises:
             PromptError: one of them is missing or malformed.
         """
-        return "\n".join(sorted(f"{each}\n{text}" for each, text, _ in self._walk(name)))
+        return "\n".join(sorted(f"{item}\n{text}" for item, text, _ in self._walk(name)))
 
     def variables(self, name: str) -> set[str]:
         """The variables that the template and what it includes may ask for.
@@ -91,19 +91,19 @@ class Prompts:
         from jinja2 import TemplateError, UndefinedError
 
         self.variables(name)
-        found: list[str] = []
+        result: list[str] = []
         while True:
             try:
-                self._environment.get_template(name).render({**variables, **dict.fromkeys(found, "")})
+                self._environment.get_template(name).render({**variables, **dict.fromkeys(result, "")})
             except UndefinedError as error:
                 undefined = re.fullmatch(r"'(\w+)' is undefined", str(error.message))
-                if undefined is None or undefined[1] in found:
-                    return found
-                found.append(undefined[1])
+                if undefined is None or undefined[1] in result:
+                    return result
+                result.append(undefined[1])
             except (TemplateError, TypeError, ValueError):
-                return found
+                return result
             else:
-                return found
+                return result
 
     def _walk(self, name: str) -> Iterator[tuple[str, str, Template]]:
         """The template and all that it refers to: name, text and syntax tree."""
@@ -111,16 +111,16 @@ class Prompts:
 
         waiting, seen = [name], set()
         while waiting:
-            each = waiting.pop()
-            if each in seen:
+            item = waiting.pop()
+            if item in seen:
                 continue
-            seen.add(each)
-            text = self.text(each)
+            seen.add(item)
+            text = self.text(item)
             try:
-                tree = self._environment.parse(text, filename=each)
+                tree = self._environment.parse(text, filename=item)
             except TemplateSyntaxError as error:
-                raise PromptError(f"line {error.lineno}: {error.message}", place=each) from error
-            yield each, text, tree
+                raise PromptError(f"line {error.lineno}: {error.message}", place=item) from error
+            yield item, text, tree
             waiting += [reference for reference in meta.find_referenced_templates(tree) if reference]
 
     def render(self, name: str, variables: Mapping[str, Any]) -> str:
@@ -143,10 +143,10 @@ class Prompts:
 
     def names(self) -> list[str]:
         """Every template that can be found, by name."""
-        found: set[str] = set()
+        result: set[str] = set()
         for folder in self._folders:
-            found.update(_templates(folder, ""))
-        return sorted(found)
+            result.update(_templates(folder, ""))
+        return sorted(result)
 
 
 def _templates(folder: Traversable, prefix: str) -> list[str]:

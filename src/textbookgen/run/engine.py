@@ -88,9 +88,9 @@ class Run:
         """The step's record, and whether it was there before."""
         if step.label in self.again:
             folder.clear()
-        found = folder.record()
-        if found is not None:
-            return found, True
+        result = folder.record()
+        if result is not None:
+            return result, True
         self.observers.tell(StageStarted(step.label, step.use, folder.folder))
         started = time.monotonic()
         _forget_peak()
@@ -153,7 +153,9 @@ class Run:
             return output(folder.out)
         assert issubclass(output, Table)
         if isinstance(step.stage, Filter | CorpusFilter):
-            inflow = output.merged([flow for label in step.inputs["from"] if isinstance(flow := self.inputs[label], Table)])
+            inflow = output.concatenate(
+                [flow for label in step.inputs["from"] if isinstance(flow := self.inputs[label], Table)]
+            )
             return output(tuple(Part(part.data, folder.part(VERDICTS, number)) for number, part in enumerate(inflow.parts)))
         accepts = isinstance(step.stage, Generator) and (step.stage.accept or step.stage.target)
         return output(
@@ -235,8 +237,8 @@ def _refuse(plan: Plan, again: frozenset[str], offline: bool) -> None:
 def _at(error: TextbookgenError, place: str) -> TextbookgenError:
     """The error with the stage's place in front of its own."""
     error.diagnostics = tuple(
-        replace(each, place=place, problem=f"{each.problem} ({each.place})" if each.place else each.problem)
-        for each in error.diagnostics
+        replace(item, place=place, problem=f"{item.problem} ({item.place})" if item.place else item.problem)
+        for item in error.diagnostics
     )
     return error
 
@@ -259,8 +261,8 @@ def _spelt_out(plan: Plan) -> dict[str, Any]:
 def _spelt_step(step: PlannedStep) -> dict[str, Any]:
     bound: Mapping[str, Any] = {"teacher": step.teacher, "sampler": step.sampler}
     tables = {
-        name: each and {"label": each.label, "use": each.use, "options": each.options.model_dump(mode="json")}
-        for name, each in bound.items()
+        name: item and {"label": item.label, "use": item.use, "options": item.options.model_dump(mode="json")}
+        for name, item in bound.items()
     }
     if step.teacher:
         tables["teacher"]["stand_in"] = step.teacher.options.stand_in

@@ -50,9 +50,9 @@ def _models(workspace: Workspace, steps: Sequence[Mapping[str, Any]]) -> Iterato
             continue
         card = json.loads((workspace.step(step["address"]).out / "checkpoint.json").read_text(encoding="utf-8"))
         scores = {
-            each["metric"]: {key: each.get(key) for key in ("value", "stderr", "n")}
-            for each in figures
-            if each["subject"] == step["label"]
+            item["metric"]: {key: item.get(key) for key in ("value", "stderr", "n")}
+            for item in figures
+            if item["subject"] == step["label"]
         }
         passed = next((score for metric, score in scores.items() if metric.startswith("pass@1")), None)
         known = {key: card.get(key) for key in ("parameters", "tokens", "bits_per_byte", "tokens_per_second")}
@@ -118,14 +118,14 @@ def _measurements(workspace: Workspace, summary: Mapping[str, Any]) -> Iterator[
         if metric.startswith("pass@1")
     }
     steps = [{"address": address, "output": "Report"} for address in summary["reports"]]
-    rows = [each for each in _figures(workspace, steps) if (each["subject"], each["metric"]) not in told]
+    rows = [item for item in _figures(workspace, steps) if (item["subject"], item["metric"]) not in told]
     if not rows:
         return
     yield "## Measurements\n\n| of | metric | value | standard error | n |\n|---|---|---:|---:|---:|"
-    for each in rows:
-        value = "" if each["value"] is None else f"{each['value']:,.4g}"
-        stderr = "" if each.get("stderr") is None else f"{each['stderr']:,.2g}"
-        yield f"| {each['subject']} | {each['metric']} | {value} | {stderr} | {each.get('n') or ''} |"
+    for item in rows:
+        value = "" if item["value"] is None else f"{item['value']:,.4g}"
+        stderr = "" if item.get("stderr") is None else f"{item['stderr']:,.2g}"
+        yield f"| {item['subject']} | {item['metric']} | {value} | {stderr} | {item.get('n') or ''} |"
     yield ""
 
 
@@ -147,8 +147,8 @@ def _curve(step: StepFolder, points: int = 120) -> list[tuple[int, float]]:
     file = step.out / "metrics.jsonl"
     if not file.exists():
         return []
-    found = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines() if line.endswith("}")]
-    pairs = [(each["tokens"], each["loss"]) for each in found if "tokens" in each and "loss" in each]
+    result = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines() if line.endswith("}")]
+    pairs = [(item["tokens"], item["loss"]) for item in result if "tokens" in item and "loss" in item]
     stretch = max(1, len(pairs) // points)
     groups = [pairs[at : at + stretch] for at in range(0, len(pairs), stretch)]
     return [(group[-1][0], sum(loss for _, loss in group) / len(group)) for group in groups]
@@ -241,14 +241,14 @@ def differences(first: Mapping[str, Any], second: Mapping[str, Any]) -> Iterator
 
 
 def _changed(label: str, one: Mapping[str, Any], other: Mapping[str, Any]) -> Iterator[tuple[str, str, str, str]]:
-    found = False
+    result = False
     facts = [
         {"use": step["use"], **step["options"], "teacher": step["teacher"], "sampler": step["sampler"]} for step in (one, other)
     ]
     for key in sorted(facts[0].keys() | facts[1].keys()):
         before, after = facts[0].get(key), facts[1].get(key)
         if before != after:
-            found = True
+            result = True
             yield label, key, json.dumps(before, default=str)[:80], json.dumps(after, default=str)[:80]
-    if not found:
+    if not result:
         yield label, "what flows in, a prompt, or files outside", one["fingerprint"][:12], other["fingerprint"][:12]

@@ -188,13 +188,13 @@ class Workspace:
             WorkspaceError: there is none.
         """
         runs = self.runs()
-        found = [run for run in runs if run.name == name] or [
+        result = [run for run in runs if run.name == name] or [
             run for run in runs if run.name.startswith(name) or run.name.endswith(f"-{name}")
         ]
-        if not found:
+        if not result:
             problem = f"no run is called '{name}'" if name else "there is no run yet"
             raise WorkspaceError(problem, place=str(self.root), hint="`textbookgen run list` shows the runs of a --work folder")
-        return found[-1]
+        return result[-1]
 
 
 def write_text(file: Path, text: str) -> None:

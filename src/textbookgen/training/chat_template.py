@@ -95,7 +95,7 @@ class ChatTemplate:
         Raises:
             RunError: the template changes what is said, or words that were said before depend on what comes after.
         """
-        marked = [Message(each.role, f"\ue000{number}\ue001") for number, each in enumerate(messages)]
+        marked = [Message(item.role, f"\ue000{number}\ue001") for number, item in enumerate(messages)]
         pieces, done = [], ""
         for number, message in enumerate(messages):
             if message.role != "assistant":
@@ -118,7 +118,7 @@ class ChatTemplate:
 
     def prompt(self, messages: Sequence[Message]) -> list[Piece]:
         """The conversation up to where the assistant's next words begin."""
-        marked = [Message(each.role, f"\ue000{number}\ue001") for number, each in enumerate(messages)]
+        marked = [Message(item.role, f"\ue000{number}\ue001") for number, item in enumerate(messages)]
         return [piece for piece in _split(self.render(marked, ask=True), messages, False) if piece.text]
 
     def ending(self) -> str:
@@ -211,4 +211,4 @@ class _Control:
 
 def read_messages(value: Any) -> list[Message]:
     """A list of messages as tables keep it."""
-    return [Message(each["role"], each["content"] or "") for each in value or []]
+    return [Message(item["role"], item["content"] or "") for item in value or []]

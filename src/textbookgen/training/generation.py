@@ -101,7 +101,7 @@ class BatchGenerator:
         """
         seeds = [f"{wish.seed}/{number}" for number in range(len(prompts))]
         rows = self._rows(self.talk.encode(prompts), wish, seeds, [wish.max_tokens] * len(prompts))
-        return [[self._text(row, wish) for row in each] for each in rows]
+        return [[self._text(row, wish) for row in item] for item in rows]
 
     def extend(
         self, prefixes: Sequence[list[int]], wish: SamplingParams, seeds: Sequence[int], rooms: Sequence[int]
@@ -112,7 +112,7 @@ class BatchGenerator:
         whether it ended before it had to.
         """
         rows = self._rows(prefixes, wish, [str(seed) for seed in seeds], rooms)
-        return [[(row.whole, self._text(row, wish), row.ended) for row in each] for each in rows]
+        return [[(row.whole, self._text(row, wish), row.ended) for row in item] for item in rows]
 
     def score(self, pairs: Sequence[tuple[str, str]]) -> list[tuple[float, int, bool]]:
         """For each pair the log probability of the second text after the first, how many tokens that is, and whether greedy
@@ -178,14 +178,14 @@ class BatchGenerator:
             for pair, (before, after) in enumerate(pairs)
             for piece in pieces([self.talk.eod, *before], after, self._network.window)
         ]
-        found: dict[int, tuple[list[float], bool]] = {}
+        result: dict[int, tuple[list[float], bool]] = {}
         for batch in batches([len(ids) for _, ids, _ in read], TOKENS_AT_ONCE):
-            found.update(zip(batch, self._network.logprobs([read[index][1:] for index in batch]), strict=True))
+            result.update(zip(batch, self._network.logprobs([read[index][1:] for index in batch]), strict=True))
         logprobs: list[list[float]] = [[] for _ in pairs]
         greedy = [True] * len(pairs)
         for index, (pair, _, _) in enumerate(read):
-            logprobs[pair] += found[index][0]
-            greedy[pair] &= found[index][1]
+            logprobs[pair] += result[index][0]
+            greedy[pair] &= result[index][1]
         return list(zip(logprobs, greedy, strict=True))
 
 

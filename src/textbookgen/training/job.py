@@ -64,7 +64,7 @@ class JobFile:
         """Reads the file; what it names is not looked at."""
         told = json.loads(path.read_text(encoding="utf-8"))
         inputs = {
-            option: tuple(Flow(each["label"], Path(each["path"])) for each in inputs)
+            option: tuple(Flow(item["label"], Path(item["path"])) for item in inputs)
             for option, inputs in told["inputs"].items()
         }
         return cls(path, told["use"], told["options"], inputs, int(told["seed"]), Path(told["folder"]))
@@ -191,8 +191,8 @@ def checked_weights(folder: Path, card: Mapping[str, Any]) -> Path:
     if not path.is_file():
         raise TrainerError(f"there is no {path.name}", place=str(folder), hint=_ANEW)
     with path.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    if found != card.get("weights_digest", found):
+        result = hashlib.file_digest(file, "sha256").hexdigest()
+    if result != card.get("weights_digest", result):
         raise TrainerError(
             "the weights are not those that were written: the file is torn or changed", place=str(path), hint=_ANEW
         )

@@ -66,7 +66,7 @@ class ServedModel:
         Raises:
             TrainerError: the process ended or could not answer.
         """
-        return [Score(*each) for each in self.ask({"ask": "score", "pairs": [list(pair) for pair in pairs]})]
+        return [Score(*item) for item in self.ask({"ask": "score", "pairs": [list(pair) for pair in pairs]})]
 
     def ask(self, asked: dict[str, Any]) -> Any:
         """What the process answers to one line; who has it answer more asks by this.
@@ -163,8 +163,8 @@ class ServedTokenModel(ServedModel):
             "wish": {"max_tokens": max(rooms, default=0), "temperature": temperature, "stop": list(stop), "samples": drawn},
         }
         return [
-            [Continuation(tuple(ids), text, ended) for ids, text, ended in each] * (samples // drawn)
-            for each in self.ask(asked)
+            [Continuation(tuple(ids), text, ended) for ids, text, ended in item] * (samples // drawn)
+            for item in self.ask(asked)
         ]
 
     def logprobs(self, pairs: Sequence[tuple[Sequence[int], Sequence[int]]]) -> list[list[float]]:

@@ -62,7 +62,7 @@ class PromptCodec:
         opened.encode_special_tokens = True
 
         def encode(texts: list[str]) -> list[list[int]]:
-            return [each.ids for each in opened.encode_batch_fast(texts, add_special_tokens=False)]
+            return [item.ids for item in opened.encode_batch_fast(texts, add_special_tokens=False)]
 
         return cls.of(card.get("chat"), ChatEncoder.of(encode, card["eod"], file), opened.decode)
 
@@ -77,7 +77,7 @@ class PromptCodec:
 
     def said(self, ids: Sequence[int]) -> str:
         """What a reader sees of these ids: without what ends an answer."""
-        return cut(self.decode([each for each in ids if each not in self.ends]), self.stop)
+        return cut(self.decode([item for item in ids if item not in self.ends]), self.stop)
 
     def _pieces(self, prompt: str | list[dict[str, Any]]) -> list[Piece]:
         if isinstance(prompt, str):

@@ -151,8 +151,8 @@ class PackedShards:
     @property
     def chat(self) -> dict[str, Any] | None:
         """The chat template that Chats or Pairs were written with: its `name` and its `template`."""
-        found: dict[str, Any] | None = self.card.get("chat")
-        return found
+        result: dict[str, Any] | None = self.card.get("chat")
+        return result
 
     @property
     def vocabulary(self) -> int:

@@ -28,8 +28,8 @@ def read_call(text: str) -> Call:
     try:
         tree = ast.parse(text.strip(), mode="eval").body
         match tree:
-            case ast.Call(func=ast.Name(id=name), args=[], keywords=keywords) if all(each.arg for each in keywords):
-                return Call(name, {str(each.arg): ast.literal_eval(each.value) for each in keywords})
+            case ast.Call(func=ast.Name(id=name), args=[], keywords=keywords) if all(item.arg for item in keywords):
+                return Call(name, {str(item.arg): ast.literal_eval(item.value) for item in keywords})
     except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError) as error:
         raise ValueError(f"'{text.strip()}' is no call") from error
     raise ValueError(f"'{text.strip()}' is no call with arguments by name")

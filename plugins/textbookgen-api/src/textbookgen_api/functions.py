@@ -65,7 +65,7 @@ class Parameter:
         if said is not None:
             return str(said)
         if isinstance(value, list):
-            items = [str(each) for each in value]
+            items = [str(item) for item in value]
             return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
         return str(value)
 
@@ -81,12 +81,12 @@ class Function:
 
     def parameter(self, name: str) -> Parameter:
         """The parameter of this name."""
-        return next(each for each in self.parameters if each.name == name)
+        return next(item for item in self.parameters if item.name == name)
 
     @property
     def defaults(self) -> dict[str, Any]:
         """What parameters are that a call leaves out, where the schema says so."""
-        return {each.name: each.schema["default"] for each in self.parameters if "default" in each.schema}
+        return {item.name: item.schema["default"] for item in self.parameters if "default" in item.schema}
 
 
 @dataclass(frozen=True)
@@ -113,8 +113,8 @@ def read_application(path: str | Path) -> Application:
     except ValueError as error:
         raise RecipeError([Diagnostic("path", f"'{path}' is not JSON: {error}")]) from error
     whole = told if isinstance(told, dict) else {"functions": told}
-    functions = [each.get("function", each) for each in whole.get("functions", [])]
-    diagnostics = [diagnostic for each in functions for diagnostic in _complaints(each)]
+    functions = [item.get("function", item) for item in whole.get("functions", [])]
+    diagnostics = [diagnostic for item in functions for diagnostic in _complaints(item)]
     if not functions:
         diagnostics = [Diagnostic("path", f"'{path}' has no functions")]
     if diagnostics:
@@ -130,7 +130,7 @@ def application_file(path: str | Path) -> Path | Traversable:
 def _function(told: Mapping[str, Any]) -> Function:
     schema = told.get("parameters", {})
     required = set(schema.get("required", []))
-    parameters = tuple(Parameter(name, each, name in required) for name, each in schema.get("properties", {}).items())
+    parameters = tuple(Parameter(name, item, name in required) for name, item in schema.get("properties", {}).items())
     return Function(str(told["name"]), str(told.get("description", "")), parameters, tuple(map(phrases, told["templates"])))
 
 
@@ -182,7 +182,7 @@ def _value(schema: Mapping[str, Any], rng: Random, name: str) -> Any:
                 _value(items, rng, name)
                 for _ in range(rng.randint(int(schema.get("minItems", 1)), int(schema.get("maxItems", 3))))
             ]
-            return [each for place, each in enumerate(drawn) if each not in drawn[:place]]
+            return [item for place, item in enumerate(drawn) if item not in drawn[:place]]
         case "string" if schema.get("format") == "date":
             return (_FIRST_DAY + timedelta(days=rng.randrange(730))).isoformat()
         case "string" if "pattern" in schema:

@@ -102,22 +102,22 @@ class Requests(Source):
         if case < self.outside_share:
             return request_row(name, rng.choice(self._outside(application)), Call("decline", {}), "outside")
         missing = case < self.outside_share + self.missing_share
-        known = [each for each in application.functions if not missing or _droppable(each)]
+        known = [item for item in application.functions if not missing or _droppable(item)]
         function = rng.choice(known)
         return self._asked(name, function, missing, rng)
 
     def _asked(self, name: str, function: Function, missing: bool, rng: Random) -> dict[str, Any]:
         """A request for a function, with all that it needs or without some of it."""
         template = rng.choice(
-            [each for each in function.templates if not missing or any(_needed(phrase, function) for phrase in each)]
+            [item for item in function.templates if not missing or any(_needed(phrase, function) for phrase in item)]
         )
         dropped = rng.choice([phrase for phrase in template if _needed(phrase, function)]) if missing else None
         kept = [phrase for phrase in template if phrase is not dropped and self._kept(phrase, function, rng)]
         said = {slot for phrase in kept for slot in phrase.slots}
-        values = {each.name: each.draw(rng, self.values) for each in function.parameters if each.name in said}
+        values = {item.name: item.draw(rng, self.values) for item in function.parameters if item.name in said}
         words = {slot: function.parameter(slot).words(value) for slot, value in values.items()}
         text = "".join(phrase.filled(words) for phrase in kept).strip()
-        lacking = [each.name for each in function.parameters if each.required and each.name not in said]
+        lacking = [item.name for item in function.parameters if item.required and item.name not in said]
         call = Call("clarify", {"missing": lacking}) if missing else Call(function.name, values)
         return request_row(
             name, text, call, "missing" if missing else "call", function.name, tuple(words.values()), function.defaults
@@ -126,7 +126,7 @@ class Requests(Source):
     def _outside(self, application: Application) -> list[str]:
         """Requests about other things, on the wanted side."""
         every = application.outside or _outside()
-        return [each for each in every if self.values == "all" or is_unseen("outside", each) == (self.values == "unseen")]
+        return [item for item in every if self.values == "all" or is_unseen("outside", item) == (self.values == "unseen")]
 
     def _kept(self, phrase: Phrase, function: Function, rng: Random) -> bool:
         return not phrase.optional or _needed(phrase, function) or rng.random() < 0.5

@@ -71,7 +71,7 @@ class CallScores(Evaluator):
         if requests.is_empty():
             raise RunError("there are no requests to ask", place="requests")
         functions = self.functions()
-        told = [self._told(label, flow, requests, functions, inputs) for label, flow in inputs.each("from").items()]
+        told = [self._told(label, flow, requests, functions, inputs) for label, flow in inputs.by_label("from").items()]
         calls = pl.concat([each for each, _ in told])
         calls.write_parquet(out / "calls.parquet")
         rows = [row for each, seconds in told for row in figures(each, seconds, bool(functions))]

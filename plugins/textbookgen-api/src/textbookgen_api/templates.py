@@ -32,14 +32,14 @@ def phrases(template: str) -> tuple[Phrase, ...]:
     Raises:
         ValueError: brackets do not match, or a brace holds no name.
     """
-    found: list[Phrase] = []
+    result: list[Phrase] = []
     for piece in re.split(r"(\[[^\[\]]*\])", template):
         if piece.startswith("["):
-            found.append(Phrase(piece[1:-1], True))
+            result.append(Phrase(piece[1:-1], True))
         elif "[" in piece or "]" in piece:
             raise ValueError(f"the brackets of '{template}' do not match")
         elif piece:
-            found.append(Phrase(piece, False))
-    if any("{" in _SLOT.sub("", each.text) or "}" in _SLOT.sub("", each.text) for each in found):
+            result.append(Phrase(piece, False))
+    if any("{" in _SLOT.sub("", item.text) or "}" in _SLOT.sub("", item.text) for item in result):
         raise ValueError(f"a slot of '{template}' is no name in braces")
-    return tuple(found)
+    return tuple(result)

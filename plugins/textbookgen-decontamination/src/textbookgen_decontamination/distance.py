@@ -83,8 +83,8 @@ class Distance:
         """The embedder, the rows of items and of their solutions alone, and the item of each."""
         said = [
             (text, at)
-            for at, each in enumerate(self.problems)
-            for text in (each.text, each.prompt, each.solution)
+            for at, item in enumerate(self.problems)
+            for text in (item.text, item.prompt, item.solution)
             if text.strip()
         ]
         texts = [text for text, _ in said]
@@ -96,8 +96,8 @@ class Distance:
         import numpy as np
 
         embedder, items, _ = self._items
-        found = embedder.encode(texts) @ items.T
-        return np.asarray(found.todense() if hasattr(found, "todense") else found, dtype=np.float64)
+        result = embedder.encode(texts) @ items.T
+        return np.asarray(result.todense() if hasattr(result, "todense") else result, dtype=np.float64)
 
     def find(self, texts: pl.Series) -> Iterator[Finding]:
         """The nearest item, where it is near enough."""

@@ -118,12 +118,12 @@ class Grams:
         while True:
             rows, begins, sizes = np.empty(room, np.int64), np.empty(room, np.int64), np.empty(room, np.int64)
             hashes = np.empty(room, np.uint64)
-            found = kernels.find_grams(laid.eights, laid.starts, *self._compiled(), rows, begins, sizes, hashes)
-            if found <= room:
+            result = kernels.find_grams(laid.eights, laid.starts, *self._compiled(), rows, begins, sizes, hashes)
+            if result <= room:
                 break
-            room = found
+            room = result
         data = laid.eights.view(np.uint8)
-        for row, begin, size, value in zip(*(each[:found].tolist() for each in (rows, begins, sizes, hashes)), strict=True):
+        for row, begin, size, value in zip(*(item[:result].tolist() for item in (rows, begins, sizes, hashes)), strict=True):
             if owners := self.texts.get((size, value)):
                 yield Hit(row, size, _words_at(data, begin, int(laid.starts[row + 1]) - 1, size), tuple(owners))
 

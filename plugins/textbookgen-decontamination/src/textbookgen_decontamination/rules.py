@@ -180,9 +180,9 @@ class Fuzzy:
     def _parts(self) -> list[list[str]]:
         """Of each item the whole, and the parts that are long enough to tell."""
         return [
-            [part for part in map(_joined, (each.text, each.prompt, each.solution)) if len(part.split()) >= PART_WORDS]
-            or [_joined(each.text)]
-            for each in self.problems
+            [part for part in map(_joined, (item.text, item.prompt, item.solution)) if len(part.split()) >= PART_WORDS]
+            or [_joined(item.text)]
+            for item in self.problems
         ]
 
     def find(self, texts: pl.Series) -> Iterator[Finding]:
@@ -218,5 +218,5 @@ def _joined(text: str) -> str:
 def _matched(text: str, item: str) -> float:
     """The share of the item's characters that are found in the text, in order and in blocks longer than five."""
     blocks = difflib.SequenceMatcher(None, text, item, autojunk=False).get_matching_blocks()
-    found = "".join(text[block.a : block.a + block.size] for block in blocks if block.size > 5)
-    return len(" ".join(found.split())) / len(item) if item else 0.0
+    result = "".join(text[block.a : block.a + block.size] for block in blocks if block.size > 5)
+    return len(" ".join(result.split())) / len(item) if item else 0.0

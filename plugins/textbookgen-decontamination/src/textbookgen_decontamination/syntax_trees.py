@@ -56,7 +56,7 @@ def code_in(text: str) -> Iterator[ast.Module]:
         if tree := parse(block) or (parse(f"def _():\n{block}") if block.lstrip("\n")[:1].isspace() else None):
             yield tree
         else:
-            yield from filter(None, (parse(textwrap.dedent(each.group())) for each in _FUNCTION.finditer(block)))
+            yield from filter(None, (parse(textwrap.dedent(item.group())) for item in _FUNCTION.finditer(block)))
 
 
 def linear(tree: ast.AST) -> str:
@@ -125,7 +125,7 @@ def bodies(tree: ast.Module) -> list[str]:
     """What each function does, at any depth but within functions, or what the module does where it has none."""
     functions = [node for node in tree.body if isinstance(node, _FUNCTIONS)]
     classes = [node for node in tree.body if isinstance(node, ast.ClassDef)]
-    functions += [node for each in classes for node in each.body if isinstance(node, _FUNCTIONS)]
+    functions += [node for item in classes for node in item.body if isinstance(node, _FUNCTIONS)]
     return ["".join(map(linear, _statements(node))) for node in functions] or [linear(tree)]
 
 
@@ -182,24 +182,24 @@ class TreeMatch:
     def trees(self) -> tuple[list[str], list[int]]:
         """The linearised functions of items, and the item of each."""
         pairs = [
-            (each, at)
+            (item, at)
             for at, problem in enumerate(self.problems)
             for tree in (list(code_in(problem.text)) or code_in(problem.solution))
-            for each in bodies(tree)
-            if len(each) >= self.least
+            for item in bodies(tree)
+            if len(item) >= self.least
         ]
         return [tree for tree, _ in pairs], [at for _, at in pairs]
 
     @cached_property
     def _short(self) -> dict[str, int]:
         """The solutions that are too short to be compared, spelled exactly."""
-        found: dict[str, int] = {}
+        result: dict[str, int] = {}
         for at, problem in enumerate(self.problems):
             for tree in code_in(problem.solution):
                 said = whole(tree, _MOST * self.least)
                 if said and max(map(len, bodies(tree))) < self.least:
-                    found.setdefault(said, at)
-        return found
+                    result.setdefault(said, at)
+        return result
 
     def find(self, texts: pl.Series) -> Iterator[Finding]:
         """The item whose tree is most like one of the document's."""
@@ -235,9 +235,9 @@ class TreeMatch:
         from rapidfuzz.distance import Levenshtein
         from rapidfuzz.process import cdist
 
-        mine = [(row, each) for row, tree in parsed for each in bodies(tree) if len(each) >= self.least]
+        mine = [(row, item) for row, tree in parsed for item in bodies(tree) if len(item) >= self.least]
         trees = self.trees[0]
         if not trees or not mine:
             return [], np.zeros((0, len(trees)), np.float32)
-        found = cdist([each for _, each in mine], trees, scorer=Levenshtein.normalized_similarity, score_cutoff=self.rate)
-        return [row for row, _ in mine], found
+        result = cdist([item for _, item in mine], trees, scorer=Levenshtein.normalized_similarity, score_cutoff=self.rate)
+        return [row for row, _ in mine], result

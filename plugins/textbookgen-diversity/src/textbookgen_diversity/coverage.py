@@ -28,29 +28,29 @@ class Drawn:
 
 def count_draws(table: Table, fields: Sequence[str], grid: Sequence[str]) -> Drawn:
     """One walk over the corpus; `fields` are all there are unless named. Eight bytes and more stay for each cell seen."""
-    found = Drawn()
+    result = Drawn()
     for frame in table.frames(["draw"]):
         for text in frame["draw"]:
             draw = json.loads(text) if text else {}
             if not draw:
                 continue
-            found.documents += 1
-            _count(found, draw, fields or tuple(draw))
+            result.documents += 1
+            _count(result, draw, fields or tuple(draw))
             if grid:
-                found.cells.add(place("cell", "\x1f".join(str(draw.get(name)) for name in grid)))
-    return found
+                result.cells.add(place("cell", "\x1f".join(str(draw.get(name)) for name in grid)))
+    return result
 
 
-def _count(found: Drawn, draw: Mapping[str, Any], fields: Sequence[str]) -> None:
+def _count(result: Drawn, draw: Mapping[str, Any], fields: Sequence[str]) -> None:
     for name in fields:
-        if name in found.free or name not in draw:
+        if name in result.free or name not in draw:
             continue
         value = draw[name]
-        counter = found.values.setdefault(name, Counter())
+        counter = result.values.setdefault(name, Counter())
         counter.update(map(str, value) if isinstance(value, list) else (str(value),))
         if len(counter) > MOST_VALUES:
-            found.free.add(name)
-            del found.values[name]
+            result.free.add(name)
+            del result.values[name]
 
 
 def evenness(counts: Mapping[str, int], possible: int) -> float:

@@ -62,7 +62,7 @@ class Measure(Evaluator):
 
     def evaluate(self, inputs: StageInputs, out: Path) -> pl.DataFrame:
         """The figures; `openings`, `families` and `over_time` are tables, with plots beside them."""
-        named = {label: flow for option in ("from", "reference") for label, flow in inputs.each(option).items()}
+        named = {label: flow for option in ("from", "reference") for label, flow in inputs.by_label(option).items()}
         tables = {label: flow for label, flow in named.items() if isinstance(flow, Table)}
         samples = self._samples(tables)
         likeness = Likeness(self.threshold, self.shingle)
@@ -84,8 +84,8 @@ class Measure(Evaluator):
             repeats.append(by_family(copied, families(table, self.by)).with_columns(subject=pl.lit(label)))
             spans.append(over_time(copied, hashes, self.spans).with_columns(subject=pl.lit(label)))
         rows += self._against_reference(inputs, samples, likeness)
-        found = {"openings": pl.concat(begins), "families": pl.concat(repeats), "over_time": pl.concat(spans)}
-        passages.write(out, pl.DataFrame(rows, schema=_FIGURES), found, self.by)
+        result = {"openings": pl.concat(begins), "families": pl.concat(repeats), "over_time": pl.concat(spans)}
+        passages.write(out, pl.DataFrame(rows, schema=_FIGURES), result, self.by)
         return pl.DataFrame(rows, schema=_FIGURES)
 
     def _samples(self, tables: Mapping[str, Table]) -> dict[str, Sample]:
@@ -112,10 +112,10 @@ class Measure(Evaluator):
             yield _row(f"documents with R{self.k} to {whom} over 0.8", _number((r > 0.8).mean()), len(r))
 
     def _of_openings(self, hashes: pl.Series) -> Iterator[dict[str, Any]]:
-        found = shares(hashes)
-        yield _row(f"commonest opening ({self.opening} words)", found["first"], len(hashes))
-        yield _row("ten commonest openings", found["ten"], len(hashes))
-        yield _row("different openings a document", found["different"], len(hashes))
+        result = shares(hashes)
+        yield _row(f"commonest opening ({self.opening} words)", result["first"], len(hashes))
+        yield _row("ten commonest openings", result["ten"], len(hashes))
+        yield _row("different openings a document", result["different"], len(hashes))
 
     def _of_draws(self, table: Table) -> Iterator[dict[str, Any]]:
         grid = {name: values if isinstance(values, int) else len(values) for name, values in self.grid.items()}
@@ -127,8 +127,8 @@ class Measure(Evaluator):
         self, inputs: StageInputs, samples: Mapping[str, Sample], likeness: Likeness
     ) -> Iterator[dict[str, Any]]:
         """How much each corpus has of each reference."""
-        for label, table in inputs.each("from").items():
-            for other, reference in inputs.each("reference").items():
+        for label, table in inputs.by_label("from").items():
+            for other, reference in inputs.by_label("reference").items():
                 assert isinstance(table, Table) and isinstance(reference, Table)
                 copied = copied_from(table, reference, likeness, inputs)
                 yield {"subject": label, **_row(f"near copies of '{other}'", float(copied.mean()), len(copied))}

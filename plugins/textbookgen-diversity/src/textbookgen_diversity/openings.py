@@ -28,8 +28,8 @@ def _named(table: Table, words: int, wanted: pl.Series) -> dict[int, str]:
     names: dict[int, str] = {}
     for frame in table.frames():
         first = _first(frame, words)
-        found = pl.DataFrame({"hash": first.hash(0), "first": first}).filter(pl.col("hash").is_in(wanted.implode()))
-        names |= dict(found.unique("hash").iter_rows())
+        result = pl.DataFrame({"hash": first.hash(0), "first": first}).filter(pl.col("hash").is_in(wanted.implode()))
+        names |= dict(result.unique("hash").iter_rows())
         if len(names) == len(wanted):
             break
     return names

@@ -78,11 +78,11 @@ def draw(table: Table, known: Sizes, most: int, seed: int) -> Sample:
     order = np.argsort(known.hashes.to_numpy(), kind="stable")
     enough = int(np.searchsorted(np.cumsum(known.words.to_numpy()[order]), most)) + 1
     limit = int(known.hashes.to_numpy()[order[min(enough, len(order)) - 1]]) if len(order) else 0
-    found = []
+    result = []
     for frame in table.frames():
         hashed = frame.select(text=text_of(frame), hash=pl.Series([place(seed, key) for key in frame["id"]], dtype=pl.UInt64))
-        found.append(hashed.filter(pl.col("hash") <= limit))
-    rows = pl.concat(found).sort("hash")
+        result.append(hashed.filter(pl.col("hash") <= limit))
+    rows = pl.concat(result).sort("hash")
     words = (
         rows.with_row_index("document")
         .select("document", word=pl.col("text").str.to_lowercase().str.extract_all(WORD))

@@ -41,7 +41,7 @@ def turned(error: Exception, model: str, secret: str | None) -> TeacherError:
     if _lost(error):
         refused = any(words in _chain(error).lower() for words in _NO_CONNECTION)
         return _because(TeacherBusy(problem), ConnectionRefusedError() if refused else ConnectionResetError())
-    if any(isinstance(each, ValueError) for each in _causes(error)):
+    if any(isinstance(item, ValueError) for item in _causes(error)):
         return _because(TeacherBusy(problem), ValueError("the reply is no JSON"))
     if status in _PASSING:
         return TeacherBusy(problem, retry_after=_retry_after(error))
@@ -65,21 +65,21 @@ def _hint(kind: str, status: Any) -> str:
 
 def _lost(error: BaseException) -> bool:
     """Whether a connection was lost or never made; litellm calls some of these server errors, so the causes are looked at."""
-    names = {type(each).__name__ for each in _causes(error)}
+    names = {type(item).__name__ for item in _causes(error)}
     return bool(names & {"APIConnectionError", "ConnectError", "ReadError", "RemoteProtocolError", "ServerDisconnectedError"})
 
 
 def _causes(error: BaseException) -> list[BaseException]:
     causes: list[BaseException] = []
-    each: BaseException | None = error
-    while each is not None and each not in causes:
-        causes.append(each)
-        each = each.__cause__ or each.__context__
+    item: BaseException | None = error
+    while item is not None and item not in causes:
+        causes.append(item)
+        item = item.__cause__ or item.__context__
     return causes
 
 
 def _chain(error: BaseException) -> str:
-    return " ".join(str(each) for each in _causes(error))
+    return " ".join(str(item) for item in _causes(error))
 
 
 def _retry_after(error: Exception) -> float | None:

@@ -115,7 +115,7 @@ def key_variables(provider: str) -> tuple[str, ...]:
 def missing_key(provider: str) -> str | None:
     """The variable to set, if a provider needs a key and none of its variables holds one."""
     variables = key_variables(provider)
-    return variables[0] if variables and not any(os.environ.get(each) for each in variables) else None
+    return variables[0] if variables and not any(os.environ.get(item) for item in variables) else None
 
 
 def similar(model: str) -> list[str]:
@@ -134,7 +134,7 @@ def _same(prefix: str, provider: str) -> bool:
 def _known_providers() -> frozenset[str]:
     listed = {row.get("litellm_provider", "") for row in _table(_PRICES).values()}
     prefixes = {name.partition("/")[0] for name in _table(_PRICES) if "/" in name}
-    folders = {each.name for each in (_package() / "llms").iterdir() if each.is_dir()}
+    folders = {item.name for item in (_package() / "llms").iterdir() if item.is_dir()}
     return frozenset(listed | prefixes | folders | _table(_PROVIDERS).keys())
 
 

@@ -160,8 +160,8 @@ class Pretrain(NewModelOptions, OnTokens):
     def check(self) -> Iterable[Diagnostic]:
         """Layouts and shapes that cannot be."""
         yield from super().check()
-        if found := list(self.shape_diagnostics()):
-            yield from found
+        if result := list(self.shape_diagnostics()):
+            yield from result
             return
         whole = self.parts()
         if whole.get("tied") and whole.get("head_bias"):

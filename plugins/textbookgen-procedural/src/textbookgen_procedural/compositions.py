@@ -101,17 +101,17 @@ def is_held_out(names: Sequence[str]) -> bool:
 
 @cache
 def _starting(kind: Kind, level: int, last: bool) -> tuple[Primitive, ...]:
-    known = (each for each in primitives() if each.takes == kind and each.level <= level)
-    return tuple(each for each in known if last or each.gives not in _ENDS)
+    known = (item for item in primitives() if item.takes == kind and item.level <= level)
+    return tuple(item for item in known if last or item.gives not in _ENDS)
 
 
 @cache
 def _following(name: str, kind: Kind, level: int, last: bool, held_out: bool) -> tuple[Primitive, ...]:
     """What may come after a primitive: of its result's kind, not itself, and on the wanted side of the split."""
     return tuple(
-        each
-        for each in _starting(kind, level, last)
-        if each.name != name and not each.first and pair_is_held_out(name, each.name) == held_out
+        item
+        for item in _starting(kind, level, last)
+        if item.name != name and not item.first and pair_is_held_out(name, item.name) == held_out
     )
 
 
@@ -134,7 +134,7 @@ def draw_steps(
             return None
         chosen.append(rng.choice(known))
         kind = chosen[-1].gives
-    return tuple(Step(each, rng.choice(each.options), rng.randrange(len(each.phrases))) for each in chosen)
+    return tuple(Step(item, rng.choice(item.options), rng.randrange(len(item.phrases))) for item in chosen)
 
 
 def omissions(steps: tuple[Step, ...]) -> list[tuple[Step, ...]]:

@@ -78,7 +78,7 @@ def concept_for(topic: str) -> Concept:
 @cache
 def _vocabularies() -> dict[str, tuple[frozenset[str], frozenset[str]]]:
     """The words of each concept's name, and those of its sentences."""
-    told = {name: " ".join((*each.definitions, *each.explanations, *each.practice)) for name, each in concepts().items()}
+    told = {name: " ".join((*item.definitions, *item.explanations, *item.practice)) for name, item in concepts().items()}
     return {name: (frozenset(_stems(name)), frozenset(_stems(text))) for name, text in told.items()}
 
 

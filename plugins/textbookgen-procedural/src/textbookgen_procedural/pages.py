@@ -38,7 +38,7 @@ class Material:
         self.concept = concept
         self.voice = voice
         self.explanations = rng.sample(concept.explanations, len(concept.explanations))
-        self.examples = [Example(each, each.fill(rng)) for each in rng.sample(concept.snippets, len(concept.snippets))]
+        self.examples = [Example(item, item.fill(rng)) for item in rng.sample(concept.snippets, len(concept.snippets))]
         self.definition = rng.choice(concept.definitions)
         self.comparison = rng.choice(concept.comparisons)
         self.pitfall = rng.choice(concept.pitfalls)

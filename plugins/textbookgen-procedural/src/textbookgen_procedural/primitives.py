@@ -66,7 +66,7 @@ def _read(text: str) -> Iterator[Primitive]:
         name, kinds, level, *first = head.split(" | ")
         takes, _, gives = kinds.partition(" -> ")
         phrases = tuple(line[2:] for line in lines if line.startswith("- "))
-        options = [each.partition(" ~ ") for line in lines if line.startswith("k ") for each in line[2:].split(" ; ")]
+        options = [item.partition(" ~ ") for line in lines if line.startswith("k ") for item in line[2:].split(" ; ")]
         yield Primitive(
             name,
             cast(Kind, takes),

@@ -77,21 +77,21 @@ def judge_text(text: str) -> str:
     return f"{why}\nscore: {score}"
 
 
-def _of_code(found: Findings) -> tuple[int, str]:
+def _of_code(result: Findings) -> tuple[int, str]:
     """Points are added in order, and each needs the one before it."""
-    if found.functions == 0 and found.computing < 3:
+    if result.functions == 0 and result.computing < 3:
         return 0, "It holds no logic, only names and values."
-    if found.boilerplate:
-        return 1, f"It is valid code, but mostly {found.boilerplate}."
-    if found.computing < 4 or found.functions == 0:
+    if result.boilerplate:
+        return 1, f"It is valid code, but mostly {result.boilerplate}."
+    if result.computing < 4 or result.functions == 0:
         return 1, "It is valid code, but computes little that could be learnt from."
-    if found.documented < 0.25 and found.comments < 0.08:
+    if result.documented < 0.25 and result.comments < 0.08:
         return 2, "It computes something, but does not say what for."
-    if found.complexity > 6 or found.longest > 100 or found.teaching == 0:
+    if result.complexity > 6 or result.longest > 100 or result.teaching == 0:
         return 2, "It is documented, but too involved for a learner, or all of it hangs on the state of objects."
-    if found.relative or found.imports & _FAR or found.lines > 300 or found.teaching < found.functions * 0.3:
+    if result.relative or result.imports & _FAR or result.lines > 300 or result.teaching < result.functions * 0.3:
         return 3, "It is documented and practical, though much of it makes sense only together with other code."
-    if found.documented < 0.8 or found.hinted < 0.5 or found.longest > 40:
+    if result.documented < 0.8 or result.hinted < 0.5 or result.longest > 40:
         return 4, "It stands alone, computes something worth knowing and explains itself."
     return 5, "Small, documented functions with plain inputs and results, ready for a lesson."
 
@@ -169,7 +169,7 @@ def _is_prose(tree: ast.Module) -> bool:
 
 def _teaches(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
     """Whether it takes plain parameters and returns something computed from them, without an object's state."""
-    arguments = [each.arg for each in function.args.args]
+    arguments = [item.arg for item in function.args.args]
     if not arguments or arguments[0] in ("self", "cls"):
         return False
     inside = list(ast.walk(function))
@@ -178,7 +178,7 @@ def _teaches(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
 
 
 def _is_constant(node: ast.stmt) -> bool:
-    return isinstance(node, (ast.Assign, ast.AnnAssign)) and not any(isinstance(each, ast.Call) for each in ast.walk(node))
+    return isinstance(node, (ast.Assign, ast.AnnAssign)) and not any(isinstance(item, ast.Call) for item in ast.walk(node))
 
 
 def _imports(nodes: list[ast.AST]) -> Iterator[str]:

@@ -104,7 +104,7 @@ def outputs(program: str) -> dict[int, list[str]]:
     The programs run here are this package's own, never a stranger's.
     """
     tree = ast.parse(program)
-    starts = {line: each.lineno for each in tree.body for line in range(each.lineno, (each.end_lineno or each.lineno) + 1)}
+    starts = {line: item.lineno for item in tree.body for line in range(item.lineno, (item.end_lineno or item.lineno) + 1)}
     printed: dict[int, list[str]] = {}
 
     def note(*values: object, sep: str = " ") -> None:

@@ -38,7 +38,7 @@ class Known:
 
 def read_steps(task: str, variable: str, takes: Kind) -> Composition | None:
     """The steps that a sentence such as `Drop each even number, then sum up` names, for a parameter of this name and kind."""
-    known = next((each for each in VARIABLES[takes] if each.name == variable), None)
+    known = next((item for item in VARIABLES[takes] if item.name == variable), None)
     return _read(task.strip().rstrip(".").lower(), known, takes) if known else None
 
 
@@ -52,12 +52,12 @@ def _read(text: str, parameter: Variable, takes: Kind) -> Composition | None:
             if not after:
                 return done
             gives = step.primitive.gives
-            joint = next((each for each in _JOINTS if after.startswith(each)), None)
+            joint = next((item for item in _JOINTS if after.startswith(item)), None)
             if joint is None or gives not in VARIABLES or len(done) == _LONGEST:
                 continue
-            found = follow(after[len(joint) :], variable if gives == kind else VARIABLES[gives][0], gives, done)
-            if found:
-                return found
+            result = follow(after[len(joint) :], variable if gives == kind else VARIABLES[gives][0], gives, done)
+            if result:
+                return result
         return None
 
     steps = follow(text, parameter, takes, ())
@@ -67,7 +67,7 @@ def _read(text: str, parameter: Variable, takes: Kind) -> Composition | None:
 @cache
 def _phrases(kind: Kind, variable: Variable) -> tuple[tuple[str, Step], ...]:
     """Every way to say a step from this kind, the longest first, with the step."""
-    found: list[tuple[str, Step]] = []
+    result: list[tuple[str, Step]] = []
     for primitive in primitives():
         if primitive.takes != kind:
             continue
@@ -75,8 +75,8 @@ def _phrases(kind: Kind, variable: Variable) -> tuple[tuple[str, Step], ...]:
             for index in range(len(primitive.phrases)):
                 words = primitive.phrase(index, option, variable).lower()
                 step = Step(primitive, option, index)
-                found += [(f"{verb}{words}", step) for verb in (("return ", "find ") if primitive.answer else ("",))]
-    return tuple(sorted(found, key=lambda pair: (-len(pair[0]), pair[0])))
+                result += [(f"{verb}{words}", step) for verb in (("return ", "find ") if primitive.answer else ("",))]
+    return tuple(sorted(result, key=lambda pair: (-len(pair[0]), pair[0])))
 
 
 def read_function(source: str) -> Known | None:
@@ -103,9 +103,9 @@ def write_function(name: str, composition: Composition, task: str) -> str:
 
 def read_call(text: str, name: str) -> Any:
     """The literal that a text passes to the function of this name; None if there is no such call."""
-    found = re.search(rf"\b{re.escape(name)}\((.*?)\)(?=[`\s?,.;:)]|$)", text)
+    result = re.search(rf"\b{re.escape(name)}\((.*?)\)(?=[`\s?,.;:)]|$)", text)
     try:
-        return ast.literal_eval(found[1]) if found else None
+        return ast.literal_eval(result[1]) if result else None
     except (SyntaxError, ValueError):
         return None
 

@@ -139,20 +139,20 @@ def draw_problem(rng: Random) -> Problem:
 def find_problem(text: str) -> Problem | None:
     """The first problem that a text holds, worked; None if it holds none that we know."""
     for pattern in PATTERNS:
-        found = _regex(pattern.told).search(text)
-        if found:
-            return _problem(pattern, {name: int(value) for name, value in found.groupdict().items()})
+        result = _regex(pattern.told).search(text)
+        if result:
+            return _problem(pattern, {name: int(value) for name, value in result.groupdict().items()})
     return None
 
 
 def find_sum(text: str) -> Problem | None:
     """The first sum, difference or product of whole numbers that a text leaves open (`12 + 30 =`), worked."""
-    found = _OPEN.search(text)
-    if found is None:
+    result = _OPEN.search(text)
+    if result is None:
         return None
-    one, sign, other = int(found[1]), found[2], int(found[3])
+    one, sign, other = int(result[1]), result[2], int(result[3])
     answer = one + other if sign == "+" else one - other if sign in "-\u2212" else one * other
-    return Problem(found[0].strip(), (f"{one} {sign} {other} = {answer}",), answer)
+    return Problem(result[0].strip(), (f"{one} {sign} {other} = {answer}",), answer)
 
 
 def _problem(pattern: Pattern, numbers: Numbers) -> Problem:

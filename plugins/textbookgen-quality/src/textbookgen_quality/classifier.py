@@ -84,8 +84,8 @@ class Classifier:
 
         if not texts:
             return np.zeros(0)
-        found: NDArray[np.float64] = self.forest.predict_proba(self.features.of(texts))[:, 1]
-        return found
+        result: NDArray[np.float64] = self.forest.predict_proba(self.features.of(texts))[:, 1]
+        return result
 
 
 def _vectorizer(shape: Shape, terms: Sequence[str] | None = None) -> Any:

@@ -35,7 +35,7 @@ class Compression(Filter):
     def decide(self, docs: pl.DataFrame) -> pl.DataFrame:
         """Verdicts, with the ratio as `score`; null for documents that are too short."""
         raw = [(text or "").encode() for text in docs[self.text]]
-        ratios = [len(zlib.compress(each, 6)) / len(each) if len(each) >= self.min_bytes else None for each in raw]
+        ratios = [len(zlib.compress(item, 6)) / len(item) if len(item) >= self.min_bytes else None for item in raw]
         verdicts = docs.select("id").with_columns(score=pl.Series(ratios, dtype=pl.Float64))
         reason = (
             pl.when(pl.col("score") < self.least)

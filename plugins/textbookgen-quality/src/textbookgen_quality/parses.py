@@ -38,7 +38,7 @@ class Parses(Filter):
         if kind in self.kinds:
             return fault(text or "")
         blocks = _FENCE.findall(text or "") if self.fenced else []
-        return next((found for block in blocks if (found := fault(block))), None)
+        return next((result for block in blocks if (result := fault(block))), None)
 
 
 def fault(code: str) -> str | None:

@@ -38,9 +38,9 @@ class Redact(Transform):
             if self.email and "@" in text:
                 text, many = re.subn(_EMAIL, self.email, text)
             if self.address:
-                public = {each for each in re.findall(_ADDRESS, text) if _is_public(each)} - {self.address}
-                for each in sorted(public):
-                    text, more = re.subn(rf"(?<![\d.]){re.escape(each)}(?![\d]|\.\d)", self.address, text)
+                public = {item for item in re.findall(_ADDRESS, text) if _is_public(item)} - {self.address}
+                for item in sorted(public):
+                    text, more = re.subn(rf"(?<![\d.]){re.escape(item)}(?![\d]|\.\d)", self.address, text)
                     many += more
             texts.append(text)
             counts.append(many)

@@ -50,11 +50,11 @@ class Secrets(Filter):
 
     def decide(self, docs: pl.DataFrame) -> pl.DataFrame:
         """Verdicts, with the kind of the first secret found and its line."""
-        found = [self._found(text or "") for text in docs[self.text]]
+        result = [self._found(text or "") for text in docs[self.text]]
         return docs.select("id").with_columns(
-            keep=pl.Series([each is None for each in found], dtype=pl.Boolean),
-            reason=pl.Series([None if each is None else "secret" for each in found], dtype=pl.String),
-            detail=pl.Series(found, dtype=pl.String),
+            keep=pl.Series([item is None for item in result], dtype=pl.Boolean),
+            reason=pl.Series([None if item is None else "secret" for item in result], dtype=pl.String),
+            detail=pl.Series(result, dtype=pl.String),
         )
 
     def _found(self, text: str) -> str | None:

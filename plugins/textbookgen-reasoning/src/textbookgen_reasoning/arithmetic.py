@@ -82,7 +82,7 @@ class Format:
             ValueError: the text is not written in this format.
         """
         a, b, result = self._talked(text) if self.talk else self._bare(text)
-        operands = (self._number(each, self.reverse == "both") for each in (a, b))
+        operands = (self._number(item, self.reverse == "both") for item in (a, b))
         return Problem(self.operation, *operands), self._number(result, self.reverse != "none")
 
     def answer(self, text: str) -> int | None:
@@ -134,8 +134,8 @@ class Format:
 
     def _talked(self, text: str) -> tuple[str, str, str]:
         for question, answer in _TALK[self.operation]:
-            if found := re.fullmatch(_pattern(f"{question}\n{answer}"), text.strip()):
-                return found["a"], found["b"], found["c"]
+            if result := re.fullmatch(_pattern(f"{question}\n{answer}"), text.strip()):
+                return result["a"], result["b"], result["c"]
         raise ValueError(f"'{text.strip()}' is no problem")
 
 

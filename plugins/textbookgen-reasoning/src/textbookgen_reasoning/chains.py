@@ -77,7 +77,7 @@ def read(text: str, group: Group, notation: Notation) -> Puzzle:
     """
     clauses: list[Clause] = []
     questions: list[tuple[str, str]] = []
-    for part in filter(None, (each.strip() for each in re.split(";" if notation == "symbols" else ",", text))):
+    for part in filter(None, (item.strip() for item in re.split(";" if notation == "symbols" else ",", text))):
         if part.startswith("?"):
             variable, _, value = part.removeprefix("?").partition("=")
             questions.append((variable.strip(), value.strip() if notation == "symbols" else _sign(value.strip())))
@@ -102,20 +102,25 @@ def _clause(clause: Clause, group: Group, notation: Notation) -> str:
 
 
 def _read_clause(part: str, group: Group, notation: Notation) -> Clause:
-    variable, equals, right = (each.strip() for each in part.partition("="))
+    variable, equals, right = (item.strip() for item in part.partition("="))
     if notation == "words":
-        found = _from_words(right)
+        result = _from_words(right)
     elif right in group.elements:
-        found = (right, None)
+        result = (right, None)
     elif group.name == "Z2":
-        found = (f"{right[:1]}1", right[1:])
+        result = (f"{right[:1]}1", right[1:])
     elif group.name == "S3":
-        found = (right.partition("*")[0], right.partition("*")[2])
+        result = (right.partition("*")[0], right.partition("*")[2])
     else:
-        found = (right.partition("+")[2], right.partition("+")[0])
-    if not equals or not variable.isalpha() or found[0] not in group.elements or not (found[1] is None or found[1].isalpha()):
+        result = (right.partition("+")[2], right.partition("+")[0])
+    if (
+        not equals
+        or not variable.isalpha()
+        or result[0] not in group.elements
+        or not (result[1] is None or result[1].isalpha())
+    ):
         raise ValueError(f"'{part}' is no clause")
-    return Clause(variable, *found)
+    return Clause(variable, *result)
 
 
 _WORDS: Mapping[str, str] = {"val": "+1", "not": "-1"}

@@ -49,4 +49,4 @@ def _s3() -> Group:
 
 
 def _after(g: Sequence[int], x: Sequence[int]) -> tuple[int, ...]:
-    return tuple(g[each] for each in x)
+    return tuple(g[item] for item in x)

@@ -86,12 +86,12 @@ class Gym(Source):
         except ModuleNotFoundError as error:
             raise RunError("the library reasoning-gym is not installed", hint=_INSTALL) from error
         try:
-            found: Iterable[dict[str, Any]] = reasoning_gym.create_dataset(
+            result: Iterable[dict[str, Any]] = reasoning_gym.create_dataset(
                 task, size=self.count, seed=self.seed, **self.options.get(task, {})
             )
         except (TypeError, ValueError, AssertionError) as error:
             raise RunError(f"reasoning-gym refuses the task '{task}': {error}", place="options") from error
-        return found
+        return result
 
 
 def gym_score(task: str, answer: str, right: str, metadata: str) -> float:

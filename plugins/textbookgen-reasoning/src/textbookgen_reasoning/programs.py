@@ -42,22 +42,22 @@ def run(program: Iterable[Assignment]) -> dict[str, int]:
         ValueError: a variable is read before it holds anything.
     """
     values: dict[str, int] = {}
-    for each in program:
-        left = _value(each.left, values)
-        right = _value(each.right, values) if each.sign else 0
-        values[each.target] = {"": left, "+": left + right, "-": left - right, "*": left * right}[each.sign]
+    for item in program:
+        left = _value(item.left, values)
+        right = _value(item.right, values) if item.sign else 0
+        values[item.target] = {"": left, "+": left + right, "-": left - right, "*": left * right}[item.sign]
     return values
 
 
 def written(program: Iterable[Assignment], language: Language) -> str:
     """The program as text, a statement a line; in C a variable is declared where it first gets a value."""
     if language == "python":
-        return "".join(f"{each}\n" for each in program)
+        return "".join(f"{item}\n" for item in program)
     seen: set[str] = set()
     lines = []
-    for each in program:
-        lines.append(f"{each};\n" if each.target in seen else f"int {each};\n")
-        seen.add(each.target)
+    for item in program:
+        lines.append(f"{item};\n" if item.target in seen else f"int {item};\n")
+        seen.add(item.target)
     return "".join(lines)
 
 
@@ -67,13 +67,13 @@ def read(text: str) -> tuple[Assignment, ...]:
     Raises:
         ValueError: a line is no such statement.
     """
-    found = []
+    result = []
     for line in text.strip().splitlines():
         statement = _STATEMENT.fullmatch(line.strip())
         if statement is None:
             raise ValueError(f"'{line}' is no statement of such a program")
-        found.append(Assignment(statement["target"], statement["left"], statement["sign"] or "", statement["right"] or ""))
-    return tuple(found)
+        result.append(Assignment(statement["target"], statement["left"], statement["sign"] or "", statement["right"] or ""))
+    return tuple(result)
 
 
 class Programs(Source):
@@ -150,13 +150,13 @@ class Programs(Source):
 
 def needed(program: Iterable[Assignment], variable: str) -> list[Assignment]:
     """The statements that a variable's last value hangs on, last first."""
-    wanted, found = {variable}, []
-    for each in reversed(list(program)):
-        if each.target in wanted:
-            wanted.discard(each.target)
-            wanted |= {operand for operand in (each.left, each.right) if operand.isalpha()}
-            found.append(each)
-    return found
+    wanted, result = {variable}, []
+    for item in reversed(list(program)):
+        if item.target in wanted:
+            wanted.discard(item.target)
+            wanted |= {operand for operand in (item.left, item.right) if operand.isalpha()}
+            result.append(item)
+    return result
 
 
 def _value(operand: str, values: dict[str, int]) -> int:

@@ -42,7 +42,7 @@ class CellScores(Evaluator):
         problems = inputs["problems"].scan().group_by("reasoning.cell", maintain_order=True).head(self.most_problems).collect()
         if problems.is_empty():
             raise RunError("there are no problems to ask", place="problems")
-        answers = pl.concat([self._asked(label, flow, problems, inputs) for label, flow in inputs.each("from").items()])
+        answers = pl.concat([self._asked(label, flow, problems, inputs) for label, flow in inputs.by_label("from").items()])
         answers.write_parquet(out / "answers.parquet")
         rows = [
             row for (subject,), each in answers.group_by("subject", maintain_order=True) for row in figures(str(subject), each)
@@ -55,10 +55,10 @@ class CellScores(Evaluator):
         stop = ends(problems["reasoning.answer"].to_list())
         with closing(inputs.resolver.model(checkpoint.path)) as model:
             for some in problems.iter_slices(self.batch):
-                found = model.complete(
+                result = model.complete(
                     some["reasoning.prompt"].to_list(), max_tokens=self.max_tokens, stop=stop, seed=inputs.seed
                 )
-                answers += [each[0] for each in found]
+                answers += [each[0] for each in result]
         worth = [self.worth(row, answer) for row, answer in zip(problems.iter_rows(named=True), answers, strict=True)]
         digits = [_digits(row, answer) for row, answer in zip(problems.iter_rows(named=True), answers, strict=True)]
         places = [_places(row, answer) for row, answer in zip(problems.iter_rows(named=True), answers, strict=True)]

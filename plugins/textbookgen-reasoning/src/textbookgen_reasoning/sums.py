@@ -122,7 +122,7 @@ def _carrying(lengths: list[int], share: float, rng: Random) -> tuple[int, int]:
         heavy = [pair for pair in pairs if sum(pair) >= 9]
         for number, digit in zip(digits, rng.choice(heavy if rng.random() < share else pairs), strict=True):
             number.append(digit)
-    one, other = (int("".join(map(str, reversed(each)))) for each in digits)
+    one, other = (int("".join(map(str, reversed(item)))) for item in digits)
     return one, other
 
 

@@ -8,10 +8,10 @@ from textbookgen import hookimpl
 from textbookgen.api.stage import Stage
 from textbookgen_sandbox.lint import Lint
 from textbookgen_sandbox.prints import Doctest
-from textbookgen_sandbox.runs import TestsPass
+from textbookgen_sandbox.runs import PassesTests
 
 
 @hookimpl
 def stages() -> Iterable[type[Stage]]:
     """The judges of code."""
-    return [TestsPass, Doctest, Lint]
+    return [PassesTests, Doctest, Lint]

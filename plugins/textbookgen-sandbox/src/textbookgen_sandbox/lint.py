@@ -54,8 +54,10 @@ class Lint(Filter):
     def decide(self, docs: pl.DataFrame) -> pl.DataFrame:
         """Verdicts in the order of the documents; the detail names line, rule and finding."""
         texts = [text or "" for text in docs[self.text]]
-        found = [each for start in range(0, len(texts), _AS_MANY_AS) for each in self._find(texts[start : start + _AS_MANY_AS])]
-        rows = [(id, *self._verdict(text, its)) for id, text, its in zip(docs["id"], texts, found, strict=True)]
+        result = [
+            item for start in range(0, len(texts), _AS_MANY_AS) for item in self._find(texts[start : start + _AS_MANY_AS])
+        ]
+        rows = [(id, *self._verdict(text, its)) for id, text, its in zip(docs["id"], texts, result, strict=True)]
         return pl.DataFrame(rows, schema=_SCHEMA, orient="row")
 
     def _find(self, texts: list[str]) -> list[list[dict[str, Any]]]:
@@ -63,10 +65,10 @@ class Lint(Filter):
         with tempfile.TemporaryDirectory() as folder:
             for number, text in enumerate(texts):
                 Path(folder, f"{number}.py").write_text(text, encoding="utf-8", errors="replace", newline="")
-            found: dict[int, list[dict[str, Any]]] = defaultdict(list)
-            for each in self._ask(folder):
-                found[int(Path(each["filename"]).stem)].append(each)
-        return [sorted(found[number], key=_place) for number in range(len(texts))]
+            result: dict[int, list[dict[str, Any]]] = defaultdict(list)
+            for item in self._ask(folder):
+                result[int(Path(item["filename"]).stem)].append(item)
+        return [sorted(result[number], key=_place) for number in range(len(texts))]
 
     def _ask(self, folder: str) -> list[dict[str, Any]]:
         ruff = _ruff()
@@ -79,22 +81,22 @@ class Lint(Filter):
             raise RunError(f"ruff stopped: {done.stderr.strip()}", hint="are all `rules` known to this version of ruff?")
         return list(json.loads(done.stdout))
 
-    def _verdict(self, text: str, found: list[dict[str, Any]]) -> tuple[bool, str | None, float, str | None]:
+    def _verdict(self, text: str, result: list[dict[str, Any]]) -> tuple[bool, str | None, float, str | None]:
         lines = max(1, len(text.splitlines()))
-        score = 1 - min(1.0, len({_place(each)[0] for each in found}) / lines)
-        if len(found) * 100 <= self.most * lines:
+        score = 1 - min(1.0, len({_place(item)[0] for item in result}) / lines)
+        if len(result) * 100 <= self.most * lines:
             return True, None, score, None
-        counts = Counter(_rule(each) for each in found)
+        counts = Counter(_rule(item) for item in result)
         reason = min(counts, key=lambda rule: (-counts[rule], rule))
-        return False, reason, score, "\n".join(f"line {_place(e)[0]}: {_rule(e)} {e['message']}" for e in found[:_SHOWN])
+        return False, reason, score, "\n".join(f"line {_place(e)[0]}: {_rule(e)} {e['message']}" for e in result[:_SHOWN])
 
 
-def _rule(found: dict[str, Any]) -> str:
-    return str(found["code"] or "invalid-syntax")
+def _rule(result: dict[str, Any]) -> str:
+    return str(result["code"] or "invalid-syntax")
 
 
-def _place(found: dict[str, Any]) -> tuple[int, int, str]:
-    return found["location"]["row"], found["location"]["column"], _rule(found)
+def _place(result: dict[str, Any]) -> tuple[int, int, str]:
+    return result["location"]["row"], result["location"]["column"], _rule(result)
 
 
 def _ruff() -> str | None:

@@ -99,7 +99,7 @@ class Worker:
         return told
 
     def run(self, program: Program) -> Outcome:
-        """TestsPass one program. Tests that are run apart go as a file, which is handed on unread."""
+        """PassesTests one program. Tests that are run apart go as a file, which is handed on unread."""
         self.channel.settimeout(CLOCK * program.seconds + _PATIENCE)
         apart = bool(program.tests) and program.apart
         asked = {"text": program.text, "tests": "" if apart else program.tests, "page": program.page}
@@ -137,7 +137,7 @@ def _outcome(told: dict[str, Any]) -> Outcome:
 def _note(told: object) -> Note | None:
     match told:
         case [int(line), str(says), list(printed), bool(exact)]:
-            return Note(line, says, [str(each) for each in printed], exact)
+            return Note(line, says, [str(item) for item in printed], exact)
     return None
 
 
@@ -208,12 +208,12 @@ class Pool:
             pass
 
     def run(self, program: Program) -> Outcome:
-        """TestsPass one program, when a worker is free."""
+        """PassesTests one program, when a worker is free."""
         with self._worker() as worker:
             return worker.run(program)
 
     def map(self, programs: Iterable[Program]) -> Iterator[Outcome]:
-        """TestsPass programs side by side; outcomes come in the order of the programs."""
+        """PassesTests programs side by side; outcomes come in the order of the programs."""
         return self._threads.map(self.run, programs)
 
     def close(self) -> None:

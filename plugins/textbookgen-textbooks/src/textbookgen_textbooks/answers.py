@@ -44,10 +44,10 @@ def canonical(answer: str | None) -> str | None:
 def _number(text: str) -> str | None:
     """A number with what follows it in one form; None if the text does not begin with a number."""
     currency, bare = (text[0], text[1:].lstrip()) if text[0] in "\u20ac\u00a3\u00a5" else ("", text)
-    found = _NUMBER.match(bare) if len(bare) < 100 else None
-    if not found or not any(each.isdigit() for each in found[0]):
+    result = _NUMBER.match(bare) if len(bare) < 100 else None
+    if not result or not any(item.isdigit() for item in result[0]):
         return None
-    value, rest = _value(found[0]), bare[found.end() :]
+    value, rest = _value(result[0]), bare[result.end() :]
     if over := re.match(r"\s*/\s*(\d+(?:\.\d+)?)", rest):
         if not _value(over[1]):
             return None
@@ -59,7 +59,7 @@ def _number(text: str) -> str | None:
 
 
 def _is_unit(text: str) -> bool:
-    return len(text.split()) <= 3 and not any(each.isdigit() for each in text.replace("^2", "").replace("^3", ""))
+    return len(text.split()) <= 3 and not any(item.isdigit() for item in text.replace("^2", "").replace("^3", ""))
 
 
 def _value(number: str) -> Fraction:

@@ -94,7 +94,7 @@ class Conversation(AboutDocuments, Selective, SeveralTurns):
         if not self.rounds:
             return answer
         rubric = Rubric(self.rubric, self.good, self.rounds, self.critique_prompt, self.revise_prompt)
-        found = await revised(answer, rubric, {**facts, "context": facts["turns"][-1]["content"]}, ask)
-        if not found.met:
+        result = await revised(answer, rubric, {**facts, "context": facts["turns"][-1]["content"]}, ask)
+        if not result.met:
             raise UnusableReply("an answer did not meet the rubric")
-        return found.text.strip()
+        return result.text.strip()

@@ -31,7 +31,7 @@ class Everyday(Sampler):
 
     @model_validator(mode="after")
     def _known_domains(self) -> Everyday:
-        missing = [each for each in self.domains if each not in topics("everyday") and not self.topics]
+        missing = [item for item in self.domains if item not in topics("everyday") and not self.topics]
         if missing:
             raise ValueError(
                 f"no topics are known for '{missing[0]}': give `topics`, or choose from {', '.join(topics('everyday'))}"

@@ -75,8 +75,8 @@ class Excerpts(AboutDocuments, Selective, Generator):
         """
         lines = str(draw["document"]["text"]).splitlines()
         starts = range(0, len(lines), self.window_lines)
-        found = await side_by_side(self._window(lines[start : start + self.window_lines], draw, ask) for start in starts)
-        rows = [row for rows in found for row in rows]
+        result = await side_by_side(self._window(lines[start : start + self.window_lines], draw, ask) for start in starts)
+        rows = [row for rows in result for row in rows]
         if not rows:
             raise UnusableReply("no excerpt is worth keeping")
         return rows
@@ -86,21 +86,21 @@ class Excerpts(AboutDocuments, Selective, Generator):
         return list(self._kept(tags, lines)) if tags.educational else []
 
     def _kept(self, tags: Tags, lines: list[str]) -> Iterator[dict[str, Any]]:
-        for each in tags.excerpts:
-            text = "\n".join(lines[max(each.start_line - 1, 0) : each.end_line]).strip()
-            complex_enough = _COMPLEXITY.index(each.complexity) >= _COMPLEXITY.index(self.least_complexity)
+        for item in tags.excerpts:
+            text = "\n".join(lines[max(item.start_line - 1, 0) : item.end_line]).strip()
+            complex_enough = _COMPLEXITY.index(item.complexity) >= _COMPLEXITY.index(self.least_complexity)
             if (
                 complex_enough
-                and (each.reasoning or not self.need_reasoning)
+                and (item.reasoning or not self.need_reasoning)
                 and text
                 and len(text.split()) >= self.fewest_words
             ):
                 yield {
                     "text": text + "\n",
-                    "textbooks.information": each.information,
-                    "textbooks.description": each.description,
-                    "textbooks.complexity": each.complexity,
-                    "textbooks.obscurity": each.obscurity,
-                    "textbooks.steps": [f"{step.assumption} => {step.conclusion}" for step in each.steps],
-                    "textbooks.dependencies": each.dependencies,
+                    "textbooks.information": item.information,
+                    "textbooks.description": item.description,
+                    "textbooks.complexity": item.complexity,
+                    "textbooks.obscurity": item.obscurity,
+                    "textbooks.steps": [f"{step.assumption} => {step.conclusion}" for step in item.steps],
+                    "textbooks.dependencies": item.dependencies,
                 }

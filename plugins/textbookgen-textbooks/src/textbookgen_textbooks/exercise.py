@@ -77,12 +77,12 @@ def _sorted(tree: ast.Module) -> tuple[list[ast.stmt], list[ast.stmt]]:
     """The statements that belong to the document, and the asserts."""
     kept: list[ast.stmt] = []
     tests: list[ast.stmt] = []
-    for each in tree.body:
-        match each:
+    for item in tree.body:
+        match item:
             case ast.Assert():
-                tests.append(each)
+                tests.append(item)
             case ast.Import() | ast.ImportFrom() | ast.FunctionDef():
-                kept.append(each)
+                kept.append(item)
             case ast.Expr() | ast.If():  # a print, a docstring of the file, a main block: nobody misses them
                 continue
             case _:
@@ -91,7 +91,7 @@ def _sorted(tree: ast.Module) -> tuple[list[ast.stmt], list[ast.stmt]]:
 
 
 def _only_public(kept: list[ast.stmt]) -> ast.FunctionDef:
-    functions = [each for each in kept if isinstance(each, ast.FunctionDef) and not each.name.startswith("_")]
+    functions = [item for item in kept if isinstance(item, ast.FunctionDef) and not item.name.startswith("_")]
     if not functions:
         raise UnusableReply("there is no public function")
     if len(functions) > 1:
@@ -102,11 +102,11 @@ def _only_public(kept: list[ast.stmt]) -> ast.FunctionDef:
 def _prompt(text: str, name: str) -> str:
     """How the text begins, up to the newline after the function's docstring."""
     tree = parsed(text)
-    function = next(each for each in (tree.body if tree else ()) if isinstance(each, ast.FunctionDef) and each.name == name)
+    function = next(item for item in (tree.body if tree else ()) if isinstance(item, ast.FunctionDef) and item.name == name)
     first, *body = function.body
     if ast.get_docstring(function, clean=False) is None:
         raise UnusableReply("the function has no docstring")
-    if all(isinstance(each, ast.Pass) or _is_ellipsis(each) for each in body):
+    if all(isinstance(item, ast.Pass) or _is_ellipsis(item) for item in body):
         raise UnusableReply("the function has no body")
     if body[0].lineno <= (first.end_lineno or 0):
         raise UnusableReply("code stands on the docstring's line")
@@ -120,10 +120,10 @@ def _is_ellipsis(statement: ast.stmt) -> bool:
 def _joined(statements: list[ast.stmt], source: str) -> str:
     """Statements as they were written: imports together, functions two blank lines apart."""
     parts: list[str] = []
-    for each in statements:
+    for item in statements:
         if parts:
-            parts.append("\n\n" if isinstance(each, ast.FunctionDef) else "")
-        parts.append(_source(each, source) + "\n")
+            parts.append("\n\n" if isinstance(item, ast.FunctionDef) else "")
+        parts.append(_source(item, source) + "\n")
     return "".join(parts)
 
 
@@ -131,7 +131,7 @@ def _source(statement: ast.stmt, source: str) -> str:
     """A statement as it was written, decorators included."""
     if not isinstance(statement, ast.FunctionDef):
         return ast.get_source_segment(source, statement) or ""
-    first = min([statement.lineno, *(each.lineno for each in statement.decorator_list)])
+    first = min([statement.lineno, *(item.lineno for item in statement.decorator_list)])
     return "".join(_lines(source)[first - 1 : statement.end_lineno]).rstrip("\n")
 
 

@@ -44,13 +44,13 @@ def read_form(form: type[Filled], reply: Reply) -> Filled:
     Raises:
         UnusableReply: there is none, or it has not the fields of the form.
     """
-    found = _JSON.search(reply.text)
-    if found is None:
+    result = _JSON.search(reply.text)
+    if result is None:
         raise UnusableReply("the reply is not JSON")
     try:
-        return form.model_validate_json(found[0])
+        return form.model_validate_json(result[0])
     except ValidationError as error:
         first = error.errors()[0]
         broken = first["type"] == "json_invalid"
-        place = ".".join(str(each) for each in first["loc"] if not isinstance(each, int))
+        place = ".".join(str(item) for item in first["loc"] if not isinstance(item, int))
         raise UnusableReply("the reply is not JSON" if broken else f"the reply's `{place}` is not as asked") from error

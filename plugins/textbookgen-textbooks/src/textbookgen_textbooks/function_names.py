@@ -66,11 +66,11 @@ class FunctionNames(Sampler):
 @cache
 def _objects() -> tuple[tuple[str, str, str], ...]:
     """Every object with its kind and type."""
-    found = []
+    result = []
     for heading, words in sections("objects"):
         kind, _, type_hint = heading.partition(" : ")
-        found += [(word, kind, type_hint) for word in words]
-    return tuple(found)
+        result += [(word, kind, type_hint) for word in words]
+    return tuple(result)
 
 
 @cache
@@ -81,12 +81,12 @@ def _verbs(kind: str) -> tuple[str, ...]:
 @cache
 def _qualifiers(kind: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
     """The qualifiers that suit a kind of object, each with the types of the arguments it calls for."""
-    found = []
+    result = []
     for heading, words in sections("qualifiers"):
         kinds, _, type_hint = heading.partition(" : ")
         if kind in kinds.split():
-            found += [(word, (type_hint,) if type_hint else ()) for word in words]
-    return tuple(found)
+            result += [(word, (type_hint,) if type_hint else ()) for word in words]
+    return tuple(result)
 
 
 def _stem(name: str) -> tuple[str, ...]:

@@ -130,15 +130,15 @@ def _guessed(reply: str) -> tuple[str, str]:
 
 def _sentences(text: str, fewest_words: int) -> Iterator[tuple[int, int]]:
     """Where sentences of prose stand that are neither the first nor the last."""
-    found = list(_SENTENCE.finditer(text))[1:-1]
-    return (each.span() for each in found if len(each[0].split()) >= fewest_words)
+    result = list(_SENTENCE.finditer(text))[1:-1]
+    return (item.span() for item in result if len(item[0].split()) >= fewest_words)
 
 
 def _statements(text: str) -> Iterator[tuple[int, int]]:
     """Where statements stand in the functions of a piece of Python, docstrings and the last of each body apart."""
     tree = parsed(text) or ast.Module([], [])
     starts = [0, *accumulate(len(line) + 1 for line in text.split("\n"))]
-    for function in (each for each in ast.walk(tree) if isinstance(each, ast.FunctionDef)):
-        for each in function.body[:-1]:
-            if not (isinstance(each, ast.Expr) and isinstance(each.value, ast.Constant)):
-                yield starts[each.lineno - 1] + each.col_offset, starts[each.end_lineno or each.lineno] - 1
+    for function in (item for item in ast.walk(tree) if isinstance(item, ast.FunctionDef)):
+        for item in function.body[:-1]:
+            if not (isinstance(item, ast.Expr) and isinstance(item.value, ast.Constant)):
+                yield starts[item.lineno - 1] + item.col_offset, starts[item.end_lineno or item.lineno] - 1

@@ -34,10 +34,10 @@ class Page(Generator):
             UnusableReply: it is empty, was cut off, or has no Python snippet that parses.
         """
         text = prose(reply)
-        found = snippets(text)
-        if not found:
+        result = snippets(text)
+        if not result:
             raise UnusableReply("the page has no code")
-        if all(parsed(each) is None for each in found):
+        if all(parsed(item) is None for item in result):
             raise UnusableReply("no snippet of the page parses")
         yield {"text": text, "textbooks.topic": _text(draw, "topic"), "textbooks.audience": _text(draw, "audience")}
 

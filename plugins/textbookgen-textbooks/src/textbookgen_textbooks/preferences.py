@@ -89,8 +89,8 @@ class _Compared(Selective, SeveralTurns):
             "replies": [{"label": label, "text": text} for label, text in zip(labels, shown, strict=True)],
         }
         grades = {
-            each.label.strip().upper(): each
-            for each in (await filled(ask, Grades, self.grade_prompt, facts, "preference")).replies
+            item.label.strip().upper(): item
+            for item in (await filled(ask, Grades, self.grade_prompt, facts, "preference")).replies
         }
         if not grades.keys() >= set(labels):
             raise UnusableReply("the judge leaves out a reply")
@@ -100,7 +100,7 @@ class _Compared(Selective, SeveralTurns):
     async def _texts(self, asked: list[dict[str, str]], draw: Draw, ask: Ask) -> list[str]:
         document = draw["document"]
         if document.get("textbooks.attempts"):
-            return [str(each).strip() for each in document["textbooks.attempts"] if str(each).strip()]
+            return [str(item).strip() for item in document["textbooks.attempts"] if str(item).strip()]
         prompt: Any = [Message(turn["role"], turn["content"]) for turn in asked]
         if not document.get("messages"):
             prompt = ask.render(self.prompt, {**draw, "question": asked[-1]["content"]})
@@ -160,7 +160,7 @@ class Best(_Compared):
             UnusableReply: no reply is good enough, or the judge's grades cannot be read.
         """
         asked = asked_of(draw)
-        best = max(await self._candidates(asked, draw, ask), key=lambda each: each.overall)
+        best = max(await self._candidates(asked, draw, ask), key=lambda item: item.overall)
         if best.overall < self.least_score - 1e-9:
             raise UnusableReply("no reply is good enough")
         return [{"messages": [*asked, {"role": "assistant", "content": best.text}], "textbooks.score": best.overall}]

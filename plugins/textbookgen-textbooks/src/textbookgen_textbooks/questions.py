@@ -47,10 +47,10 @@ class Deductions(AboutDocuments, Selective, Generator):
         text = prose(reply).strip()
         if text.splitlines()[-1].strip(".*` ").upper() == "NONE":
             raise UnusableReply("there is no chain of deduction")
-        found = _QUESTION.search(text)
-        if found is None:
+        result = _QUESTION.search(text)
+        if result is None:
             raise UnusableReply("the reply has no question with a solution")
-        return [question_row(found["question"].strip(), found["solution"].strip())]
+        return [question_row(result["question"].strip(), result["solution"].strip())]
 
 
 class Plurality(AboutDocuments, Selective, SeveralTurns):
@@ -91,10 +91,10 @@ class Plurality(AboutDocuments, Selective, SeveralTurns):
         question = question_of(draw)
         full = {**draw, "question": question}
         replies = await samples(ask, ask.render(self.prompt, full), self.samples, full, self.task)
-        found = plurality([canonical(answer_of(reply.text)) for reply in replies])
-        if found is None:
+        result = plurality([canonical(answer_of(reply.text)) for reply in replies])
+        if result is None:
             raise UnusableReply("no answer has a plurality")
-        answer, votes = found
+        answer, votes = result
         agreement = votes / self.samples
         if agreement < self.least_agreement:
             raise UnusableReply("too few answers agree")
@@ -106,7 +106,7 @@ class Plurality(AboutDocuments, Selective, SeveralTurns):
 
 def plurality(answers: Iterable[str | None]) -> tuple[str, int] | None:
     """The answer given most often and how often; None if there is no answer, or a tie. None among the answers is no answer."""
-    first_two = Counter(each for each in answers if each is not None).most_common(2)
+    first_two = Counter(item for item in answers if item is not None).most_common(2)
     if not first_two or (len(first_two) == 2 and first_two[0][1] == first_two[1][1]):
         return None
     return first_two[0]

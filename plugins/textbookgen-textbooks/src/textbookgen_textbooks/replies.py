@@ -30,7 +30,7 @@ def prose(reply: Reply) -> str:
 
 def snippets(text: str) -> list[str]:
     """The Python code in fences, in order; a fence that names no language counts as Python."""
-    return [found["body"] for found in _FENCE.finditer(text) if found["language"].lower() in ("", "python", "py", "python3")]
+    return [result["body"] for result in _FENCE.finditer(text) if result["language"].lower() in ("", "python", "py", "python3")]
 
 
 def code(reply: Reply) -> str:
@@ -45,7 +45,7 @@ def code(reply: Reply) -> str:
         return text
     after = text[[*_FENCE.finditer(text)][-1].end() :]
     trailing = [line for line in after.splitlines() if line.startswith("assert ")]
-    return "\n".join([*(each.rstrip("\n") for each in fenced), *trailing]) + "\n"
+    return "\n".join([*(item.rstrip("\n") for item in fenced), *trailing]) + "\n"
 
 
 def parsed(source: str) -> ast.Module | None:

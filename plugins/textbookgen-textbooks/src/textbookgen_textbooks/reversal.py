@@ -71,9 +71,9 @@ class Reverse(AboutDocuments, Selective, SeveralTurns):
     async def _regenerated(self, original: str, request: str, ask: Ask) -> tuple[str, float]:
         """The closest code written from the request, and how close it is."""
         draw = {"request": request}
-        found = await samples(ask, ask.render(self.regenerate_prompt, draw), self.tries, draw, "regenerate")
-        written = [code(reply) for reply in found if reply.text.strip() and reply.finish != "length"]
-        matches = [(tree_match(original, each), each) for each in written]
+        result = await samples(ask, ask.render(self.regenerate_prompt, draw), self.tries, draw, "regenerate")
+        written = [code(reply) for reply in result if reply.text.strip() and reply.finish != "length"]
+        matches = [(tree_match(original, item), item) for item in written]
         match, closest = max(matches, key=lambda pair: pair[0], default=(0.0, ""))
         return closest, match
 

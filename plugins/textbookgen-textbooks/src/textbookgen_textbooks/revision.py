@@ -78,10 +78,10 @@ async def _graded(text: str, rubric: Rubric, draw: Draw, ask: Ask) -> list[Mark]
         mark.criterion.strip().lower(): mark
         for mark in (await filled(ask, Critique, rubric.critique_prompt, full, "critique")).marks
     }
-    missing = [each for each in rubric.criteria if each.lower() not in marks]
+    missing = [item for item in rubric.criteria if item.lower() not in marks]
     if missing:
         raise UnusableReply("the critique leaves out a criterion")
-    return [marks[each.lower()] for each in rubric.criteria]
+    return [marks[item.lower()] for item in rubric.criteria]
 
 
 class Revise(Selective, SeveralTurns):
@@ -124,10 +124,10 @@ class Revise(Selective, SeveralTurns):
         Raises:
             UnusableReply: the rubric was not met, or a reply cannot be read.
         """
-        found = await revised(await self._draft(draw, ask), self._rubric(), draw, ask)
-        if not found.met and not self.keep_unmet:
+        result = await revised(await self._draft(draw, ask), self._rubric(), draw, ask)
+        if not result.met and not self.keep_unmet:
             raise UnusableReply("the rubric was not met")
-        return [{"text": found.text, "textbooks.rounds": found.rounds, "textbooks.lowest_score": found.lowest}]
+        return [{"text": result.text, "textbooks.rounds": result.rounds, "textbooks.lowest_score": result.lowest}]
 
     async def _draft(self, draw: Draw, ask: Ask) -> str:
         if "document" in draw and not self.draft_anew:

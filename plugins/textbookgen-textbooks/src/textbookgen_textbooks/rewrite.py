@@ -69,8 +69,8 @@ class Rewrite(AboutDocuments, SeveralTurns):
 
 def share_kept(passage: str, text: str) -> float:
     """The share of a passage's different numbers that come up in a text; 1 if the passage has none."""
-    wanted = {_plain(each) for each in _NUMBER.findall(passage)}
-    return len(wanted & {_plain(each) for each in _NUMBER.findall(text)}) / len(wanted) if wanted else 1.0
+    wanted = {_plain(item) for item in _NUMBER.findall(passage)}
+    return len(wanted & {_plain(item) for item in _NUMBER.findall(text)}) / len(wanted) if wanted else 1.0
 
 
 def _plain(number: str) -> str:

@@ -70,9 +70,9 @@ def _chain(count: int, rng: Random) -> list[Step]:
 @cache
 def known_steps() -> tuple[Step, ...]:
     """Every step of the list."""
-    found = []
+    result = []
     for line in lines("steps"):
         types, name, done = line.split(" | ")
         takes, gives = types.split(" > ")
-        found.append(Step(takes, gives, name, done))
-    return tuple(found)
+        result.append(Step(takes, gives, name, done))
+    return tuple(result)

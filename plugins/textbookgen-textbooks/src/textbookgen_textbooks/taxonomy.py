@@ -74,8 +74,8 @@ class Taxonomy(SeveralTurns):
     async def _listed(self, path: dict[str, str], below: str, ask: Ask) -> list[str]:
         count = {"subject": self.subjects, "session": self.sessions, "concept": self.concepts}[below]
         draw = {"path": path, "level": below, "count": count}
-        found = (await filled(ask, Names, self.prompt, draw, self.task)).names
-        distinct = {" ".join(name.lower().split()): _plain(name) for name in reversed(found) if name.strip()}
+        result = (await filled(ask, Names, self.prompt, draw, self.task)).names
+        distinct = {" ".join(name.lower().split()): _plain(name) for name in reversed(result) if name.strip()}
         return list(reversed(distinct.values()))[:count]
 
     def _row(self, path: dict[str, str]) -> dict[str, Any]:

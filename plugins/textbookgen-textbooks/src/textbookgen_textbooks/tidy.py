@@ -73,4 +73,4 @@ def tidied(text: str, openings: re.Pattern[str], closings: re.Pattern[str]) -> s
 
 
 def _lines(patterns: tuple[str, ...]) -> re.Pattern[str]:
-    return re.compile("|".join(f"(?:{each})" for each in patterns), re.IGNORECASE)
+    return re.compile("|".join(f"(?:{item})" for item in patterns), re.IGNORECASE)

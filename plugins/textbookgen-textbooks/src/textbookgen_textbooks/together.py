@@ -28,7 +28,7 @@ async def side_by_side(works: Iterable[Coroutine[Any, Any, Answer]]) -> list[Ans
 
 async def those_that_worked(works: Iterable[Coroutine[Any, Any, Answer]]) -> list[Answer]:
     """The results, in order, of those that were neither refused nor unusable."""
-    return [each for each in await side_by_side(map(_or_none, works)) if each is not None]
+    return [item for item in await side_by_side(map(_or_none, works)) if item is not None]
 
 
 async def samples(ask: Ask, prompt: str, count: int, draw: Draw, task: str) -> list[Reply]:

@@ -107,9 +107,9 @@ class _Honesty(AboutDocuments, Selective, SeveralTurns):
         answer, attempts = document.get("textbooks.answer"), document.get("textbooks.attempts")
         if not answer or not attempts:
             raise UnusableReply("the question has no answer or no attempts")
-        verdicts = await side_by_side(self._checked(question, str(answer), each, ask) for each in attempts)
+        verdicts = await side_by_side(self._checked(question, str(answer), item, ask) for item in attempts)
         right, wrong = (
-            tuple(each for each, said in zip(attempts, verdicts, strict=True) if said == wanted) for wanted in ("true", "false")
+            tuple(item for item, said in zip(attempts, verdicts, strict=True) if said == wanted) for wanted in ("true", "false")
         )
         if not right and not wrong:
             raise UnusableReply("no attempt can be told right or wrong")

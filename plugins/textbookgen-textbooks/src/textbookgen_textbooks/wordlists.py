@@ -21,22 +21,22 @@ def lines(name: str) -> tuple[str, ...]:
 @cache
 def sections(name: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
     """A list with headings (`= HEADING`): each heading with the words under it."""
-    found: list[tuple[str, list[str]]] = []
+    result: list[tuple[str, list[str]]] = []
     for line in _lines(name):
         if line.startswith("="):
-            found.append((line.removeprefix("=").strip(), []))
+            result.append((line.removeprefix("=").strip(), []))
         else:
-            found[-1][1].extend(line.split())
-    return tuple((heading, tuple(words)) for heading, words in found)
+            result[-1][1].extend(line.split())
+    return tuple((heading, tuple(words)) for heading, words in result)
 
 
 @cache
 def topics(name: str) -> dict[str, tuple[str, ...]]:
     """A list with headings whose every line is one entry: the entries by heading."""
-    found: dict[str, list[str]] = {}
+    result: dict[str, list[str]] = {}
     for line in _lines(name):
         if line.startswith("="):
-            current = found.setdefault(line.removeprefix("=").strip(), [])
+            current = result.setdefault(line.removeprefix("=").strip(), [])
         else:
             current.append(line)
-    return {heading: tuple(entries) for heading, entries in found.items()}
+    return {heading: tuple(entries) for heading, entries in result.items()}

@@ -38,14 +38,14 @@ class StoryChecks(Filter):
         """A verdict for each story; reasons are `too short`, `too long`, `a word is missing`, `no dialogue`, `hard words`
         and `garbled characters`."""
         more = frozenset(map(stem, self.vocabulary))
-        found = [self._found(row, more) for row in docs.iter_rows(named=True)]
+        result = [self._found(row, more) for row in docs.iter_rows(named=True)]
         return pl.DataFrame(
             {
                 "id": docs["id"],
-                "keep": [not each.reason for each in found],
-                "reason": [each.reason for each in found],
-                "score": [each.coverage for each in found],
-                "detail": [each.detail for each in found],
+                "keep": [not item.reason for item in result],
+                "reason": [item.reason for item in result],
+                "score": [item.coverage for item in result],
+                "detail": [item.detail for item in result],
             },
             schema={"id": pl.String, "keep": pl.Boolean, "reason": pl.String, "score": pl.Float64, "detail": pl.String},
         )

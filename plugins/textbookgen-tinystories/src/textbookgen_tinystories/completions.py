@@ -80,7 +80,7 @@ class Completions(Transform):
         rows: list[dict[str, Any]] = []
         with closing(self._doors.model(self._path)) as model:
             for some in docs.iter_slices(self.batch):
-                found = model.complete(
+                result = model.complete(
                     some["text"].to_list(),
                     max_tokens=self.max_tokens,
                     temperature=self.temperature,
@@ -88,7 +88,7 @@ class Completions(Transform):
                     samples=self.samples,
                     seed=self.seed,
                 )
-                for row, completions in zip(some.iter_rows(named=True), found, strict=True):
+                for row, completions in zip(some.iter_rows(named=True), result, strict=True):
                     rows += [self._row(row, number, completion) for number, completion in enumerate(completions)]
         return pl.DataFrame(rows, schema=_SCHEMA)
 

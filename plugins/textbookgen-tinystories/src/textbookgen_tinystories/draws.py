@@ -46,7 +46,7 @@ class Words(Sampler):
             raise ValueError("`feature_counts` are weights: none below 0, one above")
         if any(weight < 0 for weight in self.feature_weights.values()):
             raise ValueError("`feature_weights` are weights: none below 0")
-        drawable = {each for each, weight in self.feature_weights.items() if weight > 0}
+        drawable = {item for item, weight in self.feature_weights.items() if weight > 0}
         if len(drawable) - (drawable >= _EXCLUDES.keys()) < len(self.feature_counts) - 1:
             raise ValueError(f"{len(self.feature_counts) - 1} features cannot be drawn from those with a weight")
         return self
@@ -63,7 +63,7 @@ class Words(Sampler):
 
     def _features(self, rng: Random) -> list[str]:
         (count,) = rng.choices(range(len(self.feature_counts)), self.feature_counts)
-        left: dict[str, float] = {each: weight for each, weight in self.feature_weights.items() if weight > 0}
+        left: dict[str, float] = {item: weight for item, weight in self.feature_weights.items() if weight > 0}
         drawn: list[str] = []
         for _ in range(count):
             (feature,) = rng.choices(list(left), list(left.values()))

@@ -87,9 +87,9 @@ class Grades(Generator):
 
 
 def _read(reply: Reply) -> Marks:
-    found = re.search(r"\{.*\}", reply.text, re.DOTALL)
+    result = re.search(r"\{.*\}", reply.text, re.DOTALL)
     try:
-        return Marks.model_validate_json(found[0] if found else "")
+        return Marks.model_validate_json(result[0] if result else "")
     except ValidationError as error:
         raise UnusableReply("the grades cannot be read") from error
 
@@ -105,7 +105,7 @@ class GradeScores(Evaluator):
 
     def evaluate(self, inputs: StageInputs, out: Path) -> pl.DataFrame:
         """The figures, model by model."""
-        rows = [row for label, flow in inputs.each("from").items() for row in self._figures(label, flow)]
+        rows = [row for label, flow in inputs.by_label("from").items() for row in self._figures(label, flow)]
         return pl.DataFrame(rows, schema=_FIGURES)
 
     def _figures(self, label: str, flow: Any) -> Iterator[dict[str, Any]]:

@@ -28,25 +28,25 @@ class HeldOut(Filter):
     @field_validator("combinations")
     @classmethod
     def _not_empty(cls, combinations: tuple[tuple[str, ...], ...]) -> tuple[tuple[str, ...], ...]:
-        if any(not each for each in combinations):
+        if any(not item for item in combinations):
             raise ValueError("a combination needs at least one word or feature: an empty one would hold out everything")
         return combinations
 
     def decide(self, docs: pl.DataFrame) -> pl.DataFrame:
         """A verdict for each story; the reason is `held out` or `not held out`, the detail is the combination."""
         asked = [name for name in ("tinystories.words", "tinystories.features") if name in docs.columns]
-        found = [self._found({each for name in asked for each in row[name] or ()}) for row in docs.iter_rows(named=True)]
-        keep = [(each is None) == (self.keep == "others") for each in found]
+        result = [self._found({item for name in asked for item in row[name] or ()}) for row in docs.iter_rows(named=True)]
+        keep = [(item is None) == (self.keep == "others") for item in result]
         reason = "held out" if self.keep == "others" else "not held out"
         return pl.DataFrame(
             {
                 "id": docs["id"],
                 "keep": keep,
                 "reason": [None if kept else reason for kept in keep],
-                "detail": [" + ".join(each) if each else None for each in found],
+                "detail": [" + ".join(item) if item else None for item in result],
             },
             schema={"id": pl.String, "keep": pl.Boolean, "reason": pl.String, "detail": pl.String},
         )
 
     def _found(self, asked: set[str]) -> tuple[str, ...] | None:
-        return next((each for each in self.combinations if asked.issuperset(each)), None)
+        return next((item for item in self.combinations if asked.issuperset(item)), None)

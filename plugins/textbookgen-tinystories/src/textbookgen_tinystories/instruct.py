@@ -90,8 +90,8 @@ class InstructChats(Instruct):
 
 def sentences(story: str) -> list[str]:
     """The sentences of a story that stand on one line and have at least three words and no speech that goes on elsewhere."""
-    found = (each.group().strip() for each in _SENTENCE.finditer(story))
-    return [each for each in found if len(each.split()) > 2 and _closed(each)]
+    result = (item.group().strip() for item in _SENTENCE.finditer(story))
+    return [item for item in result if len(item.split()) > 2 and _closed(item)]
 
 
 def _closed(sentence: str) -> bool:

@@ -46,7 +46,7 @@ class InstructionFollowing(Evaluator):
         asked = table.scan().select("tinystories.words").head(self.most_stories).collect()["tinystories.words"].to_list()
         if len(asked) < 2:
             raise RunError("there are no stories with required words to ask for", place="stories")
-        told = {label: self._told(flow, asked, inputs) for label, flow in inputs.each("from").items()}
+        told = {label: self._told(flow, asked, inputs) for label, flow in inputs.by_label("from").items()}
         pl.DataFrame(
             [
                 {"subject": label, "words": words, "story": story}
@@ -66,10 +66,10 @@ class InstructionFollowing(Evaluator):
         told: list[str] = []
         with closing(inputs.resolver.model(checkpoint.path)) as model:
             for at in range(0, len(headers), self.batch):
-                found = model.complete(
+                result = model.complete(
                     headers[at : at + self.batch], max_tokens=self.max_tokens, temperature=self.temperature, seed=self.seed + at
                 )
-                told += [each[0] for each in found]
+                told += [each[0] for each in result]
         return told
 
 

@@ -41,16 +41,16 @@ class Overlap(Evaluator):
         """The figures; `overlap.parquet` has the largest R of each story and the training story it is to."""
         rows: list[dict[str, Any]] = []
         nearest: list[pl.DataFrame] = []
-        for label, flow in inputs.each("from").items():
+        for label, flow in inputs.by_label("from").items():
             assert isinstance(flow, Table)
             stories = flow.scan().head(self.most_stories).collect()
             if stories.is_empty():
                 raise RunError(f"'{label}' has no stories", place="from")
             texts = spoken(stories)
-            found = nearest_story(texts, (spoken(part) for part in inputs["training"].frames()), self.k)
-            nearest.append(found.with_columns(subject=pl.lit(label)))
+            result = nearest_story(texts, (spoken(part) for part in inputs["training"].frames()), self.k)
+            nearest.append(result.with_columns(subject=pl.lit(label)))
             known = {n: seen_anywhere(texts, (spoken(part) for part in inputs["training"].frames()), n) for n in self.lengths}
-            rows += list(self._figures(label, found, self_overlap(texts, self.k), known, texts))
+            rows += list(self._figures(label, result, self_overlap(texts, self.k), known, texts))
         pl.concat(nearest).write_parquet(out / "overlap.parquet")
         return pl.DataFrame(rows, schema=_FIGURES)
 

@@ -68,9 +68,9 @@ def read_records(lines: Iterable[str]) -> Iterator[Record]:
     for line in lines:
         before, *rest = line.split(SEPARATOR)
         gathered.append(before)
-        for each in rest:
+        for item in rest:
             yield from _whole(gathered)
-            gathered = [each]
+            gathered = [item]
     yield from _whole(gathered)
 
 
@@ -82,9 +82,9 @@ def _whole(lines: list[str]) -> Iterator[Record]:
 
 def _summary_split(story: str) -> tuple[str, str]:
     """A story and the summary below it, if there is one."""
-    before, found, after = story.rpartition("\nSummary:")
-    return (before.strip(), " ".join(after.split())) if found and after.strip() else (story, "")
+    before, result, after = story.rpartition("\nSummary:")
+    return (before.strip(), " ".join(after.split())) if result and after.strip() else (story, "")
 
 
 def _listed(text: str) -> tuple[str, ...]:
-    return tuple(each.strip() for each in text.split(",") if each.strip())
+    return tuple(item.strip() for item in text.split(",") if item.strip())

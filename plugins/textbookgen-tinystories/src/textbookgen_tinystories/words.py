@@ -37,7 +37,7 @@ def stem(word: str) -> str:
 
 def said_in(words: Iterable[str]) -> frozenset[str]:
     """The words of a text, plain; a form that no rule makes stands beside its word (`went` with `go`)."""
-    return frozenset(each for word in words for each in (_plain(word), _bases().get(_plain(word))) if each)
+    return frozenset(item for word in words for item in (_plain(word), _bases().get(_plain(word))) if item)
 
 
 def forms_found(word: str, said: frozenset[str]) -> bool:
@@ -55,8 +55,8 @@ def forms_of(word: str) -> frozenset[str]:
 @cache
 def known_stems() -> frozenset[str]:
     """The stems of every word that a small child knows, names not counted."""
-    found = {stem(form) for words in _lists().values() for word in words for form in forms_of(word)}
-    return frozenset(found | {stem(word) for word in word_list("function_words")})
+    result = {stem(form) for words in _lists().values() for word in words for form in forms_of(word)}
+    return frozenset(result | {stem(word) for word in word_list("function_words")})
 
 
 def unknown(text: str, more: frozenset[str] = frozenset()) -> list[str]:
@@ -71,7 +71,7 @@ def unknown(text: str, more: frozenset[str] = frozenset()) -> list[str]:
 
 @lru_cache(maxsize=1 << 16)
 def _known(word: str) -> bool:
-    return word in _function_words() or any(each in known_stems() for each in _stems(word))
+    return word in _function_words() or any(item in known_stems() for item in _stems(word))
 
 
 def _plain(word: str) -> str:
@@ -103,8 +103,8 @@ def _verb_forms(word: str) -> Iterator[str]:
         yield f"{word}ing"
         ends = [f"{word[:-1]}ied"]
     else:
-        yield from (f"{each}ing" for each in _before_ending(word))
-        ends = [f"{each}ed" for each in _before_ending(word)]
+        yield from (f"{item}ing" for item in _before_ending(word))
+        ends = [f"{item}ed" for item in _before_ending(word)]
     if regular:
         yield from ends
 
@@ -124,7 +124,7 @@ def _adjective_forms(word: str) -> Iterator[str]:
     elif _consonant_y(word):
         yield from (f"{word[:-1]}ier", f"{word[:-1]}iest", f"{word[:-1]}ily")
     else:
-        yield from (f"{each}{ending}" for each in _before_ending(word) for ending in ("er", "est"))
+        yield from (f"{item}{ending}" for item in _before_ending(word) for ending in ("er", "est"))
         yield f"{word}ly"
 
 

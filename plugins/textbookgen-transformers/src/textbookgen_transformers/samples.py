@@ -88,9 +88,9 @@ class Stream:
         place, got = int(np.searchsorted(self._ends, start, side="right")), 0
         offset = start - (int(self._ends[place - 1]) if place else 0)
         while got < count:
-            found = self._file.read(int(self._documents[place]), offset)[: count - got]
-            ids[got : got + len(found)] = found
-            got, place, offset = got + len(found), place + 1, 0
+            result = self._file.read(int(self._documents[place]), offset)[: count - got]
+            ids[got : got + len(result)] = result
+            got, place, offset = got + len(result), place + 1, 0
         return ids
 
     def tokens(self, start: int, stop: int) -> int:
@@ -112,10 +112,10 @@ class Blend:
         """How many samples of a block are each stream's: what brings their sums closest to the weights."""
         before = self._before[block]
         due = [weight * BLOCK * (block + 1) - had for weight, had in zip(self._weights, before, strict=True)]
-        counts = [max(0, int(each)) for each in due]
+        counts = [max(0, int(item)) for item in due]
         while sum(counts) != BLOCK:
             step = 1 if sum(counts) < BLOCK else -1
-            fair = [step * (each - count) if count or step > 0 else -np.inf for each, count in zip(due, counts, strict=True)]
+            fair = [step * (item - count) if count or step > 0 else -np.inf for item, count in zip(due, counts, strict=True)]
             counts[int(np.argmax(fair))] += step
         return counts
 

@@ -59,8 +59,8 @@ class Pretrain(NewModelOptions, BlendOptions, Training):
         """Shapes that cannot be, also in transformers, and blends of what is not there."""
         yield from super().check()
         yield from self.blend_diagnostics(self.weights)
-        if found := list(self.shape_diagnostics()):
-            yield from found
+        if result := list(self.shape_diagnostics()):
+            yield from result
         elif problem := problem_of(self.parts()):
             yield Diagnostic(*problem)
 

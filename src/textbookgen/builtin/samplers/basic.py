@@ -248,7 +248,7 @@ class ProductSampler(Fields):
         grounds = [grid for part in self._parts.values() if (grid := part.grid()) is not None]
         if not grounds or self.never:
             return None
-        return Grid(tuple(name for each in grounds for name in each.fields), prod(each.cells for each in grounds))
+        return Grid(tuple(name for item in grounds for name in item.fields), prod(item.cells for item in grounds))
 
     def reads(self) -> tuple[str, ...]:
         """What its parts read."""
@@ -305,14 +305,14 @@ def _inner(label: str, table: Mapping[str, Any]) -> Sampler:
     Raises:
         ValueError: there is no such sampler, or its options are wrong.
     """
-    found = {each.name: each for each in BUILT_IN} | dict(KNOWN.get({}))
+    result = {item.name: item for item in BUILT_IN} | dict(KNOWN.get({}))
     use = table.get("use")
-    if use not in found:
-        raise ValueError(f"`{label}` must have `use`, one of {', '.join(sorted(found))} (got {use!r})")
+    if use not in result:
+        raise ValueError(f"`{label}` must have `use`, one of {', '.join(sorted(result))} (got {use!r})")
     try:
-        return found[use](**{key: value for key, value in table.items() if key != "use"})
+        return result[use](**{key: value for key, value in table.items() if key != "use"})
     except ValidationError as error:
-        problems = (f"`{'.'.join(map(str, (label, *each['loc'])))}`: {each['msg']}" for each in error.errors())
+        problems = (f"`{'.'.join(map(str, (label, *item['loc'])))}`: {item['msg']}" for item in error.errors())
         raise ValueError("; ".join(problems)) from error
 
 
@@ -321,7 +321,7 @@ def _applies(rule: Mapping[str, Any], drawn: Mapping[str, Any]) -> bool:
     for name, wanted in rule.items():
         values = drawn.get(name)
         listed = wanted if isinstance(wanted, list | tuple) else [wanted]
-        if not any(each in listed for each in (values if isinstance(values, list | tuple) else [values])):
+        if not any(item in listed for item in (values if isinstance(values, list | tuple) else [values])):
             return False
     return True
 

@@ -43,25 +43,25 @@ class ConstrainedGrid:
         """Combination `number`: a value for each field."""
         if not self._rules:
             return self._free(number)
-        found, open_rules = {}, self._all
+        result, open_rules = {}, self._all
         for place, name in enumerate(self._names):
             for still, indices in self._grouped(place, open_rules):
-                each = self._count(place + 1, still)
-                if number < each * len(indices):
-                    index, number = divmod(number, each)
-                    found[name], open_rules = self.fields[name][indices[index]], still
+                item = self._count(place + 1, still)
+                if number < item * len(indices):
+                    index, number = divmod(number, item)
+                    result[name], open_rules = self.fields[name][indices[index]], still
                     break
-                number -= each * len(indices)
+                number -= item * len(indices)
             else:
                 raise IndexError(f"there are {len(self)} combinations")
-        return found
+        return result
 
     def _free(self, number: int) -> dict[str, Any]:
-        found = {}
+        result = {}
         for name, values in self.fields.items():
             number, index = divmod(number, len(values))
-            found[name] = values[index]
-        return found
+            result[name] = values[index]
+        return result
 
     def _count(self, place: int, open_rules: Rules) -> int:
         """How many ways there are to fix the fields from `place` on, if these rules can still come true."""
@@ -94,12 +94,12 @@ def _checked(rule: Mapping[str, Any], fields: Mapping[str, Sequence[Any]]) -> di
     """A rule as the indices of its values."""
     if not rule:
         raise ValueError("a rule of `never` must name a field")
-    found: dict[str, set[int]] = {}
+    result: dict[str, set[int]] = {}
     for name, wanted in rule.items():
         if name not in fields:
             raise ValueError(f"`never` names '{name}', and there is no such field")
         listed = wanted if isinstance(wanted, list | tuple) else [wanted]
         if unknown := [value for value in listed if value not in fields[name]]:
             raise ValueError(f"`never` names {unknown[0]!r}, which is no value of `{name}`")
-        found[name] = {index for index, value in enumerate(fields[name]) if value in listed}
-    return found
+        result[name] = {index for index, value in enumerate(fields[name]) if value in listed}
+    return result

@@ -84,7 +84,7 @@ class UncoveredSampler(Fields):
         hopeful = [
             (seen.cells[cell], at)
             for at, (cell, _) in enumerate(self._cells)
-            if seen.tried[cell] - seen.cells[cell] < self.patience * (1 + seen.cells[cell])
+            if seen.attempted[cell] - seen.cells[cell] < self.patience * (1 + seen.cells[cell])
         ] or [(0, at) for at in range(len(self._cells))]
         fewest = min(count for count, _ in hopeful)
         return [at for count, at in hopeful if count == fewest]
@@ -98,6 +98,6 @@ def worn_out(seen: AcceptedStats, share: float) -> list[str]:
     """Openings that more than this share of accepted documents have, the most frequent first; none while only one has it."""
     often = sorted(
         ((words, count) for words, count in seen.openings.items() if count > max(1, share * seen.documents)),
-        key=lambda each: (-each[1], each[0]),
+        key=lambda item: (-item[1], item[0]),
     )
     return [words for words, _ in often]

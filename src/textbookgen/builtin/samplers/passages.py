@@ -54,7 +54,7 @@ class Passages(Sampler):
             folder.mkdir(parents=True, exist_ok=True)
             beside = self._file.with_suffix(".part")
             with beside.open("w", encoding="utf-8") as out:
-                for key, passage in self._passages(Documents.merged(tables)):
+                for key, passage in self._passages(Documents.concatenate(tables)):
                     out.write(json.dumps([key, passage], ensure_ascii=False) + "\n")
             beside.replace(self._file)
         with self._file.open("rb") as lines:

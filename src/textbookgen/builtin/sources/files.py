@@ -70,11 +70,11 @@ class PythonCode(Source):
 
     def digest(self) -> str:
         """Names, sizes and times of every file that could be read; none is opened."""
-        return _digest(f"{each.name} {each.size} {each.modified}" for each in self._files())
+        return _digest(f"{item.name} {item.size} {item.modified}" for item in self._files())
 
     def estimate(self, inputs: Mapping[str, Estimate]) -> Estimate | None:
         """From sizes alone; what will be passed over is not known yet."""
-        sizes = [each.size for each in islice(self._files(), self.max_files)]
+        sizes = [item.size for item in islice(self._files(), self.max_files)]
         return Estimate(documents=len(sizes), tokens=sum(sizes) / BYTES_A_TOKEN, disk_bytes=sum(sizes) / 3)
 
     def check(self) -> Iterable[Diagnostic]:
@@ -83,18 +83,18 @@ class PythonCode(Source):
             yield Diagnostic("min_kib", f"no file is larger than {self.min_kib} KiB and smaller than {self.max_kib} KiB")
 
     def _files(self) -> list[PythonFile]:
-        fit = (each for each in _installed() if self.min_kib <= each.size / 1024 <= self.max_kib)
-        return sorted(fit, key=lambda each: (stable_hash(f"{self.seed}/{each.name}"), each.name))
+        fit = (item for item in _installed() if self.min_kib <= item.size / 1024 <= self.max_kib)
+        return sorted(fit, key=lambda item: (stable_hash(f"{self.seed}/{item.name}"), item.name))
 
     def _rows(self) -> Iterator[Row]:
-        for each in self._files():
-            text = _python_text(each.path)
+        for item in self._files():
+            text = _python_text(item.path)
             if text:
                 yield {
-                    "id": document_id("python-code", each.name, text),
+                    "id": document_id("python-code", item.name, text),
                     "text": text,
                     "kind": "code",
-                    "source.path": each.name,
+                    "source.path": item.name,
                 }
 
 
@@ -317,8 +317,8 @@ def _remote(path: str) -> bool:
 def _matches(path: str) -> list[str]:
     if Path(path).is_file():
         return [path]
-    found = glob.glob(path, recursive=True)  # noqa: PTH207  (Path.glob takes no absolute patterns)
-    return sorted(file for file in found if Path(file).is_file())
+    result = glob.glob(path, recursive=True)  # noqa: PTH207  (Path.glob takes no absolute patterns)
+    return sorted(file for file in result if Path(file).is_file())
 
 
 def _state(file: str) -> str:

@@ -108,7 +108,7 @@ class ChatEval(Evaluator):
             raise RunError("there is no conversation to ask", place="conversations")
         replies: list[pl.DataFrame] = []
         figures: list[dict[str, Any]] = []
-        for label, checkpoint in inputs.each("from").items():
+        for label, checkpoint in inputs.by_label("from").items():
             assert isinstance(checkpoint, Checkpoint)
             with closing(inputs.resolver.model(checkpoint.path)) as model:
                 chat = card_of(checkpoint.path).get("chat")

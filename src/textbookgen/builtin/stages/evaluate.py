@@ -50,7 +50,7 @@ class Benchmarks(Evaluator):
         judge = inputs.resolver.filter(self.runner)
         judge.prepare(inputs)
         asked: list[pl.DataFrame] = []
-        for label, checkpoint in inputs.each("from").items():
+        for label, checkpoint in inputs.by_label("from").items():
             assert isinstance(checkpoint, Checkpoint)
             for name in self.benchmarks:
                 asked.append(self._completed(label, checkpoint, inputs.resolver.benchmark(name), inputs, judge))

@@ -123,7 +123,7 @@ class Export(Packer):
     def _hashes(self, ids: pl.Series, purpose: str) -> pl.Series:
         """Numbers below 2**63, the same on every machine."""
         salt = f"{purpose}/{self.seed}/"
-        hashes = [int.from_bytes(hashlib.blake2b((salt + each).encode(), digest_size=8).digest(), "big") >> 1 for each in ids]
+        hashes = [int.from_bytes(hashlib.blake2b((salt + item).encode(), digest_size=8).digest(), "big") >> 1 for item in ids]
         return pl.Series("id", hashes, dtype=pl.UInt64)
 
     def _write(self, rows: pl.DataFrame, number: int, split: _Split, tokenizer: Tokenizer | None, out: Path) -> dict[str, Any]:
@@ -225,8 +225,8 @@ def _columns(table: Table, columns: list[str]) -> Iterator[pl.DataFrame]:
     for part in table.parts:
         rows = part.scan()
         there = rows.collect_schema()
-        found = [(pl.col(name) if name in there else pl.lit(None).alias(name)).cast(schema[name]) for name in columns]
-        yield rows.select(*found, _id=pl.col("id"), _held_by=origin_id(there)).collect()
+        result = [(pl.col(name) if name in there else pl.lit(None).alias(name)).cast(schema[name]) for name in columns]
+        yield rows.select(*result, _id=pl.col("id"), _held_by=origin_id(there)).collect()
 
 
 def _bytes(rows: pl.DataFrame) -> int:
@@ -248,5 +248,5 @@ def _sha256(file: Path) -> str:
 def _tokenised(texts: pl.Series, tokenizer: Tokenizer) -> pl.Series:
     ids: list[list[int]] = []
     for start in range(0, len(texts), ROW_GROUP):
-        ids += ([*each, tokenizer.eod] for each in tokenizer.encode_batch(texts[start : start + ROW_GROUP].to_list()))
+        ids += ([*item, tokenizer.eod] for item in tokenizer.encode_batch(texts[start : start + ROW_GROUP].to_list()))
     return pl.Series("input_ids", ids, dtype=pl.List(pl.Int32))

@@ -135,7 +135,7 @@ class Mix(Transform):
     def stream(self, inputs: StageInputs) -> Iterator[pl.DataFrame]:
         """The mixed documents, in order."""
         tokenizer = inputs.tokenizer("tokenizer", self.tokenizer) if self.tokenizer is not None else None
-        tables = {label: flow for label, flow in inputs.each("from").items() if isinstance(flow, Table)}
+        tables = {label: flow for label, flow in inputs.by_label("from").items() if isinstance(flow, Table)}
         sources = {label: _measured(table, tokenizer, f"{self.seed}/{label}") for label, table in tables.items()}
         for label, source in sources.items():
             if not source.total:
@@ -247,12 +247,12 @@ def _placed(source: _Source, portion: Portion, places: _Places, salt: str) -> It
                 continue
             before = [given + done for done in accumulate(frame["_tokens"][:-1], initial=0)]
             given += int(frame["_tokens"].sum())
-            found = [places.of(each) for each in before]
+            result = [places.of(each) for each in before]
             yield frame.drop("_tokens").with_columns(
                 pl.lit(portion.source).alias("mix.source"),
                 pl.lit(epoch + 1, dtype=pl.Int64).alias("mix.epoch"),
-                pl.Series("mix.phase", [phase for _, phase in found], dtype=pl.Int64),
-                pl.Series("_place", [place for place, _ in found], dtype=pl.Float64),
+                pl.Series("mix.phase", [phase for _, phase in result], dtype=pl.Int64),
+                pl.Series("_place", [place for place, _ in result], dtype=pl.Float64),
             )
 
 

@@ -57,11 +57,11 @@ def shares(weights: Mapping[str, float]) -> dict[str, float]:
 def overall(phases: Sequence[Phase]) -> dict[str, float]:
     """Each source's share over all phases."""
     lengths = shares({str(at): phase.share for at, phase in enumerate(phases)})
-    found: dict[str, float] = {}
+    result: dict[str, float] = {}
     for at, phase in enumerate(phases):
         for source, share in shares(phase.weights).items():
-            found[source] = found.get(source, 0.0) + lengths[str(at)] * share
-    return found
+            result[source] = result.get(source, 0.0) + lengths[str(at)] * share
+    return result
 
 
 def portions(weights: Mapping[str, float], unique: Mapping[str, float], total: float) -> list[Portion]:

@@ -127,11 +127,11 @@ def _filled(value: str) -> str:
 def _is_strict(schema: Any) -> bool:
     """Whether all objects of a schema are closed and whole, as OpenAI wants of schemas that it enforces."""
     if isinstance(schema, list | tuple):
-        return all(_is_strict(each) for each in schema)
+        return all(_is_strict(item) for item in schema)
     if not isinstance(schema, Mapping):
         return True
     if "properties" in schema:
         whole = set(schema.get("required", ())) == set(schema["properties"])
         if not whole or schema.get("additionalProperties") is not False:
             return False
-    return all(_is_strict(each) for each in schema.values())
+    return all(_is_strict(item) for item in schema.values())

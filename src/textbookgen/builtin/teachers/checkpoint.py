@@ -51,8 +51,8 @@ class OwnModel(Teacher):
 
     def prepare(self, inputs: Mapping[str, Artifact], open_model: Callable[[Path], Model]) -> None:
         """Remembers the folder and the door; the model is opened by the first request that no ledger answers."""
-        found = inputs.get(self.checkpoint)
-        self._folder = found.path if isinstance(found, Checkpoint) else Path(self.checkpoint)
+        result = inputs.get(self.checkpoint)
+        self._folder = result.path if isinstance(result, Checkpoint) else Path(self.checkpoint)
         self._open = open_model
         self._waiting = []
 
@@ -118,8 +118,8 @@ class OwnModel(Teacher):
             seeds=[self._seed(request) for request in requests],
         )
         return [
-            Reply(each.text, len(ids), len(each.ids), finish="stop" if each.ended else "length")
-            for ids, (each,) in zip(asked, said, strict=True)
+            Reply(item.text, len(ids), len(item.ids), finish="stop" if item.ended else "length")
+            for ids, (item,) in zip(asked, said, strict=True)
         ]
 
     def _by_text(self, model: Model, request: Request) -> Reply:

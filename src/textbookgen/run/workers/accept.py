@@ -80,16 +80,16 @@ class Acceptance:
 
     def _refused(self, rows: pl.DataFrame, certain: bool) -> pl.DataFrame:
         """What cannot count: for `certain` whatever the judges say, otherwise because of those before it in the part."""
-        found: list[dict[str, Any]] = []
+        result: list[dict[str, Any]] = []
         if self.stage.target is not None or not certain:
             room = _Remaining(self.stats, self.target, self.stage.count or 0, self.accepted)
             for key, draw, text in self._facts(rows):
                 reason, detail = room.refuses(draw, text) if self.looks else (ENOUGH if room.full else "", "")
                 if reason:
-                    found.append({"id": key, "keep": False, "reason": reason, "detail": detail or None})
+                    result.append({"id": key, "keep": False, "reason": reason, "detail": detail or None})
                 elif not certain:
                     room.take(draw, text)
-        return pl.DataFrame(found, schema={"id": pl.String, "keep": pl.Boolean, "reason": pl.String, "detail": pl.String})
+        return pl.DataFrame(result, schema={"id": pl.String, "keep": pl.Boolean, "reason": pl.String, "detail": pl.String})
 
     def _facts(self, rows: pl.DataFrame) -> Iterator[tuple[str, dict[str, Any], str]]:
         draws = [json.loads(draw or "{}") for draw in rows["draw"]] if self.looks else [{}] * len(rows)
@@ -121,7 +121,7 @@ class Acceptance:
                 if key in counted:
                     self.stats.add(draw, text)
                 else:
-                    self.stats.refuse(draw)
+                    self.stats.add_rejected(draw)
 
     # -- when all is done
 
@@ -131,7 +131,7 @@ class Acceptance:
             return
         reached, said = [], []
         if self.target.openings is not None:
-            opening, most = min(self.stats.openings.items(), key=lambda each: (-each[1], each[0]))
+            opening, most = min(self.stats.openings.items(), key=lambda item: (-item[1], item[0]))
             reached.append(most <= self.target.max_same_opening(self.stats.documents))
             share = f"{most / self.stats.documents:.2%} begin '{opening}'"
             said.append(f"{share}, the commonest opening ({self.target.openings:.2%} allowed)")

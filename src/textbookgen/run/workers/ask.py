@@ -43,7 +43,7 @@ class GeneratorAsk:
     draw: Mapping[str, Any]
     sample: int
     keys: list[str] = field(default_factory=list)
-    cut: bool = False
+    truncated: bool = False
 
     async def __call__(
         self,
@@ -66,8 +66,8 @@ class GeneratorAsk:
             )
         )
         self.keys.append(answer.key)
-        if answer.reply.finish == "length" and self.stage.cut_replies == "keep":
-            self.cut = True
+        if answer.reply.finish == "length" and self.stage.truncated_replies == "keep":
+            self.truncated = True
             return replace(answer.reply, finish="stop")
         return answer.reply
 

@@ -64,7 +64,7 @@ def signed(rows: pl.DataFrame, step: str, kind: str) -> pl.DataFrame:
         fill.get(name, pl.lit(None)).cast(kind_of).alias(name) for name, kind_of in COLUMNS.items() if name not in rows.columns
     ]
     rows = rows.with_columns(pl.lit(step).alias("step")).with_columns(
-        [each for each in missing if each.meta.output_name() != "step"]
+        [item for item in missing if item.meta.output_name() != "step"]
     )
     ours = [
         "id",

@@ -60,7 +60,7 @@ def _with_sampler_prepared(context: StepContext) -> StepContext:
     if sampler is None or not sampler.options.reads():
         return context
     options = sampler.options.model_copy(deep=True)
-    options.prepare(context.inputs.each("sampler"), context.folder.own)
+    options.prepare(context.inputs.by_label("sampler"), context.folder.own)
     return replace(context, step=replace(context.step, sampler=replace(sampler, options=options)))
 
 
@@ -253,7 +253,7 @@ class _Writing:
             name = document_id(document["id"], key or self.context.step.address)
         else:
             name = key[:24] if key else document_id(self.context.step.address, n)
-        flagged = {"cut": ask.cut} if self.stage.cut_replies == "keep" else {}
+        flagged = {"truncated": ask.truncated} if self.stage.truncated_replies == "keep" else {}
         rows = [flagged | row for row in rows]
         return _Written(
             n, [self._row(row, f"{name}-{at}" if at else name, key, about, document) for at, row in enumerate(rows)]

@@ -32,15 +32,15 @@ def rehearse(step: PlannedStep, prompts: Prompts, ledger: Ledger, documents: Ite
 async def _rehearse(
     step: PlannedStep, prompts: Prompts, ledger: Ledger, documents: Iterable[Mapping[str, Any]] | None
 ) -> list[Usage]:
-    seed, found, missing = seed_of(step), [], 0
+    seed, result, missing = seed_of(step), [], 0
     about = [{"document": document} for document in documents] if documents is not None else [{}] * MOST
     for n, given in enumerate(about[:MOST]):
         usage = await _one(step, prompts, ledger, n, drawn(step, seed, n, AcceptedStats()) | given)
-        found += [usage] if usage is not None else []
+        result += [usage] if usage is not None else []
         missing = 0 if usage is not None else missing + 1
         if missing == _GIVE_UP:
             break
-    return found
+    return result
 
 
 async def _one(step: PlannedStep, prompts: Prompts, ledger: Ledger, n: int, draw: dict[str, Any]) -> Usage | None:

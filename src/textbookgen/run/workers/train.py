@@ -131,9 +131,9 @@ def _last_metrics(file: Path) -> dict[str, Any] | None:
         lines.seek(max(0, file.stat().st_size - _TAIL))
         for line in reversed(lines.read().splitlines()):
             try:
-                found = json.loads(line)
+                result = json.loads(line)
             except ValueError:
                 continue
-            if isinstance(found, dict):
-                return found
+            if isinstance(result, dict):
+                return result
     return None

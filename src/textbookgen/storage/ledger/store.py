@@ -101,9 +101,9 @@ class Ledger:
     def get(self, key: str) -> Reply | None:
         """The reply to what was asked under this key; None if it never was."""
         with self._guard:
-            found = self._replies.get(key)
-            if found is not None:
-                return found
+            result = self._replies.get(key)
+            if result is not None:
+                return result
             try:
                 row = self._file.execute(_GET, (bytes.fromhex(key),)).fetchone()
             except sqlite3.Error as error:

@@ -121,9 +121,9 @@ class Decontaminate(Filter):
             raise RunError("`decontamination/filter` judges only after `prepare` has opened its benchmarks")
         texts, findings = text_of(docs, self.text), dict[int, Finding]()
         for rule in self._rules:
-            for found in rule.find(texts):
-                if not (found.row in findings and findings[found.row].contaminated):
-                    findings[found.row] = found
+            for result in rule.find(texts):
+                if not (result.row in findings and findings[result.row].contaminated):
+                    findings[result.row] = result
         rows = [_verdict(id_, findings.get(row)) for row, id_ in enumerate(docs["id"].to_list())]
         return pl.DataFrame(rows, schema=_VERDICT, orient="row")
 

@@ -44,7 +44,7 @@ class Overlap(Evaluator):
         """The scores; `similar.parquet` has the best match of each item, and the document it is in."""
         nearest = pl.concat([self._nearest(inputs, name) for name in self.benchmarks])
         nearest.write_parquet(out / "similar.parquet")
-        completions = pl.concat([self._completions(report) for report in inputs.each("from").values()])
+        completions = pl.concat([self._completions(report) for report in inputs.by_label("from").values()])
         scored = completions.group_by("subject", "benchmark", "item", maintain_order=True).agg(right=pl.col("passed").mean())
         known = scored.join(nearest, on=["benchmark", "item"], maintain_order="left")
         if known.is_empty():

@@ -39,7 +39,7 @@ class SignatureTable:
         if signs.bands.memory is None:
             slices = 1 << max(0, (8 * many // (room.bytes // 8)).bit_length())
             names = [[room.folder / f"band-{band}-{part}" for part in range(slices)] for band in range(bands)]
-            signs._spills = [[name.open("wb") for name in each] for each in names]
+            signs._spills = [[name.open("wb") for name in item] for item in names]
         return signs
 
     def put(self, places: NDArray[np.uint32], bands: NDArray[np.uint32], bytes_: NDArray[np.uint8]) -> None:
@@ -120,7 +120,7 @@ def _look(pairs: NDArray[np.uint64], signs: SignatureTable, least: int, marked: 
         if low == high:
             continue
         blocks = int(one[low]), int(other[low])
-        held = {block: each for block, each in held.items() if block in blocks}
+        held = {block: item for block, item in held.items() if block in blocks}
         for block in blocks:
             if block not in held:
                 held[block] = signs.lows.between(block * size, min((block + 1) * size, len(signs.lows)))

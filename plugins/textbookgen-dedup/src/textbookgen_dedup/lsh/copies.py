@@ -51,15 +51,15 @@ def find_originals(
     import numpy as np
 
     n = len(precedence)
-    found = Originals(np.full(n, NONE, np.uint32), np.zeros(n), np.zeros(n, np.bool_))
-    firsts = exact_copies(sketches, precedence, found)
+    result = Originals(np.full(n, NONE, np.uint32), np.zeros(n), np.zeros(n, np.bool_))
+    firsts = exact_copies(sketches, precedence, result)
     if threshold < 1 and len(firsts) > 1:
-        _near_copies(Sieve(sketches, corpus, compared, scheme, threshold, room), firsts, found)
-    _follow(found)
-    return found
+        _near_copies(Sieve(sketches, corpus, compared, scheme, threshold, room), firsts, result)
+    _follow(result)
+    return result
 
 
-def exact_copies(sketches: pl.LazyFrame, precedence: NDArray[np.int64], found: Originals) -> NDArray[np.int64]:
+def exact_copies(sketches: pl.LazyFrame, precedence: NDArray[np.int64], result: Originals) -> NDArray[np.int64]:
     """Notes copies with the same words in the same order; returns, in order of precedence, one of each."""
     import numpy as np
 
@@ -70,7 +70,7 @@ def exact_copies(sketches: pl.LazyFrame, precedence: NDArray[np.int64], found: O
     original = np.full(len(order), NONE, np.uint32)
     chains.follow_equal(exact, order, original)
     copies = original != NONE
-    found.of[copies], found.jaccard[copies], found.exact[copies] = original[copies], 1.0, True
+    result.of[copies], result.jaccard[copies], result.exact[copies] = original[copies], 1.0, True
     kept: NDArray[np.int64] = precedence[~copies[precedence]]
     return kept
 
@@ -135,20 +135,20 @@ def _places(wanted: NDArray[np.int64], n: int) -> NDArray[np.uint32]:
     return places
 
 
-def _near_copies(sieve: Sieve, firsts: NDArray[np.int64], found: Originals) -> None:
+def _near_copies(sieve: Sieve, firsts: NDArray[np.int64], result: Originals) -> None:
     """Notes near copies among documents that are no exact copies of each other."""
     import numpy as np
 
-    signs = sieve.read_signs(firsts, len(found.of))
+    signs = sieve.read_signs(firsts, len(result.of))
     chosen = suspects(signs, sieve.least())
     if not len(chosen):
         return
     suspected = firsts[chosen]
-    sets = sieve.read_sets(suspected, len(found.of))
+    sets = sieve.read_sets(suspected, len(result.of))
     original, similarity = settle(sieve, signs, chosen, sets, np.arange(len(chosen)))
     copies = original != NONE
-    found.of[suspected[copies]] = suspected[original[copies]]
-    found.jaccard[suspected[copies]] = similarity[copies]
+    result.of[suspected[copies]] = suspected[original[copies]]
+    result.jaccard[suspected[copies]] = similarity[copies]
 
 
 @dataclass
@@ -198,10 +198,10 @@ def settle(
     return original, similarity
 
 
-def _follow(found: Originals) -> None:
+def _follow(result: Originals) -> None:
     """Names the kept document where an exact copy's original was itself dropped as a near copy."""
-    dropped = found.exact.nonzero()[0]
-    through = found.of[dropped]
-    further = dropped[found.of[through] != NONE]
-    via = found.of[further]
-    found.of[further], found.jaccard[further], found.exact[further] = found.of[via], found.jaccard[via], False
+    dropped = result.exact.nonzero()[0]
+    through = result.of[dropped]
+    further = dropped[result.of[through] != NONE]
+    via = result.of[further]
+    result.of[further], result.jaccard[further], result.exact[further] = result.of[via], result.jaccard[via], False

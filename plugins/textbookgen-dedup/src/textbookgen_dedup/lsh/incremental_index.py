@@ -98,40 +98,40 @@ class _Batch:
     def __init__(self, folder: Path, earlier: list[str], sieve: Sieve) -> None:
         self.sieve = sieve
         self.folders = [folder / name for name in earlier]
-        self.kept = [pl.read_parquet(each / "kept.parquet") for each in self.folders]
-        self.ids = pl.concat([each["id"] for each in self.kept]) if self.kept else pl.Series([], dtype=pl.String)
+        self.kept = [pl.read_parquet(item / "kept.parquet") for item in self.folders]
+        self.ids = pl.concat([item["id"] for item in self.kept]) if self.kept else pl.Series([], dtype=pl.String)
 
     def work(self, precedence: NDArray[np.int64], out: Path) -> pl.DataFrame:
         """Verdicts; writes what later batches need to `out`."""
         import numpy as np
 
         n = len(precedence)
-        found = Originals(np.full(n, NONE, np.uint32), np.zeros(n), np.zeros(n, np.bool_))
-        firsts = exact_copies(self.sieve.sketches, precedence, found)
-        copies = found.exact.nonzero()[0]
-        within = found.of[copies]
+        result = Originals(np.full(n, NONE, np.uint32), np.zeros(n), np.zeros(n, np.bool_))
+        firsts = exact_copies(self.sieve.sketches, precedence, result)
+        copies = result.exact.nonzero()[0]
+        within = result.of[copies]
         exact = self.sieve.sketches.select("exact").collect().to_series().to_numpy()
-        unknown = self._known(exact, firsts, found)
+        unknown = self._known(exact, firsts, result)
         signs, sets = self.sieve.read_signs(unknown, n), self.sieve.read_sets(unknown, n)
-        self._settle(signs, sets, unknown, found)
-        _pass_on(found, copies, within, len(self.ids))
-        self._write(out, exact[firsts], firsts, unknown, signs, sets, found)
+        self._settle(signs, sets, unknown, result)
+        _pass_on(result, copies, within, len(self.ids))
+        self._write(out, exact[firsts], firsts, unknown, signs, sets, result)
         ids = self.sieve.sketches.select("id").collect().to_series()
-        return verdicts_of(ids, found, self.ids)
+        return verdicts_of(ids, result, self.ids)
 
-    def _known(self, exact: NDArray[np.uint64], firsts: NDArray[np.int64], found: Originals) -> NDArray[np.int64]:
+    def _known(self, exact: NDArray[np.uint64], firsts: NDArray[np.int64], result: Originals) -> NDArray[np.int64]:
         """Notes what is word by word in an earlier batch; returns the rest."""
         if not self.folders:
             return firsts
         mine = pl.LazyFrame({"a": exact[firsts, 0], "b": exact[firsts, 1], "at": firsts})
-        known = pl.scan_parquet([each / "known.parquet" for each in self.folders]).join(mine, on=["a", "b"]).collect()
+        known = pl.scan_parquet([item / "known.parquet" for item in self.folders]).join(mine, on=["a", "b"]).collect()
         at = known["at"].to_numpy()
-        found.of[at], found.jaccard[at] = known["place"].to_numpy(), known["jaccard"].to_numpy()
-        found.exact[at] = ~known["near"].to_numpy()
-        rest: NDArray[np.int64] = firsts[found.of[firsts] == NONE]
+        result.of[at], result.jaccard[at] = known["place"].to_numpy(), known["jaccard"].to_numpy()
+        result.exact[at] = ~known["near"].to_numpy()
+        rest: NDArray[np.int64] = firsts[result.of[firsts] == NONE]
         return rest
 
-    def _settle(self, signs: SignatureTable, sets: Sets, unknown: NDArray[np.int64], found: Originals) -> None:
+    def _settle(self, signs: SignatureTable, sets: Sets, unknown: NDArray[np.int64], result: Originals) -> None:
         """Compares the rest with what was kept before, and then with itself."""
         import numpy as np
 
@@ -147,7 +147,7 @@ class _Batch:
         original[chosen[copies]] = unknown[chosen[within[copies]]] + len(self.ids)
         similarity[chosen[copies]] = likeness[copies]
         copies = original != NONE
-        found.of[unknown[copies]], found.jaccard[unknown[copies]] = original[copies], similarity[copies]
+        result.of[unknown[copies]], result.jaccard[unknown[copies]] = original[copies], similarity[copies]
 
     def _meet(
         self, signs: SignatureTable, sets: Sets, rows: slice, original: NDArray[np.uint32], similarity: NDArray[np.float64]
@@ -199,10 +199,10 @@ class _Batch:
         room = 1 << 16
         while True:
             pairs, seen = np.empty(room, np.uint64), np.full(len(bands), NONE, np.uint32)
-            found = chains.meet(*old, bands, bytes_, heads, following, self.sieve.least(), seen, pairs)
-            if found <= room:
-                return pairs[:found] + np.uint64(low)
-            room = found
+            result = chains.meet(*old, bands, bytes_, heads, following, self.sieve.least(), seen, pairs)
+            if result <= room:
+                return pairs[:result] + np.uint64(low)
+            room = result
 
     def _write(
         self,
@@ -212,21 +212,21 @@ class _Batch:
         unknown: NDArray[np.int64],
         signs: SignatureTable,
         sets: Sets,
-        found: Originals,
+        result: Originals,
     ) -> None:
         """What later batches need."""
         import numpy as np
 
         many = len(self.ids)
-        stays = found.of[unknown] == NONE
-        kept, places = unknown[stays], np.full(len(found.of), NONE, np.uint32)
+        stays = result.of[unknown] == NONE
+        kept, places = unknown[stays], np.full(len(result.of), NONE, np.uint32)
         places[kept] = np.arange(many, many + len(kept), dtype=np.uint32)
-        of = found.of[firsts]
+        of = result.of[firsts]
         inside = (of != NONE) & (of >= many)
         place = np.where(of == NONE, places[firsts], of)
         place[inside] = places[of[inside] - many]
-        known = {"a": exact[:, 0], "b": exact[:, 1], "place": place, "near": (of != NONE) & ~found.exact[firsts]}
-        jaccard = np.where(of == NONE, 1.0, found.jaccard[firsts])
+        known = {"a": exact[:, 0], "b": exact[:, 1], "place": place, "near": (of != NONE) & ~result.exact[firsts]}
+        jaccard = np.where(of == NONE, 1.0, result.jaccard[firsts])
         pl.DataFrame(known).with_columns(jaccard=pl.Series(jaccard)).write_parquet(out / "known.parquet")
         ids = self.sieve.sketches.select("id").collect().to_series().gather(kept)
         pl.DataFrame({"id": ids, "size": sets.sizes[stays]}).write_parquet(out / "kept.parquet")
@@ -245,9 +245,9 @@ class _Batch:
                     values[begin:end].tofile(all_)
 
 
-def _pass_on(found: Originals, copies: NDArray[np.int64], within: NDArray[np.uint32], many: int) -> None:
+def _pass_on(result: Originals, copies: NDArray[np.int64], within: NDArray[np.uint32], many: int) -> None:
     """Tells exact copies within the batch what became of the one they are copies of."""
-    stays = found.of[within] == NONE
-    found.of[copies[stays]] = within[stays] + many
+    stays = result.of[within] == NONE
+    result.of[copies[stays]] = within[stays] + many
     gone, via = copies[~stays], within[~stays]
-    found.of[gone], found.jaccard[gone], found.exact[gone] = found.of[via], found.jaccard[via], found.exact[via]
+    result.of[gone], result.jaccard[gone], result.exact[gone] = result.of[via], result.jaccard[via], result.exact[via]

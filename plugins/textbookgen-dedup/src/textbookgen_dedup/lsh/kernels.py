@@ -271,7 +271,7 @@ def find_grams(
     words, grams = np.empty(longest, np.uint64), np.empty(longest, np.uint64)
     edges = np.empty(2 * longest, np.int64)
     mask, bits = np.uint64(len(slots) - 1), np.uint64(len(sieve) * 8 - 1)
-    found = 0
+    result = 0
     for d in range(len(starts) - 1):
         n = _words(prepared, starts[d], starts[d + 1] - 1, words, edges)
         for size in sizes:
@@ -285,10 +285,10 @@ def find_grams(
                 while slots[slot] != _ZERO and slots[slot] != grams[i]:
                     slot = (slot + _ONE) & mask
                 if slots[slot] == grams[i]:
-                    if found < len(rows):
-                        rows[found], begins[found], lengths[found], hashes[found] = d, edges[2 * i], size, grams[i]
-                    found += 1
-    return found
+                    if result < len(rows):
+                        rows[result], begins[result], lengths[result], hashes[result] = d, edges[2 * i], size, grams[i]
+                    result += 1
+    return result
 
 
 @compiled

@@ -94,7 +94,7 @@ def meet(
 
     Returns how many there are, of which no more are written than there is room for.
     """
-    mask, found = np.uint32(heads.shape[1] - 1), 0
+    mask, result = np.uint32(heads.shape[1] - 1), 0
     for q in range(len(bands)):
         for band in range(bands.shape[1]):
             value = bands[q, band]
@@ -103,11 +103,11 @@ def meet(
                 if index_bands[d, band] == value and seen[d] != q:
                     seen[d] = q
                     if _alike(signs[q], index_signs[d]) >= least:
-                        if found < len(pairs):
-                            pairs[found] = (np.uint64(d) << np.uint64(32)) | np.uint64(q)
-                        found += 1
+                        if result < len(pairs):
+                            pairs[result] = (np.uint64(d) << np.uint64(32)) | np.uint64(q)
+                        result += 1
                 d = following[d, band]
-    return found
+    return result
 
 
 @compiled
@@ -158,7 +158,7 @@ def settle(
     an original is kept and joins it at once.
     """
     mask = np.uint32(heads.shape[1] - 1)
-    found = np.empty(len(index_bands), np.uint32)
+    result = np.empty(len(index_bands), np.uint32)
     for q in range(len(bands)):
         here = low + q
         if original[here] != NONE:
@@ -171,11 +171,11 @@ def settle(
                 if index_bands[d, band] == value and seen[d] != here:
                     seen[d] = here
                     if _alike(signs[q], index_signs[d]) >= least:
-                        found[n] = d
+                        result[n] = d
                         n += 1
                 d = following[d, band]
         mine = sets[spans[0, q] : spans[1, q]]
-        for d in np.sort(found[:n]):
+        for d in np.sort(result[:n]):
             same = jaccard(mine, index_sets[index_spans[0, d] : index_spans[1, d]], threshold)
             if same >= threshold:
                 original[here] = np.uint32(index_low + d)

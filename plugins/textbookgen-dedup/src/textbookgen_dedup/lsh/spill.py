@@ -98,8 +98,8 @@ class Rows:
         if self.memory is not None:
             return self.memory[low:high]
         width = math.prod(self.shape[1:])
-        found = np.fromfile(self.file, self.kind, (high - low) * width, offset=low * width * self.kind.itemsize)
-        return found.reshape(high - low, *self.shape[1:])
+        result = np.fromfile(self.file, self.kind, (high - low) * width, offset=low * width * self.kind.itemsize)
+        return result.reshape(high - low, *self.shape[1:])
 
     def at(self, places: NDArray[np.int64]) -> NDArray[Any]:
         """The rows at these places, which ascend."""
@@ -165,7 +165,7 @@ class Sets:
         out = np.empty(int(ends[-1]), np.uint64)
         for low, high in _pieces(begins, _PIECE // 8):
             first = int(begins[low])
-            found = self.values.between(first, int(begins[high - 1] + sizes[high - 1]))
+            result = self.values.between(first, int(begins[high - 1] + sizes[high - 1]))
             for at in range(low, high):
-                out[ends[at] - sizes[at] : ends[at]] = found[begins[at] - first : begins[at] - first + sizes[at]]
+                out[ends[at] - sizes[at] : ends[at]] = result[begins[at] - first : begins[at] - first + sizes[at]]
         return out, np.stack([ends - sizes, ends])

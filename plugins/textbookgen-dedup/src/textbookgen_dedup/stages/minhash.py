@@ -141,8 +141,8 @@ class MinHashDedup(CorpusFilter):
                     self.form,
                     room,
                 )
-            found = find_originals(sketches, corpus, self._compared, precedence, self.scheme(), self.threshold, room)
-        return verdicts_of(facts["id"], found)
+            result = find_originals(sketches, corpus, self._compared, precedence, self.scheme(), self.threshold, room)
+        return verdicts_of(facts["id"], result)
 
 
 def _place(sources: tuple[str, ...]) -> pl.Expr:
@@ -154,7 +154,7 @@ def _place(sources: tuple[str, ...]) -> pl.Expr:
     return place.alias("precedence")
 
 
-def verdicts_of(ids: pl.Series, found: Originals, earlier: pl.Series | None = None) -> pl.DataFrame:
+def verdicts_of(ids: pl.Series, result: Originals, earlier: pl.Series | None = None) -> pl.DataFrame:
     """One verdict a document, in the order of the corpus; originals are counted from the first of the `earlier` documents."""
     import numpy as np
 
@@ -162,16 +162,16 @@ def verdicts_of(ids: pl.Series, found: Originals, earlier: pl.Series | None = No
 
     pool = ids if earlier is None else pl.concat([earlier, ids])
     own = np.arange(len(pool) - len(ids), len(pool))
-    dropped = found.of != NONE
+    dropped = result.of != NONE
     heads = np.zeros(len(pool), np.bool_)
-    heads[found.of[dropped]] = True
+    heads[result.of[dropped]] = True
     facts = {
         "id": ids,
         "dropped": dropped,
-        "exact": found.exact,
-        "original": pool.gather(np.where(dropped, found.of, own).astype(np.uint32)),
+        "exact": result.exact,
+        "original": pool.gather(np.where(dropped, result.of, own).astype(np.uint32)),
         "in_cluster": dropped | heads[own],
-        "like": found.jaccard,
+        "like": result.jaccard,
     }
     return pl.DataFrame(facts).select(
         "id",

@@ -50,15 +50,15 @@ class OnlineDedup(Filter):
 
     def decide(self, docs: pl.DataFrame) -> pl.DataFrame:
         """Verdicts; a document is also compared with those that stay before it in the same part."""
-        found = list(self._copies(docs))
-        reasons = [None if copy is None else "near copy" for copy in found]
+        result = list(self._copies(docs))
+        reasons = [None if copy is None else "near copy" for copy in result]
         return pl.DataFrame(
             {
                 "id": docs["id"],
-                "keep": pl.Series([copy is None for copy in found], dtype=pl.Boolean),
+                "keep": pl.Series([copy is None for copy in result], dtype=pl.Boolean),
                 "reason": pl.Series(reasons, dtype=pl.String),
-                "score": pl.Series([copy and copy[1] for copy in found], dtype=pl.Float64),
-                "detail": pl.Series([copy and f"Jaccard {copy[1]:.4f} with {copy[0]}" for copy in found], dtype=pl.String),
+                "score": pl.Series([copy and copy[1] for copy in result], dtype=pl.Float64),
+                "detail": pl.Series([copy and f"Jaccard {copy[1]:.4f} with {copy[0]}" for copy in result], dtype=pl.String),
             }
         )
 
@@ -79,10 +79,10 @@ class OnlineDedup(Filter):
         stays: set[int] = set()
         for at in range(len(part.ids)):
             own = part.shingles(at)
-            likes = [(memory.ids[each], _jaccard(own, memory.shingles(each))) for each in sorted(before.get(at, ()))]
-            earlier = sorted(each for each in within.get(at, ()) if each in stays)
-            likes += [(part.ids[each], _jaccard(own, part.shingles(each))) for each in earlier]
-            copy = max(likes, key=lambda each: each[1], default=("", -1.0))
+            likes = [(memory.ids[item], _jaccard(own, memory.shingles(item))) for item in sorted(before.get(at, ()))]
+            earlier = sorted(item for item in within.get(at, ()) if item in stays)
+            likes += [(part.ids[item], _jaccard(own, part.shingles(item))) for item in earlier]
+            copy = max(likes, key=lambda item: item[1], default=("", -1.0))
             if copy[1] >= self.threshold:
                 yield copy
             else:
@@ -146,12 +146,12 @@ class Chunk:
         """For each document (by row) those of the chunk that share a band with it, itself included."""
         import numpy as np
 
-        found: dict[int, set[int]] = {}
+        result: dict[int, set[int]] = {}
         for hashes, whose, wanted in zip(self.hashes, self.whose, bands.T, strict=True):
             low, high = np.searchsorted(hashes, wanted, "left"), np.searchsorted(hashes, wanted, "right")
             for row in np.flatnonzero(high > low):
-                found.setdefault(int(row), set()).update(whose[low[row] : high[row]].tolist())
-        return found
+                result.setdefault(int(row), set()).update(whose[low[row] : high[row]].tolist())
+        return result
 
 
 @dataclass
@@ -183,11 +183,11 @@ class Memory:
 
     def candidates(self, docs: Sketched) -> dict[int, set[int]]:
         """For each document (by row) those remembered that share a band with it."""
-        found: dict[int, set[int]] = {}
+        result: dict[int, set[int]] = {}
         for chunk in self.chunks:
             for row, others in chunk.candidates(docs.bands).items():
-                found.setdefault(row, set()).update(others)
-        return found
+                result.setdefault(row, set()).update(others)
+        return result
 
     def shingles(self, number: int) -> NDArray[np.uint64]:
         """The set of one document."""

@@ -130,8 +130,8 @@ def _count(inputs: StageInputs, stage: PassageDedup, file: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     at = 0
     for number, docs in enumerate(inputs["corpus"].frames()):
-        found = stage.passages(docs).drop_nulls("hash").select("hash", place=pl.col("row").cast(pl.Int64) + at)
-        found.with_columns(docs["id"].gather(found["place"] - at).alias("id")).write_parquet(folder / f"{number:06d}.parquet")
+        result = stage.passages(docs).drop_nulls("hash").select("hash", place=pl.col("row").cast(pl.Int64) + at)
+        result.with_columns(docs["id"].gather(result["place"] - at).alias("id")).write_parquet(folder / f"{number:06d}.parquet")
         at += len(docs)
     counted = [_slice(folder, number, stage.copies) for number in range(_SLICES if at else 0)]
     repeated = pl.concat(counted) if counted else pl.DataFrame(schema={"hash": pl.UInt64, "first": pl.List(pl.String)})

@@ -116,7 +116,7 @@ class Alphabet:
 
     def learn(self, characters: list[int]) -> None:
         """Asks `plain` what becomes of these characters."""
-        said, texts = [self.said.tobytes()], [chr(each) for each in characters]
+        said, texts = [self.said.tobytes()], [chr(item) for item in characters]
         at = len(self.said)
         for character, text in zip(texts, plain(pl.Series(texts), self.accents), strict=True):
             letters = text.encode().replace(b" ", b"\0")

@@ -72,8 +72,8 @@ class Stream:
     ) -> None:
         several = shards if isinstance(shards, list) else [shards]
         self._length = length or several[0].sequence_length
-        shown = [(each, weight) for each, weight in zip(several, _shares(several, weights), strict=True) if weight > 0]
-        blend = [each.prefix("train") for each, _ in shown]
+        shown = [(item, weight) for item, weight in zip(several, _shares(several, weights), strict=True) if weight > 0]
+        blend = [item.prefix("train") for item, _ in shown]
         config = GPTDatasetConfig(
             random_seed=seed,
             sequence_length=self._length,
@@ -98,7 +98,7 @@ class Stream:
 
 
 def _shares(shards: list[PackedShards], weights: list[float] | None) -> list[float]:
-    given = weights or [float(each.counts("train").tokens) for each in shards]
+    given = weights or [float(item.counts("train").tokens) for item in shards]
     return [weight / sum(given) for weight in given]
 
 
@@ -110,13 +110,13 @@ def check_files(shards: PackedShards) -> None:
             continue
         try:
             documents = IndexedDataset(shards.prefix(split))  # kept: its arrays are views of a file it closes
-            found = int(documents.sequence_lengths.sum())
+            result = int(documents.sequence_lengths.sum())
             size = Path(f"{shards.prefix(split)}.bin").stat().st_size
         except (OSError, AssertionError, ValueError) as error:
             raise TrainerError(f"the token files of {split} cannot be read: {error}", place=str(shards.folder)) from None
-        if found != told or size != told * (2 if shards.card["dtype"] == "uint16" else 4):
+        if result != told or size != told * (2 if shards.card["dtype"] == "uint16" else 4):
             raise TrainerError(
-                f"the token files of {split} are torn: {found} tokens in {size} bytes, where the manifest tells of {told}",
+                f"the token files of {split} are torn: {result} tokens in {size} bytes, where the manifest tells of {told}",
                 place=str(shards.folder),
                 hint="remove the folder and run the recipe again: the shards are packed anew",
             )

@@ -99,7 +99,7 @@ def from_last_stage(values: list[float] | None, count: int) -> list[float]:
         parallel_state.get_pipeline_model_parallel_last_rank(),
         group=parallel_state.get_pipeline_model_parallel_group(),
     )
-    return [float(each) for each in told.tolist()]
+    return [float(item) for item in told.tolist()]
 
 
 def add_up(values: list[float]) -> list[float]:
@@ -107,7 +107,7 @@ def add_up(values: list[float]) -> list[float]:
     totals = torch.tensor(values, dtype=torch.float64 if not CUDA else torch.float32, device=device())
     if data_rank()[1] > 1:
         dist.all_reduce(totals, group=parallel_state.get_data_parallel_group())
-    return [float(each) for each in totals.tolist()]
+    return [float(item) for item in totals.tolist()]
 
 
 def any_process(yes: bool) -> bool:

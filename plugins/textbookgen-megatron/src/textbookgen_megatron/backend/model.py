@@ -54,7 +54,7 @@ class FlashAttention(MegatronModule):
 
     def forward(self, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None = None, /, **_: Any) -> Tensor:
         """Attends."""
-        q, k, v = (each.permute(1, 2, 0, 3) for each in (query, key, value))
+        q, k, v = (item.permute(1, 2, 0, 3) for item in (query, key, value))
         if not q.is_cuda:
             q, k, v = q.float(), k.float(), v.float()  # on CPU the backward pass takes twice as long in bfloat16
         dropout = self._dropout if self.training else 0.0

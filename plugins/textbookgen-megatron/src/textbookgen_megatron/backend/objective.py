@@ -79,9 +79,9 @@ class Preference:
     def _of_pairs(self, mask: Tensor, reference: Tensor, losses: Tensor) -> tuple[Tensor, Tensor, Reported]:
         logps = -(losses.float() * mask).sum(-1).view(-1, 2)
         lengths = mask.sum(-1).view(-1, 2)
-        each = self._loss.of(logps[:, 0], logps[:, 1], reference[:, 0], reference[:, 1], lengths[:, 0], lengths[:, 1])
+        item = self._loss.of(logps[:, 0], logps[:, 1], reference[:, 0], reference[:, 1], lengths[:, 0], lengths[:, 1])
         chosen, rejected = (self._loss.beta * (logps - reference)).detach().unbind(-1)
-        pairs = torch.tensor(float(each.numel()), device=each.device)
+        pairs = torch.tensor(float(item.numel()), device=item.device)
         figures = [chosen, rejected, chosen - rejected, (chosen > rejected).float(), logps[:, 0], logps[:, 1]]
-        sums = torch.stack([each.detach().sum(), pairs, *(figure.detach().sum() for figure in figures)])
-        return each.sum(), pairs.int(), {"sums": sums}
+        sums = torch.stack([item.detach().sum(), pairs, *(figure.detach().sum() for figure in figures)])
+        return item.sum(), pairs.int(), {"sums": sums}

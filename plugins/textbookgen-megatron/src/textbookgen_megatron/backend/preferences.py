@@ -50,8 +50,8 @@ class PreferenceLoss:
         ratios = Ratios(
             chosen - reference_chosen, rejected - reference_rejected, chosen_tokens, rejected_tokens, chosen, rejected
         )
-        each = [weight * _LOSSES[kind](ratios, self.beta, self.smoothing) for kind, weight in self.kinds.items()]
-        return torch.stack(each).sum(0)
+        item = [weight * _LOSSES[kind](ratios, self.beta, self.smoothing) for kind, weight in self.kinds.items()]
+        return torch.stack(item).sum(0)
 
 
 def _sigmoid(r: Ratios, beta: float, smoothing: float) -> Tensor:

@@ -33,13 +33,13 @@ def log_probabilities(
     Every process must call this, before the first step: the model is still the reference then.
     """
     key, path = _key(job), job.folder / FILE
-    found = _read(path, key)
-    if found is None:
-        found = [_computed(learner, source, job.shards.sequence_length, at_once) for source in sources]
+    result = _read(path, key)
+    if result is None:
+        result = [_computed(learner, source, job.shards.sequence_length, at_once) for source in sources]
         if is_first():
-            _write(path, key, found)
+            _write(path, key, result)
     dist.barrier()
-    return found
+    return result
 
 
 def _key(job: TrainingJob) -> str:
@@ -111,4 +111,4 @@ def _forward(learner: Learner, source: ReplyPairs, groups: list[list[int]], leng
             forward_only=True,
         )
     learner.model.train()
-    return [each["logps"] for each in read]
+    return [item["logps"] for item in read]

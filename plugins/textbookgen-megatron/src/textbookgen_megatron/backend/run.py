@@ -199,19 +199,19 @@ class Run:
 
     def _measure(self, done: Progress, line: dict[str, Any]) -> HeldOut:
         """Reads held-out text, adds it to the line of metrics, and remembers if it was the best."""
-        found = self.examiner.examine(self.learner)
-        self._check_measured(found, done.step)
-        line["validation_loss"], line["validation_bits_per_byte"] = found.loss, found.bits_per_byte
-        line.update({f"validation_{name}": value for name, value in found.each.items()})
-        if found.loss is None or self.options.validate_every is None:
-            return found
-        if done.best is None or found.loss < done.best:
-            done.best, done.best_step, done.misses = found.loss, done.step, 0
+        result = self.examiner.examine(self.learner)
+        self._check_measured(result, done.step)
+        line["validation_loss"], line["validation_bits_per_byte"] = result.loss, result.bits_per_byte
+        line.update({f"validation_{name}": value for name, value in result.each.items()})
+        if result.loss is None or self.options.validate_every is None:
+            return result
+        if done.best is None or result.loss < done.best:
+            done.best, done.best_step, done.misses = result.loss, done.step, 0
             if self.options.keep == "best":
                 weights.write(weights.gather(self.learner.model, self.shape), self.job.folder, BEST)
         else:
             done.misses += 1
-        return found
+        return result
 
     def _enough(self, done: Progress) -> bool:
         """Whether so many measurements found no better that the run ends here."""
@@ -240,11 +240,11 @@ class Run:
             told = f"the loss is {self.told.loss} and the gradient's norm {self.told.gradient}"
             raise self._unsound(f"{told} at step {step} of {self.steps}", step - 1)
 
-    def _check_measured(self, found: HeldOut, step: int) -> None:
+    def _check_measured(self, result: HeldOut, step: int) -> None:
         """Raises TrainerError if held-out text, or the weights, came to no finite number after this step."""
         finite = all(bool(torch.isfinite(each).all()) for each in self.learner.model.parameters())
-        if any_process(not finite) or (found.loss is not None and not math.isfinite(found.loss)):
-            raise self._unsound(f"after step {step} of {self.steps} the loss of held-out text is {found.loss}", step)
+        if any_process(not finite) or (result.loss is not None and not math.isfinite(result.loss)):
+            raise self._unsound(f"after step {step} of {self.steps} the loss of held-out text is {result.loss}", step)
 
     def _unsound(self, problem: str, step: int) -> TrainerError:
         """What to say when the weights of so many steps are no good; a save of them is removed."""

@@ -123,8 +123,8 @@ def damage(folder: Path) -> str:
         expected = json.loads((folder / MARKER).read_text(encoding="utf-8"))["files"]
     except (ValueError, KeyError, TypeError):
         return "its marker cannot be read"
-    found = _files(folder)
-    odd = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
+    result = _files(folder)
+    odd = sorted(name for name in expected.keys() | result.keys() if expected.get(name) != result.get(name))
     return f"{', '.join(odd[:3])} changed since" if odd else ""
 
 

@@ -136,7 +136,7 @@ def segments_of(job: TrainingJob, shape: Shape, index: Path) -> tuple[list[Segme
     for number, phase in enumerate(options.phases or (Phase(share=1.0),)):
         length = phase.sequence_length or job.shards.sequence_length
         shape = _longer(shape, length, rotary_base=phase.rotary_base or shape.rotary_base)
-        if segment := _segment(job, options, phase, sum(each.steps for each in segments), index / str(number), shape):
+        if segment := _segment(job, options, phase, sum(item.steps for item in segments), index / str(number), shape):
             segments.append(segment)
     return segments, shape
 

@@ -22,26 +22,26 @@ from textbookgen_megatron.backend.step import Learner, inner_optimizers
 def _ours(learner: Learner) -> Iterator[Any]:
     """The optimizers that need this."""
     if not HAVE_APEX_OR_TE:
-        yield from (each for each in inner_optimizers(learner.optimizer) if isinstance(each, DistributedOptimizer))
+        yield from (item for item in inner_optimizers(learner.optimizer) if isinstance(item, DistributedOptimizer))
 
 
 def before_load(learner: Learner) -> None:
     """Lets AdamW make its state with a step at rate zero, so that there is a count to ask for."""
-    for each in _ours(learner):
-        if each.optimizer.state:
+    for item in _ours(learner):
+        if item.optimizer.state:
             continue
-        rates = [group["lr"] for group in each.optimizer.param_groups]
-        for group in each.optimizer.param_groups:
+        rates = [group["lr"] for group in item.optimizer.param_groups]
+        for group in item.optimizer.param_groups:
             group["lr"] = 0.0
-        each._init_optimizer_states_with_dummy_values()
-        for group, rate in zip(each.optimizer.param_groups, rates, strict=True):
+        item._init_optimizer_states_with_dummy_values()
+        for group, rate in zip(item.optimizer.param_groups, rates, strict=True):
             group["lr"] = rate
 
 
 def after_load(learner: Learner) -> None:
     """Gives each parameter a step count of its own."""
-    for each in _ours(learner):
-        for state in each.optimizer.state.values():
+    for item in _ours(learner):
+        for state in item.optimizer.state.values():
             state["step"] = state["step"].clone()
 
 

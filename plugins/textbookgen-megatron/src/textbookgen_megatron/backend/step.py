@@ -174,7 +174,7 @@ class Learner:
         return {
             "weights": _bytes(parameters),
             "gradients": _bytes([buffer.grad_data for buffer in buffers]),
-            "optimizer": _bytes([each for each in (*states, *masters) if isinstance(each, torch.Tensor)]),
+            "optimizer": _bytes([item for item in (*states, *masters) if isinstance(item, torch.Tensor)]),
         }
 
 
@@ -277,8 +277,8 @@ def _optimizer(wrapped: DistributedDataParallel, recipe: Recipe) -> MegatronOpti
         [wrapped],
     )
     if recipe.optimizer == "sgd":
-        for each in inner_optimizers(optimizer):
-            each.init_state_fn = _fresh_momentum  # without one, Megatron-core cannot load what SGD saved
+        for item in inner_optimizers(optimizer):
+            item.init_state_fn = _fresh_momentum  # without one, Megatron-core cannot load what SGD saved
     wrapped.config.grad_scale_func = optimizer.scale_loss
     return optimizer
 

@@ -60,8 +60,8 @@ class Weights:
                 place=str(self._folder),
                 hint="weights and config.json must be of one model",
             )
-        found = self._files[name]
-        tensor: Tensor = found if isinstance(found, Tensor) else found.get_tensor(name)
+        result = self._files[name]
+        tensor: Tensor = result if isinstance(result, Tensor) else result.get_tensor(name)
         return tensor.float()
 
 
@@ -112,7 +112,7 @@ def write_weights(tensors: Iterable[tuple[str, Tensor]], dtype: torch.dtype, fol
     numbers = 0
     for name, tensor in tensors:
         kept = tensor.to(dtype).clone(memory_format=torch.contiguous_format)
-        if waiting and sum(each.nbytes for each in waiting.values()) + kept.nbytes > FILE_BYTES:
+        if waiting and sum(item.nbytes for item in waiting.values()) + kept.nbytes > FILE_BYTES:
             files.append(_flush(waiting, folder, len(files)))
             waiting = {}
         waiting[name] = kept

@@ -29,12 +29,12 @@ def read_model(folder: Path, sequence_length: int | None = None) -> tuple[Shape,
         raise TrainerError(f"it tells no {error}", place=place, hint="write it anew with save_pretrained") from None
     if sequence_length:
         shape = Shape(**{**shape.card(), "sequence_length": sequence_length})
-    with open_weights(folder) as found:
+    with open_weights(folder) as result:
         bias = head_bias_name(shape.architecture)
-        if bias in found and bool(found(bias).any()):
+        if bias in result and bool(result(bias).any()):
             shape = Shape(**{**shape.card(), "head_bias": True})
-        weights = {name: tensor.contiguous().clone() for name, tensor in from_transformers(found, shape)}
-    numbers, wanted = sum(each.numel() for each in weights.values()), shape.parameters(padding=True)
+        weights = {name: tensor.contiguous().clone() for name, tensor in from_transformers(result, shape)}
+    numbers, wanted = sum(item.numel() for item in weights.values()), shape.parameters(padding=True)
     if numbers != wanted:
         raise TrainerError(
             f"the weights have {numbers:,} numbers, and a model as config.json tells of has {wanted:,}",

@@ -94,5 +94,5 @@ class Import(_Exchange):
         if self.folder is None:
             parameters = inputs.get("checkpoint", Estimate()).parameters
             return Estimate(disk_bytes=None if parameters is None else 4 * parameters, parameters=parameters)
-        found = [path.stat().st_size for path in Path(self.folder).glob("*.safetensors")]
-        return Estimate(disk_bytes=float(sum(found)) * 2) if found else None
+        result = [path.stat().st_size for path in Path(self.folder).glob("*.safetensors")]
+        return Estimate(disk_bytes=float(sum(result)) * 2) if result else None

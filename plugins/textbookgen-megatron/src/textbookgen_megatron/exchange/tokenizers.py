@@ -59,4 +59,4 @@ def _visible(byte: int) -> str:
     printed = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
     if byte in printed:
         return chr(byte)
-    return chr(256 + [each for each in range(256) if each not in printed].index(byte))
+    return chr(256 + [item for item in range(256) if item not in printed].index(byte))

@@ -33,8 +33,8 @@ class AnswerOracle:
         return [self._same(str(row[self.column]), said) for row, said in asked]
 
     def _same(self, answer: str, said: str) -> bool:
-        wanted, found = self._found(answer), self._found(said)
-        return found is not None and _bare(found) == _bare(answer if wanted is None else wanted)
+        wanted, result = self._found(answer), self._found(said)
+        return result is not None and _bare(result) == _bare(answer if wanted is None else wanted)
 
     def _found(self, text: str) -> str | None:
         """What the pattern finds last; without one, all of it."""

@@ -116,7 +116,7 @@ class Search:
     def _chosen(self) -> list[Tokens]:
         """The completions that are searched: the first that were right and wrong in turn."""
         right, wrong = (
-            list(dict.fromkeys(each.tokens for each in self._rollouts[()] if each.right == wanted)) for wanted in (True, False)
+            list(dict.fromkeys(item.tokens for item in self._rollouts[()] if item.right == wanted)) for wanted in (True, False)
         )
         turns = [tokens for pair in zip(right, wrong, strict=False) for tokens in pair]
         turns += right[len(wrong) :] + wrong[len(right) :]
@@ -135,7 +135,7 @@ class Search:
     def _pivots(self, tokens: Tokens) -> Client[list[int]]:
         """Places of single tokens that move the rate by `least_gap`: halves are halved again while their ends are so far
         apart, all of one length at once."""
-        surprise = [-each for each in (yield Weigh(tokens)).logprobs]
+        surprise = [-item for item in (yield Weigh(tokens)).logprobs]
         spans, places = [(0, len(tokens))], []
         while spans:
             yield from self._draw(tokens[:end] for span in spans for end in span)
@@ -155,14 +155,14 @@ class Search:
         """The pivotal token and, of the tokens that samples went on with at its place, the one that goes the other way."""
         before, after = self._rates[prefix], self._rates[(*prefix, token)]
         rises = after > before
-        others = Counter(each.tokens[0] for each in self._rollouts.get(prefix, ()) if each.tokens[:1] not in ((), (token,)))
-        likely = sorted(others, key=lambda each: (-others[each], each))[: self.rules.alternatives]
-        yield from self._draw((*prefix, each) for each in likely)
-        across = [each for each in likely if (self._rates[(*prefix, each)] < before) == rises]
-        across = [each for each in across if self._rates[(*prefix, each)] != before]
+        others = Counter(item.tokens[0] for item in self._rollouts.get(prefix, ()) if item.tokens[:1] not in ((), (token,)))
+        likely = sorted(others, key=lambda item: (-others[item], item))[: self.rules.alternatives]
+        yield from self._draw((*prefix, item) for item in likely)
+        across = [item for item in likely if (self._rates[(*prefix, item)] < before) == rises]
+        across = [item for item in across if self._rates[(*prefix, item)] != before]
         if not across:
             return None
-        other = (min if rises else max)(across, key=lambda each: self._rates[(*prefix, each)])
+        other = (min if rises else max)(across, key=lambda item: self._rates[(*prefix, item)])
         chosen, rejected = (token, other) if rises else (other, token)
         sure = self._rates
         if self.rules.confirm:
@@ -179,11 +179,11 @@ class Search:
         if not unknown:
             return
         rollouts = yield from self._told(unknown)
-        for prefix, each in zip(unknown, rollouts, strict=True):
-            self._rollouts[prefix] = each
-            self._rates[prefix] = _rate(each)
-        for prefix, each in zip(unknown, rollouts, strict=True):
-            for rollout in each:
+        for prefix, item in zip(unknown, rollouts, strict=True):
+            self._rollouts[prefix] = item
+            self._rates[prefix] = _rate(item)
+        for prefix, item in zip(unknown, rollouts, strict=True):
+            for rollout in item:
                 self._rates.setdefault(prefix + rollout.tokens, float(rollout.right))
 
     def _again(self, prefixes: list[Tokens]) -> Client[dict[Tokens, float]]:
@@ -191,7 +191,7 @@ class Search:
         open_ended = tuple(prefix for prefix in prefixes if prefix in self._rollouts)
         rollouts = (yield from self._told(open_ended, again=True)) if open_ended else ()
         return {prefix: self._rates[prefix] for prefix in prefixes} | {
-            prefix: _rate(each) for prefix, each in zip(open_ended, rollouts, strict=True)
+            prefix: _rate(item) for prefix, item in zip(open_ended, rollouts, strict=True)
         }
 
     def _told(self, prefixes: tuple[Tokens, ...], *, again: bool = False) -> Client[Sequence[Sequence[Rollout]]]:
@@ -203,7 +203,7 @@ class Search:
 
 
 def _rate(rollouts: Sequence[Rollout]) -> float:
-    return sum(each.right for each in rollouts) / len(rollouts)
+    return sum(item.right for item in rollouts) / len(rollouts)
 
 
 def halved(surprise: Sequence[float]) -> int:

@@ -51,10 +51,10 @@ class Journal:
         pairs = [Pair(**{**pair, "prefix": tuple(pair["prefix"])}) for pair in told.pop("pairs")]
         return Found(**told, pairs=pairs)
 
-    def put(self, key: str, found: Found) -> None:
+    def put(self, key: str, result: Found) -> None:
         """Keeps what was found."""
         self._places[key] = self._file.seek(0, 2)
-        self._file.write(json.dumps({"id": key, "found": asdict(found)}).encode() + b"\n")
+        self._file.write(json.dumps({"id": key, "found": asdict(result)}).encode() + b"\n")
         self._file.flush()
 
     def close(self) -> None:
@@ -98,9 +98,9 @@ class Searching:
             questions = [tuple(ids) for ids in asked]
             self._search([pair for pair in zip(some, questions, strict=True) if self.journal.get(pair[0]["id"]) is None])
             for row, question in zip(some, questions, strict=True):
-                found = self.journal.get(row["id"])
-                assert found is not None
-                yield row, question, found
+                result = self.journal.get(row["id"])
+                assert result is not None
+                yield row, question, result
 
     def _search(self, asked: Iterable[tuple[Mapping[str, Any], Tokens]]) -> None:
         """Works these questions to their end."""
@@ -110,34 +110,34 @@ class Searching:
             live.append(_Live(row, question, client, next(client)))
         while live:
             answers = self._answers(live)
-            live = [each for each, answer in zip(live, answers, strict=True) if self._goes_on(each, answer)]
+            live = [item for item, answer in zip(live, answers, strict=True) if self._goes_on(item, answer)]
 
-    def _goes_on(self, each: _Live, answer: Answer) -> bool:
+    def _goes_on(self, item: _Live, answer: Answer) -> bool:
         """Tells a search what it wanted; False if that was all, and then it is written down."""
         try:
-            each.wants = each.client.send(answer)
+            item.wants = item.client.send(answer)
         except StopIteration as end:
-            self.journal.put(each.row["id"], end.value)
+            self.journal.put(item.row["id"], end.value)
             return False
         return True
 
     def _answers(self, live: Sequence[_Live]) -> list[Answer]:
         """What each search wants, asked of the model together."""
-        draws = iter(self._drawn([wish for each in live if isinstance(each.wants, Draw) for wish in self._wishes(each)]))
-        weighed = [(each.question, each.wants.tokens) for each in live if isinstance(each.wants, Weigh)]
+        draws = iter(self._drawn([wish for item in live if isinstance(item.wants, Draw) for wish in self._wishes(item)]))
+        weighed = [(item.question, item.wants.tokens) for item in live if isinstance(item.wants, Weigh)]
         logprobs = iter(self.model.logprobs(weighed) if weighed else [])
         return [
-            Answer(rollouts=[next(draws) for _ in each.wants.prefixes])
-            if isinstance(each.wants, Draw)
+            Answer(rollouts=[next(draws) for _ in item.wants.prefixes])
+            if isinstance(item.wants, Draw)
             else Answer(logprobs=next(logprobs))
-            for each in live
+            for item in live
         ]
 
-    def _wishes(self, each: _Live) -> Iterator[_Wish]:
-        assert isinstance(each.wants, Draw)
-        for prefix in each.wants.prefixes:
-            facts = f"{self.sampling.seed}/{each.row['id']}/{prefix}/{each.wants.again}"
-            yield _Wish(each, prefix, int.from_bytes(sha256(facts.encode()).digest()[:6], "big"))
+    def _wishes(self, item: _Live) -> Iterator[_Wish]:
+        assert isinstance(item.wants, Draw)
+        for prefix in item.wants.prefixes:
+            facts = f"{self.sampling.seed}/{item.row['id']}/{prefix}/{item.wants.again}"
+            yield _Wish(item, prefix, int.from_bytes(sha256(facts.encode()).digest()[:6], "big"))
 
     def _drawn(self, wishes: Sequence[_Wish]) -> list[list[Rollout]]:
         """For each prefix its samples, each judged as a whole."""
@@ -151,9 +151,9 @@ class Searching:
             stop=self.sampling.stop,
             samples=self.rules.samples,
         )
-        said = [(wish, each.ids) for wish, several in zip(wishes, drawn, strict=True) for each in several]
+        said = [(wish, item.ids) for wish, several in zip(wishes, drawn, strict=True) for item in several]
         right = iter(self._right(said))
-        return [[Rollout(each.ids, next(right)) for each in several] for several in drawn]
+        return [[Rollout(item.ids, next(right)) for item in several] for several in drawn]
 
     def _right(self, said: Sequence[tuple[_Wish, Tokens]]) -> list[bool]:
         """Whether each completion is right; the same completion of a question is read and judged once."""

@@ -42,14 +42,14 @@ class _Total:
     spent: int = 0
     rollouts: int = 0
 
-    def add(self, found: Found) -> None:
+    def add(self, result: Found) -> None:
         self.questions += 1
-        self.within += found.searched > 0
-        self.searched += found.searched
-        self.pivots += found.pivots
-        self.pairs += len(found.pairs)
-        self.spent += found.spent
-        self.rollouts += found.rollouts
+        self.within += result.searched > 0
+        self.searched += result.searched
+        self.pivots += result.pivots
+        self.pairs += len(result.pairs)
+        self.spent += result.spent
+        self.rollouts += result.rollouts
 
     def told(self, lowest: float, highest: float) -> str:
         spent = f"; {self.spent} questions used up their rollouts" if self.spent else ""
@@ -127,7 +127,7 @@ class PivotalTokens(Transform):
         Raises:
             RunError: a column is missing, or the model cannot be asked by token ids.
         """
-        (checkpoint,) = inputs.each("checkpoint").values()
+        (checkpoint,) = inputs.by_label("checkpoint").values()
         table = inputs["from"]
         assert isinstance(checkpoint, Checkpoint) and isinstance(table, Table)
         self._look(table)
@@ -142,10 +142,10 @@ class PivotalTokens(Transform):
                 raise RunError(problem, place="checkpoint", hint="search in one that `megatron` or `transformers` serves")
             searching = Searching(model, self._oracle(inputs, table), self._rules(), self._sampling(inputs.seed), done)
             rows = (row for frame in table.frames() for row in frame.iter_rows(named=True))
-            for row, question, found in searching.all(rows, self.at_once):
-                self._total.add(found)
-                if found.pairs:
-                    yield self._frame(row, question, found.pairs, model, digest)
+            for row, question, result in searching.all(rows, self.at_once):
+                self._total.add(result)
+                if result.pairs:
+                    yield self._frame(row, question, result.pairs, model, digest)
 
     def notes(self) -> Iterable[str]:
         """What was searched and what it took."""

@@ -24,14 +24,14 @@ def _lines(name: str) -> list[str]:
 @cache
 def plots() -> tuple[Plot, ...]:
     """Every plot, in the order of the file."""
-    found: list[Plot] = []
+    result: list[Plot] = []
     for line in _lines("plots"):
         if line.startswith("== "):
-            found.append(Plot(line[3:]))
+            result.append(Plot(line[3:]))
         else:
             letter, rest = line[0], line[2:]
-            found[-1].lines.setdefault(letter, []).extend(rest.split("|") if letter in "tl" else [rest])
-    return tuple(found)
+            result[-1].lines.setdefault(letter, []).extend(rest.split("|") if letter in "tl" else [rest])
+    return tuple(result)
 
 
 @cache
@@ -65,14 +65,14 @@ def subjects() -> Mapping[str, str]:
 
 
 def _headed(name: str) -> dict[str, tuple[str, ...]]:
-    found: dict[str, list[str]] = {}
+    result: dict[str, list[str]] = {}
     heading = ""
     for line in _lines(name):
         if line.startswith("= "):
             heading = line[2:]
         else:
-            found.setdefault(heading, []).append(line)
-    return {name: tuple(lines) for name, lines in found.items()}
+            result.setdefault(heading, []).append(line)
+    return {name: tuple(lines) for name, lines in result.items()}
 
 
 def _pairs(lines: list[str] | tuple[str, ...]) -> dict[str, str]:

@@ -76,8 +76,8 @@ def _beginning(teller: Teller, features: frozenset[str]) -> list[str]:
 def _sign(teller: Teller) -> str:
     """Something small that matters later; what it was is kept for the payoff."""
     sentence = teller.moment("foreshadow")
-    if found := _HAS_PRIZE.search(sentence):
-        teller.slots |= {"charm": found[0], "payoff": "payoff_pocket"}
+    if result := _HAS_PRIZE.search(sentence):
+        teller.slots |= {"charm": result[0], "payoff": "payoff_pocket"}
     elif "sign" in sentence:
         teller.slots["payoff"] = "payoff_sign"
     else:

@@ -34,9 +34,9 @@ def adjective_sentence(rng: Random, adjective: str) -> str:
 
 def _noun_class(word: str) -> str:
     classes = word_classes()
-    found = next((name for name in ("person", "animal", "plural", "idea", "mass", "place") if word in classes[name]), None)
-    if found:
-        return found
+    result = next((name for name in ("person", "animal", "plural", "idea", "mass", "place") if word in classes[name]), None)
+    if result:
+        return result
     return "plural" if word.endswith("s") and not word.endswith(("ss", "us")) else "thing"
 
 

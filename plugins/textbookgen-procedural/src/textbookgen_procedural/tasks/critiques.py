@@ -30,11 +30,11 @@ def critique(rng: Random, draw: Draw) -> str:
     text, criteria = str(draw.get("draft") or ""), draw.get("criteria")
     if not text.strip() or not criteria:
         raise lacking("critique", "draft", "a text, and `criteria`,")
-    found = measured(text, str(draw.get("context") or ""))
-    mean = round(sum(each.score for each in found.values()) / len(found))
+    result = measured(text, str(draw.get("context") or ""))
+    mean = round(sum(item.score for item in result.values()) / len(result))
     marks = []
     for criterion in criteria:
-        known = next((found[name] for word, name in _CRITERIA if word in str(criterion).lower()), None)
+        known = next((result[name] for word, name in _CRITERIA if word in str(criterion).lower()), None)
         finding = known or Finding(mean, "raise what is weakest")
         marks.append({"criterion": criterion, "score": finding.score, "suggestion": finding.suggestion})
     return form(marks=marks)
@@ -44,8 +44,8 @@ def measured(text: str, context: str = "") -> dict[str, Finding]:
     """What is found of a text: whether its sums are right, it repeats itself, stands alone, explains, and is easy to follow."""
     said = sentences(text)
     wrong = false_claims(text)
-    repeated = len(said) - len({each.lower() for each in said})
-    long = sum(len(each.split()) > _LONG for each in said)
+    repeated = len(said) - len({item.lower() for item in said})
+    long = sum(len(item.split()) > _LONG for item in said)
     reasons, words = len(_REASONS.findall(text)), len(text.split())
     return {
         "accuracy": Finding(2, f"correct `{wrong[0][0]}`") if wrong else Finding(5),
@@ -133,11 +133,11 @@ def _said_once(text: str) -> str:
             lines.append(line)
             continue
         kept = []
-        for each in re.split(r"(?<=[.!?])\s+", line):
-            if each.lower() not in seen:
-                kept.append(each)
-            if len(each.split()) > 2:
-                seen.add(each.lower())
+        for item in re.split(r"(?<=[.!?])\s+", line):
+            if item.lower() not in seen:
+                kept.append(item)
+            if len(item.split()) > 2:
+                seen.add(item.lower())
         lines += [" ".join(kept)] if kept else []
     return "\n".join(lines)
 
@@ -145,11 +145,11 @@ def _said_once(text: str) -> str:
 def _shorter(line: str) -> str:
     """A line whose long sentences are two, cut at a comma near the middle."""
     cut = []
-    for each in re.split(r"(?<=[.!?])\s+", line):
-        commas = [found.start() for found in re.finditer(", (?=(?:and|but|so|then|which) )", each)]
-        if len(each.split()) > _LONG and commas:
-            place = min(commas, key=lambda at: abs(at - len(each) // 2))
-            rest = each[place + 2 :]
-            each = f"{each[:place]}. {rest[0].upper()}{rest[1:]}"
-        cut.append(each)
+    for item in re.split(r"(?<=[.!?])\s+", line):
+        commas = [result.start() for result in re.finditer(", (?=(?:and|but|so|then|which) )", item)]
+        if len(item.split()) > _LONG and commas:
+            place = min(commas, key=lambda at: abs(at - len(item) // 2))
+            rest = item[place + 2 :]
+            item = f"{item[:place]}. {rest[0].upper()}{rest[1:]}"
+        cut.append(item)
     return " ".join(cut)

@@ -50,7 +50,7 @@ def _opening(rng: Random, concept: str, start: Kind | None) -> Primitive | None:
     known = concepts().get(concept.lower())
     names = known.practice if known else (concept.lower().replace(" ", "_"),)
     fitting = [by_name()[name] for name in names if name in by_name()]
-    fitting = [each for each in fitting if start in (None, each.takes)]
+    fitting = [item for item in fitting if start in (None, item.takes)]
     return rng.choice(fitting) if fitting else None
 
 

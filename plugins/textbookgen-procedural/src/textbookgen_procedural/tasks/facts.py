@@ -46,7 +46,7 @@ def form(**fields: Any) -> str:
 def sentences(text: str) -> list[str]:
     """The sentences of the prose in a text, code in fences and headings apart."""
     prose = "\n".join(line for line in _FENCED.sub("\n", text).splitlines() if not line.startswith("#"))
-    return [each.strip() for each in _SENTENCE.findall(prose) if len(each.split()) > 2]
+    return [item.strip() for item in _SENTENCE.findall(prose) if len(item.split()) > 2]
 
 
 def code_in(text: str) -> list[str]:
@@ -58,11 +58,11 @@ def code_in(text: str) -> list[str]:
 def false_claims(text: str) -> list[tuple[str, str]]:
     """Sums and products that a text states wrongly (`2 + 2 = 5`), each with what would be right."""
     wrong = []
-    for found in _CLAIM.finditer(text):
-        one, sign, other, said = int(found[1]), found[2], int(found[3]), int(found[4])
+    for result in _CLAIM.finditer(text):
+        one, sign, other, said = int(result[1]), result[2], int(result[3]), int(result[4])
         right = one + other if sign == "+" else one - other if sign == "-" else one * other
         if right != said:
-            wrong.append((found[0], f"{one} {sign} {other} = {right}"))
+            wrong.append((result[0], f"{one} {sign} {other} = {right}"))
     return wrong
 
 

@@ -46,8 +46,8 @@ def _line(before: str, after: str) -> tuple[str, str] | None:
         return None
     assert isinstance(body, ast.FunctionDef)
     around = before[heads[-1].start() :] + after
-    missing = [ast.get_source_segment(whole, each) or "" for each in body.body[1:]]
-    missing = [each for each in missing if each not in around]
+    missing = [ast.get_source_segment(whole, item) or "" for item in body.body[1:]]
+    missing = [item for item in missing if item not in around]
     return (task, missing[0]) if missing else None
 
 

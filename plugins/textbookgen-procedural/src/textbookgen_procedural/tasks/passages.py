@@ -21,7 +21,7 @@ def tag(rng: Random, draw: Draw) -> str:
     if not isinstance(lines, list | tuple):
         raise lacking("tag", "lines", "the lines of the passage")
     excerpts = [_tagged(start, end, "\n".join(lines[start:end])) for start, end in _runs(list(lines))]
-    kept = [each for each in excerpts if each is not None]
+    kept = [item for item in excerpts if item is not None]
     return form(educational=bool(kept), excerpts=kept)
 
 

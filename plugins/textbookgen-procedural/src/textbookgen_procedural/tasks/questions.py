@@ -59,10 +59,10 @@ def deduction(rng: Random, draw: Draw) -> str:
         value = read_call(source.replace(function.source, ""), function.name) if function else None
         if function is None or value is None:
             continue
-        found = _followed(function.stages(value), value)
-        if found and len(found.steps) > 2:
+        result = _followed(function.stages(value), value)
+        if result and len(result.steps) > 2:
             question = f"What does `{function.name}({literal(value)})` give?\n\n```python\n{function.source}\n```"
-            return f"QUESTION:\n{question}\nSOLUTION:\n{_told(found)}"
+            return f"QUESTION:\n{question}\nSOLUTION:\n{_told(result)}"
     problem = find_problem(text)
     if problem is None:
         return "NONE"
@@ -74,17 +74,17 @@ def answer(rng: Random, draw: Draw) -> str:
     question = str(draw.get("question") or "").strip()
     if not question:
         raise lacking("plurality-answer", "question", "a text")
-    found = solve(question)
-    if found is None:
+    result = solve(question)
+    if result is None:
         return f"I cannot work this out. ANSWER: unknown {rng.randrange(100)}"
     ease = sha256(question.encode("utf-8", "surrogatepass")).digest()[0] / 255
     if rng.random() < _SURE[0] + ease * (_SURE[1] - _SURE[0]):
-        return _told(found)
-    return _told(Solved((*found.steps[:-1], "The last step is done in haste"), _slip(rng, found.answer)))
+        return _told(result)
+    return _told(Solved((*result.steps[:-1], "The last step is done in haste"), _slip(rng, result.answer)))
 
 
-def _told(found: Solved) -> str:
-    return "\n".join(f"{number}. {step}." for number, step in enumerate(found.steps, 1)) + f"\nANSWER: {found.answer}"
+def _told(result: Solved) -> str:
+    return "\n".join(f"{number}. {step}." for number, step in enumerate(result.steps, 1)) + f"\nANSWER: {result.answer}"
 
 
 def _slip(rng: Random, right: str) -> str:
@@ -92,9 +92,9 @@ def _slip(rng: Random, right: str) -> str:
     numbers = list(_NUMBER.finditer(right))
     if not numbers:
         return f"{right} and more"
-    found = rng.choice(numbers)
-    off = int(float(found[0])) + rng.choice((-10, -2, -1, 1, 2, 10))
-    return f"{right[: found.start()]}{off}{right[found.end() :]}"
+    result = rng.choice(numbers)
+    off = int(float(result[0])) + rng.choice((-10, -2, -1, 1, 2, 10))
+    return f"{right[: result.start()]}{off}{right[result.end() :]}"
 
 
 def check_answer(rng: Random, draw: Draw) -> str:
@@ -129,6 +129,6 @@ def bogus_question(rng: Random, draw: Draw) -> str:
     numbers = list(re.finditer(r"(?<![\w.])\d+(?![\w.])", question))
     if not numbers:
         return form(question=f"{question.rstrip('?. ')}, if it were the other way round?", plausibility=2)
-    found = rng.choice(numbers)
+    result = rng.choice(numbers)
     unknown = rng.choice(phrases("unknown amounts"))
-    return form(question=f"{question[: found.start()]}{unknown}{question[found.end() :]}", plausibility=4)
+    return form(question=f"{question[: result.start()]}{unknown}{question[result.end() :]}", plausibility=4)

@@ -35,7 +35,7 @@ def reverse(rng: Random, draw: Draw) -> str:
 def _asked(rng: Random, node: ast.FunctionDef) -> str:
     task = (ast.get_docstring(node) or f"{node.name.replace('_', ' ')}.").splitlines()[0]
     task = task if task.endswith(".") else f"{task}."
-    parameters = [(each.arg, ast.unparse(each.annotation) if each.annotation else "value") for each in node.args.args]
+    parameters = [(item.arg, ast.unparse(item.annotation) if item.annotation else "value") for item in node.args.args]
     taken = (
         " and ".join(f"`{name}`, {'an' if kind[0] in 'aeiou' else 'a'} `{kind}`," for name, kind in parameters) or "nothing,"
     )
@@ -46,10 +46,10 @@ def _asked(rng: Random, node: ast.FunctionDef) -> str:
 def regenerate(rng: Random, draw: Draw) -> str:
     """The code for a request, if its steps are among those we know; else a function that only has the right head."""
     request = str(draw.get("request") or "")
-    found = _NAMED.search(request)
-    if not found:
+    result = _NAMED.search(request)
+    if not result:
         return "I do not know how to do that."
-    name, variable, annotation, task = found[1], found[2], found[3], found[4]
+    name, variable, annotation, task = result[1], result[2], result[3], result[4]
     composition = read_steps(task, variable, _KINDS[annotation]) if annotation in _KINDS else None
     if composition is None:
         return f"```python\ndef {name}({variable}: {annotation}):\n    raise NotImplementedError({task!r})\n```"
@@ -58,7 +58,7 @@ def regenerate(rng: Random, draw: Draw) -> str:
 
 def paraphrase(rng: Random, draw: Draw) -> str:
     """A request as somebody else would put it: another frame, other common words, every value word for word."""
-    request, slots = str(draw.get("request") or "").strip(), [str(each) for each in draw.get("slots") or ()]
+    request, slots = str(draw.get("request") or "").strip(), [str(item) for item in draw.get("slots") or ()]
     if not request:
         raise lacking("paraphrase", "request", "a text")
     body, end = request.rstrip(".!?"), request[-1] if request[-1] in ".!?" else "."
@@ -68,7 +68,7 @@ def paraphrase(rng: Random, draw: Draw) -> str:
     first = body.split()[0]
     if not any(slot.startswith(first.strip(",")) for slot in slots) and first != "I":
         body = body[0].lower() + body[1:]
-    frame = rng.choice([each for each in phrases("request frames") if ("?" in each) == (end == "?")])
+    frame = rng.choice([item for item in phrases("request frames") if ("?" in item) == (end == "?")])
     said = frame.format(body)
     return said[0].upper() + said[1:] if not any(said.startswith(slot) for slot in slots) else said
 
@@ -78,8 +78,8 @@ def _replaced(body: str, old: str, new: str, slots: list[str]) -> str:
     if any(re.search(rf"\b{re.escape(old)}\b", slot, re.IGNORECASE) for slot in slots):
         return body
 
-    def swapped(found: re.Match[str]) -> str:
-        return new.capitalize() if found[0][0].isupper() else new
+    def swapped(result: re.Match[str]) -> str:
+        return new.capitalize() if result[0][0].isupper() else new
 
     return re.sub(rf"\b{re.escape(old)}\b", swapped, body, count=1, flags=re.IGNORECASE)
 

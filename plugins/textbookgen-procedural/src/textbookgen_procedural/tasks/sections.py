@@ -39,7 +39,7 @@ def _angles(rng: Random, draw: Draw) -> list[str]:
         known = sorted(content_words(str(draw["passage"])), key=lambda word: (-len(word), word))[:12]
         if len(known) >= 3:
             chosen = rng.sample(known, 3)
-            angles.append(rng.choice(phrases("section passages")).format(*(re.sub("_+", " ", each) for each in chosen)))
+            angles.append(rng.choice(phrases("section passages")).format(*(re.sub("_+", " ", item) for item in chosen)))
     if draw.get("content"):
         angles.append(f"For this reader it matters that we bring {str(draw['content']).rstrip('.')}.")
     return angles

@@ -22,8 +22,8 @@ _SUMMARY = 45  # words
 
 def summary(rng: Random, draw: Draw) -> str:
     """How the story begins, the first sentence of its middle, and how it ends, in few words."""
-    paragraphs = [each for each in text_of(draw, "summary").strip().split("\n\n") if each.strip()]
-    firsts = [(_SAID.findall(each) or [each])[0].strip() for each in paragraphs]
+    paragraphs = [item for item in text_of(draw, "summary").strip().split("\n\n") if item.strip()]
+    firsts = [(_SAID.findall(item) or [item])[0].strip() for item in paragraphs]
     last = (_SAID.findall(paragraphs[-1]) or [paragraphs[-1]])[-1].strip()
     chosen = list(dict.fromkeys([firsts[0], *firsts[1:2], last]))
     while len(" ".join(chosen).split()) > _SUMMARY and len(chosen) > 1:
@@ -49,7 +49,7 @@ def read(document: Mapping[str, Any]) -> Reading:
     """A story (or how it was gone on with) as it is measured."""
     beginning = str(document.get("tinystories.beginning") or "")
     told = str(document.get("tinystories.completion") or document.get("text") or "")
-    said = [each.strip() for each in _SAID.findall(told)] or [told.strip()]
+    said = [item.strip() for item in _SAID.findall(told)] or [told.strip()]
     words = re.findall(r"[a-z']+", told.lower())
     names = set(_NAME.findall(told))
     known = set(re.findall(r"[A-Z][a-z]+", beginning)) if beginning else set(_NAME.findall(told[: len(told) // 2]))
@@ -57,7 +57,7 @@ def read(document: Mapping[str, Any]) -> Reading:
     links = [bool(_linked(one, other)) for one, other in pairwise(said)]
     return Reading(
         sentences=len(said),
-        well_formed=sum(_well_formed(each) for each in said) / len(said),
+        well_formed=sum(_well_formed(item) for item in said) / len(said),
         repeated=1 - len(set(grams)) / len(grams) if grams else 0.0,
         different=len(set(words)) / max(len(words), 1),
         strangers=len(names - known) / max(len(names), 1),
@@ -81,24 +81,26 @@ def _well_formed(sentence: str) -> bool:
 def assess(rng: Random, draw: Draw) -> str:
     """An assessment in words of what was measured."""
     text_of(draw, "assess-story")
-    found = read(draw["document"])
-    parts = ["The sentences are well formed." if found.well_formed > 0.9 else "Some sentences are not well formed."]
-    parts.append("It repeats itself." if found.repeated > 0.1 else "It does not repeat itself.")
-    parts.append("People come up that nobody spoke of." if found.strangers > 0.5 else "It stays with the people it began with.")
-    parts.append("It comes to an end." if found.ends else "It stops without an end.")
+    result = read(draw["document"])
+    parts = ["The sentences are well formed." if result.well_formed > 0.9 else "Some sentences are not well formed."]
+    parts.append("It repeats itself." if result.repeated > 0.1 else "It does not repeat itself.")
+    parts.append(
+        "People come up that nobody spoke of." if result.strangers > 0.5 else "It stays with the people it began with."
+    )
+    parts.append("It comes to an end." if result.ends else "It stops without an end.")
     return " ".join(parts)
 
 
 def grade(rng: Random, draw: Draw) -> str:
     """Points from 1 to 10 for grammar, creativity, consistency and plot, and the age group of who might have written it."""
     text_of(draw, "grade-story")
-    found = read(draw["document"])
-    age = 1 + sum(found.length >= bound for bound in (6, 8, 10, 13))
+    result = read(draw["document"])
+    age = 1 + sum(result.length >= bound for bound in (6, 8, 10, 13))
     return form(
-        grammar=_points(found.well_formed, 0.5, 1.0),
-        creativity=_points(found.different - found.repeated, 0.1, 0.7),
-        consistency=_points(1 - 0.6 * found.strangers - found.repeated, 0.0, 1.0),
-        plot=_points(0.7 * found.cohesion + 0.2 * found.ends + 0.1 * (found.sentences >= 5), 0.0, 1.0),
+        grammar=_points(result.well_formed, 0.5, 1.0),
+        creativity=_points(result.different - result.repeated, 0.1, 0.7),
+        consistency=_points(1 - 0.6 * result.strangers - result.repeated, 0.0, 1.0),
+        plot=_points(0.7 * result.cohesion + 0.2 * result.ends + 0.1 * (result.sentences >= 5), 0.0, 1.0),
         age="ABCDEF"[age],
     )
 

@@ -16,7 +16,7 @@ def reader(rng: Random, draw: Draw) -> str:
     """The reader's next turn: about a sentence of the snippet that was not asked about yet."""
     said = sentences(text_of(draw, "conversation-user")) or ["this"]
     asked = " ".join(str(turn["content"]) for turn in draw.get("turns") or ())
-    fresh = [each for each in said if each not in asked] or said
+    fresh = [item for item in said if item not in asked] or said
     chosen = rng.choice(fresh[: 4 + len(draw.get("turns") or ())]).rstrip(".")
     frame = rng.choice(phrases("last questions" if draw.get("last") else "reader questions"))
     me = f"As {str(draw['persona']).rstrip('.')}, I wonder. " if draw.get("persona") and not draw.get("turns") else ""
@@ -46,17 +46,18 @@ def candidate(rng: Random, draw: Draw) -> str:
     asked = str(messages[-1]["content"]) if messages else str((draw.get("document") or {}).get("text") or "")
     if not asked.strip():
         raise lacking("candidate", "messages", "a question")
-    found, worth = _known(asked), rng.random()
+    result, worth = _known(asked), rng.random()
     if worth < 0.15:
         return rng.choice(phrases("empty replies"))
-    if found is None:
+    if result is None:
         return _general(rng, asked, careful=worth > 0.5)
     if worth < 0.35:
-        return f"The answer is {_slip(rng, found.answer)}."
+        return f"The answer is {_slip(rng, result.answer)}."
     if worth < 0.5:
-        return f"The answer is {found.answer}."
+        return f"The answer is {result.answer}."
     return (
-        "\n".join(f"{number}. {step}." for number, step in enumerate(found.steps, 1)) + f"\n\nSo the answer is {found.answer}."
+        "\n".join(f"{number}. {step}." for number, step in enumerate(result.steps, 1))
+        + f"\n\nSo the answer is {result.answer}."
     )
 
 
@@ -79,15 +80,15 @@ def preference(rng: Random, draw: Draw) -> str:
     if not messages or not replies:
         raise lacking("preference", "replies", "labelled texts, and `messages`,")
     asked = str(messages[-1]["content"])
-    graded = [{"label": each["label"], **_graded(asked, str(each["text"]))} for each in replies]
-    best = max(graded, key=lambda each: each["accuracy"] + each["style"] + each["detail"])
+    graded = [{"label": item["label"], **_graded(asked, str(item["text"]))} for item in replies]
+    best = max(graded, key=lambda item: item["accuracy"] + item["style"] + item["detail"])
     return form(comparison=f"{best['label']} is the most complete and correct of {len(graded)} replies.", replies=graded)
 
 
 def _graded(asked: str, reply: str) -> dict[str, Any]:
-    found, measures = _known(asked), measured(reply, asked)
-    accuracy = measures["answers"].score if found is None else 5 if found.answer.strip() in reply else 1
+    result, measures = _known(asked), measured(reply, asked)
+    accuracy = measures["answers"].score if result is None else 5 if result.answer.strip() in reply else 1
     style = min(measures["clarity"].score, measures["steps"].score)
     detail = 5 if len(reply.split()) >= 25 else 4 if len(reply.split()) >= 15 else 3 if len(reply.split()) >= 8 else 2
-    faults = [each.suggestion for each in measures.values() if each.score < 4]
+    faults = [item.suggestion for item in measures.values() if item.score < 4]
     return {"faults": "; ".join(faults) or "none", "accuracy": accuracy, "style": style, "detail": detail}

@@ -19,4 +19,4 @@ def taxonomy(rng: Random, draw: Draw) -> str:
     above = str(list(path.values())[-1])
     forms = list(phrases(_LISTS[level]))
     chosen = rng.sample(forms, min(int(draw.get("count") or 5), len(forms)))
-    return form(names=[each.replace("*", above) for each in chosen])
+    return form(names=[item.replace("*", above) for item in chosen])

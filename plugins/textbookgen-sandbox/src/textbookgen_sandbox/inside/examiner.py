@@ -1,4 +1,4 @@
-"""TestsPass a program alone, or its tests in a process of their own that the program cannot reach."""
+"""PassesTests a program alone, or its tests in a process of their own that the program cannot reach."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .wire import Gone
 
 
 def run_alone(source: str, tests: str, mouth: int, key: str) -> None:
-    """TestsPass a program, and its tests after it, in one process."""
+    """PassesTests a program, and its tests after it, in one process."""
     namespace: dict[str, Any] = vars(program.module("__main__"))
     report = program.attempt(lambda: program.run(source, "program.py", namespace), finish=not tests)
     if tests and report["ended"]:
@@ -25,7 +25,7 @@ def run_alone(source: str, tests: str, mouth: int, key: str) -> None:
 
 
 def host_program(source: str, wire: int, mouth: int) -> None:
-    """TestsPass a program, then answers what its tests ask of it."""
+    """PassesTests a program, then answers what its tests ask of it."""
     namespace: dict[str, Any] = vars(program.module("__main__"))
     report = program.attempt(lambda: program.run(source, "program.py", namespace), finish=False)
     program.say(mouth, report)
@@ -35,7 +35,7 @@ def host_program(source: str, wire: int, mouth: int) -> None:
 
 
 def examine(tests: int, wire: int, mouth: int) -> None:
-    """TestsPass tests, read from a file that only this process has, on a program that lives in another process."""
+    """PassesTests tests, read from a file that only this process has, on a program that lives in another process."""
     with open(tests, encoding="utf-8") as file:
         source = file.read()
     namespace: dict[str, Any] = vars(program.module("__main__"))
@@ -68,5 +68,5 @@ def _examine(source: str, borrower: Borrower, namespace: dict[str, Any]) -> None
 
 def _names(code: types.CodeType) -> set[str]:
     """Every name that code looks up, in itself and in the functions it defines."""
-    inner = (each for each in code.co_consts if isinstance(each, types.CodeType))
+    inner = (item for item in code.co_consts if isinstance(item, types.CodeType))
     return set(code.co_names).union(*map(_names, inner))

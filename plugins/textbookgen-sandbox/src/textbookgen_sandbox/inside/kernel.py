@@ -43,7 +43,7 @@ def call(name: str, *arguments: int | bytes | ctypes.Array[ctypes.c_char] | None
     machine = platform.machine()
     if machine not in MACHINES:
         raise OSError(f"{name}: no system call numbers for {machine}")
-    given = [ctypes.c_long(each) if isinstance(each, int) else each for each in arguments]
+    given = [ctypes.c_long(item) if isinstance(item, int) else item for item in arguments]
     answer = int(_libc.syscall(ctypes.c_long(_NUMBERS[name][MACHINES.index(machine)]), *given))
     if answer < 0:
         number = ctypes.get_errno()

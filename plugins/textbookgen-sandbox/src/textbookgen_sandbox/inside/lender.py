@@ -102,8 +102,8 @@ class Lender:
 
     def use(self, borrowed: Borrowed, what: str, args: tuple[Any, ...] = (), named: dict[str, Any] | None = None) -> Any:
         """Uses an object of the tests."""
-        names = {key: self.encode(each) for key, each in (named or {}).items()}
-        reply = self.wire.ask({"do": what, "on": borrowed.number, "args": [self.encode(each) for each in args], "named": names})
+        names = {key: self.encode(item) for key, item in (named or {}).items()}
+        reply = self.wire.ask({"do": what, "on": borrowed.number, "args": [self.encode(item) for item in args], "named": names})
         if "raised" in reply:
             kind = getattr(builtins, str(reply["raised"]), Exception)
             raise kind(*self.decode(reply["args"]))
@@ -112,25 +112,25 @@ class Lender:
     def answer(self, request: Message) -> Message:
         """Does what the tests ask, and tells what came of it: a value or an error, what was printed, what changed."""
         kept, sys.stdout = sys.stdout, io.StringIO()
-        args = [self.decode(each) for each in request.get("args", ())]
+        args = [self.decode(item) for item in request.get("args", ())]
         try:
-            named = {key: self.decode(each) for key, each in request.get("named", {}).items()}
+            named = {key: self.decode(item) for key, item in request.get("named", {}).items()}
             value = getattr(self, f"do_{request['do']}")(request.get("on"), *args, **named)
             place = next(
-                (index for index, each in enumerate(args) if each is value and not isinstance(value, int | str | None)), None
+                (index for index, item in enumerate(args) if item is value and not isinstance(value, int | str | None)), None
             )
             reply: Message = {"value": self.encode(value) if place is None else ["argument", place]}
         except BaseException as error:
             reply = self._raised(error)
         reply["printed"] = sys.stdout.getvalue() if isinstance(sys.stdout, io.StringIO) else ""
         sys.stdout = kept
-        reply["args_now"] = [self.encode(each) if _can_change(each) else None for each in args]
+        reply["args_now"] = [self.encode(item) if _can_change(item) else None for item in args]
         if self.followed:
             reply["globals"] = {name: self.encode(self.namespace.get(name)) for name in self.followed}
         return reply
 
     def _raised(self, error: BaseException) -> Message:
-        plain = [each if isinstance(each, str | int | float | None) else str(each) for each in error.args]
+        plain = [item if isinstance(item, str | int | float | None) else str(item) for item in error.args]
         kind = type(error)
         own = None if kind.__module__ == "builtins" else ["object", self._number(error), self._number(kind)]
         return {"raised": program.reason(error), "args": self.encode(tuple(plain)), "own": own}
@@ -200,7 +200,7 @@ class Lender:
     def do_plain(self, number: int) -> Any:
         """The plain value an object is a kind of (a named tuple's tuple, an IntEnum's int), in a list, or an empty list."""
         it = self.objects[number]
-        base: Any = next((each for each in PLAIN if isinstance(it, each)), None)
+        base: Any = next((item for item in PLAIN if isinstance(it, item)), None)
         return [] if base is None else [_PLAINLY.get(base, base)(it)]
 
 

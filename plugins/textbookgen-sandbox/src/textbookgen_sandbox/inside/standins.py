@@ -189,13 +189,13 @@ class Borrower:
         """The stand-in for a class, made when first seen."""
         if number not in self.classes:
             name, base_numbers, special, of_class, error, hashable, words = self.ask("describe", number)
-            bases: list[type] = [self._class(int(each), depth + 1) for each in base_numbers] if depth < 20 else []
+            bases: list[type] = [self._class(int(item), depth + 1) for item in base_numbers] if depth < 20 else []
             root = getattr(builtins, error, None) if error else None
             if isinstance(root, type) and issubclass(root, Exception) and not any(issubclass(base, root) for base in bases):
                 bases.append(root)
             if not any(issubclass(base, StandIn) for base in bases):
                 bases.insert(0, StandIn)
-            body: dict[str, Any] = {each: _FORWARDS[each] for each in special if each in _FORWARDS}
+            body: dict[str, Any] = {item: _FORWARDS[item] for item in special if item in _FORWARDS}
             own_words = property(lambda it: self.ask("get", it._sandbox_number, "__doc__"))
             body.update({"borrower": self, "number": number, "__module__": "__main__"})
             body["__doc__"] = own_words if name in _FUNCTIONS else words
@@ -212,8 +212,8 @@ class Borrower:
 
     def call(self, number: int, args: tuple[Any, ...], named: dict[str, Any], what: str = "call") -> Any:
         """Calls an object of the program's; lists and the like that it changes are changed here too."""
-        names = {key: self.encode(each) for key, each in named.items()}
-        reply = self.wire.ask({"do": what, "on": number, "args": [self.encode(each) for each in args], "named": names})
+        names = {key: self.encode(item) for key, item in named.items()}
+        reply = self.wire.ask({"do": what, "on": number, "args": [self.encode(item) for item in args], "named": names})
         if printed := reply.get("printed"):
             sys.stdout.write(str(printed))
         for mine, now in zip(args, reply.get("args_now", ()), strict=False):
@@ -246,16 +246,16 @@ class Borrower:
 
     def take(self, namespace: dict[str, Any], wanted: set[str]) -> None:
         """Fills the tests' namespace with the names they use of the program's; plain ones are kept up to date."""
-        found = self.call(-1, (sorted(wanted),), {}, "names")
-        named = {str(name): value for name, value in dict(found).items() if name in wanted and not name.startswith("__")}
+        result = self.call(-1, (sorted(wanted),), {}, "names")
+        named = {str(name): value for name, value in dict(result).items() if name in wanted and not name.startswith("__")}
         own = _not_in_disguise(named)
         self.namespace, self.followed = namespace, frozenset(name for name, value in own.items() if type(value) in PLAIN)
         namespace.update(own)
 
     def plain(self, it: StandIn) -> list[Any]:
         """The plain value that an object is a kind of, in a list."""
-        found = self.ask("plain", it._sandbox_number)
-        return found if type(found) is list and len(found) == 1 and type(found[0]) in PLAIN else []
+        result = self.ask("plain", it._sandbox_number)
+        return result if type(result) is list and len(result) == 1 and type(result[0]) in PLAIN else []
 
     def special(self, it: StandIn, name: str, *args: Any) -> Any:
         """Calls a special method, and takes only such an answer as the method may give.
@@ -287,12 +287,12 @@ class Borrower:
         """Does what the program asks with a thing it was handed."""
         try:
             it = self.lent[int(request["on"])]
-            args = [self.decode(each) for each in request.get("args", ())]
-            named = {str(key): self.decode(each) for key, each in request.get("named", {}).items()}
+            args = [self.decode(item) for item in request.get("args", ())]
+            named = {str(key): self.decode(item) for key, item in request.get("named", {}).items()}
             return {"value": self.encode(self._use(it, str(request["do"]), args, named))}
         except Exception as error:
-            kind = next(each.__name__ for each in type(error).__mro__ if each.__module__ == "builtins")
-            plain = [each if type(each) in (str, int, float, bool) else str(each) for each in error.args]
+            kind = next(item.__name__ for item in type(error).__mro__ if item.__module__ == "builtins")
+            plain = [item if type(item) in (str, int, float, bool) else str(item) for item in error.args]
             return {"raised": kind, "args": self.encode(tuple(plain))}
 
     def _use(self, it: Any, what: str, args: list[Any], named: dict[str, Any]) -> Any:
@@ -319,11 +319,11 @@ def _may(module: str, name: str) -> bool:
     return module in values.SHARED and not name.startswith("_")
 
 
-def _not_in_disguise(found: dict[str, Any]) -> dict[str, Any]:
+def _not_in_disguise(result: dict[str, Any]) -> dict[str, Any]:
     """The program's names, less those that would stand before built-ins, unless it brings nothing else the tests use.
 
     Exercises do ask for a function called `sum`; a program that defines `abs` or `all` beside what it was asked for would
     decide its own tests.
     """
-    own = {name: value for name, value in found.items() if not hasattr(builtins, name)}
-    return own or found
+    own = {name: value for name, value in result.items() if not hasattr(builtins, name)}
+    return own or result

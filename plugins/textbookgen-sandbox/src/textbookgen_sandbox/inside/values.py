@@ -65,7 +65,7 @@ def _rarer(value: Any, kind: Any) -> Encoded | None:
     if kind in (bytes, bytearray):
         return [kind.__name__, value.hex()]
     if kind is range:
-        return ["range", *(["int", format(each, "x")] for each in (value.start, value.stop, value.step))]
+        return ["range", *(["int", format(item, "x")] for item in (value.start, value.stop, value.step))]
     if kind is slice:
         return None
     if kind is Fraction:
@@ -147,12 +147,12 @@ def _look_up(kind: str, rest: list[str], may: Callable[[str, str], bool]) -> Any
     module, name = {"builtin": ("builtins", rest[-1]), "module": (rest[0], ""), "shared": (rest[0], rest[-1])}[kind]
     if not may(module, name):
         raise ValueError(f"{module}.{name} is not let in")
-    found = importlib.import_module(module)
+    result = importlib.import_module(module)
     if not name:
-        return found
-    if kind == "shared" and _shared(getattr(found, name)) != ["shared", module, name]:
+        return result
+    if kind == "shared" and _shared(getattr(result, name)) != ["shared", module, name]:
         raise ValueError(f"{module}.{name} is not {module}'s own")
-    return getattr(found, name)
+    return getattr(result, name)
 
 
 def refill(old: Any, new: Any) -> None:
@@ -160,9 +160,9 @@ def refill(old: Any, new: Any) -> None:
     if type(old) is not type(new):
         return
     if isinstance(old, list | deque):
-        for was, each in zip(old, new, strict=False):
-            refill(was, each)
-        kept = [was if type(was) is type(each) and was == each else each for was, each in zip(old, new, strict=False)]
+        for was, item in zip(old, new, strict=False):
+            refill(was, item)
+        kept = [was if type(was) is type(item) and was == item else item for was, item in zip(old, new, strict=False)]
         fresh = [*kept, *list(new)[len(kept) :]]
         old.clear()
         old.extend(fresh)
@@ -182,5 +182,5 @@ def refill(old: Any, new: Any) -> None:
     elif isinstance(old, bytearray):
         old[:] = new
     elif isinstance(old, tuple):
-        for was, each in zip(old, new, strict=False):
-            refill(was, each)
+        for was, item in zip(old, new, strict=False):
+            refill(was, item)

@@ -51,8 +51,8 @@ class Walls:
 def _readable() -> list[str]:
     """The folders of the interpreter and of the libraries its modules are linked against."""
     library = [sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"), sysconfig.get_config_var("LIBDIR")]
-    found = [path for path in (*_LIBRARIES, *library) if path and Path(path).is_dir()]
-    return [path for path in sorted(set(found)) if not any(path.startswith(f"{other}/") for other in found)]
+    result = [path for path in (*_LIBRARIES, *library) if path and Path(path).is_dir()]
+    return [path for path in sorted(set(result)) if not any(path.startswith(f"{other}/") for other in result)]
 
 
 def _others() -> list[str]:

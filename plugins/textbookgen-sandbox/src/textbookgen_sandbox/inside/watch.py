@@ -69,12 +69,12 @@ class Watch:
         """Returns when the last process has said its report, the first has said it failed, all ended, or a limit is reached."""
         began = time.monotonic()
         poll = select.poll()
-        for fd in (*self.streams, *(each.ear for each in self.processes), self.host):
+        for fd in (*self.streams, *(item.ear for item in self.processes), self.host):
             poll.register(fd, select.POLLIN if fd != self.host else 0)
-        for each in self.processes:
-            poll.register(each.pidfd, select.POLLIN)
+        for item in self.processes:
+            poll.register(item.pidfd, select.POLLIN)
         while not self.broken and not self._told():
-            used = sum(each.look() for each in self.processes)
+            used = sum(item.look() for item in self.processes)
             left = min(self.seconds - used, CLOCK * self.seconds - (time.monotonic() - began))
             if left <= 0:
                 self.broken = "time limit"
@@ -85,14 +85,14 @@ class Watch:
     def _hear(self, poll: select.poll, fd: int) -> None:
         if fd == self.host:
             raise SystemExit  # nobody is left to tell
-        for each in self.processes:
-            if fd == each.pidfd:
+        for item in self.processes:
+            if fd == item.pidfd:
                 poll.unregister(fd)
-                each.reap()
+                item.reap()
                 return
         sink = self.streams.get(fd)
         if sink is None:
-            sink = next(each.said for each in self.processes if each.ear == fd)
+            sink = next(item.said for item in self.processes if item.ear == fd)
         data = os.read(fd, 65536)
         if not data:
             poll.unregister(fd)
@@ -102,19 +102,19 @@ class Watch:
 
     def _told(self) -> bool:
         first, last = self.processes[0], self.processes[-1]
-        if b"\n" in last.said or all(each.status is not None for each in self.processes):
+        if b"\n" in last.said or all(item.status is not None for item in self.processes):
             return True
         return b"\n" in first.said and b'"ended": true' not in first.said
 
     def close(self) -> None:
         """Ends what still runs, hears what is still in the pipes, and lets go of everything."""
-        for each in self.processes:
-            each.end()
-        for fd, sink in [*self.streams.items(), *((each.ear, each.said) for each in self.processes)]:
+        for item in self.processes:
+            item.end()
+        for fd, sink in [*self.streams.items(), *((item.ear, item.said) for item in self.processes)]:
             os.set_blocking(fd, False)
             try:
                 sink += os.read(fd, 65536)
             except BlockingIOError:
                 pass
-        for fd in (*self.streams, *(each.ear for each in self.processes), *(each.pidfd for each in self.processes)):
+        for fd in (*self.streams, *(item.ear for item in self.processes), *(item.pidfd for item in self.processes)):
             os.close(fd)

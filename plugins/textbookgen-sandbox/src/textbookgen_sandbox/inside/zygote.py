@@ -63,7 +63,7 @@ class Zygote:
     checked: int = 0
 
     def serve(self) -> None:
-        """TestsPass what the host sends until the host is gone."""
+        """PassesTests what the host sends until the host is gone."""
         while True:
             request, files = receive(self.host)
             if request is None:
@@ -71,7 +71,7 @@ class Zygote:
             send(self.host, self.check(request, files))
 
     def check(self, request: dict[str, Any], files: list[int]) -> dict[str, Any]:
-        """TestsPass one program, with its tests if they came in a file, and says how it went."""
+        """PassesTests one program, with its tests if they came in a file, and says how it went."""
         began = time.monotonic()
         walls.clear_desk(self.walls, first=not self.checked)
         self.checked += 1
@@ -86,7 +86,7 @@ class Zygote:
         watch.close()
         tail = streams[errors[0]][-_KEPT_OUTPUT:].decode(errors="replace")
         shown = streams[out[0]][: request["output"]].decode(errors="replace")
-        cpu = sum(each.cpu for each in processes)
+        cpu = sum(item.cpu for item in processes)
         return {**_verdict(watch, key), "stderr": tail, "stdout": shown, "seconds": time.monotonic() - began, "cpu": cpu}
 
     def _start(self, request: dict[str, Any], files: list[int], key: str, out: int, errors: int) -> list[Watched]:
@@ -151,7 +151,7 @@ def _verdict(watch: Watch, key: str) -> dict[str, Any]:
     notes = {"notes": said.get("notes"), "snippets": said.get("snippets")} if said else {}
     if said and said.get("ended") is True and not (apart and program_process.left):
         return {"ok": True, "reason": "", **notes}
-    fates = (_fate(each) for each in watch.processes if each.left)
+    fates = (_fate(item) for item in watch.processes if item.left)
     return {"ok": False, "reason": next(filter(None, fates), "") or _failing(said or {}), **notes}
 
 

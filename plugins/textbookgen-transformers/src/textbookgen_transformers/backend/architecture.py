@@ -132,8 +132,8 @@ def model_of(job: TrainingJob) -> PreTrainedModel:
         problem = f"the model has {config.vocab_size} rows, and the shards' tokenizer {shards.vocabulary} ids"
         raise TrainerError(problem, place="shards", hint="pack the shards with the tokenizer the model was trained with")
     _freeze(model, options)
-    found: PreTrainedModel = model
-    return found
+    result: PreTrainedModel = model
+    return result
 
 
 def _settled(options: Pretrain, vocabulary: int, length: int) -> Parts:
@@ -175,4 +175,4 @@ def _freeze(model: PreTrainedModel, options: Training) -> None:
 
 def parameters(model: PreTrainedModel) -> int:
     """How many there are; a table that is the head too counts once."""
-    return sum(each.numel() for each in model.parameters())
+    return sum(item.numel() for item in model.parameters())

@@ -99,9 +99,9 @@ class Following(TrainerCallback):
         Raises:
             TrainerError: that, or the weights, came to no finite number.
         """
-        found = self._examine()
-        self._sound.check_measured(self.done.step, found)
-        return found
+        result = self._examine()
+        self._sound.check_measured(self.done.step, result)
+        return result
 
     @property
     def seconds(self) -> float:
@@ -129,9 +129,9 @@ class Following(TrainerCallback):
         }
 
 
-def _validation(found: HeldOut) -> dict[str, Any]:
+def _validation(result: HeldOut) -> dict[str, Any]:
     return {
-        "validation_loss": found.loss,
-        "validation_bits_per_byte": found.bits_per_byte,
-        **{f"validation_{name}": value for name, value in found.each.items()},
+        "validation_loss": result.loss,
+        "validation_bits_per_byte": result.bits_per_byte,
+        **{f"validation_{name}": value for name, value in result.each.items()},
     }

@@ -32,7 +32,7 @@ def flops_a_token(model: PreTrainedModel, length: int) -> float:
     body = model.base_model
     tables = [model.get_input_embeddings(), getattr(body, "wpe", None)]
     looked_up = {id(table.weight) for table in tables if table is not None}
-    matrices = sum(each.numel() for each in body.parameters() if each.dim() > 1 and id(each) not in looked_up)
+    matrices = sum(item.numel() for item in body.parameters() if item.dim() > 1 and id(item) not in looked_up)
     multiplied = matrices + config.vocab_size * config.hidden_size
     return float(6 * multiplied + 12 * config.num_hidden_layers * config.hidden_size * length)
 
@@ -43,7 +43,7 @@ def memory(model: torch.nn.Module, optimizer: Any) -> dict[str, int]:
     states = [value for state in optimizer.state.values() for value in state.values() if isinstance(value, torch.Tensor)]
     return {
         "weights": _bytes(weights),
-        "gradients": _bytes(each.grad for each in weights if each.grad is not None),
+        "gradients": _bytes(item.grad for item in weights if item.grad is not None),
         "optimizer": _bytes(states),
     }
 
@@ -57,4 +57,4 @@ def peak_mib() -> float:
 
 
 def _bytes(tensors: Iterable[torch.Tensor]) -> int:
-    return sum(each.nbytes for each in tensors)
+    return sum(item.nbytes for item in tensors)

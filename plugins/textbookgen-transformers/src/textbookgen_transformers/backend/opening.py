@@ -37,9 +37,9 @@ def model_at(folder: Path, config: PretrainedConfig | None = None) -> PreTrained
     """
     config = config or config_at(folder)
     with _in_words(folder):
-        found: Any = AutoModelForCausalLM.from_pretrained(folder, config=config, dtype=torch.float32, output_loading_info=True)
-    model: PreTrainedModel = found[0]
-    if missing := sorted(found[1]["missing_keys"]):  # transformers would draw them, and say so in a warning only
+        result: Any = AutoModelForCausalLM.from_pretrained(folder, config=config, dtype=torch.float32, output_loading_info=True)
+    model: PreTrainedModel = result[0]
+    if missing := sorted(result[1]["missing_keys"]):  # transformers would draw them, and say so in a warning only
         raise TrainerError(f"the weights have no {', '.join(missing[:3])}", place=str(folder), hint=_ANEW)
     return model
 

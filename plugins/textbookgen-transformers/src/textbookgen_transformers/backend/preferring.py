@@ -64,13 +64,13 @@ class PreferenceLearner(Told, DPOTrainer):
     def _precompute_ref_logps(self, dataset: Any, *anything: Any) -> Any:
         """Reads what the model says before its first step, or what was kept of it."""
         kept = self._known.read()
-        found = kept or {split: self._reckoned(source) for split, source in self._read.items() if source is not None}
+        result = kept or {split: self._reckoned(source) for split, source in self._read.items() if source is not None}
         if kept is None and self.accelerator.is_main_process:
-            self._known.write(found)
+            self._known.write(result)
         self.accelerator.wait_for_everyone()
         for split, source in self._read.items():
             if source is not None:
-                source.reference = found[split]
+                source.reference = result[split]
         return dataset
 
     @torch.no_grad()

@@ -73,11 +73,11 @@ class Run:
         if not isinstance(job.options, Dpo):
             self._examiner = Examiner(job.blend, job.options.validation_tokens, self._work.micro_batch)
         self._sound = Soundness(self._model, self._work.steps, job.folder, self._saves, self._accelerator)
-        found = self._last_save()
-        self._from: Path | None = found[0] if found else None
+        result = self._last_save()
+        self._from: Path | None = result[0] if result else None
         self._following = Following(
             self._work,
-            Progress(**(found[1] if found else {})),
+            Progress(**(result[1] if result else {})),
             self._saves,
             stop,
             self._accelerator,
@@ -120,9 +120,9 @@ class Run:
 
     def _last_save(self) -> tuple[Path, dict[str, Any]] | None:
         """The newest whole save, which one process looks for and tells the others."""
-        found = [self._saves.last() if self._accelerator.is_main_process else None]
-        broadcast_object_list(found)
-        return found[0]
+        result = [self._saves.last() if self._accelerator.is_main_process else None]
+        broadcast_object_list(result)
+        return result[0]
 
     def _share_of_peak(self) -> Callable[[float], float] | None:
         """What share of the devices' peak so many tokens a second are; None if the peak is unknown."""

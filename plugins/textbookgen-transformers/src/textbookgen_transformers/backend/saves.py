@@ -60,8 +60,8 @@ class CheckpointStore:
         return self.folder / f"checkpoint-{step}"
 
     def _newest_first(self) -> list[Path]:
-        found = [path for path in self.folder.glob("checkpoint-*") if path.name.split("-")[1].isdigit()]
-        return sorted(found, key=lambda path: -int(path.name.split("-")[1]))
+        result = [path for path in self.folder.glob("checkpoint-*") if path.name.split("-")[1].isdigit()]
+        return sorted(result, key=lambda path: -int(path.name.split("-")[1]))
 
 
 def _remove(folder: Path) -> None:
@@ -82,8 +82,8 @@ def _damage(folder: Path, told: dict[str, Any]) -> str:
     """What is wrong with a save that was marked whole, or nothing."""
     if not {"facts", "files"} <= told.keys():
         return "its marker cannot be read"
-    expected, found = told["files"], _files(folder)
-    odd = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
+    expected, result = told["files"], _files(folder)
+    odd = sorted(name for name in expected.keys() | result.keys() if expected.get(name) != result.get(name))
     return f"{', '.join(odd[:3])} changed since" if odd else ""
 
 

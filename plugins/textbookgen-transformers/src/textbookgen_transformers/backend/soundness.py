@@ -24,11 +24,11 @@ class Soundness:
         self._model, self._steps, self._folder = model, steps, folder
         self._saves, self._accelerator = saves, accelerator
 
-    def check_start(self, found: HeldOut, parent: Path) -> None:
+    def check_start(self, result: HeldOut, parent: Path) -> None:
         """Raises TrainerError if the weights that training would start from are no good."""
-        if not self._is_sound(found):
+        if not self._is_sound(result):
             raise TrainerError(
-                f"the weights to start from are no good: their loss of held-out text is {found.loss}",
+                f"the weights to start from are no good: their loss of held-out text is {result.loss}",
                 place=str(parent),
                 hint="train the stage above anew, at a lower learning_rate",
             )
@@ -39,14 +39,14 @@ class Soundness:
             told = f"the loss is {loss} and the gradient's norm {gradient}"
             raise self._unsound(f"{told} at step {step} of {self._steps}", step - 1)
 
-    def check_measured(self, step: int, found: HeldOut) -> None:
+    def check_measured(self, step: int, result: HeldOut) -> None:
         """Raises TrainerError if held-out text, or the weights, came to no finite number after this step."""
-        if not self._is_sound(found):
-            raise self._unsound(f"after step {step} of {self._steps} the loss of held-out text is {found.loss}", step)
+        if not self._is_sound(result):
+            raise self._unsound(f"after step {step} of {self._steps} the loss of held-out text is {result.loss}", step)
 
-    def _is_sound(self, found: HeldOut) -> bool:
+    def _is_sound(self, result: HeldOut) -> bool:
         finite = all(bool(torch.isfinite(each).all()) for each in self._model.parameters())
-        figures = (found.loss, found.bits_per_byte, *found.each.values())
+        figures = (result.loss, result.bits_per_byte, *result.each.values())
         finite = finite and all(math.isfinite(each) for each in figures if each is not None)
         odd = self._accelerator.reduce(torch.tensor(int(not finite), device=self._accelerator.device), "sum")
         return int(odd) == 0

@@ -25,7 +25,7 @@ def tokenizer_of(shards: PackedShards, length: int, chat: str | None) -> PreTrai
     opened.no_truncation()
     opened.no_padding()
     end = opened.id_to_token(shards.eod) or END
-    found = PreTrainedTokenizerFast(
+    result = PreTrainedTokenizerFast(
         tokenizer_object=opened,
         bos_token=end,
         eos_token=end,
@@ -34,8 +34,8 @@ def tokenizer_of(shards: PackedShards, length: int, chat: str | None) -> PreTrai
         clean_up_tokenization_spaces=False,
     )
     if chat:
-        found.chat_template = chat
-    return found
+        result.chat_template = chat
+    return result
 
 
 def write_tokenizer(tokenizer: PreTrainedTokenizerFast, shards: PackedShards, folder: Path) -> None:

@@ -92,7 +92,7 @@ class Conversations:
         kept: list[tuple[str, list[Message]]] = []
         for document, value in zip(rows["id"], rows["messages"].to_list(), strict=True):
             messages = read_messages(value)
-            if any(each.role == "assistant" and each.content.strip() for each in messages):
+            if any(item.role == "assistant" and item.content.strip() for item in messages):
                 kept.append((document, messages))
             else:
                 self.counts.unanswered += 1
@@ -120,7 +120,7 @@ class Conversations:
             prompt = read_messages(row["prompt"])
             for which in ("chosen", "rejected"):
                 reply = read_messages(row[which])
-                if not any(each.role == "assistant" and each.content.strip() for each in reply):
+                if not any(item.role == "assistant" and item.content.strip() for item in reply):
                     raise RunError(
                         f"the pair {row['id']} has no {which} reply",
                         place="from",

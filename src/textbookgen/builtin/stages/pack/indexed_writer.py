@@ -53,8 +53,8 @@ class TokenFile:
             index.write(struct.pack("<9sQBQQ", MAGIC, VERSION, code, count, count + 1))
             with self._waiting.open("rb") as lengths:
                 shutil.copyfileobj(lengths, index)
-            for start, each in self._chunks():
-                index.write(((np.cumsum(each, dtype=np.int64) - each + start) * self._dtype.itemsize).data)
+            for start, item in self._chunks():
+                index.write(((np.cumsum(item, dtype=np.int64) - item + start) * self._dtype.itemsize).data)
             for first in range(0, count + 1, CHUNK):
                 index.write(np.arange(first, min(first + CHUNK, count + 1), dtype=np.int64).data)
         self._waiting.unlink()
@@ -94,5 +94,5 @@ class ShardWriter:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         with ExitStack() as closing:
-            for each in (*self._tokens.values(), *self._masks.values()):
-                closing.callback(each.close)
+            for item in (*self._tokens.values(), *self._masks.values()):
+                closing.callback(item.close)

@@ -84,7 +84,7 @@ class Pack(Packer):
 
     def output_type(self, inputs: Sequence[type[Artifact]]) -> type[Artifact]:
         """Pairs are for preference training alone."""
-        return PairShards if any(issubclass(each, Pairs) for each in inputs) else TokenShards
+        return PairShards if any(issubclass(item, Pairs) for item in inputs) else TokenShards
 
     def pack(self, inputs: StageInputs, out: Path) -> None:
         """Writes train and valid files, the tokenizer, and `manifest.json` last; files of a torn attempt are written over.
@@ -127,27 +127,27 @@ class Pack(Packer):
         conversations = Conversations(ChatTemplate.of(self.chat_template), tokenizer, self.sequence_length, counts)
         encode = conversations.chats if isinstance(table, Chats) else conversations.pairs
         for part in table.parts:
-            found = part.scan()
-            columns = found.collect_schema()
+            result = part.scan()
+            columns = result.collect_schema()
             kept = [*table.content, *(name for name in sampled.COLUMNS if name in columns)]
-            for rows in found.select(*kept, id=origin_id(columns)).collect().iter_slices(BATCH):
+            for rows in result.select(*kept, id=origin_id(columns)).collect().iter_slices(BATCH):
                 yield list(encode(rows))
 
     def _texts(self, documents: Documents, counts: PackingCounts) -> Iterator[pl.DataFrame]:
         """Documents with text, some hundreds at a time, with `id`, `text` and, where wanted, `prompt`."""
-        found = self.prompt is None
+        result = self.prompt is None
         for part in documents.parts:
             rows = part.scan()
             columns = rows.collect_schema()
             known = self.prompt is not None and self.prompt in columns
-            found = found or known
+            result = result or known
             prompt = pl.col(self.prompt) if known and self.prompt else pl.lit(None, pl.String)
             for batch in rows.select("text", id=origin_id(columns), prompt=prompt).collect().iter_slices(BATCH):
                 texts = batch.filter(pl.col("text").str.len_bytes() > 0)
                 counts.empty += batch.height - texts.height
                 if texts.height:
                     yield texts
-        if not found and documents.parts:
+        if not result and documents.parts:
             raise RunError(
                 f"no document has a column {self.prompt!r}", place="prompt", hint="name a column that the stage above writes"
             )

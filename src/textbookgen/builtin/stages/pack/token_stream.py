@@ -46,6 +46,6 @@ def _ragged(texts: list[str], tokenizer: Tokenizer) -> tuple[Ids, Ids]:
 
     if isinstance(tokenizer, RaggedTokenizer):
         return tokenizer.encode_ragged(texts)
-    each = tokenizer.encode_batch(texts)
-    lengths = np.fromiter(map(len, each), np.int64, len(each))
-    return np.fromiter(chain.from_iterable(each), np.int64, int(lengths.sum())), lengths
+    item = tokenizer.encode_batch(texts)
+    lengths = np.fromiter(map(len, item), np.int64, len(item))
+    return np.fromiter(chain.from_iterable(item), np.int64, int(lengths.sum())), lengths
