@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from textbookgen.api.errors import RunError
 from textbookgen.api.sampler import AcceptedStats, Grid
 from textbookgen.builtin.samplers.basic import (
+    BUILT_IN,
     FreshOpeningsSampler,
     GridSampler,
     LeastCoveredSampler,

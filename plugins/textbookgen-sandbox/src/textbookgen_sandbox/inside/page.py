@@ -1,4 +1,4 @@
-"""PassesTests the snippets of a Markdown page as one program, and notes what each print is said to print and what it printed."""
+"""Runs the snippets of a Markdown page as one program, and notes what each print is said to print and what it printed."""
 
 from __future__ import annotations
 
