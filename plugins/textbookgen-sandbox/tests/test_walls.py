@@ -24,7 +24,7 @@ from textbookgen.api.stage import StageInputs
 
 
 def run_python(code: str, *before: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
-    """PassesTests code in an interpreter of its own, behind other commands."""
+    """Runs code in an interpreter of its own, behind other commands."""
     environment = {"PYTHONPATH": os.pathsep.join(sys.path), "PATH": os.environ["PATH"]}
     command = [*before, sys.executable, "-c", textwrap.dedent(code)]
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=timeout, check=False)

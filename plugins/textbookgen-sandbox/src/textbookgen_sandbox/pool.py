@@ -99,7 +99,7 @@ class Worker:
         return told
 
     def run(self, program: Program) -> Outcome:
-        """PassesTests one program. Tests that are run apart go as a file, which is handed on unread."""
+        """Runs one program. Tests that are run apart go as a file, which is handed on unread."""
         self.channel.settimeout(CLOCK * program.seconds + _PATIENCE)
         apart = bool(program.tests) and program.apart
         asked = {"text": program.text, "tests": "" if apart else program.tests, "page": program.page}
@@ -208,12 +208,12 @@ class Pool:
             pass
 
     def run(self, program: Program) -> Outcome:
-        """PassesTests one program, when a worker is free."""
+        """Runs one program, when a worker is free."""
         with self._worker() as worker:
             return worker.run(program)
 
     def map(self, programs: Iterable[Program]) -> Iterator[Outcome]:
-        """PassesTests programs side by side; outcomes come in the order of the programs."""
+        """Runs programs side by side; outcomes come in the order of the programs."""
         return self._threads.map(self.run, programs)
 
     def close(self) -> None:

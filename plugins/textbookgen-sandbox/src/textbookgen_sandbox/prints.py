@@ -22,7 +22,7 @@ OTHER = "prints something else"
 
 
 class Doctest(RunsPrograms):
-    """PassesTests the Python snippets of each page in order, as one program, and holds prints to their comments.
+    """Runs the Python snippets of each page in order, as one program, and holds prints to their comments.
 
     A comment behind a print is taken as what it prints (`print(2 + 3)  # 5`); in snippets with `>>>`, so is each answer.
     Comments that are remarks are let be: two words or more, none of which is printed. A print that runs several times is

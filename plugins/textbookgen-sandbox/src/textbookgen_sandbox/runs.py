@@ -13,7 +13,7 @@ from textbookgen_sandbox.running import VERDICTS, RunsPrograms, detail
 
 
 class PassesTests(RunsPrograms):
-    """PassesTests each document as a Python program, and its tests on it, behind walls; keeps it if nothing was raised.
+    """Runs each document as a Python program, and its tests on it, behind walls; keeps it if nothing was raised.
 
     The reason of a dropped document is the first built-in class of what it raised (`AssertionError`, `SyntaxError`), or
     `time limit`, `memory limit`, `output limit`, `killed` (by a signal of its own making), or `exited early` (it left

@@ -1,4 +1,4 @@
-"""PassesTests a program alone, or its tests in a process of their own that the program cannot reach."""
+"""Runs a program alone, or its tests in a process of their own that the program cannot reach."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .wire import Gone
 
 
 def run_alone(source: str, tests: str, mouth: int, key: str) -> None:
-    """PassesTests a program, and its tests after it, in one process."""
+    """Runs a program, and its tests after it, in one process."""
     namespace: dict[str, Any] = vars(program.module("__main__"))
     report = program.attempt(lambda: program.run(source, "program.py", namespace), finish=not tests)
     if tests and report["ended"]:
@@ -25,7 +25,7 @@ def run_alone(source: str, tests: str, mouth: int, key: str) -> None:
 
 
 def host_program(source: str, wire: int, mouth: int) -> None:
-    """PassesTests a program, then answers what its tests ask of it."""
+    """Runs a program, then answers what its tests ask of it."""
     namespace: dict[str, Any] = vars(program.module("__main__"))
     report = program.attempt(lambda: program.run(source, "program.py", namespace), finish=False)
     program.say(mouth, report)
@@ -35,7 +35,7 @@ def host_program(source: str, wire: int, mouth: int) -> None:
 
 
 def examine(tests: int, wire: int, mouth: int) -> None:
-    """PassesTests tests, read from a file that only this process has, on a program that lives in another process."""
+    """Runs tests, read from a file that only this process has, on a program that lives in another process."""
     with open(tests, encoding="utf-8") as file:
         source = file.read()
     namespace: dict[str, Any] = vars(program.module("__main__"))

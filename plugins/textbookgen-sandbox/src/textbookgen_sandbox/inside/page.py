@@ -57,7 +57,7 @@ class Page:
         namespace["__sandbox_print__"] = self._print
 
     def run(self, text: str) -> None:
-        """PassesTests every snippet of a page."""
+        """Runs every snippet of a page."""
         for before, code in snippets(text):
             if re.search(r"^\s*>>> ", code, re.M):
                 self._converse(before, code)
@@ -72,7 +72,7 @@ class Page:
         ]
 
     def _run(self, before: int, code: str) -> None:
-        """PassesTests a snippet statement by statement, so that an error its comment foretells does not end the page."""
+        """Runs a snippet statement by statement, so that an error its comment foretells does not end the page."""
         source = "\n" * before + code
         tree = program.parsed(source, "page.md")
         said = comments(source)
@@ -101,7 +101,7 @@ class Page:
         return overheard
 
     def _converse(self, before: int, code: str) -> None:
-        """PassesTests a snippet that is a conversation with the interpreter, answers and all."""
+        """Runs a snippet that is a conversation with the interpreter, answers and all."""
         checker = doctest.OutputChecker()
         for example in doctest.DocTestParser().get_examples(code):
             line = before + example.lineno + 1
@@ -141,7 +141,7 @@ class _Listens(ast.NodeTransformer):
 
 
 def run_page(text: str, mouth: int, key: str) -> None:
-    """PassesTests a page and reports how it went, with its notes."""
+    """Runs a page and reports how it went, with its notes."""
     page = Page(vars(program.module("__main__")))
     report = program.attempt(lambda: page.run(text))
     program.say(mouth, {**report, "notes": page.report(), "snippets": sum(1 for _ in snippets(text)), "key": key})

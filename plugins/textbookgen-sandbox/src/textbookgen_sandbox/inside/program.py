@@ -1,4 +1,4 @@
-"""PassesTests the text of a program as `__main__` and says, to the watcher alone, how it went."""
+"""Runs the text of a program as `__main__` and says, to the watcher alone, how it went."""
 
 from __future__ import annotations
 

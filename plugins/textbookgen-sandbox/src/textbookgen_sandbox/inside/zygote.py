@@ -63,7 +63,7 @@ class Zygote:
     checked: int = 0
 
     def serve(self) -> None:
-        """PassesTests what the host sends until the host is gone."""
+        """Runs what the host sends until the host is gone."""
         while True:
             request, files = receive(self.host)
             if request is None:
@@ -71,7 +71,7 @@ class Zygote:
             send(self.host, self.check(request, files))
 
     def check(self, request: dict[str, Any], files: list[int]) -> dict[str, Any]:
-        """PassesTests one program, with its tests if they came in a file, and says how it went."""
+        """Runs one program, with its tests if they came in a file, and says how it went."""
         began = time.monotonic()
         walls.clear_desk(self.walls, first=not self.checked)
         self.checked += 1
