@@ -23,7 +23,7 @@ from socket import socket
 from urllib.error import URLError
 from urllib.request import urlopen
 
-from textbookgen.api.teacher import Message, Request, Teacher
+from textbookgen import Message, Request, Teacher
 from textbookgen.builtin.teachers import OpenAI
 from textbookgen.llm import Client, bounded_map
 from textbookgen.storage.ledger import Ledger

@@ -13,8 +13,9 @@ import pytest
 from pydantic import Field
 
 from textbookgen.api.annotations import Input, Labels
-from textbookgen.api.artifacts import Artifact, Checkpoint, Documents, Shards, document_id
+from textbookgen.api.artifacts import Artifact, Checkpoint, Documents, Shards
 from textbookgen.api.errors import UnusableReply
+from textbookgen.api.hashing import document_id
 from textbookgen.api.hookspecs import hookimpl
 from textbookgen.api.stage import (
     CorpusFilter,

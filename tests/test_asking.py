@@ -20,7 +20,8 @@ from pydantic import Field, PrivateAttr
 
 from textbookgen.api.annotations import Runtime
 from textbookgen.api.errors import BudgetExceeded, RequestRefused, TeacherBusy, TeacherError, UnusableReply
-from textbookgen.api.teacher import Message, Price, Reply, Request, Teacher
+from textbookgen.api.message import Message
+from textbookgen.api.teacher import Price, Reply, Request, Teacher
 from textbookgen.builtin.teachers.fake import Fake
 from textbookgen.llm import Budget, Client, RateLimiter, TeacherSession, Usage, bounded_map, max_input_tokens
 from textbookgen.storage.ledger import Ledger

@@ -7,7 +7,7 @@ from tokenizers import Tokenizer, decoders, models
 from tokenizers.pre_tokenizers import ByteLevel
 
 from textbookgen.api.errors import RunError, TrainerError
-from textbookgen.api.teacher import Message
+from textbookgen.api.message import Message
 from textbookgen.api.tokenizer import ByteTokenizer
 from textbookgen.builtin.tokenizers import FileTokenizer
 from textbookgen.training.chat_template import END, TEMPLATES, ChatEncoder, ChatTemplate

@@ -14,9 +14,10 @@ from textbookgen import hookimpl
 from textbookgen.api.annotations import Filters
 from textbookgen.api.artifacts import Checkpoint
 from textbookgen.api.errors import RecipeError, TeacherError, TrainerError
+from textbookgen.api.message import Message
 from textbookgen.api.model import Continuation, Score, TokenModel
 from textbookgen.api.stage import Draw, Filter, Generator, Job, Stage, Trainer, Transform
-from textbookgen.api.teacher import Message, Reply, Request
+from textbookgen.api.teacher import Reply, Request
 from textbookgen.builtin.teachers.checkpoint import OwnModel, digest_of, written
 from textbookgen.llm import Client
 from textbookgen.recipe.parser import read_recipe

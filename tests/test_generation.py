@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from bigrams import Bigrams
 
+from textbookgen.api.message import Message
 from textbookgen.api.model import Continuation, TokenModel
-from textbookgen.api.teacher import Message
 from textbookgen.api.tokenizer import ByteTokenizer
 from textbookgen.training.generation import BatchGenerator, SamplingParams, batches, pieces
 from textbookgen.training.model_client import ServedTokenModel

@@ -19,7 +19,8 @@ from pydantic import Field
 
 from textbookgen.api.annotations import Runtime
 from textbookgen.api.errors import RunError, WorkspaceError
-from textbookgen.api.teacher import Message, Reply, Request, Teacher
+from textbookgen.api.message import Message
+from textbookgen.api.teacher import Reply, Request, Teacher
 from textbookgen.storage.ledger import Ledger, canonical, identity, request_key
 
 
@@ -113,7 +114,8 @@ _WRITER = """
 import sys, time
 from pathlib import Path
 from textbookgen.storage.ledger import Ledger, identity, request_key
-from textbookgen.api.teacher import Message, Reply, Request, Teacher
+from textbookgen.api.teacher import Reply, Request, Teacher
+from textbookgen.api.message import Message
 class Scribe(Teacher):
     name = "scribe"
 ledger = Ledger(Path(sys.argv[1]))
@@ -141,7 +143,8 @@ _DOOMED = """
 import sys
 from pathlib import Path
 from textbookgen.storage.ledger import Ledger, identity, request_key
-from textbookgen.api.teacher import Message, Reply, Request, Teacher
+from textbookgen.api.teacher import Reply, Request, Teacher
+from textbookgen.api.message import Message
 class Scribe(Teacher):
     name = "scribe"
 ledger = Ledger(Path(sys.argv[1]))

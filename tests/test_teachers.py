@@ -16,10 +16,11 @@ from urllib.request import urlopen
 
 import pytest
 
+from textbookgen.api.chat_teacher import _is_strict
 from textbookgen.api.errors import RequestRefused, TeacherBusy, TeacherError
-from textbookgen.api.teacher import Message, Price, Reply, Request
+from textbookgen.api.message import Message
+from textbookgen.api.teacher import Price, Reply, Request
 from textbookgen.builtin.teachers import Fake, OwnModel, teachers
-from textbookgen.builtin.teachers.chat_completions import _is_strict
 from textbookgen.builtin.teachers.openai import OpenAI
 from textbookgen.llm import Client, Usage, bounded_map
 from textbookgen.storage.ledger import Ledger

@@ -5,8 +5,7 @@ from typing import ClassVar
 import polars as pl
 from pydantic import Field
 
-from textbookgen import hookimpl
-from textbookgen.api.stage import Filter
+from textbookgen import Filter, hookimpl
 
 
 class SentenceLength(Filter):

@@ -13,14 +13,16 @@ from typing import Any
 import polars as pl
 from pydantic import BaseModel
 
-from textbookgen.api.artifacts import Artifact, Documents, Part, document_id
+from textbookgen.api.artifacts import Artifact, Documents, Part
 from textbookgen.api.errors import PluginError, RunError
+from textbookgen.api.files import write_frame
+from textbookgen.api.hashing import document_id
+from textbookgen.api.message import Message
 from textbookgen.api.stage import Draw, Filter, StageInputs
-from textbookgen.api.teacher import Message, Reply
+from textbookgen.api.teacher import Reply
 from textbookgen.recipe.plugin_manager import Plugins
 from textbookgen.run.workers.context import signed
 from textbookgen.run.workers.parts import aligned
-from textbookgen.storage.workspace import write_frame
 
 HEAVY = ("litellm", "torch", "megatron", "datasketch", "sklearn", "rapidfuzz", "numba", "scipy", "transformers", "pandas")
 

@@ -15,7 +15,8 @@ from textbookgen_litellm import Chat, teachers
 from textbookgen_litellm.table import _BY_NAME, _VARIABLES, _package, facts, key_variables, similar
 
 from textbookgen.api.errors import RequestRefused, TeacherBusy, TeacherError
-from textbookgen.api.teacher import Message, Price, Reply, Request
+from textbookgen.api.message import Message
+from textbookgen.api.teacher import Price, Reply, Request
 
 SERVER = Path(__file__).parents[3] / "benchmarks" / "chat_server.py"
 SECRET = "sk-textbookgen-secret-4711"
@@ -199,7 +200,8 @@ def test_asking_prints_nothing_and_asks_no_network_for_prices(server: str) -> No
     code = f"""
 import asyncio, socket
 from textbookgen.api.errors import Refused
-from textbookgen.api.teacher import Message, Request
+from textbookgen.api.teacher import Request
+from textbookgen.api.message import Message
 from textbookgen_litellm import Chat
 connect, seen = socket.socket.connect, set()
 socket.getaddrinfo = lambda host, *rest, old=socket.getaddrinfo, **more: seen.add(host) or old(host, *rest, **more)

@@ -11,7 +11,7 @@ from textbookgen_megatron.shape import Shape
 from textbookgen_megatron.training import Pretrain, Sft
 
 from textbookgen.api.artifacts import Chats, Part
-from textbookgen.api.teacher import Message
+from textbookgen.api.message import Message
 from textbookgen.api.tokenizer import ByteTokenizer
 from textbookgen.training.chat_template import ChatEncoder, ChatTemplate
 from textbookgen.training.shards import PackedShards

@@ -15,8 +15,8 @@ from textbookgen_megatron.serving.serve import open_writer
 from textbookgen_megatron.shape import Shape
 
 from textbookgen.api.errors import TrainerError
+from textbookgen.api.message import Message
 from textbookgen.api.model import TokenModel
-from textbookgen.api.teacher import Message
 from textbookgen.api.tokenizer import ByteTokenizer
 from textbookgen.training.generation import BatchGenerator, SamplingParams
 from textbookgen.training.job import write_card

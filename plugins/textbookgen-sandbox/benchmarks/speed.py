@@ -1,4 +1,4 @@
-"""Doctest how many programs the sandbox checks a second on one core, by CPU time (of everything it starts) and by the clock.
+"""Measures how many programs the sandbox checks a second on one core, by CPU time (of everything it starts) and by the clock.
 
 Run it as `python benchmarks/speed.py [checks]`; CPU time tells the truth on a machine that is busy with other things.
 """

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
+from textbookgen.api.message import Message
 from textbookgen.api.stage import Generator
-from textbookgen.api.teacher import Message, Reply
+from textbookgen.api.teacher import Reply
 from textbookgen.builtin.shipped_files import prompt_folders
 from textbookgen.llm.json_schema import diagnostic
 from textbookgen.recipe.prompts import Prompts

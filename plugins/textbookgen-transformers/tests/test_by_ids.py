@@ -24,15 +24,16 @@ from textbookgen_transformers.weights import digest
 from tokenizers import Tokenizer
 
 from textbookgen.api.artifacts import Chats, Checkpoint, Pairs, Part
+from textbookgen.api.message import Message
 from textbookgen.api.model import TokenModel
 from textbookgen.api.stage import StageInputs
-from textbookgen.api.teacher import Message, Request
+from textbookgen.api.teacher import Request
 from textbookgen.builtin.stages.chat_eval import ChatEval
-from textbookgen.builtin.stages.pack import sampled_ids as sampled
 from textbookgen.builtin.teachers.checkpoint import OwnModel
 from textbookgen.builtin.tokenizers import FileTokenizer
 from textbookgen.testing import documents as rows_of
 from textbookgen.testing import write_documents
+from textbookgen.training import sampled_ids as sampled
 from textbookgen.training.chat_template import TEMPLATES
 from textbookgen.training.generation import SamplingParams
 from textbookgen.training.job import write_card

@@ -6,7 +6,6 @@ is a handle to a folder on disk; tables are read a part at a time, so nothing he
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
@@ -26,11 +25,6 @@ COLUMNS: dict[str, pl.DataType] = {
 }
 
 MESSAGES = pl.List(pl.Struct({"role": pl.String(), "content": pl.String()}))
-
-
-def document_id(*facts: object) -> str:
-    """The id of a document from what it is: the same facts give the same id on every run."""
-    return hashlib.blake2b("\x1f".join(map(str, facts)).encode(), digest_size=12).hexdigest()
 
 
 def origin_id(columns: Container[str]) -> pl.Expr:

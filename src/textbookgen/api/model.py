@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from textbookgen.api.teacher import Message
+from textbookgen.api.message import Message
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from textbookgen.storage.workspace import write_text
+from textbookgen.api.files import write_text
 
 
 def chart(kind: str, **options: Any) -> Any:

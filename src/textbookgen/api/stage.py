@@ -18,9 +18,10 @@ from textbookgen.api.annotations import Filters, Input, Label, Labels, Runtime, 
 from textbookgen.api.artifacts import Artifact, Chats, Checkpoint, Documents, Pairs, Report, Shards, Table, TrainedTokenizer
 from textbookgen.api.benchmark import Benchmark
 from textbookgen.api.errors import Diagnostic, RunError
+from textbookgen.api.message import Message
 from textbookgen.api.model import Model
 from textbookgen.api.sampler import Target
-from textbookgen.api.teacher import Message, Reply
+from textbookgen.api.teacher import Reply
 from textbookgen.api.tokenizer import Tokenizer
 
 Draw = Mapping[str, Any]

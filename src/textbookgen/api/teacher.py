@@ -12,19 +12,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from textbookgen.api.annotations import Runtime
 from textbookgen.api.artifacts import Artifact
 from textbookgen.api.errors import Diagnostic
+from textbookgen.api.message import Message
 
 if TYPE_CHECKING:
     from textbookgen.api.model import Model
 
 Finish = Literal["stop", "length", "filter"]
-
-
-@dataclass(frozen=True)
-class Message:
-    """One turn of a conversation."""
-
-    role: str
-    content: str
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,9 @@ from typing import Any
 import polars as pl
 
 from textbookgen.api.events import StepRecord
+from textbookgen.api.files import write_text
 from textbookgen.api.plots import chart, write_chart
-from textbookgen.storage.workspace import RunFolder, StepFolder, Workspace, write_text
+from textbookgen.storage.workspace import RunFolder, StepFolder, Workspace
 
 _STEP = ("rows_in", "rows_out", "dropped", "failures", "requests", "tokens", "cost_usd", "seconds", "peak_mib", "notes")
 

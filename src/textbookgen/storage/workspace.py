@@ -7,7 +7,6 @@ if and only if the step is done.
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,10 +15,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import polars as pl
-
 from textbookgen.api.errors import WorkspaceError
 from textbookgen.api.events import StepRecord
+from textbookgen.api.files import write_text
 
 DATA, VERDICTS, SKETCHES, FAILURES = "data", "verdicts", "sketches", "failures"
 
@@ -195,19 +193,3 @@ class Workspace:
             problem = f"no run is called '{name}'" if name else "there is no run yet"
             raise WorkspaceError(problem, place=str(self.root), hint="`textbookgen run list` shows the runs of a --work folder")
         return result[-1]
-
-
-def write_text(file: Path, text: str) -> None:
-    """Writes a text file whole or not at all."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    beside = file.with_name(f".{file.name}.{os.getpid()}")
-    beside.write_text(text, encoding="utf-8")
-    beside.replace(file)
-
-
-def write_frame(file: Path, frame: pl.DataFrame) -> None:
-    """Writes a parquet file whole or not at all; equal frames give equal bytes."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    beside = file.with_name(f".{file.name}.{os.getpid()}")
-    frame.write_parquet(beside, compression="zstd", statistics=False)
-    beside.replace(file)

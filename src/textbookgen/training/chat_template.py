@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from textbookgen.api.errors import RunError
-from textbookgen.api.teacher import Message
+from textbookgen.api.message import Message
 
 #: What a template writes to end a document, whatever the tokenizer's own end of document is called.
 END = "<|endoftext|>"

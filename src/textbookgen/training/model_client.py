@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from textbookgen.api.errors import TrainerError
+from textbookgen.api.message import Message
 from textbookgen.api.model import Continuation, Score
-from textbookgen.api.teacher import Message
 
 
 class ServedModel:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from textbookgen import hookimpl
-from textbookgen.api.stage import Stage
+from textbookgen import Stage, hookimpl
 from textbookgen_api.chats import RequestChats
 from textbookgen_api.paraphrase import Paraphrase
 from textbookgen_api.requests import Requests

@@ -7,9 +7,8 @@ from typing import Annotated, ClassVar
 import polars as pl
 from pydantic import Field
 
-from textbookgen.api.annotations import Input, Labels
-from textbookgen.api.artifacts import MESSAGES, Artifact, Chats, Documents, document_id
-from textbookgen.api.stage import Transform
+from textbookgen import Artifact, Chats, Documents, Input, Labels, Transform, document_id
+from textbookgen.api.artifacts import MESSAGES
 
 
 class RequestChats(Transform):

@@ -13,7 +13,7 @@ from pathlib import Path
 from random import Random
 from typing import Any, Literal
 
-from textbookgen.api.errors import Diagnostic, RecipeError, RunError
+from textbookgen import Diagnostic, RecipeError, RunError
 from textbookgen_api.templates import Phrase, phrases
 
 Values = Literal["all", "seen", "unseen"]

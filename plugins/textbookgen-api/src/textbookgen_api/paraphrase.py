@@ -9,11 +9,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from textbookgen.api.annotations import Input, Labels, Runtime, Template
-from textbookgen.api.artifacts import Documents
-from textbookgen.api.errors import UnusableReply
-from textbookgen.api.stage import Ask, Draw, Estimate, Generator
-from textbookgen.api.teacher import Reply
+from textbookgen import Ask, Documents, Draw, Estimate, Generator, Input, Labels, Reply, Runtime, Template, UnusableReply
 from textbookgen_api.calling import read_call
 from textbookgen_api.requests import listed, request_row
 

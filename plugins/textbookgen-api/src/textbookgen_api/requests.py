@@ -13,9 +13,7 @@ from typing import Any, ClassVar
 import polars as pl
 from pydantic import Field
 
-from textbookgen.api.artifacts import document_id
-from textbookgen.api.errors import Diagnostic, RecipeError
-from textbookgen.api.stage import Estimate, Source
+from textbookgen import Diagnostic, Estimate, RecipeError, Source, document_id
 from textbookgen_api.calling import Call
 from textbookgen_api.functions import Application, Function, Values, application_file, is_unseen, read_application
 from textbookgen_api.templates import Phrase

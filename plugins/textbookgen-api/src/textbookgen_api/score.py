@@ -13,10 +13,7 @@ from typing import Annotated, Any, ClassVar
 import polars as pl
 from pydantic import Field
 
-from textbookgen.api.annotations import Input, Labels, Runtime
-from textbookgen.api.artifacts import Checkpoint, Documents
-from textbookgen.api.errors import Diagnostic, RunError
-from textbookgen.api.stage import Evaluator, StageInputs
+from textbookgen import Checkpoint, Diagnostic, Documents, Evaluator, Input, Labels, RunError, Runtime, StageInputs
 from textbookgen_api.calling import call_or_none, same_call, same_result
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from textbookgen.api.hookspecs import hookimpl
-from textbookgen.api.stage import Stage
+from textbookgen import Stage, hookimpl
 from textbookgen_decontamination.stages.filter import Decontaminate
 from textbookgen_decontamination.stages.overlap import Overlap
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from textbookgen.api.hookspecs import hookimpl
-from textbookgen.api.stage import Stage
+from textbookgen import Stage, hookimpl
 from textbookgen_dedup.stages.filter_and_dedup import FilterAndDedup
 from textbookgen_dedup.stages.minhash import MinHashDedup
 from textbookgen_dedup.stages.online import OnlineDedup

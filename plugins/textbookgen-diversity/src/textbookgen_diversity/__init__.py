@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from textbookgen import hookimpl
-from textbookgen.api.stage import Stage
+from textbookgen import Stage, hookimpl
 from textbookgen_diversity.measure import Measure
 
 

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 from textbookgen_dedup.stages.minhash import MinHashDedup
 
-from textbookgen.api.artifacts import Table
-from textbookgen.api.stage import StageInputs
+from textbookgen import StageInputs, Table
 
 if TYPE_CHECKING:
     import numpy as np

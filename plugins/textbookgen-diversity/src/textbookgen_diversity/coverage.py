@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from textbookgen.api.artifacts import Table
+from textbookgen import Table
 from textbookgen_diversity.words import place
 
 #: A field with more values than this is free text, and is not counted.

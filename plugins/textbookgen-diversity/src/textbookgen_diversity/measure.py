@@ -9,10 +9,7 @@ from typing import Annotated, Any, ClassVar
 import polars as pl
 from pydantic import Field
 
-from textbookgen.api.annotations import Input, Labels
-from textbookgen.api.artifacts import Chats, Documents, Table
-from textbookgen.api.errors import Diagnostic, RunError
-from textbookgen.api.stage import Evaluator, StageInputs
+from textbookgen import Chats, Diagnostic, Documents, Evaluator, Input, Labels, RunError, StageInputs, Table
 from textbookgen_diversity import passages
 from textbookgen_diversity.copies import Likeness, by_family, copied_from, copies, families, over_time
 from textbookgen_diversity.coverage import count_draws, figures

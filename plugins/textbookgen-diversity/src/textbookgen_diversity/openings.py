@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 from textbookgen_dedup.text.words import text_of
 
-from textbookgen.api.artifacts import Table
+from textbookgen import Table
 from textbookgen_diversity.words import WORD
 
 

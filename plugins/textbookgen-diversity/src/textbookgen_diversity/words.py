@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 from textbookgen_dedup.text.words import text_of
 
-from textbookgen.api.artifacts import Table
+from textbookgen import Table
 
 if TYPE_CHECKING:
     import numpy as np

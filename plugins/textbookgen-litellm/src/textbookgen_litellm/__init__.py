@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from textbookgen.api.hookspecs import hookimpl
-from textbookgen.api.teacher import Teacher
+from textbookgen import Teacher, hookimpl
 from textbookgen_litellm.chat import Chat
 
 __all__ = ["Chat"]

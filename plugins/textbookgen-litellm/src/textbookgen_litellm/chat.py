@@ -10,10 +10,9 @@ from typing import Annotated, Any
 
 from pydantic import Field, PrivateAttr
 
-from textbookgen.api.annotations import Runtime
-from textbookgen.api.errors import Diagnostic, MissingRequirement, TeacherBusy
-from textbookgen.api.teacher import Finish, Price, Reply, Request
-from textbookgen.builtin.teachers.chat_completions import ChatTeacher, Form
+from textbookgen import Diagnostic, MissingRequirement, Price, Reply, Request, Runtime, TeacherBusy
+from textbookgen.api.chat_teacher import ChatTeacher, Form
+from textbookgen.api.teacher import Finish
 from textbookgen_litellm.failures import turned
 from textbookgen_litellm.table import Facts, facts, missing_key, similar
 

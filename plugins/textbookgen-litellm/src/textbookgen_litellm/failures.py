@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from textbookgen.api.errors import RequestRefused, TeacherBusy, TeacherError
+from textbookgen import RequestRefused, TeacherBusy
+from textbookgen.api.errors import TeacherError
 
 _PASSING = frozenset((408, 409, 425, 429, 500, 502, 503, 504, 520, 522, 524, 529))
 #: No key, no money, no such model or address: what is said to one request is said to all.

@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from textbookgen.api.teacher import Price
+from textbookgen import Price
 
 _PRICES = "model_prices_and_context_window_backup.json"
 _PROVIDERS = "llms/openai_like/providers.json"

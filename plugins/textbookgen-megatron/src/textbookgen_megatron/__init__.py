@@ -6,9 +6,7 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
-from textbookgen.api.hookspecs import hookimpl
-from textbookgen.api.model import Model
-from textbookgen.api.stage import Stage
+from textbookgen import Model, Stage, hookimpl
 from textbookgen.training.job import read_card
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from textbookgen.api.artifacts import Checkpoint
+from textbookgen import Checkpoint
 
 
 @dataclass(frozen=True)

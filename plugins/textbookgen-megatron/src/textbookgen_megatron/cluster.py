@@ -17,8 +17,7 @@ from typing import Any
 
 from jinja2 import Environment, StrictUndefined
 
-from textbookgen.api.artifacts import Checkpoint
-from textbookgen.api.errors import TextbookgenError, TrainerError
+from textbookgen import Checkpoint, TextbookgenError, TrainerError
 
 #: Seconds before a batch job's time limit at which Slurm asks the processes to save and end.
 NOTICE = 180

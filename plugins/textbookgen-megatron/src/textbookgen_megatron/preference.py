@@ -7,9 +7,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from textbookgen.api.annotations import Input
-from textbookgen.api.errors import Diagnostic
-from textbookgen.api.stage import Estimate
+from textbookgen import Diagnostic, Estimate, Input
 from textbookgen.training.options import DpoOptions, LossType
 from textbookgen_megatron.checkpoint import MegatronCheckpoint
 from textbookgen_megatron.training import Training

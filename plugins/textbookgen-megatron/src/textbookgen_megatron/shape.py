@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from textbookgen.api.errors import TrainerError
+from textbookgen import TrainerError
 from textbookgen.training.architectures import TRAITS, Architecture, Traits, padded, problem_of
 
 

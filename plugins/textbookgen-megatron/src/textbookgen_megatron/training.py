@@ -8,10 +8,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from textbookgen.api.annotations import Input, Runtime
-from textbookgen.api.artifacts import Artifact
-from textbookgen.api.errors import Diagnostic
-from textbookgen.api.stage import Estimate, Job
+from textbookgen import Artifact, Diagnostic, Estimate, Input, Job, Runtime
 from textbookgen.training.options import BlendOptions, NewModelOptions, SftOptions, TrainOptions
 from textbookgen_megatron.checkpoint import MegatronCheckpoint
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from textbookgen.api.hookspecs import hookimpl
-from textbookgen.api.teacher import Teacher
+from textbookgen import Teacher, hookimpl
 from textbookgen_procedural.author import Author
 
 if TYPE_CHECKING:

@@ -6,8 +6,7 @@ import json
 from random import Random
 from typing import ClassVar
 
-from textbookgen.api.errors import RequestRefused
-from textbookgen.api.teacher import Price, Reply, Request, Teacher
+from textbookgen import Price, Reply, Request, RequestRefused, Teacher
 from textbookgen_procedural.tasks import TASKS
 
 

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from random import Random
 
-from textbookgen.api.benchmark import Benchmark, BenchmarkItem
-from textbookgen.api.errors import PluginError
+from textbookgen import Benchmark, BenchmarkItem, PluginError
 from textbookgen_procedural.compositions import Step, draw_steps
 from textbookgen_procedural.exercises import Exercise, make_exercise
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from textbookgen.api.hookspecs import hookimpl
-from textbookgen.api.stage import Stage
+from textbookgen import Stage, hookimpl
 from textbookgen_quality.annotate import Annotate
 from textbookgen_quality.compression import Compression
 from textbookgen_quality.forest import Forest

@@ -8,10 +8,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from textbookgen.api.annotations import Template
-from textbookgen.api.errors import UnusableReply
-from textbookgen.api.stage import Draw, Generator
-from textbookgen.api.teacher import Reply
+from textbookgen import Draw, Generator, Reply, Template, UnusableReply
 
 # The line may be dressed up (`**Educational score: 4/5**`), but nothing else may stand on it.
 _SCORE = re.compile(

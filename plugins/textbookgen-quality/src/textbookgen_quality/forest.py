@@ -9,10 +9,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 import polars as pl
 from pydantic import Field, PrivateAttr
 
-from textbookgen.api.annotations import Input, Labels, Runtime
-from textbookgen.api.artifacts import Documents
-from textbookgen.api.errors import Diagnostic, RunError
-from textbookgen.api.stage import CorpusFilter, Estimate, StageInputs
+from textbookgen import CorpusFilter, Diagnostic, Documents, Estimate, Input, Labels, RunError, Runtime, StageInputs
 
 if TYPE_CHECKING:
     from textbookgen_quality.classifier import Classifier

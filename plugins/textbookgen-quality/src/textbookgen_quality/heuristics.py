@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 import polars as pl
 from pydantic import Field
 
-from textbookgen.api.stage import Filter
+from textbookgen import Filter
 from textbookgen_quality.rules import CODE, PROSE, Bound, measures
 
 Family = Literal["gopher", "gopher-repetition", "c4", "fineweb"]

@@ -9,8 +9,7 @@ from typing import Any, ClassVar
 import polars as pl
 from pydantic import Field
 
-from textbookgen.api.errors import Diagnostic
-from textbookgen.api.stage import Filter
+from textbookgen import Diagnostic, Filter
 
 
 @cache

@@ -10,7 +10,7 @@ from typing import ClassVar
 import polars as pl
 from pydantic import Field
 
-from textbookgen.api.stage import Filter
+from textbookgen import Filter
 
 _FENCE = re.compile(r"^```[ \t]*(?:python|py|python3)[ \t]*\n(.*?)^```", re.DOTALL | re.MULTILINE | re.IGNORECASE)
 

@@ -7,8 +7,7 @@ from typing import Any, ClassVar
 import polars as pl
 from pydantic import Field
 
-from textbookgen.api.artifacts import document_id
-from textbookgen.api.stage import Transform
+from textbookgen import Transform, document_id
 
 _EMAIL = r"\b[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]*[A-Za-z0-9]@(?:[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?\.)+[A-Za-z]{2,}\b"
 # Public addresses only: private, loopback and documentation ranges name nobody, and most "1.2.3.4" are versions.

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from textbookgen import hookimpl
-from textbookgen.api.stage import Stage
+from textbookgen import Stage, hookimpl
 from textbookgen_reasoning.gym import Gym
 from textbookgen_reasoning.lego import Lego
 from textbookgen_reasoning.programs import Programs

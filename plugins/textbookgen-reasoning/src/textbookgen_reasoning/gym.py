@@ -10,9 +10,7 @@ from typing import Any, ClassVar
 import polars as pl
 from pydantic import Field
 
-from textbookgen.api.artifacts import document_id
-from textbookgen.api.errors import Diagnostic, MissingRequirement, RunError
-from textbookgen.api.stage import Estimate, Source
+from textbookgen import Diagnostic, Estimate, MissingRequirement, RunError, Source, document_id
 from textbookgen_reasoning.frames import framed
 
 _INSTALL = "pip install 'textbookgen-reasoning[gym]'"

@@ -10,9 +10,7 @@ from typing import Any, ClassVar, Literal
 import polars as pl
 from pydantic import Field, field_validator
 
-from textbookgen.api.artifacts import document_id
-from textbookgen.api.errors import Diagnostic
-from textbookgen.api.stage import Estimate, Source
+from textbookgen import Diagnostic, Estimate, Source, document_id
 from textbookgen_reasoning.chains import Clause, Notation, Puzzle, answered, asked, solve, told, written
 from textbookgen_reasoning.frames import framed
 from textbookgen_reasoning.groups import group

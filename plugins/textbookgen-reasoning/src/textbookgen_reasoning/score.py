@@ -11,10 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal
 import polars as pl
 from pydantic import Field
 
-from textbookgen.api.annotations import Input, Labels, Runtime
-from textbookgen.api.artifacts import Checkpoint, Documents
-from textbookgen.api.errors import RunError
-from textbookgen.api.stage import Evaluator, StageInputs
+from textbookgen import Checkpoint, Documents, Evaluator, Input, Labels, RunError, Runtime, StageInputs
 from textbookgen_reasoning.arithmetic import Format, digit_accuracy
 from textbookgen_reasoning.gym import gym_score
 

@@ -9,9 +9,7 @@ from typing import Any, ClassVar, Literal
 import polars as pl
 from pydantic import Field
 
-from textbookgen.api.artifacts import document_id
-from textbookgen.api.errors import Diagnostic
-from textbookgen.api.stage import Estimate, Source
+from textbookgen import Diagnostic, Estimate, Source, document_id
 from textbookgen_reasoning.arithmetic import Format, Operation, Problem
 from textbookgen_reasoning.frames import framed
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from textbookgen import hookimpl
-from textbookgen.api.stage import Stage
+from textbookgen import Stage, hookimpl
 from textbookgen_sandbox.lint import Lint
 from textbookgen_sandbox.prints import Doctest
 from textbookgen_sandbox.runs import PassesTests

@@ -15,8 +15,7 @@ from typing import Any, ClassVar
 import polars as pl
 from pydantic import Field
 
-from textbookgen.api.errors import Diagnostic, MissingRequirement, RunError
-from textbookgen.api.stage import Filter
+from textbookgen import Diagnostic, Filter, MissingRequirement, RunError
 
 _SCHEMA: dict[str, type[pl.DataType]] = {
     "id": pl.String,

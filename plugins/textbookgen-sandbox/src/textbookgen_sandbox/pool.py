@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from textbookgen.api.errors import PluginError, RunError
+from textbookgen import PluginError, RunError
 from textbookgen_sandbox.inside import walls, zygote
 from textbookgen_sandbox.inside.page import Note
 from textbookgen_sandbox.inside.watch import CLOCK

@@ -7,8 +7,7 @@ from typing import Annotated
 import polars as pl
 from pydantic import Field
 
-from textbookgen.api.annotations import Runtime
-from textbookgen.api.stage import Filter, StageInputs
+from textbookgen import Filter, Runtime, StageInputs
 from textbookgen_sandbox.pool import Outcome, Pool, open_pool
 
 DETAIL_LINES = 12

@@ -8,9 +8,7 @@ from typing import ClassVar
 import polars as pl
 from pydantic import Field
 
-from textbookgen import hookimpl
-from textbookgen.api.errors import Diagnostic
-from textbookgen.api.stage import Filter, Stage
+from textbookgen import Diagnostic, Filter, Stage, hookimpl
 
 
 class Length(Filter):

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from textbookgen import hookimpl
-from textbookgen.api.sampler import Sampler
-from textbookgen.api.stage import Stage
+from textbookgen import Sampler, Stage, hookimpl
 from textbookgen_textbooks.conversation import Conversation
 from textbookgen_textbooks.everyday import Everyday
 from textbookgen_textbooks.excerpts import Excerpts

@@ -7,10 +7,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field, model_validator
 
-from textbookgen.api.annotations import Template
-from textbookgen.api.artifacts import Artifact, Chats
-from textbookgen.api.errors import UnusableReply
-from textbookgen.api.stage import Ask, Draw
+from textbookgen import Artifact, Ask, Chats, Draw, Template, UnusableReply
 from textbookgen_textbooks.kinds import AboutDocuments, Selective, SeveralTurns
 from textbookgen_textbooks.replies import prose
 from textbookgen_textbooks.revision import Rubric, revised

@@ -7,9 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from textbookgen.api.annotations import Template
-from textbookgen.api.errors import UnusableReply
-from textbookgen.api.stage import Ask, Draw, Generator
+from textbookgen import Ask, Draw, Generator, Template, UnusableReply
 from textbookgen_textbooks.forms import Form, filled
 from textbookgen_textbooks.kinds import AboutDocuments, Selective
 from textbookgen_textbooks.together import side_by_side

@@ -7,9 +7,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from textbookgen.api.errors import UnusableReply
-from textbookgen.api.stage import Ask, Draw
-from textbookgen.api.teacher import Reply
+from textbookgen import Ask, Draw, Reply, UnusableReply
 
 _JSON = re.compile(r"\{.*\}", re.DOTALL)
 

@@ -8,8 +8,7 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from textbookgen.api.errors import RunError
-from textbookgen.api.sampler import AcceptedStats, Sampler
+from textbookgen import AcceptedStats, RunError, Sampler
 from textbookgen_textbooks.wordlists import lines, sections
 
 _TRIES = 1_000

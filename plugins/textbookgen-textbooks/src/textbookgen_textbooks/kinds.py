@@ -7,9 +7,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field
 
-from textbookgen.api.annotations import Input, Labels, Runtime
-from textbookgen.api.artifacts import Documents
-from textbookgen.api.stage import Estimate, Generator
+from textbookgen import Documents, Estimate, Generator, Input, Labels, Runtime
 
 _DOCUMENT_TOKENS = 500.0  # of a document that nobody knows the length of
 _PROMPT_TOKENS = 300.0  # of a prompt, around what it is about

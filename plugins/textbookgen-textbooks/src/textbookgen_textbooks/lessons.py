@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from pydantic import Field, model_validator
 
-from textbookgen.api.sampler import AcceptedStats, Sampler
+from textbookgen import AcceptedStats, Sampler
 from textbookgen_textbooks.wordlists import lines
 
 

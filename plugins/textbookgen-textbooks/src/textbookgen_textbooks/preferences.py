@@ -8,11 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from textbookgen.api.annotations import Input, Labels, Template
-from textbookgen.api.artifacts import Artifact, Chats, Documents, Pairs
-from textbookgen.api.errors import UnusableReply
-from textbookgen.api.stage import Ask, Draw
-from textbookgen.api.teacher import Message
+from textbookgen import Artifact, Ask, Chats, Documents, Draw, Input, Labels, Message, Pairs, Template, UnusableReply
 from textbookgen_textbooks.forms import Form, filled
 from textbookgen_textbooks.kinds import Selective, SeveralTurns
 from textbookgen_textbooks.questions import question_of

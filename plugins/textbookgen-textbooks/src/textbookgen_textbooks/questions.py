@@ -9,10 +9,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field, model_validator
 
-from textbookgen.api.annotations import Template
-from textbookgen.api.errors import UnusableReply
-from textbookgen.api.stage import Ask, Draw, Generator
-from textbookgen.api.teacher import Reply
+from textbookgen import Ask, Draw, Generator, Reply, Template, UnusableReply
 from textbookgen_textbooks.answers import answer_of, canonical
 from textbookgen_textbooks.kinds import AboutDocuments, Selective, SeveralTurns
 from textbookgen_textbooks.replies import prose

@@ -6,8 +6,7 @@ import ast
 import re
 import warnings
 
-from textbookgen.api.errors import UnusableReply
-from textbookgen.api.teacher import Reply
+from textbookgen import Reply, UnusableReply
 
 _FENCE = re.compile(r"^```[ \t]*(?P<language>[\w+-]*)[^\n]*\n(?P<body>.*?)^```[ \t]*$", re.MULTILINE | re.DOTALL)
 _WRAPPED = re.compile(r"\A\s*```[ \t]*(?:markdown|md)[ \t]*\n(?P<body>.*)^```\s*\Z", re.MULTILINE | re.DOTALL)

@@ -8,10 +8,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from textbookgen.api.annotations import Template
-from textbookgen.api.artifacts import Artifact, Chats
-from textbookgen.api.errors import UnusableReply
-from textbookgen.api.stage import Ask, Draw
+from textbookgen import Artifact, Ask, Chats, Draw, Template, UnusableReply
 from textbookgen_textbooks.kinds import AboutDocuments, Selective, SeveralTurns
 from textbookgen_textbooks.replies import code, parsed, prose
 from textbookgen_textbooks.together import samples

@@ -8,10 +8,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from textbookgen.api.annotations import Input, Labels, Template
-from textbookgen.api.artifacts import Documents
-from textbookgen.api.errors import UnusableReply
-from textbookgen.api.stage import Ask, Draw
+from textbookgen import Ask, Documents, Draw, Input, Labels, Template, UnusableReply
 from textbookgen_textbooks.forms import Form, filled
 from textbookgen_textbooks.kinds import Selective, SeveralTurns
 from textbookgen_textbooks.replies import prose

@@ -8,9 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from textbookgen.api.annotations import Template
-from textbookgen.api.errors import UnusableReply
-from textbookgen.api.stage import Ask, Draw
+from textbookgen import Ask, Draw, Template, UnusableReply
 from textbookgen_textbooks.kinds import AboutDocuments, SeveralTurns
 from textbookgen_textbooks.replies import prose
 from textbookgen_textbooks.together import those_that_worked

@@ -7,11 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from textbookgen.api.annotations import Input, Labels, Template
-from textbookgen.api.artifacts import Documents
-from textbookgen.api.errors import UnusableReply
-from textbookgen.api.stage import Ask, Draw, Generator
-from textbookgen.api.teacher import Reply
+from textbookgen import Ask, Documents, Draw, Generator, Input, Labels, Reply, Template, UnusableReply
 from textbookgen_textbooks.replies import prose
 from textbookgen_textbooks.together import chance
 

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, NamedTuple
 
 from pydantic import Field, model_validator
 
-from textbookgen.api.sampler import AcceptedStats, Sampler
+from textbookgen import AcceptedStats, Sampler
 from textbookgen_textbooks.wordlists import lines
 
 _KINDS = ("list[int]", "list[str]", "str")

@@ -7,9 +7,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from textbookgen.api.annotations import Template
-from textbookgen.api.errors import UnusableReply
-from textbookgen.api.stage import Ask, Draw
+from textbookgen import Ask, Draw, Template, UnusableReply
 from textbookgen_textbooks.forms import Form, filled
 from textbookgen_textbooks.kinds import SeveralTurns
 from textbookgen_textbooks.together import those_that_worked

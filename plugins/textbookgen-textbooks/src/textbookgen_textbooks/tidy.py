@@ -8,9 +8,7 @@ from typing import Annotated, ClassVar
 import polars as pl
 from pydantic import Field
 
-from textbookgen.api.annotations import Input, Labels
-from textbookgen.api.artifacts import Documents, document_id
-from textbookgen.api.stage import Transform
+from textbookgen import Documents, Input, Labels, Transform, document_id
 
 # A line is taken off whole, so what it may hold besides the stock words is bounded: a paragraph is no greeting.
 _OPENINGS = (

@@ -8,9 +8,7 @@ from collections.abc import Coroutine, Iterable
 from random import Random
 from typing import Any, TypeVar
 
-from textbookgen.api.errors import RequestRefused, UnusableReply
-from textbookgen.api.stage import Ask, Draw
-from textbookgen.api.teacher import Reply
+from textbookgen import Ask, Draw, Reply, RequestRefused, UnusableReply
 
 Answer = TypeVar("Answer")
 

@@ -8,10 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from textbookgen.api.annotations import Template
-from textbookgen.api.artifacts import Artifact, Chats, Pairs
-from textbookgen.api.errors import UnusableReply
-from textbookgen.api.stage import Ask, Draw
+from textbookgen import Artifact, Ask, Chats, Draw, Pairs, Template, UnusableReply
 from textbookgen_textbooks.forms import Form, filled
 from textbookgen_textbooks.kinds import AboutDocuments, Selective, SeveralTurns
 from textbookgen_textbooks.preferences import pair_row

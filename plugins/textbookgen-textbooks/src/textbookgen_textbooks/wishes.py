@@ -7,10 +7,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from textbookgen.api.annotations import Template
-from textbookgen.api.errors import UnusableReply
-from textbookgen.api.stage import Draw, Generator
-from textbookgen.api.teacher import Reply
+from textbookgen import Draw, Generator, Reply, Template, UnusableReply
 from textbookgen_textbooks.replies import prose
 
 

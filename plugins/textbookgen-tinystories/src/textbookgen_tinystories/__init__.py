@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from textbookgen import hookimpl
-from textbookgen.api.sampler import Sampler
-from textbookgen.api.stage import Stage
+from textbookgen import Sampler, Stage, hookimpl
 from textbookgen_tinystories.checks import StoryChecks
 from textbookgen_tinystories.completions import Beginnings, Completions
 from textbookgen_tinystories.draws import Words

@@ -9,9 +9,7 @@ from typing import Annotated, Any, ClassVar
 import polars as pl
 from pydantic import Field
 
-from textbookgen.api.annotations import Input, Labels
-from textbookgen.api.artifacts import Documents
-from textbookgen.api.stage import Filter
+from textbookgen import Documents, Filter, Input, Labels
 from textbookgen_tinystories.words import forms_found, said_in, stem, tokens, unknown
 
 _QUOTED = re.compile(r"[\"\u201c][^\"\u201c\u201d]*\w[^\"\u201c\u201d]*[\"\u201d]")

@@ -11,9 +11,19 @@ from typing import Annotated, Any, ClassVar
 import polars as pl
 from pydantic import Field, PrivateAttr
 
-from textbookgen.api.annotations import Input, Labels, Runtime
-from textbookgen.api.artifacts import Checkpoint, Documents, document_id
-from textbookgen.api.stage import Estimate, Resolver, Source, StageInputs, Transform
+from textbookgen import (
+    Checkpoint,
+    Documents,
+    Estimate,
+    Input,
+    Labels,
+    Resolver,
+    Runtime,
+    Source,
+    StageInputs,
+    Transform,
+    document_id,
+)
 
 
 class Beginnings(Source):

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from textbookgen.api.sampler import AcceptedStats, Sampler
+from textbookgen import AcceptedStats, Sampler
 from textbookgen_tinystories.words import word_list
 
 Feature = Literal["Dialogue", "BadEnding", "HappyEnding", "MoralValue", "Twist", "Foreshadowing", "Conflict"]

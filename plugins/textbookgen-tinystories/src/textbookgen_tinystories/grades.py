@@ -11,11 +11,22 @@ from typing import Annotated, Any, ClassVar, Literal
 import polars as pl
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from textbookgen.api.annotations import Input, Labels, Template
-from textbookgen.api.artifacts import Documents
-from textbookgen.api.errors import RunError, UnusableReply
-from textbookgen.api.stage import Ask, Draw, Estimate, Evaluator, Generator, StageInputs
-from textbookgen.api.teacher import Message, Reply
+from textbookgen import (
+    Ask,
+    Documents,
+    Draw,
+    Estimate,
+    Evaluator,
+    Generator,
+    Input,
+    Labels,
+    Message,
+    Reply,
+    RunError,
+    StageInputs,
+    Template,
+    UnusableReply,
+)
 from textbookgen_tinystories.story import told
 
 AXES = ("grammar", "creativity", "consistency", "plot")

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 import polars as pl
 from pydantic import Field, field_validator
 
-from textbookgen.api.stage import Filter
+from textbookgen import Filter
 
 
 class HeldOut(Filter):

@@ -10,9 +10,8 @@ from typing import Annotated, Any, ClassVar, Literal
 import polars as pl
 from pydantic import Field
 
-from textbookgen.api.annotations import Input, Labels
-from textbookgen.api.artifacts import MESSAGES, Artifact, Chats, Documents, document_id
-from textbookgen.api.stage import Estimate, Transform
+from textbookgen import Artifact, Chats, Documents, Estimate, Input, Labels, Transform, document_id
+from textbookgen.api.artifacts import MESSAGES
 from textbookgen_tinystories.records import FIELDS, Record
 
 _SENTENCE = re.compile(r"[^.!?\s][^.!?\n]*[.!?]+[\"'\u201d\u2019]*")

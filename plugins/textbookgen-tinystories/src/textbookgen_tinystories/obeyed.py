@@ -11,10 +11,7 @@ from typing import Annotated, Any, ClassVar
 import polars as pl
 from pydantic import Field
 
-from textbookgen.api.annotations import Input, Labels, Runtime
-from textbookgen.api.artifacts import Checkpoint, Documents, Table
-from textbookgen.api.errors import RunError
-from textbookgen.api.stage import Evaluator, StageInputs
+from textbookgen import Checkpoint, Documents, Evaluator, Input, Labels, RunError, Runtime, StageInputs, Table
 from textbookgen_tinystories.records import Record
 from textbookgen_tinystories.words import forms_found, said_in, tokens
 

@@ -7,9 +7,7 @@ from typing import Annotated, ClassVar
 import polars as pl
 from pydantic import Field
 
-from textbookgen.api.annotations import Input, Labels
-from textbookgen.api.artifacts import Documents
-from textbookgen.api.stage import CorpusFilter
+from textbookgen import CorpusFilter, Documents, Input, Labels
 
 
 class Openings(CorpusFilter):

@@ -9,10 +9,7 @@ from typing import Annotated, Any, ClassVar
 import polars as pl
 from pydantic import Field
 
-from textbookgen.api.annotations import Input, Labels
-from textbookgen.api.artifacts import Documents, Table
-from textbookgen.api.errors import RunError
-from textbookgen.api.stage import Evaluator, StageInputs
+from textbookgen import Documents, Evaluator, Input, Labels, RunError, StageInputs, Table
 
 
 class Overlap(Evaluator):

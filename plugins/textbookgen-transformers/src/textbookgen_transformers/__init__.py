@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from textbookgen.api.hookspecs import hookimpl
-from textbookgen.api.model import Model
-from textbookgen.api.stage import Stage
+from textbookgen import Model, Stage, hookimpl
 
 
 @hookimpl

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from textbookgen.api.errors import TrainerError
+from textbookgen import TrainerError
 from textbookgen.training.job import JobFile, Parent
 from textbookgen.training.shards import PackedShards, check_one_vocabulary
 from textbookgen_transformers.preference import Dpo

@@ -7,10 +7,8 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from textbookgen.api.annotations import Input
+from textbookgen import Diagnostic, Estimate, Input
 from textbookgen.api.artifacts import TransformersCheckpoint
-from textbookgen.api.errors import Diagnostic
-from textbookgen.api.stage import Estimate
 from textbookgen.training.options import DpoOptions
 from textbookgen_transformers.training import Training
 

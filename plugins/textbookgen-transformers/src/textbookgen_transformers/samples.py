@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from textbookgen.api.errors import TrainerError
+from textbookgen import TrainerError
 from textbookgen.training.shards import PackedShards, Split, TokenFile
 
 #: What transformers takes for a label that is not learned.

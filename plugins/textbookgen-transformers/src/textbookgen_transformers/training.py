@@ -9,10 +9,8 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from textbookgen.api.annotations import Input
-from textbookgen.api.artifacts import Artifact, TransformersCheckpoint
-from textbookgen.api.errors import Diagnostic
-from textbookgen.api.stage import Estimate, Job
+from textbookgen import Artifact, Diagnostic, Estimate, Input, Job
+from textbookgen.api.artifacts import TransformersCheckpoint
 from textbookgen.training.options import BlendOptions, NewModelOptions, SftOptions, TrainOptions
 from textbookgen_transformers.shape import problem_of
 

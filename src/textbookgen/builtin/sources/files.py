@@ -17,8 +17,8 @@ import polars as pl
 from pydantic import BeforeValidator, Field
 
 from textbookgen.api.annotations import Runtime
-from textbookgen.api.artifacts import document_id
 from textbookgen.api.errors import Diagnostic, MissingRequirement, RunError
+from textbookgen.api.hashing import document_id
 from textbookgen.api.stage import Estimate, Source
 from textbookgen.builtin.stages.sample import stable_hash
 

@@ -15,9 +15,9 @@ from pydantic import Field
 from textbookgen.api.annotations import Input, Labels, Runtime
 from textbookgen.api.artifacts import Chats, Checkpoint, Documents, Pairs, Table
 from textbookgen.api.errors import RunError
+from textbookgen.api.message import Message
 from textbookgen.api.model import Model, TokenModel
 from textbookgen.api.stage import Evaluator, StageInputs
-from textbookgen.api.teacher import Message
 from textbookgen.builtin.teachers.checkpoint import card_of, written
 
 Turns = tuple[Message, ...]

@@ -12,9 +12,10 @@ import polars as pl
 from pydantic import Field
 
 from textbookgen.api.annotations import Filters, Input, Labels, Runtime
-from textbookgen.api.artifacts import Checkpoint, document_id
+from textbookgen.api.artifacts import Checkpoint
 from textbookgen.api.benchmark import Benchmark, BenchmarkItem
 from textbookgen.api.errors import RunError
+from textbookgen.api.hashing import document_id
 from textbookgen.api.stage import Evaluator, Filter, StageInputs
 
 

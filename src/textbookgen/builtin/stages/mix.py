@@ -12,8 +12,9 @@ import polars as pl
 from pydantic import Field, PrivateAttr, model_validator
 
 from textbookgen.api.annotations import Input
-from textbookgen.api.artifacts import Part, Table, TrainedTokenizer, document_id
+from textbookgen.api.artifacts import Part, Table, TrainedTokenizer
 from textbookgen.api.errors import Diagnostic, RunError
+from textbookgen.api.hashing import document_id
 from textbookgen.api.stage import Estimate, StageInputs, Transform
 from textbookgen.api.tokenizer import Tokenizer
 from textbookgen.builtin.stages.mixture import (

@@ -15,8 +15,9 @@ from pydantic import Field, PrivateAttr
 from textbookgen.api.annotations import Input, Runtime
 from textbookgen.api.artifacts import Artifact, Checkpoint
 from textbookgen.api.errors import RequestRefused, TeacherError, TextbookgenError, TrainerError
+from textbookgen.api.message import Message
 from textbookgen.api.model import Model, TokenModel
-from textbookgen.api.teacher import Message, Price, Reply, Request, Teacher
+from textbookgen.api.teacher import Price, Reply, Request, Teacher
 
 #: The files of a folder that make a model what it is: weights, shape and tokenizer.
 _MAKES_IT = ("*.safetensors", "*.bin", "*.pt", "*.gguf", "config.json", "tokenizer*", "vocab*", "merges*", "chat_template*")

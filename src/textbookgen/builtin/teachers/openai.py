@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field, PrivateAttr
 
 from textbookgen.api.annotations import Labels, Runtime
+from textbookgen.api.chat_teacher import ChatTeacher
 from textbookgen.api.errors import Diagnostic, RequestRefused, TeacherBusy, TeacherError
 from textbookgen.api.teacher import Finish, Price, Reply, Request
-from textbookgen.builtin.teachers.chat_completions import ChatTeacher
 
 if TYPE_CHECKING:
     from aiohttp import ClientResponse, ClientSession

@@ -7,9 +7,9 @@ import shutil
 
 from textbookgen.api.errors import RunError
 from textbookgen.api.events import StepRecord
+from textbookgen.api.files import write_frame, write_text
 from textbookgen.api.stage import Evaluator
 from textbookgen.run.workers.context import StepContext
-from textbookgen.storage.workspace import write_frame, write_text
 
 
 def work(context: StepContext) -> StepRecord:

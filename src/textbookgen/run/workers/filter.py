@@ -9,10 +9,11 @@ import polars as pl
 
 from textbookgen.api.errors import RunError
 from textbookgen.api.events import StepRecord
+from textbookgen.api.files import write_frame
 from textbookgen.api.stage import CorpusFilter, Filter
 from textbookgen.run.workers.context import StepContext, rows_in, verdict_record, views
 from textbookgen.run.workers.parts import aligned, work_parts
-from textbookgen.storage.workspace import SKETCHES, VERDICTS, write_frame
+from textbookgen.storage.workspace import SKETCHES, VERDICTS
 
 
 def work(context: StepContext) -> StepRecord:

@@ -21,16 +21,18 @@ from typing import Any
 
 import polars as pl
 
-from textbookgen.api.artifacts import Table, document_id
+from textbookgen.api.artifacts import Table
 from textbookgen.api.errors import RequestRefused, RunError, TeacherBusy, UnusableReply
 from textbookgen.api.events import StepRecord
+from textbookgen.api.files import write_frame
+from textbookgen.api.hashing import document_id
 from textbookgen.api.stage import Generator
 from textbookgen.llm import Client, Usage, bounded_map
 from textbookgen.run.workers.accept import Acceptance
 from textbookgen.run.workers.ask import GeneratorAsk, drawn, sample_of, seed_of
 from textbookgen.run.workers.context import PART_ROWS, StepContext, signed, verdict_record
 from textbookgen.storage.ledger import Ledger
-from textbookgen.storage.workspace import DATA, FAILURES, VERDICTS, write_frame
+from textbookgen.storage.workspace import DATA, FAILURES, VERDICTS
 
 _FAILURES = {"n": pl.Int64(), "id": pl.String(), "reason": pl.String(), "detail": pl.String()}
 #: The reason of documents that pleased all judges, after as many as were wanted had.

@@ -12,9 +12,9 @@ import polars as pl
 
 from textbookgen.api.artifacts import Part
 from textbookgen.api.errors import RunError
+from textbookgen.api.files import write_frame
 from textbookgen.api.stage import CorpusFilter, Filter, StageInputs, Transform
 from textbookgen.run.workers.context import StepContext, signed, views
-from textbookgen.storage.workspace import write_frame
 
 Doing = Literal["change", "judge", "sketch"]
 

@@ -8,9 +8,10 @@ import polars as pl
 
 from textbookgen.api.errors import RunError
 from textbookgen.api.events import StepRecord
+from textbookgen.api.files import write_frame
 from textbookgen.api.stage import Source
 from textbookgen.run.workers.context import PART_ROWS, StepContext, rows_in, signed
-from textbookgen.storage.workspace import DATA, write_frame
+from textbookgen.storage.workspace import DATA
 
 
 def work(context: StepContext) -> StepRecord:

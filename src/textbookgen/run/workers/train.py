@@ -16,9 +16,9 @@ from typing import Any
 from textbookgen.api.artifacts import Checkpoint, Folder
 from textbookgen.api.errors import RunError, TrainerError
 from textbookgen.api.events import StepRecord
+from textbookgen.api.files import write_text
 from textbookgen.api.stage import Job, Trainer
 from textbookgen.run.workers.context import StepContext
-from textbookgen.storage.workspace import write_text
 
 _LOOK_EVERY = 0.3  # seconds between looks at metrics.jsonl
 _TAIL = 1 << 14  # bytes of metrics.jsonl that hold its last line for certain

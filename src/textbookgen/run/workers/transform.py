@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from textbookgen.api.errors import RunError
 from textbookgen.api.events import StepRecord
+from textbookgen.api.files import write_frame
 from textbookgen.api.stage import Transform
 from textbookgen.run.workers.context import StepContext, rows_in, signed
 from textbookgen.run.workers.parts import work_parts
 from textbookgen.run.workers.source import in_parts, refuse_duplicates
-from textbookgen.storage.workspace import DATA, write_frame
+from textbookgen.storage.workspace import DATA
 
 
 def work(context: StepContext) -> StepRecord:

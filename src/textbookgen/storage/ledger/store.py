@@ -20,7 +20,8 @@ from typing import Any
 import zstandard
 
 from textbookgen.api.errors import WorkspaceError
-from textbookgen.api.teacher import Message, Reply, Request
+from textbookgen.api.message import Message
+from textbookgen.api.teacher import Reply, Request
 from textbookgen.storage.ledger.keys import canonical
 from textbookgen.storage.ledger.syncing import Syncing
 

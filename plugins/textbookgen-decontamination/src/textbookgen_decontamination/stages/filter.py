@@ -9,8 +9,7 @@ import polars as pl
 from pydantic import BeforeValidator, Field, PrivateAttr
 from textbookgen_dedup.text.words import text_of
 
-from textbookgen.api.errors import Diagnostic, MissingRequirement, RunError
-from textbookgen.api.stage import Filter, StageInputs
+from textbookgen import Diagnostic, Filter, MissingRequirement, RunError, StageInputs
 from textbookgen_decontamination.distance import TFIDF, Distance, missing
 from textbookgen_decontamination.ngrams import problems_of
 from textbookgen_decontamination.rules import AnyGram, Diff, Finding, Fuzzy, Hybrid, Rule

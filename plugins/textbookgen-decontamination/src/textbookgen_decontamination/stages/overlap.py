@@ -10,10 +10,7 @@ import polars as pl
 from pydantic import Field
 from textbookgen_dedup.text.words import text_of
 
-from textbookgen.api.annotations import Input, Labels
-from textbookgen.api.artifacts import Documents, Report
-from textbookgen.api.errors import RunError
-from textbookgen.api.stage import Evaluator, StageInputs
+from textbookgen import Documents, Evaluator, Input, Labels, Report, RunError, StageInputs
 from textbookgen_decontamination.ngrams import problems_of
 from textbookgen_decontamination.syntax_trees import TreeMatch, code_in
 

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from textbookgen.api.errors import RunError
+from textbookgen import RunError
 from textbookgen_dedup.lsh.candidates import SignatureTable, suspects
 from textbookgen_dedup.lsh.copies import NONE, Originals, Sieve, exact_copies, settle
 from textbookgen_dedup.lsh.signatures import Scheme

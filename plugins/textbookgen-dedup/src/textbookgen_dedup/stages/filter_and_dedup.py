@@ -7,8 +7,7 @@ from typing import Annotated, Any, ClassVar
 import polars as pl
 from pydantic import Field, PrivateAttr
 
-from textbookgen.api.annotations import Filters
-from textbookgen.api.stage import Filter, StageInputs
+from textbookgen import Filter, Filters, StageInputs
 from textbookgen_dedup.stages.minhash import MinHashDedup
 
 

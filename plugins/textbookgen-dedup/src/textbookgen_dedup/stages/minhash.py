@@ -9,9 +9,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 import polars as pl
 from pydantic import Field, PrivateAttr
 
-from textbookgen.api.annotations import Runtime
-from textbookgen.api.errors import Diagnostic
-from textbookgen.api.stage import CorpusFilter, StageInputs
+from textbookgen import CorpusFilter, Diagnostic, Runtime, StageInputs
 from textbookgen_dedup.lsh.signatures import Scheme, scheme_for, sketch
 from textbookgen_dedup.text.words import text_of
 

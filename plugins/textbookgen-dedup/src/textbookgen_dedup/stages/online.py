@@ -11,8 +11,7 @@ from typing import IO, TYPE_CHECKING, Any, ClassVar
 import polars as pl
 from pydantic import Field, PrivateAttr
 
-from textbookgen.api.errors import Diagnostic, RunError
-from textbookgen.api.stage import Filter, StageInputs
+from textbookgen import Diagnostic, Filter, RunError, StageInputs
 from textbookgen_dedup.lsh.signatures import Scheme, scheme_for, shingle_sets, sketch
 from textbookgen_dedup.text.words import text_of
 

@@ -9,10 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 import polars as pl
 from pydantic import Field, PrivateAttr
 
-from textbookgen.api.annotations import Input, Labels
-from textbookgen.api.artifacts import Documents, document_id
-from textbookgen.api.errors import Diagnostic, RunError
-from textbookgen.api.stage import StageInputs, Transform
+from textbookgen import Diagnostic, Documents, Input, Labels, RunError, StageInputs, Transform, document_id
 from textbookgen_dedup.text.words import in_slices
 
 if TYPE_CHECKING:

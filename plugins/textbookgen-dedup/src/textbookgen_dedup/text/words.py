@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from textbookgen.api.errors import RunError
+from textbookgen import RunError
 
 if TYPE_CHECKING:
     import numpy as np

@@ -14,7 +14,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from textbookgen.api.errors import TrainerError
+from textbookgen import TrainerError
 from textbookgen_megatron.shape import Shape
 
 Rounding = Literal["even", "down"]

@@ -8,7 +8,7 @@ import sys
 import psutil  # type: ignore[import-untyped,unused-ignore]
 import torch
 
-from textbookgen.api.errors import TrainerError
+from textbookgen import TrainerError
 from textbookgen.training.job import peak_of
 from textbookgen_megatron.backend.device import CUDA, data_rank, device
 from textbookgen_megatron.backend.step import Recipe

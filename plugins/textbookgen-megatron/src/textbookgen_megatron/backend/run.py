@@ -17,7 +17,7 @@ import torch
 from filelock import FileLock, Timeout
 from torch import Tensor
 
-from textbookgen.api.errors import TrainerError
+from textbookgen import TrainerError
 from textbookgen.training.job import Clock, Metrics, write_card
 from textbookgen_megatron.backend import growth, hardware, reference, weights
 from textbookgen_megatron.backend.data import ReplyPairs, check_files

@@ -21,7 +21,7 @@ import torch.distributed as dist
 from megatron.core import dist_checkpointing, parallel_state
 from megatron.core.dist_checkpointing.strategies import filesystem_async
 
-from textbookgen.api.errors import TrainerError
+from textbookgen import TrainerError
 from textbookgen_megatron.backend import sharded_adam
 from textbookgen_megatron.backend.device import CUDA, is_first
 from textbookgen_megatron.backend.step import Learner

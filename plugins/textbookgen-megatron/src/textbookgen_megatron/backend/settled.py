@@ -6,7 +6,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from textbookgen.api.errors import TrainerError
+from textbookgen import TrainerError
 from textbookgen_megatron.backend import growth
 from textbookgen_megatron.backend.data import ReplyPairs, Stream, WholeDocuments
 from textbookgen_megatron.backend.device import CUDA, data_rank

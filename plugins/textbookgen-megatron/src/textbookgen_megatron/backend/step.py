@@ -18,7 +18,7 @@ from megatron.core.optimizer_param_scheduler import OptimizerParamScheduler
 from megatron.core.pipeline_parallel import get_forward_backward_func
 from megatron.core.transformer.module import Float16Module
 
-from textbookgen.api.errors import TrainerError
+from textbookgen import TrainerError
 from textbookgen_megatron.backend.data import Sample, Source, batch
 from textbookgen_megatron.backend.device import CUDA, add_up, data_rank, from_last_stage, is_last_stage, seed
 from textbookgen_megatron.backend.model import Precision

@@ -18,7 +18,7 @@ from megatron.core.transformer.transformer_layer import get_transformer_layer_of
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from textbookgen.api.errors import TrainerError
+from textbookgen import TrainerError
 from textbookgen_megatron.backend.device import device, is_first, pipeline_rank
 from textbookgen_megatron.shape import Shape
 

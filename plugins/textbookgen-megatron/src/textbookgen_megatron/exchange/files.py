@@ -13,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from textbookgen.api.errors import TrainerError
+from textbookgen import TrainerError
 from textbookgen_megatron.exchange.names import Get
 
 #: Bytes of weights in one file; transformers' own habit.

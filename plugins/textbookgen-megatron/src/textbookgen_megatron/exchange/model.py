@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from textbookgen.api.errors import TrainerError
+from textbookgen import TrainerError
 from textbookgen_megatron.exchange.configs import shape_of
 from textbookgen_megatron.exchange.files import open_weights, read_config
 from textbookgen_megatron.exchange.names import from_transformers, head_bias_name

@@ -9,10 +9,8 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from textbookgen.api.annotations import Input, Runtime
-from textbookgen.api.artifacts import Artifact, TokenShards, TransformersCheckpoint
-from textbookgen.api.errors import Diagnostic, MissingRequirement
-from textbookgen.api.stage import Estimate, Job, Trainer
+from textbookgen import Artifact, Diagnostic, Estimate, Input, Job, MissingRequirement, Runtime, TokenShards, Trainer
+from textbookgen.api.artifacts import TransformersCheckpoint
 from textbookgen_megatron.checkpoint import MegatronCheckpoint
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 
-from textbookgen.api.errors import TextbookgenError, TrainerError
+from textbookgen import TextbookgenError, TrainerError
 from textbookgen.training.job import Flow, JobFile, read_card, write_card
 from textbookgen.training.shards import PackedShards
 from textbookgen_megatron.exchange import quantise

@@ -9,8 +9,7 @@ from typing import Any, Protocol
 
 import polars as pl
 
-from textbookgen.api.errors import RunError
-from textbookgen.api.stage import Filter
+from textbookgen import Filter, RunError
 
 
 class Oracle(Protocol):

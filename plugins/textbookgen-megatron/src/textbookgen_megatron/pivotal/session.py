@@ -10,8 +10,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from textbookgen import Message
 from textbookgen.api.model import TokenModel
-from textbookgen.api.teacher import Message
 from textbookgen_megatron.pivotal.oracles import Oracle
 from textbookgen_megatron.pivotal.search import Answer, Client, Draw, Found, Pair, Rollout, Rules, Search, Tokens, Weigh
 

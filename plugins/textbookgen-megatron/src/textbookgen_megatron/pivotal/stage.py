@@ -11,12 +11,24 @@ from typing import Annotated, Any, ClassVar
 import polars as pl
 from pydantic import Field, PrivateAttr
 
-from textbookgen.api.annotations import Filters, Input, Labels, Runtime
-from textbookgen.api.artifacts import Artifact, Checkpoint, Documents, Pairs, Table, document_id
-from textbookgen.api.errors import Diagnostic, RunError
+from textbookgen import (
+    Artifact,
+    Checkpoint,
+    Diagnostic,
+    Documents,
+    Filters,
+    Input,
+    Labels,
+    Pairs,
+    RunError,
+    Runtime,
+    StageInputs,
+    Table,
+    Transform,
+    document_id,
+)
 from textbookgen.api.model import TokenModel
-from textbookgen.api.stage import StageInputs, Transform
-from textbookgen.builtin.stages.pack import sampled_ids as sampled
+from textbookgen.training import sampled_ids as sampled
 from textbookgen_megatron.pivotal.oracles import AnswerOracle, JudgeOracle, Oracle
 from textbookgen_megatron.pivotal.search import Found, Pair, Rules, Tokens
 from textbookgen_megatron.pivotal.session import Journal, Sampling, Searching

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from textbookgen.api.artifacts import Checkpoint
+from textbookgen import Checkpoint
 from textbookgen.training.generation import BatchGenerator
 from textbookgen.training.job import read_card
 from textbookgen.training.model_server import answer, serve

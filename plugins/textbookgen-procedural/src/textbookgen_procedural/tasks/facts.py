@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from textbookgen.api.errors import RequestRefused
+from textbookgen import RequestRefused
 from textbookgen_procedural.wordlists import words
 
 Draw = Mapping[str, Any]

@@ -83,7 +83,7 @@ def attempt(work: Callable[[], None], finish: bool = True) -> dict[str, Any]:
 
 
 def _show(error: BaseException) -> None:
-    """Doctest the traceback from the first frame that is the program's."""
+    """Prints the traceback from the first frame that is the program's."""
     step = error.__traceback__
     while step is not None and step.tb_frame.f_code.co_filename.endswith(
         ("inside/program.py", "inside/examiner.py", "inside/standins.py", "inside/page.py")

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
 
-from textbookgen.api.errors import TrainerError
+from textbookgen import TrainerError
 from textbookgen.training.architectures import TRAITS, Architecture, Parts
 from textbookgen_transformers.backend.opening import config_at, model_at
 from textbookgen_transformers.job import TrainingJob

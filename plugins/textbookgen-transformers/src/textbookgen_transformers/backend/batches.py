@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from textbookgen.api.errors import TrainerError
+from textbookgen import TrainerError
 from textbookgen_transformers.samples import Sample, Source
 
 Batch = dict[str, Tensor]

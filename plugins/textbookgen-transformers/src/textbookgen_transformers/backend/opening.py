@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
 
-from textbookgen.api.errors import TrainerError
+from textbookgen import TrainerError
 
 _ANEW = "write the folder anew: train or export again, or call save_pretrained"
 

@@ -19,7 +19,7 @@ from filelock import FileLock, Timeout
 from transformers import PreTrainedModel, PreTrainedTokenizerFast, set_seed
 from transformers.utils import logging
 
-from textbookgen.api.errors import TrainerError
+from textbookgen import TrainerError
 from textbookgen.training.job import write_card
 from textbookgen_transformers.backend.architecture import model_of, parameters
 from textbookgen_transformers.backend.evaluation import Examiner, HeldOut

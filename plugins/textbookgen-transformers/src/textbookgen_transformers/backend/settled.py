@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from textbookgen.api.errors import TrainerError
+from textbookgen import TrainerError
 from textbookgen_transformers.backend.learners import Work, micro_batch_of
 from textbookgen_transformers.job import TrainingJob
 from textbookgen_transformers.preference import Dpo

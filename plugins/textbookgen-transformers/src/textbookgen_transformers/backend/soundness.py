@@ -12,7 +12,7 @@ import torch
 from accelerate import Accelerator
 from torch import nn
 
-from textbookgen.api.errors import TrainerError
+from textbookgen import TrainerError
 from textbookgen_transformers.backend.evaluation import HeldOut
 from textbookgen_transformers.backend.saves import CheckpointStore
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field, replace
 import polars as pl
 
 from textbookgen.api.errors import RunError
-from textbookgen.api.teacher import Message
+from textbookgen.api.message import Message
 from textbookgen.api.tokenizer import Tokenizer
-from textbookgen.builtin.stages.pack.sampled_ids import Encoded, by_ids, sampled_pairs
 from textbookgen.builtin.stages.pack.token_stream import Stream
 from textbookgen.training.chat_template import ChatEncoder, ChatTemplate, Piece, read_messages
+from textbookgen.training.sampled_ids import Encoded, by_ids, sampled_pairs
 from textbookgen.training.shards import SPLITS, Counts, Split
 
 

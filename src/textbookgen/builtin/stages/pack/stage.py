@@ -28,12 +28,12 @@ from textbookgen.api.artifacts import (
 from textbookgen.api.errors import Diagnostic, RunError
 from textbookgen.api.stage import Estimate, Packer, StageInputs
 from textbookgen.api.tokenizer import Tokenizer
-from textbookgen.builtin.stages.pack import sampled_ids as sampled
 from textbookgen.builtin.stages.pack.encoding import Conversations, PackingCounts, encoded_texts
-from textbookgen.builtin.stages.pack.sampled_ids import Encoded
 from textbookgen.builtin.stages.pack.token_stream import encoded_stream
+from textbookgen.training import sampled_ids as sampled
 from textbookgen.training.architectures import padded
 from textbookgen.training.chat_template import ChatTemplate
+from textbookgen.training.sampled_ids import Encoded
 from textbookgen.training.shards import FORMAT, SPLITS, Split
 
 if TYPE_CHECKING:

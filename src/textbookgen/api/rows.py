@@ -1,0 +1,57 @@
+"""Rows of documents and reports: the text of a row whatever its form, and the columns of a report."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from textbookgen.api.errors import RunError
+
+#: Columns of an Evaluator's table and their types; `stderr` and `n` are null where they do not apply.
+REPORT_SCHEMA: dict[str, pl.DataType] = {
+    "subject": pl.String(),
+    "metric": pl.String(),
+    "value": pl.Float64(),
+    "stderr": pl.Float64(),
+    "n": pl.Int64(),
+}
+
+#: Columns that hold lists of messages, in the order their contents are read.
+MESSAGE_COLUMNS = ("messages", "prompt", "chosen", "rejected")
+
+#: What separates the contents of messages where a conversation is read as one text.
+SEPARATOR = "\n\n"
+
+
+def text_of(rows: pl.DataFrame, column: str = "text") -> pl.Series:
+    """Return the text of each row: `column` where there is one, or else the contents of all its messages.
+
+    Args:
+        rows: documents, chats or pairs.
+        column: the column to read, if the rows have it.
+
+    Returns:
+        A String series without nulls, one value per row.
+
+    Raises:
+        RunError: the rows have neither the column nor messages.
+    """
+    if column in rows.columns:
+        return rows[column].fill_null("")
+    names = [name for name in MESSAGE_COLUMNS if rows.schema.get(name) == pl.List]
+    if not names:
+        raise RunError(f"there is no column `{column}` to read", hint=f"the columns are {', '.join(rows.columns)}")
+    contents = [contents_of(name).list.join(SEPARATOR) for name in names]
+    return rows.select(pl.concat_str(contents, separator=SEPARATOR, ignore_nulls=True)).to_series()
+
+
+def contents_of(column: str) -> pl.Expr:
+    """Return an expression for the contents of a column of messages, `List(String)` per row."""
+    return pl.col(column).list.eval(pl.element().struct.field("content"))
+
+
+def opening_text(rows: pl.DataFrame) -> list[str]:
+    """Return what a reader sees first of each row: its text, or the last message of the conversation or chosen reply."""
+    if "text" in rows.columns:
+        return rows["text"].fill_null("").to_list()
+    column = "messages" if "messages" in rows.columns else "chosen"
+    return rows[column].list.last().struct.field("content").fill_null("").to_list()
