@@ -55,7 +55,8 @@ def ask(file: Path, label: str, text: str, task: str, facts: tuple[str, ...], as
     import asyncio
 
     from textbookgen.api.errors import Diagnostic, RecipeError
-    from textbookgen.api.teacher import Message, Request
+    from textbookgen.api.message import Message
+    from textbookgen.api.teacher import Request
     from textbookgen.recipe.parser import parse_override, read_recipe
     from textbookgen.recipe.plugin_manager import Plugins
     from textbookgen.storage.workspace import Workspace
