@@ -1,7 +1,7 @@
 """Training phi-1-small and phi-1 on one GPU: tokens a second, and which share of what the GPU can do that is.
 
     python benchmarks/gpu.py                              # both shapes, 30 steps each
-    python benchmarks/gpu.py --shapes phi-1 --micro-batch 8 --recompute
+    python benchmarks/gpu.py --shapes phi-1 --micro-batch 8 --activation-checkpointing
 
 First the ceiling is measured: bfloat16 matrix products, a large square one and those of each model's own layers. Then a job
 of `megatron/pretrain` runs as the engine starts it, on random tokens; the figure is the median of steps after the first ten,
@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 import torch
 from textbookgen_megatron.shape import Shape
-from textbookgen_megatron.training import Pretrain
+from textbookgen_megatron.stages.pretrain import Pretrain
 
 from textbookgen.api.stage import Job
 from textbookgen.builtin.stages.pack.indexed_writer import TokenFile
@@ -114,10 +114,10 @@ def train(name: str, shards: Path, folder: Path, chosen: argparse.Namespace) -> 
         shape=name,
         shards="s",
         tokens=chosen.steps * BATCH * WINDOW,
-        batch=BATCH,
+        batch_size=BATCH,
         dropout=0.0,
-        micro_batch=chosen.micro_batch,
-        recompute=chosen.recompute,
+        micro_batch_size=chosen.micro_batch_size,
+        activation_checkpointing=chosen.activation_checkpointing,
         validation_tokens=WINDOW,
         profile_step=profiled,
         checkpoint_every=10**9,
@@ -163,7 +163,7 @@ def main() -> None:
     parser.add_argument("--shapes", nargs="+", default=["phi-1-small", "phi-1"])
     parser.add_argument("--steps", type=int, default=30)
     parser.add_argument("--micro-batch", type=int, default=8)
-    parser.add_argument("--recompute", action="store_true")
+    parser.add_argument("--activation-checkpointing", action="store_true")
     chosen = parser.parse_args()
     if not torch.cuda.is_available():
         print("there is no GPU here", file=sys.stderr)
@@ -176,7 +176,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         shards = random_shards(Path(name) / "shards", 4_000_000)
         for shape in chosen.shapes:
-            own = ceilings(shape, chosen.micro_batch * WINDOW)
+            own = ceilings(shape, chosen.micro_batch_size * WINDOW)
             folder = Path(name) / shape
             folder.mkdir()
             result = train(shape, shards, folder, chosen)

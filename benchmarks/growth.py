@@ -57,7 +57,7 @@ layers = 2
 hidden = 64
 heads = 4
 tokens = 1_000_000
-batch = 16
+batch_size = 16
 learning_rate = 3e-3
 dropout = 0.0
 """
@@ -70,7 +70,7 @@ layers = 4
 hidden = 128
 method = "{method}"
 tokens = 800_000
-batch = 16
+batch_size = 16
 learning_rate = {rate}
 dropout = 0.0
 validate_every = 20

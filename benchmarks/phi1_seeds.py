@@ -22,7 +22,7 @@ shards = "corpus-shards"
 {options}
 """
 MODELS = ("small", "base", "scratch", "phi1")
-COPIED = ("layers", "hidden", "tokens", "batch", "learning_rate", "dropout", "tensor_parallel", "gpus")
+COPIED = ("layers", "hidden", "tokens", "batch_size", "learning_rate", "dropout", "tensor_parallel", "gpus")
 
 
 def with_control(recipe: str) -> str:

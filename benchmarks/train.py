@@ -230,11 +230,11 @@ def train(who: str, folder: Path, steps: int, threads: int) -> dict[str, Any]:
 
 
 def _train_ours(folder: Path, steps: int, threads: int) -> dict[str, Any]:
-    from textbookgen_megatron.training import Pretrain
+    from textbookgen_megatron.stages.pretrain import Pretrain
 
     from textbookgen.api.stage import Job
 
-    options = {**SHAPE, "architecture": "llama", "shards": "s", "batch": BATCH, "tokens": steps * BATCH * WINDOW}
+    options = {**SHAPE, "architecture": "llama", "shards": "s", "batch_size": BATCH, "tokens": steps * BATCH * WINDOW}
     stage = Pretrain(**options, dropout=0.0, threads=threads, validation_tokens=WINDOW)
     with tempfile.TemporaryDirectory() as out:
         job = Job(Path(out) / "job.json", Path(out) / "out")

@@ -13,7 +13,7 @@ from textbookgen_transformers import open_model
 from textbookgen_transformers.backend.saves import MARKER, CheckpointStore
 from textbookgen_transformers.job import TrainingJob
 from textbookgen_transformers.preference import Dpo
-from textbookgen_transformers.serving.serve import open_writer
+from textbookgen_transformers.serving.serve import open_generator
 from textbookgen_transformers.training import Pretrain, Sft
 from textbookgen_transformers.weights import digest
 
@@ -24,7 +24,7 @@ from textbookgen.recipe.plugin_manager import Plugins
 
 from .conftest import card, documents, metrics, pack, pairs, stories
 
-TINY = {"shards": "s", "layers": 2, "hidden": 32, "heads": 4, "batch": 8, "dropout": 0.0}
+TINY = {"shards": "s", "layers": 2, "hidden": 32, "heads": 4, "batch_size": 8, "dropout": 0.0}
 A_STEP = 8 * 64
 
 
@@ -51,14 +51,14 @@ def replies(tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-    ("steps", "every", "clip", "where"),
+    ("steps", "every", "max_grad_norm", "where"),
     [(1, 500, 1.0, "after step 1 of 1 the loss of held-out text"), (6, 1, 0.0, "at step 2 of 6")],
     ids=["at-the-end", "after-a-save"],
 )
 def test_a_loss_that_is_no_number_ends_the_run_and_no_save_of_such_weights_is_called_good(
-    context, shards, steps, every, clip, where
+    context, shards, steps, every, max_grad_norm, where
 ):
-    rate = {"learning_rate": 1e30, "warmup_steps": 0, "clip": clip}
+    rate = {"learning_rate": 1e30, "warmup_steps": 0, "max_grad_norm": max_grad_norm}
     stage = Pretrain(**TINY, tokens=steps * A_STEP, checkpoint_every=every, **rate)
     error = refused(context, f"exploded-{steps}", stage, shards=shards)
     assert re.search(where, error.problem)
@@ -160,9 +160,9 @@ HARMS = {
 def test_a_checkpoint_that_was_harmed_is_neither_trained_on_nor_served(context, shards, sound, tmp_path, harm):
     folder = shutil.copytree(sound, tmp_path / "c")
     HARMS[harm](folder)
-    refused(context, "harmed", Sft(shards="s", checkpoint="c", batch=4), shards=shards, checkpoint=folder)
+    refused(context, "harmed", Sft(shards="s", checkpoint="c", batch_size=4), shards=shards, checkpoint=folder)
     with pytest.raises(TrainerError) as caught:
-        open_writer(folder)
+        open_generator(folder)
     assert caught.value.place and caught.value.hint
 
 
@@ -190,10 +190,10 @@ def test_weights_in_several_files_are_checked_together(context, shards, sound, t
     assert len(files) > 1
     told = card(folder) | {"weights": None, "weights_digest": digest(folder)}
     (folder / "checkpoint.json").write_text(json.dumps(told))
-    stage = Sft(shards="s", checkpoint="c", batch=4)
+    stage = Sft(shards="s", checkpoint="c", batch_size=4)
     job = context.job("split", stage, shards=shards, checkpoint=folder)
     assert TrainingJob.read(job.path).parent.card["weights_digest"] == digest(folder) != card(sound)["weights_digest"]
-    open_writer(folder)
+    open_generator(folder)
     files[-1].write_bytes(files[-1].read_bytes()[:-4] + b"abcd")
     with pytest.raises(TrainerError, match="missing, torn or changed"):
         TrainingJob.read(job.path)
@@ -204,7 +204,7 @@ def test_weights_that_are_no_numbers_are_not_started_from(context, shards, sound
     tensors = {name: torch.full_like(each, torch.nan) for name, each in load_file(folder / "model.safetensors").items()}
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
     (folder / "checkpoint.json").write_text(json.dumps(card(folder) | {"weights_digest": digest(folder)}))
-    stage = Sft(shards="s", checkpoint="c", batch=4)
+    stage = Sft(shards="s", checkpoint="c", batch_size=4)
     error = refused(context, "nan-start", stage, shards=shards, checkpoint=folder)
     assert "to start from are no good" in error.problem and error.place == str(folder)
 
@@ -219,15 +219,15 @@ def test_measurements_on_the_way_want_something_held_out(context, tmp_path):
 def test_a_batch_larger_than_all_there_is(context, shards, replies, sound, epochs):
     options = {"shards": "s", "checkpoint": "c", "epochs": epochs}
     for name, stage, packed in (("sft", Sft, shards), ("dpo", Dpo, replies)):
-        error = refused(context, f"large-{name}", stage(**options, batch=64_000), shards=packed, checkpoint=sound)
-        assert "a batch of 64000 is more than there is" in error.problem and error.place == "batch"
+        error = refused(context, f"large-{name}", stage(**options, batch_size=64_000), shards=packed, checkpoint=sound)
+        assert "a batch of 64000 is more than there is" in error.problem and error.place == "batch_size"
 
 
 def test_pairs_are_for_dpo_and_documents_are_not(context, shards, replies, sound):
-    tuned = Sft(shards="s", checkpoint="c", batch=4)
+    tuned = Sft(shards="s", checkpoint="c", batch_size=4)
     assert "transformers/dpo" in refused(context, "pairs-1", Pretrain(**TINY, tokens=A_STEP), shards=replies).hint
     assert "transformers/dpo" in refused(context, "pairs-2", tuned, shards=replies, checkpoint=sound).hint
-    aligned = Dpo(shards="s", checkpoint="c", batch=4)
+    aligned = Dpo(shards="s", checkpoint="c", batch_size=4)
     assert "not pairs" in refused(context, "pairs-3", aligned, shards=shards, checkpoint=sound).problem
 
 

@@ -13,9 +13,9 @@ import textbookgen_megatron
 import textbookgen_transformers
 import torch
 from textbookgen_megatron.backend import weights
-from textbookgen_megatron.backend.device import processes
-from textbookgen_megatron.backend.model import build
-from textbookgen_megatron.pivotal.stage import PivotalTokens
+from textbookgen_megatron.backend.device import process_groups
+from textbookgen_megatron.backend.gpt_model import build_model
+from textbookgen_megatron.stages.pivotal_tokens import PivotalTokens
 from textbookgen_megatron.serving import serve as megatron
 from textbookgen_megatron.shape import Shape
 from textbookgen_transformers.serving import serve as transformers
@@ -50,9 +50,9 @@ TRAINERS = {"megatron": textbookgen_megatron.open_model, "transformers": textboo
 def exported(context, tmp_path_factory):
     """A model of drawn weights with a chat template, whose control tokens are single ids, in transformers' format."""
     folder = tmp_path_factory.mktemp("drawn")
-    with processes():
+    with process_groups():
         draw = torch.Generator().manual_seed(5)
-        whole = weights.gather(build(SHAPE), SHAPE)
+        whole = weights.gather(build_model(SHAPE), SHAPE)
         weights.write({name: each + 0.3 * torch.randn(each.shape, generator=draw) for name, each in whole.items()}, folder)
     told = {"format": "megatron", "shape": SHAPE.card(), "weights": weights.FILE, "tokens_total": 0, "eod": 256}
     told |= {"tokenizer": {"name": "bytes", "digest": "bytes", "file": None}, "weights_digest": digest(folder)}
@@ -69,7 +69,7 @@ def exported(context, tmp_path_factory):
 
 @pytest.fixture(params=["megatron", "transformers"])
 def writer(request, exported):
-    return {"megatron": megatron, "transformers": transformers}[request.param].open_writer(exported)
+    return {"megatron": megatron, "transformers": transformers}[request.param].open_generator(exported)
 
 
 def test_what_is_gone_on_with_depends_on_its_own_seed_alone(writer, monkeypatch):
@@ -95,7 +95,7 @@ def test_going_on_by_ids_is_completing_and_log_probabilities_sum_to_the_score(wr
 
 
 def test_parity_of_what_both_say_and_find_likely(exported):
-    one, other = megatron.open_writer(exported), transformers.open_writer(exported)
+    one, other = megatron.open_generator(exported), transformers.open_generator(exported)
     for wish in (SamplingParams(20), SamplingParams(20, temperature=1.0, samples=4)):
         args = HEADS, wish, [7, 8, 9, 10, 11], [20, 5, 12, 1, 20]
         assert one.extend(*args) == other.extend(*args)
@@ -163,7 +163,7 @@ def test_pivotal_tokens_are_found_in_a_model_of_transformers(context, tmp_path):
     shards = pack(tmp_path, documents(tmp_path, list(two_ways(1_600))), sequence_length=16, validation_share=0)
     shape = {"architecture": "llama", "layers": 2, "hidden": 64, "heads": 4, "threads": 1, "dropout": 0.0}
     tokens = PackedShards.read(shards).counts("train").tokens * 6
-    context.here("talker", Pretrain(shards="s", **shape, batch=32, learning_rate=4e-3, tokens=tokens), shards=shards)
+    context.here("talker", Pretrain(shards="s", **shape, batch_size=32, learning_rate=4e-3, tokens=tokens), shards=shards)
     talker = context.folder / "talker"
     sums = [(one, other) for one in range(3) for other in range(3)]
     table = write_documents(tmp_path, rows_of([f"{a}+{b}=" for a, b in sums], answer=[str(a + b) for a, b in sums]))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from textbookgen_megatron.preference import Dpo as MegatronDpo
-from textbookgen_megatron.training import Pretrain as MegatronPretrain
+from textbookgen_megatron.stages.dpo import Dpo as MegatronDpo
+from textbookgen_megatron.stages.pretrain import Pretrain as MegatronPretrain
 from textbookgen_transformers.backend.preferring import PreferenceLearner
 from textbookgen_transformers.preference import Dpo
 from textbookgen_transformers.training import Sft
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning:transformers.*") 
 
 ROWS = [(f"How is number {i}?", f"Number {i} is fine, thank you.", f"{i} bad" + " bad" * (i % 4)) for i in range(48)]
 SHAPE = {"architecture": "llama", "layers": 2, "hidden": 32, "heads": 4, "vocabulary": 384}
-OPTIONS = {"shards": "s", "checkpoint": "c", "epochs": 3, "batch": 8, "learning_rate": 3e-3}
+OPTIONS = {"shards": "s", "checkpoint": "c", "epochs": 3, "batch_size": 8, "learning_rate": 3e-3}
 
 
 @pytest.fixture(scope="module")
@@ -30,13 +30,13 @@ def replies(tmp_path_factory):
 def base(context, shards):
     """A small model of megatron's, and the same exported."""
     context.work(
-        "base", MegatronPretrain(**SHAPE, shards="s", batch=8, tokens=4096, learning_rate=5e-3, dropout=0.0), shards=shards
+        "base", MegatronPretrain(**SHAPE, shards="s", batch_size=8, tokens=4096, learning_rate=5e-3, dropout=0.0), shards=shards
     )
     return context.folder / "base", context.export("base-exported", context.folder / "base")
 
 
 def test_trls_steps_are_in_parity_with_megatrons(context, base, replies):
-    mine = context.here("dpo", Dpo(**OPTIONS, micro_batch=4), shards=replies, checkpoint=base[1])
+    mine = context.here("dpo", Dpo(**OPTIONS, micro_batch_size=4), shards=replies, checkpoint=base[1])
     theirs = context.work("their-dpo", MegatronDpo(**OPTIONS), shards=replies, checkpoint=base[0])
     told, others = metrics(context.folder / "dpo"), metrics(context.folder / "their-dpo")
     assert told[0].keys() == others[0].keys()

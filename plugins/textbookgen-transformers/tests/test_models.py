@@ -14,7 +14,7 @@ from textbookgen_transformers import open_model
 from textbookgen_transformers.backend.architecture import config_of, parameters
 from textbookgen_transformers.backend.hardware import flops_a_token
 from textbookgen_transformers.serving.reading import CachedModel
-from textbookgen_transformers.serving.serve import open_writer
+from textbookgen_transformers.serving.serve import open_generator
 from textbookgen_transformers.training import Pretrain
 from textbookgen_transformers.weights import digest
 from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -123,7 +123,7 @@ def test_an_answer_ends_where_the_chat_template_ends_it(trained, tmp_path):
     told = card(folder) | {"weights_digest": digest(folder)}
     (folder / "checkpoint.json").write_text(json.dumps(told))
     asked = [chr(letter) for letter in range(ord("A"), ord("z"))]
-    free = [text for [text] in open_writer(folder).complete(asked, SamplingParams(max_tokens=12))]
+    free = [text for [text] in open_generator(folder).complete(asked, SamplingParams(max_tokens=12))]
     at, place = next(
         (at, place)
         for at, text in enumerate(free)
@@ -134,13 +134,13 @@ def test_an_answer_ends_where_the_chat_template_ends_it(trained, tmp_path):
         ending = free[at][place : place + size]
         template = "{% for m in messages %}{{ m.content }}" + ending + "\n{% endfor %}"
         (folder / "checkpoint.json").write_text(json.dumps(told | {"chat": {"name": "own", "template": template}}))
-        ended = open_writer(folder).complete(asked, SamplingParams(max_tokens=12))[at]
+        ended = open_generator(folder).complete(asked, SamplingParams(max_tokens=12))[at]
         assert ended == [free[at].partition(ending)[0]]
 
 
 @pytest.fixture(scope="module")
 def trained(context, shards):
-    options = {"layers": 2, "hidden": 32, "heads": 4, "batch": 8, "tokens": 2048, "learning_rate": 5e-3, "validate_every": 2}
+    options = {"layers": 2, "hidden": 32, "heads": 4, "batch_size": 8, "tokens": 2048, "learning_rate": 5e-3, "validate_every": 2}
     context.here("served", Pretrain(shards="s", **options), shards=shards)
     return context.folder / "served"
 
@@ -175,7 +175,7 @@ def test_what_others_exported_is_opened_by_others_first(tmp_path):
 
 
 def test_sums_in_bfloat16_come_near_those_in_float32(trained, context, shards):
-    options = {"layers": 2, "hidden": 32, "heads": 4, "batch": 8, "tokens": 2048, "learning_rate": 5e-3, "precision": "bf16"}
+    options = {"layers": 2, "hidden": 32, "heads": 4, "batch_size": 8, "tokens": 2048, "learning_rate": 5e-3, "precision": "bf16"}
     half = context.here("half", Pretrain(shards="s", **options), shards=shards)
     assert half["precision"] == "bf16"
     assert half["bits_per_byte"] == pytest.approx(card(trained)["bits_per_byte"], rel=0.01)
@@ -193,7 +193,7 @@ def test_sums_in_bfloat16_come_near_those_in_float32(trained, context, shards):
         ({"shape": "tinystories-1m", "rotary": 0.5}, "rotary"),
         ({"shape": "gpt-5"}, "shape"),
         ({"layers": None}, "layers"),
-        ({"batch": 8, "gpus": 3}, "batch"),
+        ({"batch_size": 8, "gpus": 3}, "batch_size"),
         ({"weights": {"other": 1.0}}, "weights"),
     ],
 )

@@ -9,11 +9,11 @@ import time
 from pathlib import Path
 
 import pytest
-from textbookgen_megatron.exchange.stages import Import
-from textbookgen_megatron.exchange.work import main as convert
-from textbookgen_megatron.training import Grow
-from textbookgen_megatron.training import Pretrain as MegatronPretrain
-from textbookgen_megatron.training import Sft as MegatronSft
+from textbookgen_megatron.stages.import_ import Import
+from textbookgen_megatron.exchange.convert import main as convert
+from textbookgen_megatron.stages.grow import Grow
+from textbookgen_megatron.stages.pretrain import Pretrain as MegatronPretrain
+from textbookgen_megatron.stages.sft import Sft as MegatronSft
 from textbookgen_transformers.backend.settled import work_of
 from textbookgen_transformers.job import TrainingJob
 from textbookgen_transformers.samples import IGNORED
@@ -33,7 +33,7 @@ SMALL = {
     "heads": 4,
     "kv_heads": 2,
     "vocabulary": 384,  # what Megatron pads its rows to, so that both have the same softmax
-    "batch": BATCH,
+    "batch_size": BATCH,
     "tokens": STEPS * BATCH * 64,
     "learning_rate": 5e-3,
     "dropout": 0.0,
@@ -78,10 +78,10 @@ def test_both_trainers_start_alike_and_learn_alike_from_the_same_shards(small, o
 
 @pytest.mark.parametrize("schedule", ["linear", "cosine", "constant", "wsd"])
 def test_learning_rates_are_in_parity_with_megatrons(context, schedule):
-    from textbookgen_megatron.backend.step import OptimizerParamScheduler
+    from textbookgen_megatron.backend.train_state import OptimizerParamScheduler
     from textbookgen_transformers.backend.schedule import rate_of
 
-    options = Pretrain(**SMALL | {"schedule": schedule, "final_learning_rate": 1e-4, "decay_share": 0.3, "warmup_steps": 4})
+    options = Pretrain(**SMALL | {"schedule": schedule, "min_learning_rate": 1e-4, "decay_fraction": 0.3, "warmup_steps": 4})
 
     class Optimizer:
         param_groups = [{"lr": 0.0, "weight_decay": 0.0}]
@@ -90,7 +90,7 @@ def test_learning_rates_are_in_parity_with_megatrons(context, schedule):
         Optimizer(),
         init_lr=0.0,
         max_lr=options.learning_rate,
-        min_lr=options.final_learning_rate,
+        min_lr=options.min_learning_rate,
         lr_warmup_steps=options.warmup_of(STEPS),
         lr_decay_steps=STEPS + 1,
         lr_decay_style="WSD" if schedule == "wsd" else schedule,
@@ -110,7 +110,7 @@ def test_parity_of_bits_per_byte_and_of_finetuning_with_megatron_on_what_it_expo
     texts = [f"{text} Q? yes yes yes" for text in stories(120, seed=3)]
     table = documents(tmp_path, texts, **{"t.prompt": [text.removesuffix(" yes yes yes") for text in texts]})
     answers = pack(tmp_path, table, prompt="t.prompt", validation_share=0.2, sequence_length=256)
-    options = {"shards": "s", "checkpoint": "c", "epochs": 3, "batch": 4, "learning_rate": 3e-3, "dropout": 0.0}
+    options = {"shards": "s", "checkpoint": "c", "epochs": 3, "batch_size": 4, "learning_rate": 3e-3, "dropout": 0.0}
     mine = context.here("tuned", Sft(**options), shards=answers, checkpoint=exported)
     theirs = context.work("their-tuned", MegatronSft(**options), shards=answers, checkpoint=context.folder / "other")
     assert mine["bits_per_byte_before"] == pytest.approx(theirs["bits_per_byte_before"], rel=1e-5)
@@ -123,14 +123,14 @@ def test_parity_of_bits_per_byte_and_of_finetuning_with_megatron_on_what_it_expo
 
 
 def test_parity_of_held_out_bits_per_byte_of_an_exported_checkpoint(context, other, exported, shards):
-    untouched = Sft(shards="s", checkpoint="c", epochs=1, batch=64, learning_rate=1e-12, weight_decay=0, dropout=0.0)
+    untouched = Sft(shards="s", checkpoint="c", epochs=1, batch_size=64, learning_rate=1e-12, weight_decay=0, dropout=0.0)
     measured = context.here("measured", untouched, shards=shards, checkpoint=exported)
     assert measured["bits_per_byte_before"] == pytest.approx(other["bits_per_byte"], rel=1e-6)
 
 
 @pytest.mark.slow
 def test_a_killed_run_goes_on_with_dropout_as_if_it_had_not_been(context, shards):
-    options = Pretrain(**SMALL | {"dropout": 0.1, "architecture": "phi", "checkpoint_every": 5, "recompute": True})
+    options = Pretrain(**SMALL | {"dropout": 0.1, "architecture": "phi", "checkpoint_every": 5, "activation_checkpointing": True})
     whole = context.here("undisturbed", options, shards=shards)
     process = context.start("killed", options, shards=shards)
     wait_for(process, context.folder / "killed", 7)
@@ -169,7 +169,7 @@ def test_a_run_killed_after_its_last_step_has_only_to_write_its_card(context, sh
 
 @pytest.mark.slow
 def test_two_processes_are_in_parity_with_one_save_when_stopped_and_are_gone_on_with_by_one(small, context, shards):
-    process = context.start("stopped", Pretrain(**SMALL, gpus=2, micro_batch=2), shards=shards)
+    process = context.start("stopped", Pretrain(**SMALL, gpus=2, micro_batch_size=2), shards=shards)
     folder = context.folder / "stopped"
     wait_for(process, folder, 3)
     process.send_signal(signal.SIGTERM)
@@ -218,7 +218,7 @@ def test_only_answers_are_learned_and_documents_do_not_see_each_other(context, s
     texts = ["Ann had a dog. yes", "Tom had a kite. no", "x" * 100 + " yes"]
     table = documents(tmp_path, texts, **{"t.prompt": [text[: text.rindex(" ")] for text in texts]})
     shards = pack(tmp_path, table, prompt="t.prompt", validation_share=0)
-    stage = Sft(shards="s", checkpoint="c", batch=1)
+    stage = Sft(shards="s", checkpoint="c", batch_size=1)
     source = work_of(TrainingJob.read(context.job("m", stage, shards=shards, checkpoint=context.folder / "small").path)).source
     windows = [source.window(index) for index in range(len(source))]
     learned = [bytes(i for i in window["labels"][window["labels"] != IGNORED] if i < 256).decode() for window in windows]
@@ -253,9 +253,9 @@ def test_parity_of_bits_per_byte_where_megatron_takes_a_checkpoint_in_and_grows_
     taken = card(context.folder / "taken-in")
     assert taken["tokenizer"]["digest"] == small["tokenizer"]["digest"]
     assert taken["parameters"] == small["parameters"]
-    grow = Grow(shards="s", checkpoint="c", layers=3, tokens=8 * 64, batch=8, dropout=0.0)
+    grow = Grow(shards="s", checkpoint="c", layers=3, tokens=8 * 64, batch_size=8, dropout=0.0)
     grown = context.work("grown", grow, shards=shards, checkpoint=context.folder / "taken-in")
     assert grown["shape"]["layers"] == 3
-    read = MegatronSft(shards="s", checkpoint="c", epochs=1, batch=64, learning_rate=1e-12, weight_decay=0, dropout=0.0)
+    read = MegatronSft(shards="s", checkpoint="c", epochs=1, batch_size=64, learning_rate=1e-12, weight_decay=0, dropout=0.0)
     measured = context.work("read", read, shards=shards, checkpoint=context.folder / "taken-in")
     assert measured["bits_per_byte_before"] == pytest.approx(small["bits_per_byte"], rel=1e-6)

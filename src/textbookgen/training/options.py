@@ -52,14 +52,14 @@ class TrainOptions(Trainer):
     Defaults are phi-1's (arXiv 2306.11644, 2.3) where the paper gives them; betas and eps are phi-1.5's.
     """
 
-    batch: int = Field(1024, gt=0, description="sequences a step (phi-1: 1024); choose far less for small runs")
+    batch_size: int = Field(1024, gt=0, description="sequences a step (phi-1: 1024); choose far less for small runs")
     learning_rate: float = Field(1e-3, gt=0, description="the highest learning rate (phi-1: 1e-3)")
-    final_learning_rate: float = Field(0.0, ge=0, description="the learning rate that the schedule ends on")
+    min_learning_rate: float = Field(0.0, ge=0, description="the learning rate that the schedule ends on")
     schedule: Literal["linear", "cosine", "constant", "wsd"] = Field(
         "linear",
         description="how the learning rate falls after warm-up (phi-1: linear); `wsd` holds it, then lets it fall linearly",
     )
-    decay_share: float = Field(0.1, gt=0, le=1, description="with `wsd`: share of the steps over which the rate falls")
+    decay_fraction: float = Field(0.1, gt=0, le=1, description="with `wsd`: share of the steps over which the rate falls")
     warmup_steps: int | None = Field(
         None, ge=0, description="steps over which the learning rate rises; phi-1's share, 750 of 36,000, unless given"
     )
@@ -70,7 +70,7 @@ class TrainOptions(Trainer):
     weight_decay: float = Field(0.1, ge=0, description="weight decay (phi-1: 0.1); biases and norms are spared")
     betas: tuple[Beta, Beta] = Field((0.9, 0.98), description="AdamW's betas (phi-1.5: 0.9 and 0.98)")
     eps: float = Field(1e-7, gt=0, description="AdamW's epsilon (phi-1.5: 1e-7)")
-    clip: float = Field(1.0, ge=0, description="the longest gradient that is not shortened; 0 shortens none")
+    max_grad_norm: float = Field(1.0, ge=0, description="the longest gradient that is not shortened; 0 shortens none")
     dropout: float = Field(0.1, ge=0, lt=1, description="share of attention and residuals dropped (phi-1: 0.1)")
     freeze_embeddings: bool = Field(False, description="leave the tables of tokens and positions as they are")
     freeze_layers: int = Field(0, ge=0, description="leave so many of the first layers as they are")
@@ -85,10 +85,10 @@ class TrainOptions(Trainer):
     gpus: Annotated[int | None, Runtime] = Field(
         None, gt=0, description="processes that share the batch, one a GPU (or so many CPU processes); one unless given"
     )
-    micro_batch: Annotated[int | None, Runtime] = Field(
+    micro_batch_size: Annotated[int | None, Runtime] = Field(
         None, gt=0, description="sequences a process works at once, the rest by accumulation; chosen by size unless given"
     )
-    recompute: Annotated[bool, Runtime] = Field(
+    activation_checkpointing: Annotated[bool, Runtime] = Field(
         False, description="forget what happens inside layers and work it out again for the gradient: a third more work"
     )
     threads: Annotated[int | None, Runtime] = Field(
@@ -120,13 +120,13 @@ class TrainOptions(Trainer):
     def check(self) -> Iterable[Diagnostic]:
         """Batches that cannot be shared out."""
         yield from super().check()
-        yield from self.batch_diagnostics("batch", self.batch)
+        yield from self.batch_diagnostics("batch_size", self.batch_size)
 
     def batch_diagnostics(self, place: str, batch: int) -> Iterable[Diagnostic]:
         """Says so if a batch does not split evenly."""
-        at_once = max(1, self.sharers) * (self.micro_batch or 1)
+        at_once = max(1, self.sharers) * (self.micro_batch_size or 1)
         if batch % at_once:
-            problem = f"a batch of {batch} does not split over {self.sharers} processes of {self.micro_batch or 1} at once"
+            problem = f"a batch of {batch} does not split over {self.sharers} processes of {self.micro_batch_size or 1} at once"
             yield Diagnostic(place, problem, f"give a multiple of {at_once}")
 
     def warmup_of(self, steps: int) -> int:
@@ -245,7 +245,7 @@ class SftOptions(FromCheckpoint):
         description="stage above that packed documents or chats; of chats, and after a `prompt`, only answers are learned"
     )
     epochs: float = Field(1.0, gt=0, description="how often the data is gone through (phi-1: 17.5)")
-    batch: int = Field(256, gt=0, description="windows of documents a step (phi-1: 256); choose far less for small data")
+    batch_size: int = Field(256, gt=0, description="windows of documents a step (phi-1: 256); choose far less for small data")
     learning_rate: float = Field(1e-4, gt=0, description="the highest learning rate (phi-1: 1e-4)")
     warmup_steps: int | None = Field(
         None, ge=0, description="steps over which the learning rate rises; phi-1's share, 50 of 6,000, unless given"
@@ -272,7 +272,7 @@ class DpoOptions(FromCheckpoint):
     label_smoothing: float = Field(
         0.0, ge=0, lt=0.5, description="share of pairs taken to be the wrong way round; not every loss knows of it"
     )
-    batch: int = Field(64, gt=0, description="pairs a step")
+    batch_size: int = Field(64, gt=0, description="pairs a step")
     learning_rate: float = Field(5e-7, gt=0, description="the highest learning rate; small models want far higher ones")
     weight_decay: float = Field(0.0, ge=0, description="weight decay; biases and norms are spared")
     betas: tuple[Beta, Beta] = Field((0.9, 0.95), description="AdamW's betas")

@@ -1,6 +1,6 @@
 """Shards as trainers read them: the manifest, and token files in Megatron's indexed format, mapped and never loaded.
 
-What a folder of them holds is told in docs/records.md. Token files need numpy.
+What a folder of them holds is told in docs/data-format.md. Token files need numpy.
 """
 
 from __future__ import annotations

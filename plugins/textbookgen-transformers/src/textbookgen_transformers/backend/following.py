@@ -74,7 +74,7 @@ class Following(TrainerCallback):
         """A line of metrics; the last of transformers' logs, on the whole run, is none of a step."""
         if logs is None or "loss" not in logs:
             return
-        step, batch = state.global_step, self._work.options.batch
+        step, batch = state.global_step, self._work.options.batch_size
         shown = self._work.source.tokens((step - 1) * batch, step * batch)
         self._sound.check_step(step, logs["loss"], logs.get("grad_norm"))
         self.done.step, self.done.tokens, self.done.loss = step, self.done.tokens + shown, logs["loss"]

@@ -40,7 +40,7 @@ class Work:
     job: TrainingJob
     source: Source
     steps: int
-    micro_batch: int
+    micro_batch_size: int
 
     @property
     def options(self) -> Training:
@@ -49,14 +49,14 @@ class Work:
 
     def dataset(self, model: PreTrainedModel) -> InOrder:
         """All samples of the run, in order."""
-        return InOrder(self.source, self.steps * self.options.batch, model.config.vocab_size)
+        return InOrder(self.source, self.steps * self.options.batch_size, model.config.vocab_size)
 
 
 def micro_batch_of(options: Training, length: int, rows: int = 1) -> int:
     """Samples a process works at once: what was asked, or the most that divides its share and is not too much."""
-    if options.micro_batch:
-        return options.micro_batch
-    mine, most = options.batch // options.processes, max(1, TOKENS_AT_ONCE // (length * rows))
+    if options.micro_batch_size:
+        return options.micro_batch_size
+    mine, most = options.batch_size // options.processes, max(1, TOKENS_AT_ONCE // (length * rows))
     return max(size for size in range(1, mine + 1) if mine % size == 0 and size <= most)
 
 
@@ -73,11 +73,11 @@ def arguments_of(work: Work) -> dict[str, Any]:
     return {
         "output_dir": str(work.job.folder / "saves"),
         "max_steps": work.steps,
-        "per_device_train_batch_size": work.micro_batch,
-        "gradient_accumulation_steps": options.batch // options.processes // work.micro_batch,
+        "per_device_train_batch_size": work.micro_batch_size,
+        "gradient_accumulation_steps": options.batch_size // options.processes // work.micro_batch_size,
         "learning_rate": options.learning_rate,
         "weight_decay": options.weight_decay,
-        "max_grad_norm": options.clip,
+        "max_grad_norm": options.max_grad_norm,
         "bf16": precision_of(options) == "bf16",
         "use_cpu": not CUDA,
         "seed": work.job.seed,
@@ -92,7 +92,7 @@ def arguments_of(work: Work) -> dict[str, Any]:
         "dataloader_pin_memory": CUDA,
         "remove_unused_columns": False,
         "ddp_find_unused_parameters": False,
-        _RECOMPUTE: options.recompute,
+        _RECOMPUTE: options.activation_checkpointing,
     }
 
 

@@ -47,7 +47,7 @@ class PreferenceLearner(Told, DPOTrainer):
             disable_dropout=options.dropout == 0,
             max_length=None,
         )
-        self._at_once, self._shown = work.micro_batch, work.dataset(model)
+        self._at_once, self._shown = work.micro_batch_size, work.dataset(model)
         DPOTrainer.__init__(
             self,
             model=model,

@@ -71,7 +71,7 @@ class Run:
         self._learner = self._learner_of(self._model, self._tokenizer)
         self._accelerator = self._learner.accelerator
         if not isinstance(job.options, Dpo):
-            self._examiner = Examiner(job.blend, job.options.validation_tokens, self._work.micro_batch)
+            self._examiner = Examiner(job.blend, job.options.validation_tokens, self._work.micro_batch_size)
         self._sound = Soundness(self._model, self._work.steps, job.folder, self._saves, self._accelerator)
         result = self._last_save()
         self._from: Path | None = result[0] if result else None

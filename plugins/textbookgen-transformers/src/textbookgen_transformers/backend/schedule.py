@@ -12,7 +12,7 @@ def rate_of(step: int, steps: int, options: Training) -> float:
     highest, warmup, end = options.learning_rate, options.warmup_of(steps), steps + 1
     if step <= warmup:
         return highest * step / warmup
-    lowest = min(options.final_learning_rate, highest)
+    lowest = min(options.min_learning_rate, highest)
     return lowest + _share(step, warmup, end, steps, options) * (highest - lowest)
 
 
@@ -24,6 +24,6 @@ def _share(step: int, warmup: int, end: int, steps: int, options: Training) -> f
     if options.schedule == "cosine":
         return 0.5 * (math.cos(math.pi * done) + 1.0)
     if options.schedule == "wsd":
-        fall = max(1, round(options.decay_share * steps))
+        fall = max(1, round(options.decay_fraction * steps))
         return min(1.0, 1.0 - (step - (end - fall)) / fall)
     return 1.0 - done

@@ -21,15 +21,15 @@ def work_of(job: TrainingJob) -> Work:
     _check_held_out(job)
     options, length = job.options, job.shards.sequence_length
     if isinstance(options, Pretrain):
-        steps = math.ceil(options.tokens / (options.batch * length))
+        steps = math.ceil(options.tokens / (options.batch_size * length))
         return Work(job, _stream(job, options), steps, micro_batch_of(options, length))
     assert isinstance(options, Sft | Dpo)
     pairs = isinstance(options, Dpo)
     shown = ReplyPairs(job.shards, "train", job.seed) if pairs else WholeDocuments(job.shards, "train", job.seed)
-    if options.batch > max(1.0, options.epochs) * len(shown):
-        problem = f"a batch of {options.batch} is more than there is: {len(shown)} in the shards"
-        raise TrainerError(problem, place="batch", hint="lower batch")
-    steps = math.ceil(options.epochs * len(shown) / options.batch)
+    if options.batch_size > max(1.0, options.epochs) * len(shown):
+        problem = f"a batch of {options.batch_size} is more than there is: {len(shown)} in the shards"
+        raise TrainerError(problem, place="batch_size", hint="lower batch_size")
+    steps = math.ceil(options.epochs * len(shown) / options.batch_size)
     return Work(job, shown, steps, micro_batch_of(options, length, 2 if pairs else 1))
 
 

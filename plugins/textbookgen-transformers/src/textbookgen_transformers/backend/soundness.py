@@ -58,5 +58,5 @@ class Soundness:
             self._saves.drop(step)
             last = self._saves.last()
         self._accelerator.wait_for_everyone()
-        hint = f"lower learning_rate or clip; the last good save is {last[0] if last else 'none'}"
+        hint = f"lower learning_rate or max_grad_norm; the last good save is {last[0] if last else 'none'}"
         return TrainerError(problem, place=str(self._folder), hint=hint)
