@@ -34,7 +34,7 @@ from textbookgen_quality.annotate import Annotate
 from textbookgen_quality.classifier import Classifier, Shape, learn
 
 from textbookgen.api.teacher import Reply
-from textbookgen.builtin.sources.files import PythonCode
+from textbookgen.builtin.sources.python_code import PythonCode
 
 LABELS, HELD_OUT, SHARE = (300, 1_000, 3_000), 2_000, 0.3
 FEATURES = ("words", "characters")

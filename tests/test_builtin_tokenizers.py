@@ -1,4 +1,4 @@
-"""Tokenizers give back the text they were given, and training one is deterministic and bounded."""
+"""Tokenizers are lossless, and training one is deterministic and bounded."""
 
 import hashlib
 import json
@@ -6,6 +6,7 @@ import os
 import pickle
 import subprocess
 import sys
+import types
 
 import polars as pl
 import pytest
@@ -16,7 +17,8 @@ from tokenizers import Tokenizer, models
 from textbookgen.api.artifacts import Chats, Documents, Part, TrainedTokenizer
 from textbookgen.api.errors import RunError
 from textbookgen.api.stage import StageInputs
-from textbookgen.builtin.tokenizers import FileTokenizer, TrainTokenizer, open_tokenizer
+from textbookgen.builtin.stages.train_tokenizer import TrainTokenizer
+from textbookgen.builtin.tokenizers import FileTokenizer, open_tokenizer
 
 SENTENCE = "the cat sat on a mat and looked at 12 birds while 345 children read books about wonderful things"
 WORDS = SENTENCE.split(" ")
@@ -42,7 +44,7 @@ def trained(tmp_path_factory):
     return train(folder, {"docs": table(folder, TEXTS)}, vocabulary=320)
 
 
-def test_the_card_says_what_the_file_is(trained):
+def test_the_card_describes_the_file(trained):
     card = trained.card()
     assert card["vocabulary"] == 320
     assert card["digest"] == hashlib.sha256(trained.file.read_bytes()).hexdigest()
@@ -55,24 +57,26 @@ def test_the_card_says_what_the_file_is(trained):
 
 
 @pytest.fixture(scope="module")
-def quick(trained):
+def fast(trained):
+    """The tokenizer, encoding with gigatoken if that is installed."""
     return FileTokenizer(trained.file)
 
 
 @pytest.fixture(scope="module")
 def plain(trained):
-    tokenizer = FileTokenizer(trained.file)
-    tokenizer._quick = None
-    return tokenizer
+    """The same tokenizer in an environment without gigatoken."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "gigatoken", None)
+        return FileTokenizer(trained.file)
 
 
 @settings(max_examples=200, deadline=None)
 @given(text=st.text())
-def test_every_text_comes_back(quick, text):
-    for each in (quick, open_tokenizer("bytes")):
-        [ids] = each.encode_batch([text])
-        assert each.decode(ids) == text
-        assert all(0 <= i < each.vocabulary and i != each.eod for i in ids)
+def test_encoding_is_lossless(fast, text):
+    for tokenizer in (fast, open_tokenizer("bytes")):
+        [ids] = tokenizer.encode_batch([text])
+        assert tokenizer.decode(ids) == text
+        assert all(0 <= i < tokenizer.vocabulary and i != tokenizer.eod for i in ids)
 
 
 ODD = r"([a-z]{1,3}|\s{1,3}|\d{1,4}|['\".]|<\|endoftext\|>|\u00e9|e\u0301)*"
@@ -80,16 +84,39 @@ ODD = r"([a-z]{1,3}|\s{1,3}|\d{1,4}|['\".]|<\|endoftext\|>|\u00e9|e\u0301)*"
 
 @settings(max_examples=200, deadline=None)
 @given(text=st.one_of(st.text(), st.from_regex(ODD, fullmatch=True)))
-def test_the_quick_way_gives_the_same_ids(quick, plain, text):
-    assert quick.encode_batch([text, ""]) == plain.encode_batch([text, ""])
+def test_gigatoken_gives_the_same_ids(fast, plain, text):
+    assert fast.encode_batch([text, ""]) == plain.encode_batch([text, ""])
 
 
-def test_the_quick_way_is_taken_where_it_can_be(trained, tmp_path):
-    pytest.importorskip("gigatoken")
-    assert FileTokenizer(trained.file)._quick is not None
+@settings(max_examples=50, deadline=None)
+@given(texts=st.lists(st.text(), max_size=5))
+def test_ragged_ids_are_those_of_the_batch(fast, plain, texts):
+    for tokenizer in (fast, plain):
+        ids, lengths = tokenizer.encode_ragged(texts)
+        batch = tokenizer.encode_batch(texts)
+        assert lengths.tolist() == [len(row) for row in batch]
+        assert ids.tolist() == [i for row in batch for i in row]
+
+
+def test_gigatoken_is_used_only_for_tokenizers_that_it_supports(trained, tmp_path, monkeypatch):
+    gigatoken = pytest.importorskip("gigatoken")
+    created = []
+    from_json = gigatoken.Tokenizer.from_json
+    fake = types.SimpleNamespace(Tokenizer=types.SimpleNamespace(from_json=lambda text: created.append(from_json(text)) or created[-1]))
+    monkeypatch.setitem(sys.modules, "gigatoken", fake)
+    FileTokenizer(trained.file)
+    assert len(created) == 1
     words = Tokenizer(models.WordLevel({"<|endoftext|>": 0, "?": 1}, "?"))
     words.save(str(tmp_path / "words.json"))
-    assert FileTokenizer(tmp_path / "words.json")._quick is None
+    assert FileTokenizer(tmp_path / "words.json").encode_batch(["a"]) == [[1]]
+    assert len(created) == 1
+
+
+def test_gigatoken_is_not_used_if_it_gives_other_ids(trained, plain, monkeypatch):
+    wrong = types.SimpleNamespace(encode_batch_list=lambda texts: [[0] for _ in texts])
+    fake = types.SimpleNamespace(Tokenizer=types.SimpleNamespace(from_json=lambda text: wrong))
+    monkeypatch.setitem(sys.modules, "gigatoken", fake)
+    assert FileTokenizer(trained.file).encode_batch(["the cat"]) == plain.encode_batch(["the cat"])
 
 
 def test_no_document_can_end_itself(trained):
@@ -99,7 +126,7 @@ def test_no_document_can_end_itself(trained):
     assert tokenizer.decode([*ids, tokenizer.eod]) == "one<|endoftext|>two"
 
 
-def test_digits_stand_alone_unless_told_otherwise(trained, tmp_path):
+def test_each_digit_is_a_token_unless_digits_are_joined(trained, tmp_path):
     [ids] = FileTokenizer(trained.file).encode_batch(["345"])
     assert len(ids) == 3
     joined = train(tmp_path / "joined", {"docs": table(tmp_path, TEXTS)}, vocabulary=320, split_digits=False)
@@ -107,16 +134,16 @@ def test_digits_stand_alone_unless_told_otherwise(trained, tmp_path):
     assert len(ids) < 3
 
 
-def test_training_again_in_another_process_gives_the_same_bytes(trained, tmp_path):
+def test_training_in_another_process_gives_the_same_bytes(trained, tmp_path):
     docs = table(tmp_path, TEXTS)
     script = f"""
 from pathlib import Path
 from textbookgen.api.artifacts import Documents, Part
-from textbookgen.builtin.tokenizers import TrainTokenizer
-from textbookgen.api.stage import Given
+from textbookgen.builtin.stages.train_tokenizer import TrainTokenizer
+from textbookgen.api.stage import StageInputs
 docs = Documents((Part(Path({str(docs.parts[0].data)!r})),))
 out = Path({str(tmp_path)!r})
-TrainTokenizer(inputs=["docs"], vocabulary=320).pack(Given({{"from": {{"docs": docs}}}}, out, None), out)
+TrainTokenizer(inputs=["docs"], vocabulary=320).pack(StageInputs({{"from": {{"docs": docs}}}}, out, None), out)
 """
     environment = {**os.environ, "RAYON_NUM_THREADS": "1", "PYTHONHASHSEED": "7"}
     subprocess.run([sys.executable, "-c", script], check=True, env=environment)
@@ -125,37 +152,37 @@ TrainTokenizer(inputs=["docs"], vocabulary=320).pack(Given({{"from": {{"docs": d
 
 
 @pytest.mark.parametrize(("options", "documents"), [({"max_documents": 30}, 30), ({"max_mib": 0.01}, 66)])
-def test_it_learns_from_a_part_taken_evenly(tmp_path, options, documents):
+def test_it_trains_on_an_even_sample(tmp_path, options, documents):
     texts = [("early " if n < 150 else "late ") * 20 + TEXTS[n][:40] for n in range(300)]
-    made = train(tmp_path / "out", {"docs": table(tmp_path, texts)}, vocabulary=300, **options)
-    card = made.card()
+    trained = train(tmp_path / "out", {"docs": table(tmp_path, texts)}, vocabulary=300, **options)
+    card = trained.card()
     assert abs(card["documents"] - documents) <= documents * 0.15
-    learnt = json.loads(made.file.read_text())["model"]["vocab"]
-    assert {"Ġearly", "Ġlate"} <= learnt.keys()
+    vocabulary = json.loads(trained.file.read_text())["model"]["vocab"]
+    assert {"Ġearly", "Ġlate"} <= vocabulary.keys()
 
 
-def test_chats_and_documents_are_learnt_from_together(tmp_path):
+def test_it_trains_on_chats_and_documents_together(tmp_path):
     messages = [[{"role": "user", "content": "zebra zebra"}, {"role": "assistant", "content": "quagga"}]] * 5
     pl.DataFrame({"id": list("abcde"), "messages": messages}).write_parquet(tmp_path / "chats.parquet")
     inputs = {"docs": table(tmp_path, TEXTS), "chats": Chats((Part(tmp_path / "chats.parquet"),))}
-    made = train(tmp_path / "out", inputs, vocabulary=500)
-    assert made.card()["documents"] == 305
-    assert {"zebra", "quagga"} <= json.loads(made.file.read_text())["model"]["vocab"].keys()
+    trained = train(tmp_path / "out", inputs, vocabulary=500)
+    assert trained.card()["documents"] == 305
+    assert {"zebra", "quagga"} <= json.loads(trained.file.read_text())["model"]["vocab"].keys()
 
 
-def test_a_small_corpus_gives_fewer_ids_and_an_empty_one_an_error(tmp_path):
-    made = train(tmp_path / "few", {"docs": table(tmp_path, ["ab ab", "ab"])}, vocabulary=4096)
-    assert made.card()["vocabulary"] == 258
-    with pytest.raises(RunError, match="no text"):
+def test_a_small_corpus_gives_a_smaller_vocabulary_and_an_empty_one_an_error(tmp_path):
+    trained = train(tmp_path / "few", {"docs": table(tmp_path, ["ab ab", "ab"])}, vocabulary=4096)
+    assert trained.card()["vocabulary"] == 258
+    with pytest.raises(RunError, match="have no text"):
         train(tmp_path / "none", {"docs": Documents(())})
 
 
-def test_a_tokenizer_travels_to_other_processes(trained):
+def test_a_tokenizer_can_be_pickled(trained):
     tokenizer = pickle.loads(pickle.dumps(open_tokenizer(f"hf:{trained.file}")))
     assert tokenizer.encode_batch(["the cat"]) == FileTokenizer(trained.file).encode_batch(["the cat"])
 
 
-def test_what_is_no_tokenizer_is_said_plainly(tmp_path):
+def test_invalid_tokenizers_are_reported(tmp_path):
     assert open_tokenizer("sentencepiece:x") is None
     with pytest.raises(RunError, match="there is no tokenizer"):
         open_tokenizer("hf:nowhere.json")

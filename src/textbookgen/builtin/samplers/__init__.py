@@ -1,4 +1,4 @@
-"""Built-in samplers: grids, weights, words, taxonomies, lines, products, passages, and steering by coverage."""
+"""Built-in samplers, one module each."""
 
 from __future__ import annotations
 
@@ -8,7 +8,27 @@ from textbookgen.api.sampler import Sampler
 
 @hookimpl
 def samplers() -> list[type[Sampler]]:
-    """The built-in samplers."""
-    from textbookgen.builtin.samplers.basic import BUILT_IN
+    """Return the built-in samplers."""
+    from textbookgen.builtin.samplers.fresh_openings import FreshOpeningsSampler
+    from textbookgen.builtin.samplers.grid import GridSampler
+    from textbookgen.builtin.samplers.least_covered import LeastCoveredSampler
+    from textbookgen.builtin.samplers.lines import LinesSampler
+    from textbookgen.builtin.samplers.passages import PassagesSampler
+    from textbookgen.builtin.samplers.product import ProductSampler
+    from textbookgen.builtin.samplers.taxonomy import TaxonomySampler
+    from textbookgen.builtin.samplers.uncovered import UncoveredSampler
+    from textbookgen.builtin.samplers.weighted import WeightedSampler
+    from textbookgen.builtin.samplers.words import WordsSampler
 
-    return list(BUILT_IN)
+    return [
+        GridSampler,
+        WeightedSampler,
+        WordsSampler,
+        TaxonomySampler,
+        LinesSampler,
+        PassagesSampler,
+        ProductSampler,
+        LeastCoveredSampler,
+        UncoveredSampler,
+        FreshOpeningsSampler,
+    ]

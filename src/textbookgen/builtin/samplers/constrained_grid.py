@@ -1,4 +1,4 @@
-"""The combinations of fields' values without those that rules forbid: counted and found by number, none of them listed."""
+"""Combinations of field values under exclusion rules: counted and indexed without enumerating them."""
 
 from __future__ import annotations
 
@@ -10,26 +10,30 @@ Rules = frozenset[int]
 
 
 class ConstrainedGrid:
-    """Allowed combinations, numbered from 0.
+    """The allowed combinations of field values, a sequence indexed from 0.
 
-    A combination is forbidden if for one rule each of its fields has one of the rule's values. Fields are fixed one after
-    the other; what is remembered on the way is which rules can still come true, so a grid of billions costs as little as
-    one of ten unless its rules are many and entangled.
+    A combination is excluded if some rule matches it: every field of the rule has one of the rule's values. Values are
+    assigned field by field, and the state is the set of rules that can still match; counts are memoised by field and
+    state. A grid of billions therefore costs as little as one of ten, unless many rules overlap.
+
+    Args:
+        fields: the values of each field.
+        never: the rules, each a value or a list of values by field.
 
     Raises:
-        ValueError: a rule names a field or a value that is not there, or nothing is allowed.
+        ValueError: a rule names an unknown field or value, or the rules exclude every combination.
     """
 
     def __init__(self, fields: Mapping[str, Sequence[Any]], never: Sequence[Mapping[str, Any]] = ()) -> None:
         self.fields = {name: tuple(values) for name, values in fields.items()}
         self._names = list(self.fields)
-        self._rules = [_checked(rule, self.fields) for rule in never]
+        self._rules = [_as_indices(rule, self.fields) for rule in never]
         self._last = [max(self._names.index(name) for name in rule) for rule in self._rules]
         self._counts: dict[tuple[int, Rules], int] = {}
         self._groups: dict[tuple[int, Rules], list[tuple[Rules, list[int]]]] = {}
         self._all: Rules = frozenset(range(len(self._rules)))
         if not len(self):
-            raise ValueError("`never` forbids every combination")
+            raise ValueError("`never` excludes every combination")
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, ConstrainedGrid) and (self.fields, self._rules) == (other.fields, other._rules)
@@ -40,66 +44,67 @@ class ConstrainedGrid:
         return self._count(0, self._all)
 
     def __getitem__(self, number: int) -> dict[str, Any]:
-        """Combination `number`: a value for each field."""
+        """Return combination `number`: a value for each field."""
         if not self._rules:
-            return self._free(number)
-        result, open_rules = {}, self._all
-        for place, name in enumerate(self._names):
-            for still, indices in self._grouped(place, open_rules):
-                item = self._count(place + 1, still)
-                if number < item * len(indices):
-                    index, number = divmod(number, item)
-                    result[name], open_rules = self.fields[name][indices[index]], still
+            return self._unconstrained(number)
+        values, open_rules = {}, self._all
+        for position, name in enumerate(self._names):
+            for still_open, indices in self._group_values(position, open_rules):
+                below = self._count(position + 1, still_open)
+                if number < below * len(indices):
+                    index, number = divmod(number, below)
+                    values[name], open_rules = self.fields[name][indices[index]], still_open
                     break
-                number -= item * len(indices)
+                number -= below * len(indices)
             else:
-                raise IndexError(f"there are {len(self)} combinations")
-        return result
+                raise IndexError(f"index out of range: there are {len(self)} combinations")
+        return values
 
-    def _free(self, number: int) -> dict[str, Any]:
-        result = {}
+    def _unconstrained(self, number: int) -> dict[str, Any]:
+        combination = {}
         for name, values in self.fields.items():
             number, index = divmod(number, len(values))
-            result[name] = values[index]
-        return result
+            combination[name] = values[index]
+        return combination
 
-    def _count(self, place: int, open_rules: Rules) -> int:
-        """How many ways there are to fix the fields from `place` on, if these rules can still come true."""
-        if any(self._last[rule] < place for rule in open_rules):
-            return 0
+    def _count(self, position: int, open_rules: Rules) -> int:
+        """Return the number of allowed assignments of the fields from `position` on, if these rules can still match."""
+        if any(self._last[rule] < position for rule in open_rules):
+            return 0  # a rule whose fields are all assigned has matched
         if not open_rules:
-            return prod(len(values) for values in list(self.fields.values())[place:])
-        key = place, open_rules
+            return prod(len(values) for values in list(self.fields.values())[position:])
+        key = position, open_rules
         if key not in self._counts:
             self._counts[key] = sum(
-                len(indices) * self._count(place + 1, still) for still, indices in self._grouped(place, open_rules)
+                len(indices) * self._count(position + 1, still_open)
+                for still_open, indices in self._group_values(position, open_rules)
             )
         return self._counts[key]
 
-    def _grouped(self, place: int, open_rules: Rules) -> list[tuple[Rules, list[int]]]:
-        """The values of a field by the rules that can still come true once one of them is taken."""
-        key = place, open_rules
+    def _group_values(self, position: int, open_rules: Rules) -> list[tuple[Rules, list[int]]]:
+        """Return the indices of a field's values, grouped by the rules that can still match once one of them is assigned."""
+        key = position, open_rules
         if key not in self._groups:
-            name, groups = self._names[place], dict[Rules, list[int]]()
+            name, groups = self._names[position], dict[Rules, list[int]]()
             for index in range(len(self.fields[name])):
-                still = frozenset(
+                still_open = frozenset(
                     rule for rule in open_rules if name not in self._rules[rule] or index in self._rules[rule][name]
                 )
-                groups.setdefault(still, []).append(index)
+                groups.setdefault(still_open, []).append(index)
             self._groups[key] = list(groups.items())
         return self._groups[key]
 
 
-def _checked(rule: Mapping[str, Any], fields: Mapping[str, Sequence[Any]]) -> dict[str, set[int]]:
-    """A rule as the indices of its values."""
+def _as_indices(rule: Mapping[str, Any], fields: Mapping[str, Sequence[Any]]) -> dict[str, set[int]]:
+    """Return a rule with the indices of its values instead of the values."""
     if not rule:
-        raise ValueError("a rule of `never` must name a field")
-    result: dict[str, set[int]] = {}
-    for name, wanted in rule.items():
+        raise ValueError("a rule of `never` must name at least one field")
+    indices: dict[str, set[int]] = {}
+    for name, excluded in rule.items():
         if name not in fields:
-            raise ValueError(f"`never` names '{name}', and there is no such field")
-        listed = wanted if isinstance(wanted, list | tuple) else [wanted]
-        if unknown := [value for value in listed if value not in fields[name]]:
-            raise ValueError(f"`never` names {unknown[0]!r}, which is no value of `{name}`")
-        result[name] = {index for index, value in enumerate(fields[name]) if value in listed}
-    return result
+            raise ValueError(f"`never` names the unknown field '{name}'")
+        values = excluded if isinstance(excluded, list | tuple) else [excluded]
+        if unknown := [value for value in values if value not in fields[name]]:
+            raise ValueError(f"`never` names {unknown[0]!r}, which is not a value of `{name}`")
+        indices[name] = {index for index, value in enumerate(fields[name]) if value in values}
+    return indices

@@ -1,4 +1,4 @@
-"""What samplers of fields have in common: further keys that name what is drawn, and walks over all there is to draw."""
+"""Shared by samplers whose further options are the variables they draw, and random orders without stored permutations."""
 
 from __future__ import annotations
 
@@ -11,52 +11,56 @@ from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 from textbookgen.api.sampler import Sampler
 
 
-def _listed(value: Any) -> Any:
+def _as_list(value: Any) -> Any:
     if isinstance(value, Mapping):
         raise ValueError("must be a list of values, not a table")
     return value if isinstance(value, list | tuple) else (value,)
 
 
-#: A list of values; a value alone is a list of one.
-Values = Annotated[tuple[Any, ...], BeforeValidator(_listed), Field(min_length=1)]
+#: A list of values; a single value is a list of one.
+Values = Annotated[tuple[Any, ...], BeforeValidator(_as_list), Field(min_length=1)]
 
-#: Combinations that are not to be drawn: each rule a table of fields and the values (one or a list) that do not go together.
+#: Combinations that must not be drawn: each rule maps fields to values (one or a list) that exclude each other.
 Never = Annotated[
     tuple[dict[str, Any], ...],
     Field(
-        description="combinations that make no sense, each a table of fields and a value or a list of values: "
+        description="combinations to exclude, each a table of fields and a value or a list of values: "
         'never = [{ audience = "child", topic = ["tax law", "thermodynamics"] }]'
     ),
 ]
 
 
-class Fields(Sampler):
-    """A sampler whose every further key names what is drawn, and lists what it is drawn from."""
+class FieldsSampler(Sampler):
+    """A sampler that takes arbitrary further options: each is a variable to draw."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
     @property
     def fields(self) -> dict[str, Any]:
-        """What can be drawn, by name, in the order of the recipe."""
+        """The values of each variable, in the order of the recipe."""
         return self.model_extra or {}
 
     @model_validator(mode="after")
-    def _has_fields(self) -> Fields:
+    def _has_fields(self) -> FieldsSampler:
         if not self.fields:
-            raise ValueError('draws nothing: add keys with lists, such as topic = ["rain", "snow"] or topic = "@topics.txt"')
+            raise ValueError('has no variables: add keys with lists, such as topic = ["rain", "snow"] or topic = "@topics.txt"')
         return self
 
 
-def walk(n: int, size: int, salt: str) -> int:
-    """Where step `n` of a walk over `size` places stands: every place once, then every place again in another order."""
-    tour, step = divmod(n, size)
-    return permuted(step, size, f"{salt}/{tour}")
+def walk(n: int, size: int, key: str) -> int:
+    """Return the index visited at step `n` of an endless walk over `range(size)`.
+
+    Every index is visited once before any is visited again; each pass has a different pseudorandom order.
+    """
+    lap, step = divmod(n, size)
+    return permute(step, size, f"{key}/{lap}")
 
 
-def permuted(index: int, size: int, key: str) -> int:
-    """Where a key's permutation of `range(size)` takes this index: a Feistel cipher, walked until it is back in range.
+def permute(index: int, size: int, key: str) -> int:
+    """Return the image of `index` under a keyed pseudorandom permutation of `range(size)`.
 
-    Luby and Rackoff (1988) for four rounds; Black and Rogaway (2002) for the walk, of less than four steps on average.
+    A four-round Feistel cipher (Luby and Rackoff, 1988) over the next even power of two, with cycle walking until the
+    result is in range (Black and Rogaway, 2002): fewer than four encryptions on average, and no memory.
     """
     half = ((size - 1).bit_length() + 1) // 2
     mask = (1 << half) - 1
@@ -71,5 +75,5 @@ def permuted(index: int, size: int, key: str) -> int:
 
 
 def digest(*facts: object) -> str:
-    """A key of these facts, the same on every machine."""
+    """Return 32 hexadecimal digits that identify these values, the same on every machine."""
     return hashlib.blake2b("\x1f".join(map(repr, facts)).encode(), digest_size=16).hexdigest()

@@ -1,4 +1,4 @@
-"""`passages`: a stretch of a document of the corpus, as a seed or as a source of noise for what a teacher writes."""
+"""The sampler `passages`: an excerpt of a document of an earlier stage."""
 
 from __future__ import annotations
 
@@ -15,85 +15,86 @@ from pydantic import Field, PrivateAttr
 from textbookgen.api.annotations import Input, Labels
 from textbookgen.api.artifacts import Artifact, Documents
 from textbookgen.api.errors import RunError
+from textbookgen.api.files import atomic_path
+from textbookgen.api.hashing import stable_hash
 from textbookgen.api.sampler import AcceptedStats, Sampler
 from textbookgen.builtin.samplers.fields import digest, walk
-from textbookgen.builtin.stages.sample import stable_hash
 
 
-class Passages(Sampler):
-    """A passage of the documents that flow out of a stage above: each document's once before any comes again.
+class PassagesSampler(Sampler):
+    """Draws an excerpt of each document of earlier stages once, in random order, before drawing any again.
 
-    phi-1.5 (arXiv 2309.05463) puts samples of web text into its prompts for variety; Cosmopedia writes from extracts of
-    1,000 characters. Unlike a generator's `from`, this goes with `count`, with a target, and with other samplers in a
-    `product`. Of each document one stretch is taken, always the same; they wait on disk.
+    phi-1.5 (arXiv 2309.05463) adds samples of web text to its prompts for diversity; Cosmopedia prompts with extracts of
+    1,000 characters. Unlike a generator's `from`, this works with `count`, with a target, and inside a `product`. Each
+    document yields one excerpt, always the same; the excerpts are stored on disk.
     """
 
     name: ClassVar[str] = "passages"
 
     inputs: Annotated[Labels, Input(Documents)] = Field(
-        alias="from", min_length=1, description="stages above whose documents passages are taken from"
+        alias="from", min_length=1, description="stages above from whose documents passages are taken"
     )
-    field: str = Field("passage", description="what prompts call the passage; its document's id is drawn as `FIELD_id`")
-    words: int = Field(150, gt=0, description="words of a passage; white space becomes single spaces")
-    least_words: int = Field(20, gt=0, description="documents with fewer words give none")
-    most: int = Field(100_000, gt=0, description="passages at most, of documents drawn evenly")
-    seed: int = Field(0, description="another seed takes other stretches, in another order")
+    field: str = Field("passage", description="name of the variable in prompts; `FIELD_id` is the id of its document")
+    words: int = Field(150, gt=0, description="length of a passage in words, joined by single spaces")
+    min_words: int = Field(20, gt=0, description="skip documents with fewer words")
+    max_passages: int = Field(100_000, gt=0, description="maximum number of passages, from a random sample of the documents")
+    seed: int = Field(0, description="another seed takes other passages, in another order")
     _file: Path | None = PrivateAttr(None)
-    _starts: array[int] = PrivateAttr(default_factory=lambda: array("Q"))
+    _offsets: array[int] = PrivateAttr(default_factory=lambda: array("Q"))  # of each line of the file, in bytes
 
     def reads(self) -> tuple[str, ...]:
-        """The stages that documents come from."""
+        """Return the stages whose documents it reads."""
         return self.inputs
 
     def prepare(self, inputs: Mapping[str, Artifact], folder: Path) -> None:
-        """Writes the passages to a file of the step's own, unless an earlier run did."""
-        tables = [flow for label in self.inputs if isinstance(flow := inputs[label], Documents)]
-        salt = digest(self.inputs, self.field, self.words, self.least_words, self.most, self.seed)
-        self._file = folder / f"passages-{salt[:12]}.jsonl"
-        if not self._file.exists():
-            folder.mkdir(parents=True, exist_ok=True)
-            beside = self._file.with_suffix(".part")
-            with beside.open("w", encoding="utf-8") as out:
-                for key, passage in self._passages(Documents.concatenate(tables)):
-                    out.write(json.dumps([key, passage], ensure_ascii=False) + "\n")
-            beside.replace(self._file)
-        with self._file.open("rb") as lines:
-            at = 0
-            for line in lines:
-                self._starts.append(at)
-                at += len(line)
-        if not self._starts:
-            raise RunError(f"no document of '{', '.join(self.inputs)}' has {self.least_words} words", place="sampler")
+        """Write the passages to a file, unless an earlier run of the step did, and index its lines.
 
-    def draw(self, n: int, rng: Random, seen: AcceptedStats) -> dict[str, Any]:
-        """One passage, and the id of the document it is from."""
-        if self._file is None:  # nothing is run: something as long as a passage, for forecasts
+        Raises:
+            RunError: no document is long enough.
+        """
+        tables = [table for label in self.inputs if isinstance(table := inputs[label], Documents)]
+        key = digest(self.inputs, self.field, self.words, self.min_words, self.max_passages, self.seed)
+        self._file = folder / f"passages-{key[:12]}.jsonl"
+        if not self._file.exists():
+            with atomic_path(self._file) as temporary, temporary.open("w", encoding="utf-8") as out:
+                for document, passage in self._passages(Documents.concatenate(tables)):
+                    out.write(json.dumps([document, passage], ensure_ascii=False) + "\n")
+        with self._file.open("rb") as lines:
+            offset = 0
+            for line in lines:
+                self._offsets.append(offset)
+                offset += len(line)
+        if not self._offsets:
+            raise RunError(f"no document of '{', '.join(self.inputs)}' has {self.min_words} words", place="sampler")
+
+    def draw(self, n: int, rng: Random, stats: AcceptedStats) -> dict[str, Any]:
+        """Return one passage and the id of its document."""
+        if self._file is None:  # not prepared: a placeholder of the right length, for cost estimates
             return {self.field: " ".join(["passage"] * self.words), f"{self.field}_id": ""}
         with self._file.open("rb") as lines:
-            lines.seek(self._starts[walk(n, len(self._starts), f"{self.field}/{self.seed}")])
-            key, passage = json.loads(lines.readline())
-        return {self.field: passage, f"{self.field}_id": key}
+            lines.seek(self._offsets[walk(n, len(self._offsets), f"{self.field}/{self.seed}")])
+            document, passage = json.loads(lines.readline())
+        return {self.field: passage, f"{self.field}_id": document}
 
     def _passages(self, table: Documents) -> Iterator[tuple[str, str]]:
-        """A stretch of each document whose hash is among the `most` least."""
+        """Yield document id and excerpt for the `max_passages` documents with the smallest hashes."""
         limit = self._limit(table)
         for frame in table.frames(["id", "text"]):
-            for key, text in frame.iter_rows():
-                place = self._hash(key)
+            for document, text in frame.iter_rows():
                 words = (text or "").split()
-                if place > limit or len(words) < self.least_words:
+                if self._hash(document) > limit or len(words) < self.min_words:
                     continue
-                start = stable_hash(f"{self.seed}/stretch/{key}") % (max(0, len(words) - self.words) + 1)
-                yield key, " ".join(words[start : start + self.words])
+                start = stable_hash(f"{self.seed}/stretch/{document}") % (max(0, len(words) - self.words) + 1)
+                yield document, " ".join(words[start : start + self.words])
 
     def _limit(self, table: Documents) -> int:
-        """The hash up to which documents are taken; this reads words' counts and ids alone."""
+        """Return the largest hash of a document to use, from one pass over word counts and ids."""
         lowest = pl.Series("hash", [], dtype=pl.UInt64)
         for part in table.parts:
-            long = part.scan().filter(pl.col("text").str.count_matches(r"\S+") >= self.least_words).select("id").collect()
-            hashes = pl.Series("hash", [self._hash(key) for key in long["id"]], dtype=pl.UInt64)
-            lowest = pl.concat([lowest, hashes]).bottom_k(self.most)
+            long = part.scan().filter(pl.col("text").str.count_matches(r"\S+") >= self.min_words).select("id").collect()
+            hashes = pl.Series("hash", [self._hash(document) for document in long["id"]], dtype=pl.UInt64)
+            lowest = pl.concat([lowest, hashes]).bottom_k(self.max_passages)
         return max(lowest.to_list(), default=0)
 
-    def _hash(self, key: str) -> int:
-        return stable_hash(f"{self.seed}/passages/{key}")
+    def _hash(self, document: str) -> int:
+        return stable_hash(f"{self.seed}/passages/{document}")

@@ -1,4 +1,4 @@
-"""Built-in sources: Python code on this machine, and tables and texts from files or addresses."""
+"""Built-in sources: installed Python code, tables, and text files."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from textbookgen.api.stage import Stage
 
 @hookimpl
 def stages() -> list[type[Stage]]:
-    """The built-in sources."""
-    from textbookgen.builtin.sources.files import Jsonl, Parquet, PythonCode, Text
+    """Return the built-in sources."""
+    from textbookgen.builtin.sources.python_code import PythonCode
+    from textbookgen.builtin.sources.tables import Jsonl, Parquet
+    from textbookgen.builtin.sources.text import Text
 
     return [PythonCode, Parquet, Jsonl, Text]

@@ -1,4 +1,4 @@
-"""Built-in stages: mix, sample, train a tokenizer, pack, export, and evaluate checkpoints."""
+"""Built-in stages: sampling, mixing, tokenizer training, packing, export, and evaluation of checkpoints."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from textbookgen.api.stage import Stage
 
 @hookimpl
 def stages() -> list[type[Stage]]:
-    """The built-in stages that are no sources."""
+    """Return the built-in stages that are not sources."""
     from textbookgen.builtin.stages.chat_eval import ChatEval
     from textbookgen.builtin.stages.evaluate import Benchmarks
     from textbookgen.builtin.stages.export import Export
     from textbookgen.builtin.stages.mix import Mix
     from textbookgen.builtin.stages.pack.stage import Pack
     from textbookgen.builtin.stages.sample import Sample
-    from textbookgen.builtin.tokenizers import TrainTokenizer
+    from textbookgen.builtin.stages.train_tokenizer import TrainTokenizer
 
     return [Sample, Mix, TrainTokenizer, Pack, Export, Benchmarks, ChatEval]

@@ -1,9 +1,7 @@
-"""`sample`: some of the documents, the same ones on every run."""
+"""The filter `sample`: a reproducible random sample of the documents."""
 
 from __future__ import annotations
 
-import hashlib
-import os
 from collections.abc import Iterable, Mapping
 from typing import ClassVar
 
@@ -11,70 +9,65 @@ import polars as pl
 from pydantic import Field, PrivateAttr
 
 from textbookgen.api.errors import Diagnostic, RunError
+from textbookgen.api.files import write_text
+from textbookgen.api.hashing import stable_hash
 from textbookgen.api.stage import Estimate, Filter, StageInputs
 
 
 class Sample(Filter):
-    """Keeps a share of the documents, or so many of them, drawn by a hash of their ids: the same ones on every run.
+    """Keeps a share or a number of the documents: those whose ids have the smallest hashes.
 
-    A sample of fewer is part of a sample of more, and a document's fate does not hang on the others' order.
+    A smaller sample is a subset of a larger one with the same seed, and the order of the documents has no influence.
     """
 
     name: ClassVar[str] = "sample"
 
     share: float | None = Field(None, gt=0, le=1, description="keep about this share of the documents")
-    count: int | None = Field(None, gt=0, description="keep so many documents, or all if there are fewer")
-    seed: int = Field(0, description="another seed draws another sample")
-    _limit: int | None = PrivateAttr(None)
+    count: int | None = Field(None, gt=0, description="keep N documents, or all if there are fewer")
+    seed: int = Field(0, description="another seed gives another sample")
+    _limit: int | None = PrivateAttr(None)  # documents with smaller hashes are kept
 
     def check(self) -> Iterable[Diagnostic]:
-        """Neither or both of share and count, or a count of documents that do not flow by."""
+        """Report both or neither of `share` and `count`, and a count without a corpus."""
         if (self.share is None) == (self.count is None):
             yield Diagnostic(
-                "share", "say either `share` or `count`", "share = 0.1 keeps a tenth, count = 1000 keeps a thousand documents"
+                "share", "set either `share` or `count`", "share = 0.1 keeps a tenth, count = 1000 keeps a thousand documents"
             )
         if self.count is not None and not self.inputs:
-            yield Diagnostic("count", "needs a `from` to count", "use `share` where documents are judged one by one")
+            yield Diagnostic("count", "requires `from`", "use `share` in a generator's `accept`")
 
     def prepare(self, inputs: StageInputs) -> None:
-        """Finds the hash below which so many documents lie, reading ids alone, and keeps it beside the step."""
+        """Determine the hash limit; for a count, in one pass over the ids whose result is stored in the step's folder."""
         if self.share is not None:
             self._limit = int(self.share * 2**64)
             return
-        kept = inputs.folder / f"limit-{self.count}-{self.seed}"
-        if not kept.exists():
-            limit = self._find_limit(inputs)
-            inputs.folder.mkdir(parents=True, exist_ok=True)
-            beside = kept.with_suffix(f".{os.getpid()}")
-            beside.write_text(str(limit), encoding="utf-8")
-            beside.replace(kept)
-        self._limit = int(kept.read_text(encoding="utf-8"))
+        file = inputs.folder / f"limit-{self.count}-{self.seed}"
+        if not file.exists():
+            write_text(file, str(self._find_limit(inputs, self.count or 0)))
+        self._limit = int(file.read_text(encoding="utf-8"))
 
     def decide(self, docs: pl.DataFrame) -> pl.DataFrame:
-        """Keeps what lies below the limit."""
+        """Keep the documents whose hash is below the limit."""
         if self._limit is None:
-            raise RunError("was asked to judge before it was prepared")
-        keep = pl.Series("keep", [stable_hash(f"{self.seed}/{key}") < self._limit for key in docs["id"]], dtype=pl.Boolean)
+            raise RunError("`sample` must be prepared before it decides")
+        keep = pl.Series("keep", [self._hash(key) < self._limit for key in docs["id"]], dtype=pl.Boolean)
         reason = pl.when("keep").then(None).otherwise(pl.lit("not sampled")).alias("reason")
         return docs.select("id").with_columns(keep).with_columns(reason)
 
     def estimate(self, inputs: Mapping[str, Estimate]) -> Estimate | None:
-        """A share of what flows in."""
-        flow = inputs.get("from")
-        if flow is None or flow.documents is None:
+        """Scale the input by the share."""
+        corpus = inputs.get("from")
+        if corpus is None or corpus.documents is None:
             return Estimate(documents=self.count)
-        share = self.share if self.share is not None else min(1.0, (self.count or 0) / max(flow.documents, 1))
-        return Estimate(documents=flow.documents * share, tokens=None if flow.tokens is None else flow.tokens * share)
+        share = self.share if self.share is not None else min(1.0, (self.count or 0) / max(corpus.documents, 1))
+        return Estimate(documents=corpus.documents * share, tokens=None if corpus.tokens is None else corpus.tokens * share)
 
-    def _find_limit(self, inputs: StageInputs) -> int:
-        count = self.count or 0
-        lowest = pl.Series("hash", [], dtype=pl.UInt64)
+    def _find_limit(self, inputs: StageInputs, count: int) -> int:
+        smallest = pl.Series("hash", [], dtype=pl.UInt64)
         for docs in inputs["from"].frames(["id"]):
-            hashes = pl.Series("hash", [stable_hash(f"{self.seed}/{key}") for key in docs["id"]], dtype=pl.UInt64)
-            lowest = pl.concat([lowest, hashes]).bottom_k(count)
-        return 2**64 if len(lowest) < count else int(lowest.max()) + 1  # type: ignore[arg-type]
+            hashes = pl.Series("hash", [self._hash(key) for key in docs["id"]], dtype=pl.UInt64)
+            smallest = pl.concat([smallest, hashes]).bottom_k(count)
+        return 2**64 if len(smallest) < count else max(smallest.to_list()) + 1
 
-
-def stable_hash(text: str) -> int:
-    """A number below 2**64, the same on every machine."""
-    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big")
+    def _hash(self, key: str) -> int:
+        return stable_hash(f"{self.seed}/{key}")

@@ -1,0 +1,160 @@
+"""The stage `train-tokenizer`: a byte-level BPE tokenizer from a corpus."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, ClassVar, NamedTuple
+
+import polars as pl
+from pydantic import Field
+
+from textbookgen.api.annotations import Input, Labels
+from textbookgen.api.artifacts import Artifact, Chats, Documents, Table, TrainedTokenizer
+from textbookgen.api.errors import RunError
+from textbookgen.api.files import write_json
+from textbookgen.api.rows import text_of
+from textbookgen.api.stage import Estimate, Packer, StageInputs
+from textbookgen.api.tokenizer import Tokenizer
+from textbookgen.builtin.tokenizers import END_OF_DOCUMENT, FileTokenizer
+
+if TYPE_CHECKING:
+    import tokenizers
+
+#: The pre-tokenization of GPT-4 and Qwen2, which merges cannot cross: contractions, words, digits, punctuation, line ends,
+#: other white space. Verbatim, since faster libraries recognise these two by their pattern.
+SPLIT_PATTERN = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}%s| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+_MEASURED_DOCUMENTS = 1_000  # of which the card states the bytes per token
+
+
+class TrainTokenizer(Packer):
+    """Trains a byte-level BPE tokenizer on a corpus; it can encode any text, without unknown tokens.
+
+    The training texts are an even sample of the whole corpus, bounded by `max_documents` and `max_mib`, and so is memory.
+    The same corpus and options give the same `tokenizer.json`, byte for byte. Beside it, `vocabulary.json` states the
+    number of ids (fewer than requested if the corpus has too few distinct words), the file's sha256, the documents and
+    bytes it was trained on, and the bytes per token of up to 1,000 of these documents.
+
+    Source: Sennrich et al., arXiv 1508.07909, over bytes as in GPT-2, with the pre-tokenization of GPT-4.
+    """
+
+    name: ClassVar[str] = "train-tokenizer"
+    output: ClassVar[type[Artifact] | None] = TrainedTokenizer
+
+    inputs: Annotated[Labels, Input(Documents, Chats)] = Field(
+        alias="from", description="stages above whose texts the tokenizer is trained on"
+    )
+    vocabulary: int = Field(4096, ge=257, description="vocabulary size: 256 bytes, <|endoftext|>, and merges")
+    min_frequency: int = Field(2, gt=0, description="minimum frequency of a pair in the training texts to be merged")
+    split_digits: bool = Field(
+        True, description="make each digit a separate token, which helps arithmetic; otherwise tokens have up to three digits"
+    )
+    max_documents: int = Field(1_000_000, gt=0, description="maximum number of training documents, sampled evenly")
+    max_mib: float = Field(64.0, gt=0, description="maximum size of the training texts in MiB, sampled evenly")
+
+    def estimate(self, inputs: Mapping[str, Estimate]) -> Estimate | None:
+        """Estimate the size of the file."""
+        return Estimate(disk_bytes=60.0 * self.vocabulary)
+
+    def pack(self, inputs: StageInputs, out: Path) -> None:
+        """Write `tokenizer.json`, then its card.
+
+        Raises:
+            RunError: the corpus is empty.
+        """
+        tables = [table for table in inputs.by_label("from").values() if isinstance(table, Table)]
+        sample = _sample_size(tables, self.max_documents, self.max_mib * 2**20)
+        if sample.documents == 0:
+            raise RunError("the inputs have no text to train on", place="from")
+        counter = _TextCounter()
+        trained = self._train(counter.count(_sample(tables, sample.share)), sample.documents)
+        trained.save(str(out / "tokenizer.json"))
+        tokenizer = FileTokenizer(out / "tokenizer.json")
+        measured = _sample(tables, sample.share * min(1.0, _MEASURED_DOCUMENTS / sample.documents))
+        card = {
+            "vocabulary": tokenizer.vocabulary,
+            "digest": tokenizer.digest,
+            "documents": counter.documents,
+            "bytes": counter.bytes,
+            "bytes_per_token": _bytes_per_token(tokenizer, measured),
+        }
+        write_json(out / TrainedTokenizer.card_name, card)
+
+    def _train(self, texts: Iterator[str], documents: int) -> tokenizers.Tokenizer:
+        from tokenizers import Regex, decoders, models, pre_tokenizers, trainers
+        from tokenizers import Tokenizer as LibraryTokenizer
+
+        tokenizer = LibraryTokenizer(models.BPE())
+        pattern = Regex(SPLIT_PATTERN % ("" if self.split_digits else "{1,3}"))
+        tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+            [pre_tokenizers.Split(pattern, "isolated"), pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
+        )
+        tokenizer.decoder = decoders.ByteLevel()
+        trainer = trainers.BpeTrainer(
+            vocab_size=self.vocabulary,
+            min_frequency=self.min_frequency,
+            special_tokens=[END_OF_DOCUMENT],
+            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+            show_progress=False,
+        )
+        tokenizer.train_from_iterator(texts, trainer=trainer, length=documents)
+        return tokenizer
+
+
+@dataclass
+class _TextCounter:
+    """Counts the texts that pass through `count`."""
+
+    documents: int = 0
+    bytes: int = 0
+
+    def count(self, texts: Iterable[str]) -> Iterator[str]:
+        """Yield the same texts."""
+        for text in texts:
+            self.documents += 1
+            self.bytes += len(text.encode())
+            yield text
+
+
+class _SampleSize(NamedTuple):
+    """The share of the documents to train on, and their number."""
+
+    share: float
+    documents: int
+
+
+def _sample_size(tables: Iterable[Table], max_documents: int, max_bytes: float) -> _SampleSize:
+    documents = size = 0
+    for texts in _texts(tables):
+        documents += len(texts)
+        size += int(texts.str.len_bytes().sum())
+    share = min(1.0, max_documents / max(documents, 1), max_bytes / max(size, 1))
+    return _SampleSize(share, int(documents * share))
+
+
+def _sample(tables: Iterable[Table], share: float) -> Iterator[str]:
+    """Yield a share of the texts at equal distances, always the same ones."""
+    number = 0
+    for texts in _texts(tables):
+        for text in texts:
+            number += 1
+            if int(number * share) > int((number - 1) * share):
+                yield text
+
+
+def _texts(tables: Iterable[Table]) -> Iterator[pl.Series]:
+    for table in tables:
+        for frame in table.frames(list(table.content)):
+            yield text_of(frame)
+
+
+def _bytes_per_token(tokenizer: Tokenizer, texts: Iterator[str]) -> float:
+    size = tokens = 0
+    while batch := list(islice(texts, 1000)):
+        size += sum(len(text.encode()) for text in batch)
+        tokens += sum(map(len, tokenizer.encode_batch(batch)))
+    return size / max(tokens, 1)
