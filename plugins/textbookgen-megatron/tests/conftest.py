@@ -12,8 +12,8 @@ from typing import Any
 
 import polars as pl
 import pytest
-from textbookgen_megatron.exchange.work import main as convert
-from textbookgen_megatron.training import Training
+from textbookgen_megatron.exchange.convert import main as convert
+from textbookgen_megatron.stages.options import MegatronTrainOptions
 
 from textbookgen.api.artifacts import Artifact, Documents, Part
 from textbookgen.api.stage import Job, StageInputs, Trainer
@@ -78,12 +78,12 @@ class StepContext:
         (folder / "job.json").write_text(json.dumps(told))
         return Job(folder / "job.json", folder)
 
-    def start(self, name: str, stage: Training, **inputs: Path) -> subprocess.Popen[str]:
+    def start(self, name: str, stage: MegatronTrainOptions, **inputs: Path) -> subprocess.Popen[str]:
         """The process of a job, as the engine starts it."""
         command = stage.command(self.job(name, stage, **inputs))
         return subprocess.Popen(command, env={**os.environ, **stage.environment()}, stderr=subprocess.PIPE, text=True)
 
-    def work(self, name: str, stage: Training, **inputs: Path) -> dict[str, Any]:
+    def work(self, name: str, stage: MegatronTrainOptions, **inputs: Path) -> dict[str, Any]:
         """Works a job to its end and gives checkpoint.json."""
         process = self.start(name, stage, **inputs)
         _, diagnostics = process.communicate(timeout=120)

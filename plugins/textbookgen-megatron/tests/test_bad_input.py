@@ -9,18 +9,21 @@ import time
 
 import polars as pl
 import pytest
-from textbookgen_megatron.exchange.stages import Export, Import
-from textbookgen_megatron.exchange.work import main
-from textbookgen_megatron.preference import Dpo
-from textbookgen_megatron.serving.forward import Network
-from textbookgen_megatron.training import Grow, Pretrain, Sft
+from textbookgen_megatron.exchange.convert import main
+from textbookgen_megatron.stages.dpo import Dpo
+from textbookgen_megatron.stages.export import Export
+from textbookgen_megatron.stages.grow import Grow
+from textbookgen_megatron.stages.import_ import Import
+from textbookgen_megatron.stages.pretrain import Pretrain
+from textbookgen_megatron.stages.sft import Sft
+from textbookgen_megatron.torch_model import Network
 
 from textbookgen.api.artifacts import Pairs, Part
 from textbookgen.api.errors import TrainerError
 
 from .conftest import documents, metrics, pack, stories
 
-TINY = {"shards": "s", "layers": 2, "hidden": 32, "heads": 4, "batch": 8, "dropout": 0.0}
+TINY = {"shards": "s", "layers": 2, "hidden": 32, "heads": 4, "batch_size": 8, "dropout": 0.0}
 A_STEP = 8 * 64
 
 
@@ -66,7 +69,9 @@ def test_a_loss_that_is_no_number_ends_the_run_and_no_save_of_such_weights_is_ca
     context, shards, steps, every, warmup, where
 ):
     rate = 1e25 if not warmup else 1e4
-    stage = Pretrain(**TINY, tokens=steps * A_STEP, learning_rate=rate, warmup_steps=warmup, checkpoint_every=every, clip=0)
+    stage = Pretrain(
+        **TINY, tokens=steps * A_STEP, learning_rate=rate, warmup_steps=warmup, checkpoint_every=every, max_grad_norm=0
+    )
     name = f"exploded-{steps}-{warmup}"
     said = told(context, name, stage, shards=shards)
     assert re.search(where, said)
@@ -84,17 +89,17 @@ def test_measurements_on_the_way_want_something_held_out(context, tmp_path):
 
 
 def test_a_batch_larger_than_all_there_is(context, shards, grouped):
-    said = told(context, "too-large", Sft(shards="s", checkpoint="c", batch=64_000), shards=shards, checkpoint=grouped)
+    said = told(context, "too-large", Sft(shards="s", checkpoint="c", batch_size=64_000), shards=shards, checkpoint=grouped)
     assert "a batch of 64000 is more than there is" in said
 
 
 def test_pairs_are_for_dpo_and_documents_are_not(context, shards, pairs, grouped):
     assert "megatron/dpo" in told(context, "pairs-as-text", Pretrain(**TINY, tokens=A_STEP), shards=pairs)
     assert "megatron/dpo" in told(
-        context, "pairs-as-chats", Sft(shards="s", checkpoint="c", batch=4), shards=pairs, checkpoint=grouped
+        context, "pairs-as-chats", Sft(shards="s", checkpoint="c", batch_size=4), shards=pairs, checkpoint=grouped
     )
     assert "pairs" in told(
-        context, "text-as-pairs", Dpo(shards="s", checkpoint="c", batch=4), shards=shards, checkpoint=grouped
+        context, "text-as-pairs", Dpo(shards="s", checkpoint="c", batch_size=4), shards=shards, checkpoint=grouped
     )
 
 
@@ -103,14 +108,14 @@ def test_another_vocabulary_than_the_checkpoints(context, grouped, tmp_path):
     manifest = json.loads((shards / "manifest.json").read_text())
     manifest["tokenizer"] |= {"name": "hf:other.json", "digest": "other"}
     (shards / "manifest.json").write_text(json.dumps(manifest))
-    said = told(context, "other-words", Sft(shards="s", checkpoint="c", batch=4), shards=shards, checkpoint=grouped)
+    said = told(context, "other-words", Sft(shards="s", checkpoint="c", batch_size=4), shards=shards, checkpoint=grouped)
     assert "bytes" in said
     assert "hf:other.json" in said
 
 
 @pytest.mark.parametrize(("hidden", "near"), [(40, "give 48"), (36, "give 48")])
 def test_widths_that_heads_do_not_fill(context, shards, grouped, hidden, near):
-    stage = Grow(shards="s", checkpoint="c", hidden=hidden, tokens=0, batch=8)
+    stage = Grow(shards="s", checkpoint="c", hidden=hidden, tokens=0, batch_size=8)
     assert near in told(context, f"grown-{hidden}", stage, shards=shards, checkpoint=grouped)
 
 
@@ -119,7 +124,7 @@ def test_widths_that_heads_do_not_fill(context, shards, grouped, hidden, near):
     [
         ({"architecture": "llama", "tied": True, "head_bias": True}, "head_bias"),
         ({"architecture": "neo", "rotary": 0.5}, "rotary"),
-        ({"gpus": 2, "phases": [{"share": 1.0, "batch": 7}]}, "phases"),
+        ({"gpus": 2, "phases": [{"share": 1.0, "batch_size": 7}]}, "phases"),
         ({"patience": 2}, "patience"),
         ({"gpus": 3, "tensor_parallel": 2}, "gpus"),
     ],
@@ -129,7 +134,7 @@ def test_options_that_do_not_go_together_are_told_before_anything_runs(options, 
 
 
 def test_frozen_tables_of_a_tied_model_train_over_two_stages_as_in_one(context, shards, grouped):
-    options = {"shards": "s", "checkpoint": "c", "freeze_embeddings": True, "batch": 8, "dropout": 0.0}
+    options = {"shards": "s", "checkpoint": "c", "freeze_embeddings": True, "batch_size": 8, "dropout": 0.0}
     one = context.work("frozen-1", Sft(**options), shards=shards, checkpoint=grouped)
     two = context.work("frozen-2", Sft(**options, pipeline_parallel=2), shards=shards, checkpoint=grouped)
     assert two["loss"] == pytest.approx(one["loss"], rel=1e-5)
@@ -137,7 +142,7 @@ def test_frozen_tables_of_a_tied_model_train_over_two_stages_as_in_one(context, 
 
 @pytest.mark.parametrize("layout", [{}, {"pipeline_parallel": 2}], ids=["one", "pipeline"])
 def test_frozen_layers_are_saved_and_gone_on_with(context, shards, grouped, layout):
-    options = {"shards": "s", "checkpoint": "c", "freeze_layers": 1, "batch": 8, "dropout": 0.0, "learning_rate": 1e-3}
+    options = {"shards": "s", "checkpoint": "c", "freeze_layers": 1, "batch_size": 8, "dropout": 0.0, "learning_rate": 1e-3}
     name = "-".join(("frozen-layer", *layout))
     whole = context.work(f"{name}-whole", Sft(**options), shards=shards, checkpoint=grouped)
     process = context.start(name, Sft(**options, **layout, checkpoint_every=3), shards=shards, checkpoint=grouped)
@@ -165,7 +170,7 @@ def test_a_checkpoint_that_was_harmed_is_never_loaded(context, shards, grouped, 
     else:
         card.write_text(card.read_text()[:100])
     name = harm.replace(" ", "-")
-    said = told(context, name, Sft(shards="s", checkpoint="c", batch=4), shards=shards, checkpoint=tmp_path / "c")
+    said = told(context, name, Sft(shards="s", checkpoint="c", batch_size=4), shards=shards, checkpoint=tmp_path / "c")
     assert "hint: remove the checkpoint's folder" in said
     assert main(context.job(f"{name}-export", Export(checkpoint="c"), checkpoint=tmp_path / "c").path) == 1
     with pytest.raises(TrainerError):

@@ -4,11 +4,12 @@ import pytest
 import torch
 from textbookgen_megatron.backend import weights
 from textbookgen_megatron.backend.data import WholeDocuments, batch
-from textbookgen_megatron.backend.device import processes
-from textbookgen_megatron.backend.model import build
-from textbookgen_megatron.backend.objective import nats
+from textbookgen_megatron.backend.device import process_groups
+from textbookgen_megatron.backend.gpt_model import build_model
+from textbookgen_megatron.backend.objective import token_nll
 from textbookgen_megatron.shape import Shape
-from textbookgen_megatron.training import Pretrain, Sft
+from textbookgen_megatron.stages.pretrain import Pretrain
+from textbookgen_megatron.stages.sft import Sft
 
 from textbookgen.api.artifacts import Chats, Part
 from textbookgen.api.message import Message
@@ -61,14 +62,14 @@ def test_parity_of_packed_and_unpacked_chats(tmp_path):
     folder = pack(tmp_path, chats(tmp_path, talks(24)), sequence_length=256, validation_share=0)
     shards = PackedShards.read(folder)
     encoder = ChatEncoder.of(ByteTokenizer().encode_batch, 256, None)
-    with processes():
-        model = build(SHAPE)
+    with process_groups():
+        model = build_model(SHAPE)
         draw = torch.Generator().manual_seed(5)
         whole = {name: w + 0.2 * torch.randn(w.shape, generator=draw) for name, w in weights.gather(model, SHAPE).items()}
         weights.load(model, whole, SHAPE)
         windows = WholeDocuments(shards, "train")
         shown = batch([windows.window(index) for index in range(len(windows))])
-        packed = float((nats(model.eval(), shown) * shown["loss_mask"]).sum())
+        packed = float((token_nll(model.eval(), shown) * shown["loss_mask"]).sum())
         alone = 0.0
         for talk in talks(24):
             [(ids, learned)] = encoder.encode([ChatTemplate.of("plain").pieces(talk)])
@@ -76,17 +77,17 @@ def test_parity_of_packed_and_unpacked_chats(tmp_path):
             assert ids[last - 1] == 256  # the template ends the last answer with the eod
             ids, learned = ids[:last], learned[:last]
             tokens, labels = torch.tensor([[256, *ids[:-1]]]), torch.tensor([ids])
-            losses = nats(model, {"tokens": tokens, "labels": labels})[0]
+            losses = token_nll(model, {"tokens": tokens, "labels": labels})[0]
             alone += float((losses * torch.tensor([*learned, 0][: len(ids)])).sum())
     assert len(windows) < 24 / 2
     assert packed == pytest.approx(alone, rel=1e-5)
 
 
 def test_chats_are_learned_with_sgd_and_frozen_embeddings(context, shards, tmp_path):
-    small = {"layers": 2, "hidden": 32, "heads": 2, "batch": 8, "learning_rate": 5e-3, "dropout": 0.0}
+    small = {"layers": 2, "hidden": 32, "heads": 2, "batch_size": 8, "learning_rate": 5e-3, "dropout": 0.0}
     context.work("talker", Pretrain(shards="s", tokens=10 * 8 * 64, **small), shards=shards)
     answers = pack(tmp_path, chats(tmp_path, talks(80)), sequence_length=128, validation_share=0.2)
-    common = {"shards": "s", "checkpoint": "c", "epochs": 4, "batch": 4, "dropout": 0.0, "warmup_steps": 1}
+    common = {"shards": "s", "checkpoint": "c", "epochs": 4, "batch_size": 4, "dropout": 0.0, "warmup_steps": 1}
     told = {}
     for name, options in {
         "sgd": {"optimizer": "sgd", "momentum": 0.0, "learning_rate": 0.3, "freeze_embeddings": True},

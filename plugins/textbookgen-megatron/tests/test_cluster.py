@@ -8,8 +8,8 @@ import socket
 import subprocess
 
 import pytest
-from textbookgen_megatron.cluster import main
-from textbookgen_megatron.training import Pretrain
+from textbookgen_megatron.launching.cluster import main
+from textbookgen_megatron.stages.pretrain import Pretrain
 
 from textbookgen.api.errors import TrainerError
 
@@ -20,7 +20,7 @@ OPTIONS = {
     "layers": 2,
     "hidden": 32,
     "heads": 4,
-    "batch": 8,
+    "batch_size": 8,
     "tokens": 10 * 8 * 64,
     "dropout": 0.0,
     "threads": 1,

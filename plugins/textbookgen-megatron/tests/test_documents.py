@@ -5,12 +5,12 @@ import pytest
 import torch
 from textbookgen_megatron.backend import weights
 from textbookgen_megatron.backend.data import Stream, WholeDocuments, batch
-from textbookgen_megatron.backend.device import processes
-from textbookgen_megatron.backend.model import build
-from textbookgen_megatron.backend.objective import nats
-from textbookgen_megatron.serving.forward import Network
-from textbookgen_megatron.serving.reading import CachedNetwork
+from textbookgen_megatron.backend.device import process_groups
+from textbookgen_megatron.backend.gpt_model import build_model
+from textbookgen_megatron.backend.objective import token_nll
+from textbookgen_megatron.serving.decoding import CachedNetwork
 from textbookgen_megatron.shape import Shape
+from textbookgen_megatron.torch_model import Network
 
 from textbookgen.api.tokenizer import ByteTokenizer
 from textbookgen.training.chat_template import ChatEncoder
@@ -36,14 +36,14 @@ def asked(tmp_path_factory):
 def test_packed_documents_are_read_as_if_each_stood_alone(asked):
     folder, texts = asked
     shards = PackedShards.read(folder)
-    with processes():
+    with process_groups():
         windows = WholeDocuments(shards, "train")
-        model = build(SHAPE)
+        model = build_model(SHAPE)
         draw = torch.Generator().manual_seed(5)
         whole = {name: w + 0.2 * torch.randn(w.shape, generator=draw) for name, w in weights.gather(model, SHAPE).items()}
         weights.load(model, whole, SHAPE)
         shown = batch([windows.window(index) for index in range(len(windows))])
-        packed = float((nats(model.eval(), shown) * shown["loss_mask"]).sum())
+        packed = float((token_nll(model.eval(), shown) * shown["loss_mask"]).sum())
         learned = int(shown["loss_mask"].sum())
     # the other way round: only what follows each prompt, scored by the serving code, one document at a time
     network = Network(SHAPE, {**whole, "output_layer.weight": whole["output_layer.weight"]})
@@ -63,7 +63,7 @@ def _with_end(text: str) -> list[int]:
 
 def test_every_token_of_every_document_is_shown_once_an_epoch(asked):
     folder, texts = asked
-    with processes():
+    with process_groups():
         windows = WholeDocuments(PackedShards.read(folder), "train", seed=1)
         for epoch in range(2):
             numbers = range(epoch * len(windows), (epoch + 1) * len(windows))
@@ -82,7 +82,7 @@ def test_every_token_of_every_document_is_shown_once_an_epoch(asked):
 def test_documents_longer_than_a_window_are_cut_and_nothing_is_lost(tmp_path):
     text = "".join(chr(97 + i % 26) for i in range(150))
     folder = pack(tmp_path, documents(tmp_path, [text, "short"]), sequence_length=64, validation_share=0)
-    with processes():
+    with process_groups():
         windows = WholeDocuments(PackedShards.read(folder), "train")
         labels = [window["labels"][window["loss_mask"] > 0].tolist() for window in map(windows.window, range(len(windows)))]
     assert sorted(label for window in labels for label in window) == sorted([*text.encode(), 256, *b"short", 256])
@@ -91,7 +91,7 @@ def test_documents_longer_than_a_window_are_cut_and_nothing_is_lost(tmp_path):
 def test_a_stream_shows_each_document_once_an_epoch_and_the_same_samples_again(shards, tmp_path):
     packed = PackedShards.read(shards)
     samples = packed.counts("train").tokens // packed.sequence_length - 1
-    with processes():
+    with process_groups():
         first, again = (Stream(packed, samples, 0, tmp_path / str(run)) for run in range(2))
         other = Stream(packed, samples, 1, tmp_path / "other")
         seen = np.concatenate([first[number]["labels"].numpy() for number in range(samples)])

@@ -12,14 +12,14 @@ import pytest
 import torch
 from textbookgen_megatron.backend import weights
 from textbookgen_megatron.backend.data import ReplyPairs, batch
-from textbookgen_megatron.backend.device import processes
-from textbookgen_megatron.backend.model import build
-from textbookgen_megatron.backend.objective import Preference
-from textbookgen_megatron.backend.preferences import PreferenceLoss
-from textbookgen_megatron.exchange.names import to_transformers
-from textbookgen_megatron.preference import Dpo
+from textbookgen_megatron.backend.device import process_groups
+from textbookgen_megatron.backend.gpt_model import build_model
+from textbookgen_megatron.backend.objective import PreferenceObjective
+from textbookgen_megatron.backend.preference_loss import PreferenceLoss
+from textbookgen_megatron.exchange.weight_names import to_transformers
 from textbookgen_megatron.shape import Shape
-from textbookgen_megatron.training import Pretrain
+from textbookgen_megatron.stages.dpo import Dpo
+from textbookgen_megatron.stages.pretrain import Pretrain
 
 from textbookgen.api.artifacts import Pairs, Part
 from textbookgen.api.errors import RunError
@@ -58,7 +58,7 @@ def replies(tmp_path_factory):
 
 def test_pairs_are_packed_chosen_first_and_only_replies_are_learned(replies):
     shards = PackedShards.read(replies)
-    with processes():
+    with process_groups():
         source = ReplyPairs(shards, "train")
         sample = source.pair(0)
     texts = [
@@ -72,7 +72,7 @@ def test_pairs_are_packed_chosen_first_and_only_replies_are_learned(replies):
 def test_a_prompt_that_the_assistant_began_is_gone_on_with(tmp_path):
     begun = [{"role": "user", "content": "Two and two?"}, {"role": "assistant", "content": "It is "}]
     folder = pack(tmp_path, pairs(tmp_path, [(begun, "4", "5")] * 2), sequence_length=64, validation_share=0)
-    with processes():
+    with process_groups():
         sample = ReplyPairs(PackedShards.read(folder), "train").pair(0)
     assert [row[mask > 0].tolist() for row, mask in zip(sample["labels"], sample["loss_mask"], strict=True)] == [[52], [53]]
 
@@ -145,13 +145,13 @@ def test_parity_of_losses_and_gradients_with_trl(replies, kinds, hf_twins):
         before = theirs_before(ids).logits
     expected = trl_loss(kinds, beta, smoothing, theirs(ids).logits, before, ids, mask)
     expected.backward()
-    with processes():
-        model = build(SHAPE)
+    with process_groups():
+        model = build_model(SHAPE)
         weights.load(model, ours, SHAPE)
-        output, told = Preference(PreferenceLoss(kinds, beta, smoothing)).forward(iter([shown]), model)
+        output, told = PreferenceObjective(PreferenceLoss(kinds, beta, smoothing)).forward(iter([shown]), model)
         total, units, reported = told(output)
         (total / units).backward()
-        gradients = {name: parameter.grad for name, parameter in weights.names(model, SHAPE).items()}
+        gradients = {name: parameter.grad for name, parameter in weights.full_names(model, SHAPE).items()}
     assert float(total / units) == pytest.approx(float(expected), rel=1e-5)
     assert float(reported["sums"][0] / reported["sums"][1]) == pytest.approx(float(expected), rel=1e-5)
     mine = dict(to_transformers(gradients.__getitem__, SHAPE))
@@ -167,9 +167,9 @@ def hf_twins(replies):
 
     config = config_of(SHAPE, 256)
     config.pop("model_type")
-    with processes():
+    with process_groups():
         source = ReplyPairs(PackedShards.read(replies), "train")
-        first = moved(weights.gather(build(SHAPE), SHAPE), 0.1, 1)
+        first = moved(weights.gather(build_model(SHAPE), SHAPE), 0.1, 1)
         policy = moved(first, 0.02, 2)
         models = []
         for whole in (policy, first):
@@ -177,15 +177,15 @@ def hf_twins(replies):
             model.load_state_dict(dict(to_transformers(whole.__getitem__, SHAPE)))
             models.append(model)
         shown = batch([source.pair(index) for index in range(6)])
-        reference = build(SHAPE)
+        reference = build_model(SHAPE)
         weights.load(reference, first, SHAPE)
         with torch.no_grad():
-            output, _ = Preference(PreferenceLoss({"sigmoid": 1.0}, 0.1)).forward(iter([shown]), reference)
+            output, _ = PreferenceObjective(PreferenceLoss({"sigmoid": 1.0}, 0.1)).forward(iter([shown]), reference)
             logps = -(output * shown["loss_mask"].flatten(0, 1)).sum(-1).view(-1, 2)
     return policy, *models, {**shown, "reference": logps}
 
 
-STEPS = {"batch": 8, "learning_rate": 1e-3, "dropout": 0.0}
+STEPS = {"batch_size": 8, "learning_rate": 1e-3, "dropout": 0.0}
 
 
 @pytest.mark.parametrize("layout", [{}, {"tensor_parallel": 2}, {"pipeline_parallel": 2}, {"gpus": 2}], ids=str)
@@ -194,7 +194,7 @@ def test_preferences_are_learned_at_every_layout(context, replies, layout):
         table = context.folder / "speaker-shards"
         table.mkdir()
         shards = pack(table, documents(table, stories(100)))
-        small = {"layers": 2, "hidden": 32, "heads": 2, "batch": 8, "learning_rate": 5e-3, "dropout": 0.0}
+        small = {"layers": 2, "hidden": 32, "heads": 2, "batch_size": 8, "learning_rate": 5e-3, "dropout": 0.0}
         context.work("speaker", Pretrain(shards="s", tokens=10 * 8 * 64, **small), shards=shards)
     name = f"preferred-{'-'.join(layout)}"
     stage = Dpo(shards="s", checkpoint="c", epochs=4, validate_every=5, **STEPS, **layout)
@@ -212,13 +212,13 @@ def test_preferences_are_learned_at_every_layout(context, replies, layout):
 
 
 def test_preference_training_wants_pairs_and_finetuning_does_not(context, replies, shards):
-    from textbookgen_megatron.training import Sft
+    from textbookgen_megatron.stages.sft import Sft
 
     if not (context.folder / "speaker" / "checkpoint.json").exists():
         pytest.skip("needs the model that other tests train")
     for name, stage, wrong, problem in (
-        ("no-pairs", Dpo(shards="s", checkpoint="c", batch=8), shards, "the shards hold Documents, not pairs"),
-        ("pairs", Sft(shards="s", checkpoint="c", batch=8), replies, "the shards hold pairs"),
+        ("no-pairs", Dpo(shards="s", checkpoint="c", batch_size=8), shards, "the shards hold Documents, not pairs"),
+        ("pairs", Sft(shards="s", checkpoint="c", batch_size=8), replies, "the shards hold pairs"),
     ):
         process = context.start(name, stage, shards=wrong, checkpoint=context.folder / "speaker")
         _, diagnostics = process.communicate(timeout=60)

@@ -12,17 +12,19 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 import pytest
 import torch
 from textbookgen_megatron.backend import weights
-from textbookgen_megatron.backend.device import processes
-from textbookgen_megatron.backend.model import build
+from textbookgen_megatron.backend.device import process_groups
+from textbookgen_megatron.backend.gpt_model import build_model
 from textbookgen_megatron.exchange import files
 from textbookgen_megatron.exchange.configs import config_of, shape_of
-from textbookgen_megatron.exchange.model import read_model
-from textbookgen_megatron.exchange.names import from_transformers, to_transformers
-from textbookgen_megatron.exchange.stages import Export, Import
-from textbookgen_megatron.exchange.work import bring_in, export
-from textbookgen_megatron.serving.forward import Network
+from textbookgen_megatron.exchange.convert import export, import_model
+from textbookgen_megatron.exchange.reader import read_model
+from textbookgen_megatron.exchange.weight_names import from_transformers, to_transformers
 from textbookgen_megatron.shape import Shape
-from textbookgen_megatron.training import Grow, Sft
+from textbookgen_megatron.stages.export import Export
+from textbookgen_megatron.stages.grow import Grow
+from textbookgen_megatron.stages.import_ import Import
+from textbookgen_megatron.stages.sft import Sft
+from textbookgen_megatron.torch_model import Network
 
 from textbookgen.api.errors import TrainerError
 from textbookgen.training.architectures import NAMED
@@ -50,7 +52,7 @@ SHAPES = {
 def trained(shape: Shape) -> dict[str, torch.Tensor]:
     """Weights of which none is at its start."""
     draw = torch.Generator().manual_seed(5)
-    whole = weights.gather(build(shape), shape)
+    whole = weights.gather(build_model(shape), shape)
     moved = {name: weight + 0.1 * torch.randn(weight.shape, generator=draw) for name, weight in whole.items()}
     for name in ("embedding.word_embeddings.weight", "output_layer.weight", "output_layer.bias"):
         if name in moved:
@@ -83,7 +85,7 @@ def checkpoint(folder, shape, whole):
 def sent(request, tmp_path_factory):
     """A shape, its weights, and the folder they were exported to."""
     folder, shape = tmp_path_factory.mktemp("sent"), SHAPES[request.param]
-    with processes():
+    with process_groups():
         whole = trained(shape)
     export(Export(checkpoint="c"), Flow("c", checkpoint(folder / "ours", shape, whole)), folder / "theirs")
     return shape, whole, folder / "theirs"
@@ -102,12 +104,12 @@ def test_parity_of_logits_and_gradients_with_transformers(sent):
     expected = theirs(tokens).logits
     # over the vocabulary alone: the rows that pad it are not there in transformers
     torch.nn.functional.cross_entropy(expected.flatten(0, 1), labels.flatten(), reduction="sum").backward()
-    with processes():
-        ours = build(shape)
+    with process_groups():
+        ours = build_model(shape)
         weights.load(ours, whole, shape)
         found = ours(tokens, torch.arange(48).expand_as(tokens), None)[..., :257]
         torch.nn.functional.cross_entropy(found.flatten(0, 1), labels.flatten(), reduction="sum").backward()
-        gradients = {name: parameter.grad for name, parameter in weights.names(ours, shape).items()}
+        gradients = {name: parameter.grad for name, parameter in weights.full_names(ours, shape).items()}
     assert relative(found.detach(), expected.detach()) < 1e-5
     mine = dict(to_transformers(gradients.__getitem__, shape))
     for name, parameter in theirs.named_parameters():
@@ -124,7 +126,7 @@ def test_parity_of_logits_and_gradients_with_transformers(sent):
 
 def test_what_was_exported_comes_back_to_the_last_bit(sent, tmp_path):
     shape, whole, folder = sent
-    bring_in(Import(folder=str(folder)), tmp_path)
+    import_model(Import(folder=str(folder)), tmp_path)
     found = card(tmp_path)
     again, back = read_model(folder)
     # what transformers has only one way to say is said
@@ -153,8 +155,8 @@ def test_the_serving_code_reads_transformers_folders(sent):
 def test_megatron_and_serving_agree(sent):
     shape, whole, _ = sent
     tokens = torch.randint(0, 257, (2, 40), generator=torch.Generator().manual_seed(3))
-    with processes(), torch.no_grad():
-        model = build(shape)
+    with process_groups(), torch.no_grad():
+        model = build_model(shape)
         weights.load(model, whole, shape)
         ours = model(tokens, torch.arange(40).expand_as(tokens), None)[..., :257]
     network = Network(shape, whole)
@@ -184,7 +186,7 @@ def test_the_tokenizer_of_bytes_goes_along(sent):
 def test_large_models_are_written_in_several_files(tmp_path, monkeypatch):
     monkeypatch.setattr(files, "FILE_BYTES", 20_000)
     shape = SHAPES["llama"]
-    with processes():
+    with process_groups():
         whole = trained(shape)
     export(
         Export(checkpoint="c", dtype="bfloat16"), Flow("c", checkpoint(tmp_path / "ours", shape, whole)), tmp_path / "theirs"
@@ -222,9 +224,9 @@ def test_a_model_that_transformers_saved_is_grown_and_finetuned(context, tmp_pat
 
     table = documents(tmp_path, stories(60))
     shards = pack(tmp_path, table, resolver=Resolver(), tokenizer="hf:it", validation_share=0.2)
-    grow = Grow(shards="s", checkpoint="c", hidden=64, tokens=4 * 8 * 64, batch=8, dropout=0.0)
+    grow = Grow(shards="s", checkpoint="c", hidden=64, tokens=4 * 8 * 64, batch_size=8, dropout=0.0)
     grown = context.work("public-grown", grow, shards=shards, checkpoint=context.folder / "public")
-    sft = Sft(shards="s", checkpoint="c", batch=4, dropout=0.0)
+    sft = Sft(shards="s", checkpoint="c", batch_size=4, dropout=0.0)
     before = context.work("public-tuned", sft, shards=shards, checkpoint=context.folder / "public")["bits_per_byte_before"]
     assert grown["bits_per_byte_before"] == pytest.approx(before, rel=1e-5)
     shipped = context.exchange("public-again", Export(checkpoint="c"), checkpoint=context.folder / "public-grown")
@@ -254,7 +256,7 @@ def test_a_window_without_a_counterpart_is_refused():
 
 def test_names_go_both_ways():
     shape = SHAPES["neox"]
-    with processes():
+    with process_groups():
         whole = trained(shape)
     theirs = dict(to_transformers(whole.__getitem__, shape))
     assert all(torch.equal(tensor, whole[name]) for name, tensor in from_transformers(theirs.__getitem__, shape))

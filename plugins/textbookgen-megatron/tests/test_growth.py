@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 import torch
 from textbookgen_megatron.backend import growth, weights
-from textbookgen_megatron.backend.device import processes
-from textbookgen_megatron.backend.model import build
+from textbookgen_megatron.backend.device import process_groups
+from textbookgen_megatron.backend.gpt_model import build_model
 from textbookgen_megatron.shape import Shape
 
 from textbookgen.api.errors import TrainerError
@@ -37,13 +37,13 @@ def wider(shape: Shape, factor: int) -> Shape:
 def trained(shape: Shape) -> dict[str, torch.Tensor]:
     """Weights of which none is at its start: biases and norms too."""
     draw = torch.Generator().manual_seed(1)
-    whole = weights.gather(build(shape, seed=3), shape)
+    whole = weights.gather(build_model(shape, seed=3), shape)
     return {name: weight + 0.1 * torch.randn(weight.shape, generator=draw) for name, weight in whole.items()}
 
 
 @torch.no_grad()
 def logits(shape: Shape, whole: dict[str, torch.Tensor]) -> torch.Tensor:
-    model = build(shape)
+    model = build_model(shape)
     weights.load(model, whole, shape)
     tokens = torch.randint(0, shape.vocabulary, (2, 24), generator=torch.Generator().manual_seed(2))
     out: torch.Tensor = model(tokens, torch.arange(24).expand_as(tokens), None)
@@ -72,7 +72,7 @@ def test_rounding_down_spreads_copies_evenly_when_depth_doubles():
 @pytest.mark.parametrize("shape", [PHI, LLAMA, TIED, *OTHERS], ids=name_of)
 def test_tiling_by_a_whole_factor_keeps_the_logits(shape, factor, noise):
     large = wider(shape, factor)
-    with processes():
+    with process_groups():
         small = trained(shape)
         before = logits(shape, small)
         after = logits(large, growth.tile(small, shape, large, noise=noise, seed=0))
@@ -81,7 +81,7 @@ def test_tiling_by_a_whole_factor_keeps_the_logits(shape, factor, noise):
 
 def test_noise_sets_copies_apart_and_its_absence_does_not():
     large = wider(PHI, 2)
-    with processes():
+    with process_groups():
         small = trained(PHI)
         for noise, alike in ((0.0, True), (1.0, False)):
             grown = growth.tile(small, PHI, large, noise=noise, seed=0)["decoder.layers.0.mlp.linear_fc1.weight"]
@@ -90,7 +90,7 @@ def test_noise_sets_copies_apart_and_its_absence_does_not():
 
 def test_a_width_that_is_no_whole_factor_stays_near():
     large = replace(PHI, hidden=48, heads=3, kv_heads=3, ffn=192)
-    with processes():
+    with process_groups():
         small = trained(PHI)
         before = logits(PHI, small)
         gap = torch.linalg.norm(logits(large, growth.tile(small, PHI, large, noise=0, seed=0)) - before) / torch.linalg.norm(
@@ -101,7 +101,7 @@ def test_a_width_that_is_no_whole_factor_stays_near():
 
 def test_copied_layers_are_the_ones_of_the_map():
     large = replace(PHI, layers=3)
-    with processes():
+    with process_groups():
         small = trained(PHI)
     grown = growth.tile(small, PHI, large, noise=0, seed=0)
     for new, old in enumerate(growth.layer_map(3, 2)):
@@ -112,8 +112,8 @@ def test_copied_layers_are_the_ones_of_the_map():
 @pytest.mark.parametrize("shape", [PHI, LLAMA], ids=lambda shape: shape.architecture)
 def test_reuse_keeps_the_small_matrix_in_the_corner_and_draws_the_rest(shape):
     large = wider(shape, 2)
-    with processes():
-        small, fresh = trained(shape), weights.gather(build(large, seed=9), large)
+    with process_groups():
+        small, fresh = trained(shape), weights.gather(build_model(large, seed=9), large)
     grown = growth.reuse(small, fresh, shape, large)
     assert {name: weight.shape for name, weight in grown.items()} == {name: weight.shape for name, weight in fresh.items()}
     name = "decoder.layers.1.mlp.linear_fc1.weight"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from textbookgen_megatron.training import Pretrain
+from textbookgen_megatron.stages.pretrain import Pretrain
 
 from .conftest import card, documents, metrics, pack, stories
 
@@ -17,7 +17,7 @@ GQA = {
     "hidden": 32,
     "heads": 4,
     "kv_heads": 2,
-    "batch": BATCH,
+    "batch_size": BATCH,
     "tokens": STEPS * BATCH * 64,
     "learning_rate": 5e-3,
     "dropout": 0.0,
@@ -46,7 +46,7 @@ def alone(context, shards):
         ("neo", NEO, {"tensor_parallel": 2}),
         ("phi", PHI, {"tensor_parallel": 2, "sequence_parallel": True}),
         ("llama", GQA, {"gpus": 2, "distributed_optimizer": True}),
-        ("phi", PHI, {"recompute": True}),
+        ("phi", PHI, {"activation_checkpointing": True}),
     ],
     ids=lambda each: "-".join(map(str, each)) if isinstance(each, dict) and len(each) < 3 else "",
 )
@@ -129,7 +129,7 @@ def test_a_token_that_the_model_does_not_have_ends_the_run(context, tmp_path):
 
 
 def test_more_memory_than_there_is_is_told_before_anything_is_built(context, shards):
-    process = context.start("vast", Pretrain(shards="s", shape="phi-4", tokens=64, batch=1), shards=shards)
+    process = context.start("vast", Pretrain(shards="s", shape="phi-4", tokens=64, batch_size=1), shards=shards)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 1
     assert "a process needs about" in said and "GiB" in said and "hint: " in said

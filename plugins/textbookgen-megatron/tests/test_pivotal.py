@@ -11,11 +11,11 @@ import polars as pl
 import pytest
 from textbookgen_megatron import open_model
 from textbookgen_megatron.backend.data import ReplyPairs
-from textbookgen_megatron.backend.device import processes
+from textbookgen_megatron.backend.device import process_groups
 from textbookgen_megatron.pivotal.search import Answer, Draw, Rollout, Rules, Search, halved
-from textbookgen_megatron.pivotal.stage import OWN, PivotalTokens
-from textbookgen_megatron.preference import Dpo
-from textbookgen_megatron.training import Pretrain
+from textbookgen_megatron.stages.dpo import Dpo
+from textbookgen_megatron.stages.pivotal_tokens import OWN, PivotalTokens
+from textbookgen_megatron.stages.pretrain import Pretrain
 
 from textbookgen.api.artifacts import Checkpoint, Pairs, Part
 from textbookgen.api.errors import RunError
@@ -344,7 +344,7 @@ def kept_pairs(folder, digest):
 
 
 def learned(shards):
-    with processes():
+    with process_groups():
         source = ReplyPairs(PackedShards.read(shards), "train")
         samples = [source.pair(n) for n in range(len(source))]
     return [
@@ -396,7 +396,7 @@ def test_a_model_learns_from_its_own_pivotal_tokens(context, tmp_path):
     shards = pack(tmp_path, documents(tmp_path, two_ways()), sequence_length=16, validation_share=0.02)
     shape = {"architecture": "llama", "layers": 2, "hidden": 64, "heads": 4, "threads": 1, "dropout": 0.0}
     tokens = int(PackedShards.read(shards).counts("train").tokens) * 8
-    stage = Pretrain(shards="shards", **shape, batch=32, learning_rate=4e-3, tokens=tokens)
+    stage = Pretrain(shards="shards", **shape, batch_size=32, learning_rate=4e-3, tokens=tokens)
     context.work("talker", stage, shards=shards)
     talker = context.folder / "talker"
     prompts = [f"{one}+{other}=" for one in range(5) for other in range(5)]
@@ -425,7 +425,7 @@ def test_a_model_learns_from_its_own_pivotal_tokens(context, tmp_path):
     rows.write_parquet(tmp_path / "pairs.parquet")
     pairs = pack(tmp_path, Pairs((Part(tmp_path / "pairs.parquet"),)), sequence_length=16, validation_share=0)
     assert PackedShards.read(pairs).chat is None
-    tune = Dpo(shards="pairs", checkpoint="talker", epochs=20, batch=8, learning_rate=2e-4, loss="nca_pair", threads=1)
+    tune = Dpo(shards="pairs", checkpoint="talker", epochs=20, batch_size=8, learning_rate=2e-4, loss="nca_pair", threads=1)
     context.work("tuned", tune, shards=pairs, checkpoint=talker)
     before, after = rate(talker, prompts, answers), rate(context.folder / "tuned", prompts, answers)
     print(f"right before {before:.3f}, after {after:.3f}; {len(rows)} pairs")

@@ -7,12 +7,12 @@ import pytest
 import torch
 from textbookgen_megatron import open_model
 from textbookgen_megatron.backend import weights
-from textbookgen_megatron.backend.device import processes
-from textbookgen_megatron.backend.model import build
-from textbookgen_megatron.serving.forward import Network
-from textbookgen_megatron.serving.reading import CachedNetwork
-from textbookgen_megatron.serving.serve import open_writer
+from textbookgen_megatron.backend.device import process_groups
+from textbookgen_megatron.backend.gpt_model import build_model
+from textbookgen_megatron.serving.decoding import CachedNetwork
+from textbookgen_megatron.serving.server import open_generator
 from textbookgen_megatron.shape import Shape
+from textbookgen_megatron.torch_model import Network
 
 from textbookgen.api.errors import TrainerError
 from textbookgen.api.message import Message
@@ -32,13 +32,13 @@ def trained(shape: Shape) -> dict[str, torch.Tensor]:
     draw = torch.Generator().manual_seed(5)
     return {
         name: weight + 0.3 * torch.randn(weight.shape, generator=draw)
-        for name, weight in weights.gather(build(shape), shape).items()
+        for name, weight in weights.gather(build_model(shape), shape).items()
     }
 
 
 @pytest.fixture(scope="module", params=[PHI, LLAMA], ids=lambda shape: shape.architecture)
 def network(request: pytest.FixtureRequest) -> Network:
-    with processes():
+    with process_groups():
         return Network(request.param, trained(request.param))
 
 
@@ -50,8 +50,8 @@ def writer(network: Network, tmp_path: Path) -> BatchGenerator:
 @torch.no_grad()
 def test_logits_are_those_of_megatron(network):
     tokens = torch.randint(0, 257, (3, 48), generator=torch.Generator().manual_seed(0))
-    with processes():
-        model = build(network.shape)
+    with process_groups():
+        model = build_model(network.shape)
         weights.load(model, network.weights, network.shape)
         expected = model(tokens, torch.arange(48).expand_as(tokens), None)[..., :257]
     ours = network.logits(network.hidden(tokens)[0])
@@ -143,7 +143,7 @@ def test_texts_longer_than_the_window_are_scored_whole(writer):
 
 @pytest.fixture
 def checkpoint(tmp_path: Path) -> Path:
-    with processes():
+    with process_groups():
         weights.write(trained(PHI), tmp_path)
     card = {
         "format": "megatron",
@@ -160,7 +160,7 @@ def checkpoint(tmp_path: Path) -> Path:
 def test_a_served_model_answers_as_the_writer_does(checkpoint):
     model = open_model(checkpoint)
     assert model is not None
-    writer = open_writer(checkpoint)
+    writer = open_generator(checkpoint)
     try:
         assert model.complete(PROMPTS, max_tokens=12) == writer.complete(PROMPTS, SamplingParams(max_tokens=12))
         drawn = model.complete(PROMPTS[:2], max_tokens=6, temperature=0.7, samples=2, seed=3)

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 import pytest
-from textbookgen_megatron.backend.device import processes
-from textbookgen_megatron.backend.model import build
+from textbookgen_megatron.backend.device import process_groups
+from textbookgen_megatron.backend.gpt_model import build_model
 from textbookgen_megatron.shape import Shape
 
 from textbookgen.api.errors import TrainerError
@@ -19,8 +19,8 @@ def test_phi_1_has_the_parameters_of_phi_1_without_the_bias_of_its_head():
 
 @pytest.mark.parametrize("shape", [PHI, LLAMA], ids=lambda shape: shape.architecture)
 def test_parameters_are_those_of_the_model_megatron_builds(shape):
-    with processes():
-        built = sum(parameter.numel() for parameter in build(shape).parameters())
+    with process_groups():
+        built = sum(parameter.numel() for parameter in build_model(shape).parameters())
     assert shape.parameters(padding=True) == built
     assert shape.parameters() == built - 2 * shape.hidden * (shape.padded_vocabulary - shape.vocabulary)
 

@@ -7,7 +7,9 @@ import time
 import pytest
 from safetensors import safe_open
 from textbookgen_megatron import stages
-from textbookgen_megatron.training import Grow, Pretrain, Sft
+from textbookgen_megatron.stages.grow import Grow
+from textbookgen_megatron.stages.pretrain import Pretrain
+from textbookgen_megatron.stages.sft import Sft
 
 from .conftest import card, documents, metrics, pack, stories
 
@@ -17,7 +19,7 @@ SMALL = {
     "layers": 2,
     "hidden": 32,
     "heads": 4,
-    "batch": BATCH,
+    "batch_size": BATCH,
     "tokens": STEPS * BATCH * 64,
     "learning_rate": 5e-3,
     "dropout": 0.0,
@@ -82,7 +84,7 @@ def test_a_stopped_run_saves_and_goes_on_with_dropout_as_if_it_had_not_stopped(c
 @pytest.mark.parametrize("layout", [{"tensor_parallel": 2}, {"gpus": 2}], ids=["tensor-parallel", "data-parallel"])
 def test_layouts_agree_on_parity_of_growth_and_finetuning(small, context, shards, layout):
     name = next(iter(layout))
-    grow = Grow(shards="s", checkpoint="c", hidden=64, tokens=4 * BATCH * 64, batch=BATCH, dropout=0.0, **layout)
+    grow = Grow(shards="s", checkpoint="c", hidden=64, tokens=4 * BATCH * 64, batch_size=BATCH, dropout=0.0, **layout)
     grown = context.work(f"grown-{name}", grow, shards=shards, checkpoint=context.folder / "small")
     assert grown["bits_per_byte_before"] == pytest.approx(small["bits_per_byte"], rel=1e-5)
     assert grown["shape"] | {"hidden": 32, "heads": 4, "kv_heads": 4, "ffn": 128} == small["shape"]
@@ -97,11 +99,11 @@ def test_layouts_agree_on_parity_of_growth_and_finetuning(small, context, shards
 def test_growing_without_tokens_and_from_scratch(small, context, shards):
     folder = context.folder / "small"
     kept = context.work(
-        "kept", Grow(shards="s", checkpoint="c", hidden=96, tokens=0, batch=BATCH), shards=shards, checkpoint=folder
+        "kept", Grow(shards="s", checkpoint="c", hidden=96, tokens=0, batch_size=BATCH), shards=shards, checkpoint=folder
     )
     assert kept["bits_per_byte"] == pytest.approx(small["bits_per_byte"], rel=1e-5)
     assert (kept["step"], kept["tokens"], kept["loss"]) == (0, 0, None)
-    options = Grow(shards="s", checkpoint="c", layers=3, tokens=0, batch=BATCH, method="scratch")
+    options = Grow(shards="s", checkpoint="c", layers=3, tokens=0, batch_size=BATCH, method="scratch")
     scratch = context.work("scratch", options, shards=shards, checkpoint=folder)
     assert scratch["shape"]["layers"] == 3
     assert scratch["bits_per_byte"] > small["bits_per_byte"] + 1
@@ -111,7 +113,7 @@ def test_finetuning_learns_what_follows_the_prompt(small, context, tmp_path):
     texts = [f"{text} Q? yes yes yes" for text in stories(120, seed=3)]
     table = documents(tmp_path, texts, **{"t.prompt": [text.removesuffix(" yes yes yes") for text in texts]})
     shards = pack(tmp_path, table, prompt="t.prompt", validation_share=0.2, sequence_length=512)
-    stage = Sft(shards="s", checkpoint="c", epochs=6, batch=8, learning_rate=3e-3, warmup_steps=2, dropout=0.0)
+    stage = Sft(shards="s", checkpoint="c", epochs=6, batch_size=8, learning_rate=3e-3, warmup_steps=2, dropout=0.0)
     tuned = context.work("tuned", stage, shards=shards, checkpoint=context.folder / "small")
     assert tuned["bits_per_byte"] < 0.6 * tuned["bits_per_byte_before"]
     assert tuned["epochs"] == pytest.approx(6, abs=1)
@@ -140,7 +142,9 @@ def test_what_does_not_fit_is_told_in_words(small, context, shards, change, prob
 
 
 def test_a_loss_that_is_no_number_ends_the_run_and_names_the_last_good_save(context, shards):
-    stage = Pretrain(**{**SMALL, "learning_rate": 1e18, "warmup_steps": 3, "clip": 0.0}, checkpoint_every=1, tensor_parallel=2)
+    stage = Pretrain(
+        **{**SMALL, "learning_rate": 1e18, "warmup_steps": 3, "max_grad_norm": 0.0}, checkpoint_every=1, tensor_parallel=2
+    )
     process = context.start("burst", stage, shards=shards)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 1
@@ -154,9 +158,9 @@ def test_layouts_that_cannot_be_are_complained_about_before_anything_runs():
         return {diagnostic.place for diagnostic in Pretrain(**{**SMALL, **options}).check()}
 
     assert places() == set()
-    assert places(tensor_parallel=3, batch=9) == {"tensor_parallel"}
+    assert places(tensor_parallel=3, batch_size=9) == {"tensor_parallel"}
     assert places(gpus=3, tensor_parallel=2) == {"gpus"}
-    assert places(gpus=3) == {"batch"}
+    assert places(gpus=3) == {"batch_size"}
     assert places(heads=5) == {"heads"}
 
 

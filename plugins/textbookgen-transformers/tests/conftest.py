@@ -14,8 +14,8 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 import polars as pl
 import pytest
-from textbookgen_megatron.stages.export import Export
 from textbookgen_megatron.exchange.convert import main as convert
+from textbookgen_megatron.stages.export import Export
 
 from textbookgen.api.artifacts import Documents, Pairs, Part, Table
 from textbookgen.api.stage import Job, StageInputs, Trainer

@@ -15,9 +15,9 @@ import torch
 from textbookgen_megatron.backend import weights
 from textbookgen_megatron.backend.device import process_groups
 from textbookgen_megatron.backend.gpt_model import build_model
-from textbookgen_megatron.stages.pivotal_tokens import PivotalTokens
 from textbookgen_megatron.serving import serve as megatron
 from textbookgen_megatron.shape import Shape
+from textbookgen_megatron.stages.pivotal_tokens import PivotalTokens
 from textbookgen_transformers.serving import serve as transformers
 from textbookgen_transformers.training import Pretrain
 from textbookgen_transformers.weights import digest
@@ -29,7 +29,7 @@ from textbookgen.api.model import TokenModel
 from textbookgen.api.stage import StageInputs
 from textbookgen.api.teacher import Request
 from textbookgen.builtin.stages.chat_eval import ChatEval
-from textbookgen.builtin.teachers.checkpoint import OwnModel
+from textbookgen.builtin.teachers.checkpoint import CheckpointTeacher
 from textbookgen.builtin.tokenizers import FileTokenizer
 from textbookgen.testing import documents as rows_of
 from textbookgen.testing import write_documents
@@ -136,7 +136,7 @@ def test_conversations_are_answered_and_weighed_by_ids(exported, tmp_path):
 
 
 def test_as_a_teacher_it_says_how_a_reply_ended(exported):
-    teacher = OwnModel(checkpoint=str(exported), max_tokens=5, temperature=1.0)
+    teacher = CheckpointTeacher(checkpoint=str(exported), max_tokens=5, temperature=1.0)
     teacher.prepare({}, textbookgen_transformers.open_model)
 
     async def asked(texts):

@@ -88,7 +88,7 @@ def test_losses_are_summed_by_their_weights(context, base, replies):
 
 def test_losses_are_told_as_megatron_tells_them():
     for loss in ("ipo", {"sigmoid": 1, "sft": 0.2}):
-        assert Dpo(**OPTIONS, loss=loss).losses == MegatronDpo(**OPTIONS, loss=loss).losses
+        assert Dpo(**OPTIONS, loss=loss).loss_weights == MegatronDpo(**OPTIONS, loss=loss).loss_weights
 
 
 def test_shards_of_the_wrong_kind_are_told(context, base, shards, replies):

@@ -23,7 +23,7 @@ from textbookgen.api.errors import TrainerError
 from textbookgen.api.tokenizer import ByteTokenizer
 from textbookgen.recipe.plugin_manager import Plugins
 from textbookgen.testing import check_plugin
-from textbookgen.training.architectures import parts
+from textbookgen.training.architectures import resolve_shape
 from textbookgen.training.generation import BatchGenerator, SamplingParams
 from textbookgen.training.prompt_codec import PromptCodec, cut
 
@@ -37,7 +37,7 @@ def built(kind, **more):
     given = {"architecture": kind, "layers": 2, "hidden": 32, "heads": 4, **more}
     if kind in ("phi3", "neo"):
         given["window"] = 7
-    whole = parts(None, given) | {"vocabulary": 257, "sequence_length": 48}
+    whole = resolve_shape(None, given) | {"vocabulary": 257, "sequence_length": 48}
     torch.manual_seed(0)
     model = AutoModelForCausalLM.from_config(config_of(whole, 256), dtype=torch.float32)
     with torch.no_grad():
@@ -140,7 +140,15 @@ def test_an_answer_ends_where_the_chat_template_ends_it(trained, tmp_path):
 
 @pytest.fixture(scope="module")
 def trained(context, shards):
-    options = {"layers": 2, "hidden": 32, "heads": 4, "batch_size": 8, "tokens": 2048, "learning_rate": 5e-3, "validate_every": 2}
+    options = {
+        "layers": 2,
+        "hidden": 32,
+        "heads": 4,
+        "batch_size": 8,
+        "tokens": 2048,
+        "learning_rate": 5e-3,
+        "validate_every": 2,
+    }
     context.here("served", Pretrain(shards="s", **options), shards=shards)
     return context.folder / "served"
 
@@ -175,7 +183,15 @@ def test_what_others_exported_is_opened_by_others_first(tmp_path):
 
 
 def test_sums_in_bfloat16_come_near_those_in_float32(trained, context, shards):
-    options = {"layers": 2, "hidden": 32, "heads": 4, "batch_size": 8, "tokens": 2048, "learning_rate": 5e-3, "precision": "bf16"}
+    options = {
+        "layers": 2,
+        "hidden": 32,
+        "heads": 4,
+        "batch_size": 8,
+        "tokens": 2048,
+        "learning_rate": 5e-3,
+        "precision": "bf16",
+    }
     half = context.here("half", Pretrain(shards="s", **options), shards=shards)
     assert half["precision"] == "bf16"
     assert half["bits_per_byte"] == pytest.approx(card(trained)["bits_per_byte"], rel=0.01)

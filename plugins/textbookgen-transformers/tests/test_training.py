@@ -9,9 +9,9 @@ import time
 from pathlib import Path
 
 import pytest
-from textbookgen_megatron.stages.import_ import Import
 from textbookgen_megatron.exchange.convert import main as convert
 from textbookgen_megatron.stages.grow import Grow
+from textbookgen_megatron.stages.import_ import Import
 from textbookgen_megatron.stages.pretrain import Pretrain as MegatronPretrain
 from textbookgen_megatron.stages.sft import Sft as MegatronSft
 from textbookgen_transformers.backend.settled import work_of
@@ -91,7 +91,7 @@ def test_learning_rates_are_in_parity_with_megatrons(context, schedule):
         init_lr=0.0,
         max_lr=options.learning_rate,
         min_lr=options.min_learning_rate,
-        lr_warmup_steps=options.warmup_of(STEPS),
+        lr_warmup_steps=options.resolve_warmup_steps(STEPS),
         lr_decay_steps=STEPS + 1,
         lr_decay_style="WSD" if schedule == "wsd" else schedule,
         wsd_decay_steps=round(0.3 * STEPS),
@@ -130,7 +130,9 @@ def test_parity_of_held_out_bits_per_byte_of_an_exported_checkpoint(context, oth
 
 @pytest.mark.slow
 def test_a_killed_run_goes_on_with_dropout_as_if_it_had_not_been(context, shards):
-    options = Pretrain(**SMALL | {"dropout": 0.1, "architecture": "phi", "checkpoint_every": 5, "activation_checkpointing": True})
+    options = Pretrain(
+        **SMALL | {"dropout": 0.1, "architecture": "phi", "checkpoint_every": 5, "activation_checkpointing": True}
+    )
     whole = context.here("undisturbed", options, shards=shards)
     process = context.start("killed", options, shards=shards)
     wait_for(process, context.folder / "killed", 7)

@@ -13,10 +13,13 @@ from textbookgen.training.job import read_card
 @hookimpl
 def stages() -> Iterable[type[Stage]]:
     """The stages, used as `megatron/pretrain` and so on."""
-    from textbookgen_megatron.exchange.stages import Export, Import
-    from textbookgen_megatron.pivotal.stage import PivotalTokens
-    from textbookgen_megatron.preference import Dpo
-    from textbookgen_megatron.training import Grow, Pretrain, Sft
+    from textbookgen_megatron.stages.dpo import Dpo
+    from textbookgen_megatron.stages.export import Export
+    from textbookgen_megatron.stages.grow import Grow
+    from textbookgen_megatron.stages.import_ import Import
+    from textbookgen_megatron.stages.pivotal_tokens import PivotalTokens
+    from textbookgen_megatron.stages.pretrain import Pretrain
+    from textbookgen_megatron.stages.sft import Sft
 
     return [Pretrain, Grow, Sft, Dpo, PivotalTokens, Export, Import]
 
@@ -26,7 +29,7 @@ def open_model(checkpoint: Path) -> Model | None:
     """The model of a checkpoint this plugin wrote or exported, or a folder of transformers, in a process of its own."""
     if not _ours(checkpoint):
         return None
-    from textbookgen_megatron.model import MegatronModel
+    from textbookgen_megatron.served_model import MegatronModel
 
     return MegatronModel(checkpoint)
 

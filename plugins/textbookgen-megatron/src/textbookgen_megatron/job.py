@@ -9,11 +9,14 @@ from pathlib import Path
 from textbookgen.training import job as trainer
 from textbookgen.training.job import Flow, JobFile
 from textbookgen.training.shards import PackedShards, check_one_vocabulary
-from textbookgen_megatron.preference import Dpo
 from textbookgen_megatron.shape import Shape
-from textbookgen_megatron.training import Grow, Pretrain, Sft, Training
+from textbookgen_megatron.stages.dpo import Dpo
+from textbookgen_megatron.stages.grow import Grow
+from textbookgen_megatron.stages.options import MegatronTrainOptions
+from textbookgen_megatron.stages.pretrain import Pretrain
+from textbookgen_megatron.stages.sft import Sft
 
-STAGES: dict[str, type[Training]] = {f"megatron/{stage.name}": stage for stage in (Pretrain, Grow, Sft, Dpo)}
+STAGES: dict[str, type[MegatronTrainOptions]] = {f"megatron/{stage.name}": stage for stage in (Pretrain, Grow, Sft, Dpo)}
 
 
 class Parent(trainer.Parent):
@@ -38,7 +41,7 @@ def read_parent(flow: Flow) -> Parent:
 class TrainingJob:
     """A job: its options, what flows in, and the folder it works in."""
 
-    options: Training
+    options: MegatronTrainOptions
     use: str
     seed: int
     folder: Path

@@ -1,4 +1,4 @@
-"""The shape of a model: what decides the function it computes, and how many parameters that takes."""
+"""The shape of a model: architecture and sizes, and the parameters and FLOPs that follow from them."""
 
 from __future__ import annotations
 
@@ -6,16 +6,30 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from textbookgen import TrainerError
-from textbookgen.training.architectures import TRAITS, Architecture, Traits, padded, problem_of
+from textbookgen.training.architectures import TRAITS, Architecture, Traits, padded_vocabulary, shape_problem
 
 
 @dataclass(frozen=True)
 class Shape:
-    """A decoder: its block, its sizes, and what is done at its two ends.
+    """A decoder-only transformer.
 
-    `rotary` is the share of each head that turns with the position; `window` is how many tokens back a layer sees, itself
-    included (of `neo`, every second layer); `tied` is a head that is the embedding table; `positions` is how many places a
-    table of learned positions has, as many as `sequence_length` unless given.
+    Attributes:
+        architecture: The block, which also decides norms, activation and biases.
+        layers: Number of layers.
+        hidden: Hidden size.
+        heads: Number of attention heads.
+        kv_heads: Number of key/value heads (grouped-query attention).
+        ffn: Intermediate size of the MLP.
+        vocabulary: Vocabulary size, without padding.
+        sequence_length: Maximum sequence length in tokens.
+        rotary_base: Rotary base (RoPE theta).
+        epsilon: Epsilon of the norms.
+        rotary: Share of each head with rotary embeddings; None for the default of the architecture.
+        window: Sliding attention window in tokens, the current one included (with `neo`, of every second layer); None for
+            full attention.
+        tied: Whether the output layer shares the weights of the token embeddings.
+        head_bias: Whether the output layer has a bias.
+        positions: Rows of the learned position embeddings; None for `sequence_length`.
     """
 
     architecture: Architecture
@@ -35,44 +49,44 @@ class Shape:
     positions: int | None = None
 
     def __post_init__(self) -> None:
-        if problem := problem_of(asdict(self)):
+        if problem := shape_problem(asdict(self)):
             place, words = problem
             raise TrainerError(words, place=place, hint="choose heads that divide hidden, and kv_heads that divide heads")
-        if self.learned_positions and self.sequence_length > self.places:
+        if self.learned_positions and self.sequence_length > self.max_positions:
             raise TrainerError(
-                f"windows of {self.sequence_length} tokens are longer than the model's table of {self.places} positions",
+                f"sequences of {self.sequence_length} tokens exceed the {self.max_positions} learned position embeddings",
                 place="sequence_length",
-                hint="pack shorter windows: learned positions do not reach further than they were learned",
+                hint="pack shorter sequences: learned position embeddings cannot be extrapolated",
             )
 
     @property
     def traits(self) -> Traits:
-        """What its architecture decides."""
+        """The properties common to all models of the architecture."""
         return TRAITS[self.architecture]
 
     @property
     def head_dim(self) -> int:
-        """The width of one head."""
+        """Dimension of a head."""
         return self.hidden // self.heads
 
     @property
     def rotary_percent(self) -> float:
-        """The share of each head that rotates with the position."""
+        """Share of each head with rotary embeddings, between 0 and 1."""
         return self.traits.rotary if self.rotary is None else self.rotary
 
     @property
-    def rotated(self) -> int:
-        """How many of a head's numbers rotate."""
+    def rotary_dim(self) -> int:
+        """Number of dimensions of each head with rotary embeddings."""
         return round(self.head_dim * self.rotary_percent)
 
     @property
     def learned_positions(self) -> bool:
-        """Whether positions are a table rather than a rotation."""
+        """Whether positions are learned embeddings rather than rotary."""
         return self.traits.rotary == 0
 
     @property
-    def places(self) -> int:
-        """Rows of the table of learned positions."""
+    def max_positions(self) -> int:
+        """Rows of the learned position embeddings."""
         return self.positions or self.sequence_length
 
     @property
@@ -86,23 +100,23 @@ class Shape:
         return self.traits.biased
 
     def window_of(self, layer: int) -> int | None:
-        """How many tokens back the layer (counted from 0) sees; None for all."""
+        """Return the attention window in tokens of a layer, counted from 0; None for full attention."""
         return None if self.architecture == "neo" and layer % 2 == 0 else self.window
 
     @property
     def padded_vocabulary(self) -> int:
-        """The rows of the embedding table and of the head."""
-        return padded(self.vocabulary)
+        """Rows of the token embeddings and of the output layer."""
+        return padded_vocabulary(self.vocabulary)
 
     def parameters(self, *, padding: bool = False) -> int:
-        """How many parameters there are, with or without the rows that pad the vocabulary."""
+        """Return the number of parameters, with or without the rows that pad the vocabulary."""
         rows = self.padded_vocabulary if padding else self.vocabulary
-        ends = rows * self.hidden * (1 if self.tied else 2) + (rows if self.head_bias else 0)
-        table = self.places * self.hidden if self.learned_positions else 0
-        return ends + table + self.parameters_of_blocks()
+        tables = rows * self.hidden * (1 if self.tied else 2) + (rows if self.head_bias else 0)
+        positions = self.max_positions * self.hidden if self.learned_positions else 0
+        return tables + positions + self.block_parameters()
 
-    def parameters_of_blocks(self) -> int:
-        """Without embeddings and head; the last norm counts."""
+    def block_parameters(self) -> int:
+        """Return the number of parameters without embeddings and output layer; the final norm is included."""
         norm = self.hidden * (2 if self.biased else 1)
         return self.layers * self._layer_parameters(norm) + norm
 
@@ -113,21 +127,25 @@ class Shape:
         biases = self.hidden + up + self.hidden if self.biased else 0
         return weights + biases + (qkv if self.traits.qkv_biased else 0) + norm * self.traits.norms
 
-    def flops(self, tokens: int, length: int | None = None) -> float:
-        """Floating point operations of training on so many tokens: six for each weight that is multiplied, and attention over
-        windows of `length`, of `sequence_length` unless given.
+    def flops(self, tokens: int, sequence_length: int | None = None) -> float:
+        """Return the FLOPs of training on a number of tokens.
 
-        As in the PaLM paper (arXiv 2204.02311, appendix B): 6 N + 12 L H d s a token, embeddings left out, head counted.
+        6 N + 12 L H d s per token, as in the PaLM paper (arXiv 2204.02311, appendix B): N are the parameters of matrix
+        multiplications, that is without embeddings but with the output layer.
+
+        Args:
+            tokens: Number of tokens.
+            sequence_length: Tokens that attention spans; default: the sequence length of the shape.
         """
         norms = self.hidden * (2 if self.biased else 1) * (self.layers * self.traits.norms + 1)
-        multiplied = self.parameters_of_blocks() - norms + self.padded_vocabulary * self.hidden
-        return tokens * (6.0 * multiplied + 12.0 * self.layers * self.hidden * (length or self.sequence_length))
+        multiplied = self.block_parameters() - norms + self.padded_vocabulary * self.hidden
+        return tokens * (6.0 * multiplied + 12.0 * self.layers * self.hidden * (sequence_length or self.sequence_length))
 
     def card(self) -> dict[str, Any]:
-        """The shape as checkpoint.json tells it; `from_card` reads it back."""
+        """Return the shape as it is stored in checkpoint.json."""
         return asdict(self)
 
     @classmethod
     def from_card(cls, card: dict[str, Any]) -> Shape:
-        """The shape in a checkpoint.json."""
+        """Return the shape in the content of a checkpoint.json."""
         return cls(**card["shape"])

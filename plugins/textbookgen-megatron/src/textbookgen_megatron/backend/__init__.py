@@ -1,6 +1,6 @@
-"""Everything that needs torch and Megatron-core; importing this package makes Megatron-core fit for the machine at hand.
+"""Training with torch and Megatron-core; importing this package prepares Megatron-core for the machine it runs on.
 
-Nothing outside imports it but the processes of this plugin: the trainer and the writer of token files.
+Only the training process imports it.
 """
 
 # Megatron-core ships no types
@@ -16,20 +16,20 @@ from typing import Any
 import torch
 
 
-def _as_it_is(function: Any = None, **_: Any) -> Any:
-    """Stands in for `torch.compile` as a decorator."""
-    return function if function is not None else _as_it_is
+def _no_compile(function: Any = None, **_: Any) -> Any:
+    """Replace `torch.compile`, with or without arguments, by a decorator that returns its function unchanged."""
+    return function if function is not None else _no_compile
 
 
 @contextmanager
 def _eager_fusions() -> Iterator[None]:
-    """Keeps Megatron-core from compiling while it is imported.
+    """Prevent Megatron-core from compiling functions while it is imported.
 
-    On CPU its fused kernels are off, yet decorating them alone loads the compiler: 1.7 of 3.5 seconds of start-up.
+    On CPUs its fused kernels are disabled, yet decorating them alone loads the compiler: 1.7 of 3.5 seconds of start-up.
     """
     compile_ = torch.compile
     if not torch.cuda.is_available():
-        setattr(torch, "compile", _as_it_is)  # noqa: B010
+        setattr(torch, "compile", _no_compile)  # noqa: B010
     try:
         yield
     finally:
@@ -37,7 +37,7 @@ def _eager_fusions() -> Iterator[None]:
 
 
 with warnings.catch_warnings(), _eager_fusions():
-    warnings.simplefilter("ignore")  # deprecations inside Megatron-core, and that TransformerEngine and Apex are not there
+    warnings.simplefilter("ignore")  # deprecations in Megatron-core, and notes that TransformerEngine and Apex are missing
     import megatron.core.dist_checkpointing
     import megatron.core.distributed
     import megatron.core.models.gpt.gpt_layer_specs

@@ -1,8 +1,8 @@
-"""Lets Megatron-core 0.16 work on CPU tensors, where it names the CUDA device literally.
+"""Lets Megatron-core 0.16 run on CPU tensors, where it names the CUDA device literally.
 
-With CUDA nothing here does anything, so that what runs on GPUs is stock Megatron-core. Without, three kinds of names
-mean the CPU: devices given to torch functions, some functions of `torch.cuda`, and the streams of random numbers that
-Megatron-core keeps apart for tensor parallelism. No arithmetic is touched.
+With CUDA this module does nothing: on GPUs, stock Megatron-core runs. Without CUDA, three kinds of names are redirected to
+the CPU: devices passed to torch functions, some functions of `torch.cuda`, and the random number streams that Megatron-core
+keeps for tensor parallelism. No arithmetic is changed.
 """
 
 # Megatron-core ships no types
@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
-import torch._dynamo  # torch.optim loads it anyway; loaded later, it would trip over the names replaced here
+import torch._dynamo  # torch.optim imports it anyway; imported later, it would fail on the functions replaced here
 from megatron.core.tensor_parallel import random as megatron_random
 from torch.overrides import TorchFunctionMode
 
@@ -28,8 +28,8 @@ def _is_cuda(device: object) -> bool:
     return isinstance(device, str) and device.startswith("cuda")
 
 
-class _CudaMeansCpu(TorchFunctionMode):
-    """Rewrites device arguments; and lets tensor type names look as Megatron-core compares them."""
+class _CudaToCpuMode(TorchFunctionMode):
+    """Rewrites device arguments, and prefixes tensor type names as Megatron-core compares them."""
 
     def __torch_function__(
         self,
@@ -38,20 +38,20 @@ class _CudaMeansCpu(TorchFunctionMode):
         args: tuple[Any, ...] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
-        named = dict(kwargs or {})
-        if named and _is_cuda(named.get("device")):
-            named["device"] = CPU
+        options = dict(kwargs or {})
+        if options and _is_cuda(options.get("device")):
+            options["device"] = CPU
         if func is torch.Tensor.cuda:
             return args[0]
-        if func is torch.Tensor.type and len(args) == 1 and not named:
+        if func is torch.Tensor.type and len(args) == 1 and not options:
             return func(*args).replace("torch.", "torch.cuda.", 1)
         if func is torch.Tensor.to and len(args) > 1 and _is_cuda(args[1]):
             args = (args[0], CPU, *args[2:])
-        return func(*args, **named)
+        return func(*args, **options)
 
 
 class _IdleStream:
-    """A CUDA stream or event whose work is always done: on CPU calls return when the work is."""
+    """A stand-in for a CUDA stream or event whose work is always complete: CPU calls are synchronous."""
 
     cuda_stream = 0
 
@@ -71,18 +71,18 @@ class _IdleStream:
     def record_event(self, event: object = None) -> object:
         return event or _IdleStream()
 
-    def _nothing(self, *_: Any, **__: Any) -> None: ...
+    def _no_op(self, *_: Any, **__: Any) -> None: ...
 
-    record = wait = synchronize = wait_stream = wait_event = _nothing
+    record = wait = synchronize = wait_stream = wait_event = _no_op
 
 
-class _CpuRandomStates(megatron_random.CudaRNGStatesTracker):
-    """Named streams of random numbers, drawn from the one CPU generator."""
+class _CpuRngStatesTracker(megatron_random.CudaRNGStatesTracker):
+    """Named random number streams that share the CPU generator."""
 
     def add(self, name: str, seed: int) -> None:
         self._is_initialized = True
         if seed in self.seeds_ or name in self.states_:
-            raise ValueError(f"random stream {name} with seed {seed} is there already")
+            raise ValueError(f"random stream {name} with seed {seed} already exists")
         self.seeds_.add(seed)
         self.states_[name] = torch.Generator("cpu").manual_seed(seed).get_state()
 
@@ -103,13 +103,13 @@ class _CpuRandomStates(megatron_random.CudaRNGStatesTracker):
             self._current_state_name = outer_name
 
 
-def _nothing(*_: Any, **__: Any) -> None: ...
+def _no_op(*_: Any, **__: Any) -> None: ...
 
 
-def _replace_names() -> None:
-    """Gives the functions of `torch.cuda` that Megatron-core calls a meaning on CPU; harmless to do twice."""
+def _replace_functions() -> None:
+    """Replace the functions of `torch.cuda` that Megatron-core calls by CPU versions; safe to call twice."""
     idle = _IdleStream()
-    meanings: dict[str, Any] = {
+    replacements: dict[str, Any] = {
         "current_device": lambda: CPU,
         "device_count": lambda: 0,
         "get_rng_state": lambda device=None: torch.get_rng_state(),
@@ -120,24 +120,24 @@ def _replace_names() -> None:
         "stream": lambda stream=None: contextlib.nullcontext(),
         "Stream": _IdleStream,
         "Event": _IdleStream,
-        **dict.fromkeys(("set_device", "synchronize", "empty_cache"), _nothing),
+        **dict.fromkeys(("set_device", "synchronize", "empty_cache"), _no_op),
         **dict.fromkeys(("memory_allocated", "max_memory_allocated", "memory_reserved"), lambda *_: 0),
     }
-    for name, meaning in meanings.items():
-        setattr(torch.cuda, name, meaning)
+    for name, replacement in replacements.items():
+        setattr(torch.cuda, name, replacement)
     for name in ("range_push", "range_pop"):
-        setattr(torch.cuda.nvtx, name, _nothing)
+        setattr(torch.cuda.nvtx, name, _no_op)
     megatron_random._get_cuda_rng_state = lambda device="cuda", clone=False, graph_safe=False: torch.get_rng_state()
     megatron_random._set_cuda_rng_state = lambda state, device=-1, graph_safe=False: torch.set_rng_state(state)
-    megatron_random.CudaRNGStatesTracker = _CpuRandomStates
+    megatron_random.CudaRNGStatesTracker = _CpuRngStatesTracker
 
 
 @contextlib.contextmanager
-def cpu_where_cuda_is_named() -> Iterator[None]:
-    """While this lasts, in this thread, Megatron-core works on CPU; with CUDA, as it would anyway."""
+def redirect_cuda_to_cpu() -> Iterator[None]:
+    """Run Megatron-core on the CPU within this context, in this thread; does nothing if CUDA is available."""
     if torch.cuda.is_available():
         yield
         return
-    _replace_names()
-    with _CudaMeansCpu():
+    _replace_functions()
+    with _CudaToCpuMode():
         yield

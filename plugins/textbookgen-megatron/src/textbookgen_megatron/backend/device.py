@@ -1,4 +1,4 @@
-"""Where a process computes and how processes find each other: the only place that tells CPUs from GPUs."""
+"""Devices, process groups and collectives: the only module that distinguishes CPUs from GPUs."""
 
 # Megatron-core ships no types
 # mypy: disable-error-code="import-untyped"
@@ -15,25 +15,32 @@ import torch.distributed as dist
 from megatron.core import parallel_state
 from megatron.core.tensor_parallel import model_parallel_cuda_manual_seed
 
-from textbookgen_megatron.backend.cpu import cpu_where_cuda_is_named
+from textbookgen_megatron.backend.cpu import redirect_cuda_to_cpu
 
 CUDA = torch.cuda.is_available()
+#: Sums are float64 where the collective backend allows it at no cost.
+_SUM_DTYPE = torch.float32 if CUDA else torch.float64
 
 
 def device() -> torch.device:
-    """The device of this process."""
+    """Return the device of this process."""
     return torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0))) if CUDA else torch.device("cpu")
 
 
 @contextlib.contextmanager
-def processes(tensor_parallel: int = 1, pipeline_parallel: int = 1) -> Iterator[None]:
-    """Joins the processes of a job and splits them into tensor, pipeline and data parallel groups; leaves them at the end.
+def process_groups(tensor_parallel: int = 1, pipeline_parallel: int = 1) -> Iterator[None]:
+    """Join the processes of a job and create the tensor, pipeline and data parallel groups; destroy them on exit.
 
-    Ranks come from the environment, as `textbookgen_megatron.launch` and `torchrun` set it; without, there is one process.
+    Ranks are read from the environment, as set by `textbookgen_megatron.launching.local` and `torchrun`. Without `RANK`
+    the world size is 1.
+
+    Args:
+        tensor_parallel: Tensor parallel size.
+        pipeline_parallel: Pipeline parallel size.
     """
-    with cpu_where_cuda_is_named(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Megatron-core calls deprecated names of torch at every step
-        _join()
+    with redirect_cuda_to_cpu(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Megatron-core calls deprecated torch functions in every step
+        _init_process_group()
         parallel_state.initialize_model_parallel(
             tensor_model_parallel_size=tensor_parallel, pipeline_model_parallel_size=pipeline_parallel
         )
@@ -44,76 +51,85 @@ def processes(tensor_parallel: int = 1, pipeline_parallel: int = 1) -> Iterator[
             dist.destroy_process_group()
 
 
-def _join() -> None:
+def _init_process_group() -> None:
     backend = "nccl" if CUDA else "gloo"
     if CUDA:
         torch.cuda.set_device(device())
     if "RANK" not in os.environ:
         store = dist.HashStore()  # type: ignore[attr-defined]
         dist.init_process_group(backend, store=store, rank=0, world_size=1)
-    elif meeting := os.environ.get("TEXTBOOKGEN_MEETING_FILE"):
+    elif rendezvous := os.environ.get("TEXTBOOKGEN_RENDEZVOUS_FILE"):
         rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
-        dist.init_process_group(backend, init_method=f"file://{meeting}", rank=rank, world_size=size)
+        dist.init_process_group(backend, init_method=f"file://{rendezvous}", rank=rank, world_size=size)
     else:
         dist.init_process_group(backend)
 
 
-def seed(number: int) -> None:
-    """Starts every stream of random numbers afresh; those of tensor parallel regions differ between ranks."""
-    torch.manual_seed(number)
-    model_parallel_cuda_manual_seed(number)
+def set_seed(seed: int) -> None:
+    """Seed all random number generators; those of tensor parallel regions get a different seed on each rank."""
+    torch.manual_seed(seed)
+    model_parallel_cuda_manual_seed(seed)
 
 
-def is_first() -> bool:
-    """Whether this is the process that writes."""
+def is_rank_zero() -> bool:
+    """Return whether this is the process that writes files."""
     return dist.get_rank() == 0
 
 
-def data_rank() -> tuple[int, int]:
-    """Which share of each batch is this process's, and how many shares there are."""
-    return parallel_state.get_data_parallel_rank(), parallel_state.get_data_parallel_world_size()
+def data_parallel_rank() -> int:
+    """Return the rank of this process in its data parallel group."""
+    return int(parallel_state.get_data_parallel_rank())
 
 
-def pipeline_rank() -> tuple[int, int]:
-    """Which share of the layers is this process's, and how many shares there are."""
-    return (
-        parallel_state.get_pipeline_model_parallel_rank(),
-        parallel_state.get_pipeline_model_parallel_world_size(),
-    )
+def data_parallel_size() -> int:
+    """Return the data parallel size."""
+    return int(parallel_state.get_data_parallel_world_size())
+
+
+def pipeline_rank() -> int:
+    """Return the pipeline stage of this process, counted from 0."""
+    return int(parallel_state.get_pipeline_model_parallel_rank())
+
+
+def pipeline_size() -> int:
+    """Return the number of pipeline stages."""
+    return int(parallel_state.get_pipeline_model_parallel_world_size())
 
 
 def is_last_stage() -> bool:
-    """Whether this process has the model's last layers, and so knows the loss."""
-    stage, stages = pipeline_rank()
-    return stage == stages - 1
+    """Return whether this process has the last layers of the model, and so computes the loss."""
+    return pipeline_rank() == pipeline_size() - 1
 
 
-def from_last_stage(values: list[float] | None, count: int) -> list[float]:
-    """Figures that only the last stage of a pipeline knows, for every stage of it."""
-    if pipeline_rank()[1] == 1:
-        assert values is not None
+def broadcast_from_last_stage(values: list[float]) -> list[float]:
+    """Return the values that the last pipeline stage passes, on every stage.
+
+    Args:
+        values: As many values on every stage; only those of the last stage count.
+    """
+    if pipeline_size() == 1:
         return values
-    told = torch.tensor(values or [0.0] * count, dtype=torch.float64 if not CUDA else torch.float32, device=device())
+    buffer = torch.tensor(values, dtype=_SUM_DTYPE, device=device())
     dist.broadcast(
-        told,
+        buffer,
         parallel_state.get_pipeline_model_parallel_last_rank(),
         group=parallel_state.get_pipeline_model_parallel_group(),
     )
-    return [float(item) for item in told.tolist()]
+    return [float(value) for value in buffer.tolist()]
 
 
-def add_up(values: list[float]) -> list[float]:
-    """The sums over data parallel processes."""
-    totals = torch.tensor(values, dtype=torch.float64 if not CUDA else torch.float32, device=device())
-    if data_rank()[1] > 1:
+def sum_over_data_parallel(values: list[float]) -> list[float]:
+    """Return the element-wise sums over the data parallel group."""
+    totals = torch.tensor(values, dtype=_SUM_DTYPE, device=device())
+    if data_parallel_size() > 1:
         dist.all_reduce(totals, group=parallel_state.get_data_parallel_group())
-    return [float(item) for item in totals.tolist()]
+    return [float(total) for total in totals.tolist()]
 
 
-def any_process(yes: bool) -> bool:
-    """Whether it is so in any process."""
+def any_process(flag: bool) -> bool:
+    """Return whether the flag is set in any process of the job."""
     if dist.get_world_size() == 1:
-        return yes
-    flag = torch.tensor([int(yes)], device=device())
-    dist.all_reduce(flag, op=dist.ReduceOp.MAX)
-    return bool(flag.item())
+        return flag
+    flags = torch.tensor([int(flag)], device=device())
+    dist.all_reduce(flags, op=dist.ReduceOp.MAX)
+    return bool(flags.item())

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from textbookgen.training.shards import PackedShards
 from textbookgen_megatron.backend.data import ReplyPairs, WholeDocuments, batch
-from textbookgen_megatron.backend.device import data_rank
-from textbookgen_megatron.backend.step import Learner
+from textbookgen_megatron.backend.device import data_parallel_rank, data_parallel_size
+from textbookgen_megatron.backend.train_state import TrainState
 
 
 @dataclass(frozen=True)
@@ -36,11 +36,11 @@ class Examiner:
                 self._read[label] = (packed, windows)
         self._length = length
 
-    def examine(self, learner: Learner) -> HeldOut:
+    def examine(self, train_state: TrainState) -> HeldOut:
         """Measures; every process must call this, since they share the work."""
         nats, tokens, bytes_, each = 0.0, 0.0, 0.0, {}
         for label, (packed, windows) in self._read.items():
-            total, count = self._sums(learner, packed, windows)
+            total, count = self._sums(train_state, packed, windows)
             size = count * packed.counts("valid").bytes_per_token
             each[label] = total / math.log(2) / max(size, 1.0)
             nats, tokens, bytes_ = nats + total, tokens + count, bytes_ + size
@@ -48,15 +48,15 @@ class Examiner:
             return HeldOut(None, None)
         return HeldOut(nats / tokens, nats / math.log(2) / bytes_, each if len(each) > 1 else {})
 
-    def _sums(self, learner: Learner, packed: PackedShards, windows: WholeDocuments) -> tuple[float, float]:
+    def _sums(self, train_state: TrainState, packed: PackedShards, windows: WholeDocuments) -> tuple[float, float]:
         """Nats and tokens; the processes of a pipeline read together, those that share the batch apart."""
-        rank, ranks = data_rank()
+        rank, ranks = data_parallel_rank(), data_parallel_size()
         mine = list(range(rank, len(windows), ranks))
         length = self._length or packed.sequence_length
         nats = tokens = 0.0
         for size, groups in _groups(mine, self._at_once):
             batches = (batch([windows.window(index) for index in group]) for group in groups)
-            sums = learner.measure(batches, len(groups), size, length)
+            sums = train_state.evaluate(batches, len(groups), size, length)
             nats, tokens = nats + sums[0], tokens + sums[1]
         return nats, tokens
 
@@ -67,18 +67,18 @@ class PairExaminer:
     def __init__(self, shards: PackedShards, pairs: ReplyPairs | None, at_once: int) -> None:
         self._shards, self._pairs, self._at_once = shards, pairs, at_once
 
-    def examine(self, learner: Learner) -> HeldOut:
+    def examine(self, train_state: TrainState) -> HeldOut:
         """Measures; every process must call this."""
         if self._pairs is None:
             return HeldOut(None, None)
-        rank, ranks = data_rank()
-        sums = [0.0] * (2 + len(learner.objective.figures))
+        rank, ranks = data_parallel_rank(), data_parallel_size()
+        sums = [0.0] * (2 + len(train_state.objective.metrics))
         for size, groups in _groups(list(range(rank, len(self._pairs), ranks)), self._at_once):
             batches = (batch([self._pairs.pair(index) for index in group]) for group in groups)
-            more = learner.measure(batches, len(groups), size, self._shards.sequence_length)
+            more = train_state.evaluate(batches, len(groups), size, self._shards.sequence_length)
             sums = [mine + new for mine, new in zip(sums, more, strict=True)]
         means = [total / max(sums[1], 1.0) for total in sums]
-        return HeldOut(means[0], None, dict(zip(learner.objective.figures, means[2:], strict=True)))
+        return HeldOut(means[0], None, dict(zip(train_state.objective.metrics, means[2:], strict=True)))
 
 
 def _groups(mine: list[int], at_once: int) -> list[tuple[int, list[list[int]]]]:

@@ -1,9 +1,9 @@
-"""Makes a small model larger, by weights: deeper by a layer map, wider by tiling or by reuse.
+"""Enlarges the weights of a model: deeper by a layer map, wider by tiling or by reusing the small matrices.
 
-Sources: the layer map and the names WR and tile are those of the phi-2 talk (M. Javaheripi, NeurIPS 2023). Dividing by how
-often an input was copied, which keeps the function when the width grows by a whole factor, and noise that sums to zero over
-the copies, which keeps it too and lets the copies drift apart, follow Net2Net (arXiv 1511.05641) and HyperCloning
-(arXiv 2409.12903).
+The layer map and the names WR (weight reuse) and tile are those of the phi-2 talk (M. Javaheripi, NeurIPS 2023). Dividing
+weights by the number of copies of their input, which preserves the function if the width grows by an integer factor, and noise
+that sums to zero over these copies, which breaks their symmetry without changing the function, follow Net2Net
+(arXiv 1511.05641) and HyperCloning (arXiv 2409.12903).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from textbookgen_megatron.shape import Shape
 
 Rounding = Literal["even", "down"]
 
-#: The axes of each tensor: what its rows and its columns stand for; None for ids of the vocabulary, which do not grow.
+#: What the rows and columns of each tensor index; None for vocabulary ids and positions, whose number does not grow.
 _AXES: dict[str, tuple[str | None, ...]] = {
     "word_embeddings.weight": (None, "hidden"),
     "position_embeddings.weight": (None, "hidden"),
@@ -39,68 +39,101 @@ _AXES: dict[str, tuple[str | None, ...]] = {
 
 
 def layer_map(new: int, old: int, rounding: Rounding = "even") -> list[int]:
-    """Which old layer each new one copies: `round(i * old / new)`, at most the last.
+    """Return, for each layer of the larger model, the layer of the smaller model that it copies.
 
-    `even` rounds halves to the even number, as Python's and numpy's `round` do; `down` cuts off, which spreads copies evenly
-    when depth doubles. The cap matters: 2 to 8 layers would otherwise name a third one.
+    That is `round(i * old / new)`, but at most the last layer: otherwise 2 layers enlarged to 8 would name a third one.
+
+    Args:
+        new: Number of layers of the larger model.
+        old: Number of layers of the smaller model.
+        rounding: `even` rounds halves to the even number, as Python and numpy do; `down` truncates, which spreads copies
+            evenly when the depth doubles.
+
+    Raises:
+        TrainerError: The depth would shrink.
     """
     if new < old:
-        raise TrainerError(f"a model of {old} layers cannot grow to {new}", place="layers", hint=f"give {old} or more")
-    near = round if rounding == "even" else math.floor
-    return [min(old - 1, near(i * old / new)) for i in range(new)]
+        raise TrainerError(f"a model of {old} layers cannot be reduced to {new}", place="layers", hint=f"use {old} or more")
+    nearest = round if rounding == "even" else math.floor
+    return [min(old - 1, nearest(i * old / new)) for i in range(new)]
 
 
 def check_width(old: Shape, hidden: int) -> None:
-    """Raises TrainerError unless heads of the parent's size, in groups as large as the parent's, fill this width."""
-    group = old.head_dim * (old.heads // old.kv_heads)
+    """Check that the new hidden size is a multiple of the smaller model's heads, in groups that share keys and values.
+
+    Raises:
+        TrainerError: It is not.
+    """
+    heads_per_group = old.heads // old.kv_heads
+    group = old.head_dim * heads_per_group
     if hidden % group:
-        near = -(-max(hidden, old.hidden) // group) * group
+        nearest = -(-max(hidden, old.hidden) // group) * group
+        groups = f" in groups of {heads_per_group}" if heads_per_group > 1 else ""
         raise TrainerError(
-            f"hidden {hidden} is no multiple of {group}, the parent's heads of {old.head_dim}"
-            + (f" in groups of {old.heads // old.kv_heads}" if old.heads != old.kv_heads else ""),
+            f"hidden = {hidden} is not a multiple of {group} (the smaller model has heads of {old.head_dim}{groups})",
             place="hidden",
-            hint=f"heads keep their size when a model grows: give {near}",
+            hint=f"heads keep their size when a model is enlarged: use {nearest}",
         )
 
 
 def check_growth(old: Shape, new: Shape) -> None:
-    """Raises TrainerError unless `new` is `old`, only larger."""
+    """Check that one shape is an enlargement of another.
+
+    Raises:
+        TrainerError: A size shrinks, or the heads change.
+    """
     for name in ("layers", "hidden", "ffn", "heads"):
         if getattr(new, name) < getattr(old, name):
             raise TrainerError(
-                f"{name} would shrink from {getattr(old, name)} to {getattr(new, name)}", place=name, hint="growing only adds"
+                f"{name} would shrink from {getattr(old, name)} to {getattr(new, name)}",
+                place=name,
+                hint="growing can only enlarge a model",
             )
     if new.head_dim != old.head_dim:
         raise TrainerError(
-            f"hidden {new.hidden} is no multiple of the parent's head of {old.head_dim}",
+            f"hidden = {new.hidden} is not a multiple of the head size {old.head_dim}",
             place="hidden",
-            hint="rotary positions fix the head",
+            hint="heads keep their size, which rotary embeddings depend on",
         )
     if new.heads * old.kv_heads != old.heads * new.kv_heads:
-        raise TrainerError(f"{new.heads} heads cannot share kv_heads as the parent's {old.heads} do", place="hidden")
+        raise TrainerError(
+            f"{new.heads} heads cannot share keys and values in the same groups as the smaller model's {old.heads}",
+            place="hidden",
+        )
 
 
 def tile(
     weights: dict[str, Tensor], old: Shape, new: Shape, *, noise: float, seed: int, rounding: Rounding = "even"
 ) -> dict[str, Tensor]:
-    """Every larger matrix filled with copies of the small one, divided by how often each of its inputs was copied.
+    """Fill each larger matrix with copies of the small one, divided by the number of copies of each input.
 
-    With a whole width factor and no new layers, logits stay what they were. `noise` is the standard deviation of what is
-    added to the copies, as a share of the weights' own; over the copies of each input it sums to zero.
+    If the width grows by an integer factor and no layers are added, the logits do not change.
+
+    Args:
+        weights: Full weights of the smaller model by Megatron-core's names, float32.
+        old: Shape of the smaller model.
+        new: Shape of the larger model.
+        noise: Standard deviation of the noise added to the copies, relative to that of the weights; it sums to zero over
+            the copies of each input.
+        seed: Seed of the noise.
+        rounding: Rounding of the layer map.
+
+    Returns:
+        The full weights of the larger model, float32.
     """
-    axes = _copied_axes(old, new)
+    sources = _source_indices(old, new)
     generator = torch.Generator().manual_seed(seed)
     grown = {}
-    for name, source in _sources(weights, new, layer_map(new.layers, old.layers, rounding)):
-        kinds = _AXES[next(ending for ending in _AXES if name.endswith(ending))]
+    for name, source in _source_names(weights, new, layer_map(new.layers, old.layers, rounding)):
+        axes = _AXES[next(ending for ending in _AXES if name.endswith(ending))]
         tiled = weights[source]
-        for axis, kind in enumerate(kinds):
+        for axis, kind in enumerate(axes):
             if kind:
-                tiled = tiled.index_select(axis, axes[kind])
-        inputs = kinds[1] if len(kinds) == 2 else None
-        if inputs and not name.startswith("embedding."):  # embeddings take no copies in, they only make them
-            tiled = _shared_out(tiled, axes[inputs], noise, generator)
-        elif new.tied and name.startswith("decoder.final_layernorm."):  # a tied head cannot be divided, what it reads can
+                tiled = tiled.index_select(axis, sources[kind])
+        inputs = axes[1] if len(axes) == 2 else None
+        if inputs and not name.startswith("embedding."):  # the input of embeddings is a token id, of which there are no copies
+            tiled = _divide_by_copies(tiled, sources[inputs], noise, generator)
+        elif new.tied and name.startswith("decoder.final_layernorm."):  # a tied output layer cannot be divided, its input can
             tiled = tiled * (old.hidden / new.hidden)
         grown[name] = tiled.contiguous()
     return grown
@@ -109,49 +142,71 @@ def tile(
 def reuse(
     weights: dict[str, Tensor], fresh: dict[str, Tensor], old: Shape, new: Shape, *, rounding: Rounding = "even"
 ) -> dict[str, Tensor]:
-    """The small matrix in the corner of the larger, the rest as in `fresh` (WR)."""
+    """Copy each small matrix into a corner of the larger one (WR).
+
+    Args:
+        weights: Full weights of the smaller model by Megatron-core's names, float32.
+        fresh: Freshly initialized full weights of the larger model, which fill the rest.
+        old: Shape of the smaller model.
+        new: Shape of the larger model.
+        rounding: Rounding of the layer map.
+
+    Returns:
+        The full weights of the larger model, float32.
+    """
     grown = {}
-    for name, source in _sources(weights, new, layer_map(new.layers, old.layers, rounding)):
+    for name, source in _source_names(weights, new, layer_map(new.layers, old.layers, rounding)):
         grown[name] = fresh[name].clone()
-        halves = 2 if new.gated and "linear_fc1" in name else 1
-        for large, small in zip(grown[name].chunk(halves), weights[source].chunk(halves), strict=True):
+        matrices = 2 if new.gated and "linear_fc1" in name else 1
+        for large, small in zip(grown[name].chunk(matrices), weights[source].chunk(matrices), strict=True):
             large[tuple(slice(size) for size in small.shape)] = small
     return grown
 
 
-def _sources(weights: dict[str, Tensor], new: Shape, layers: list[int]) -> list[tuple[str, str]]:
-    """Each name of the new model with the name of the tensor it comes from."""
+def _source_names(weights: dict[str, Tensor], new: Shape, layers: list[int]) -> list[tuple[str, str]]:
+    """Return each tensor name of the larger model with the name of the tensor it is made from."""
     pairs = [(name, name) for name in weights if ".layers." not in name]
     for layer in range(new.layers):
-        here, there = f"decoder.layers.{layer}.", f"decoder.layers.{layers[layer]}."
-        pairs += [(here + name.removeprefix(there), name) for name in weights if name.startswith(there)]
+        target, source = f"decoder.layers.{layer}.", f"decoder.layers.{layers[layer]}."
+        pairs += [(target + name.removeprefix(source), name) for name in weights if name.startswith(source)]
     return pairs
 
 
-def _copied_axes(old: Shape, new: Shape) -> dict[str, Tensor]:
-    """For each kind of axis, which old place each new one copies. Heads are copied whole, as groups that share a key."""
+def _source_indices(old: Shape, new: Shape) -> dict[str, Tensor]:
+    """Return, for each kind of axis, an int64 vector with the old index that each new index copies.
+
+    Heads are copied whole, in groups that share keys and values.
+    """
     per_group = old.heads // old.kv_heads
     groups = torch.arange(new.kv_heads) % old.kv_heads
     ffn = torch.arange(new.ffn) % old.ffn
     return {
         "hidden": torch.arange(new.hidden) % old.hidden,
-        "qkv": _blocks(groups, (per_group + 2) * old.head_dim),
-        "heads": _blocks(groups, per_group * old.head_dim),
+        "qkv": _expand_blocks(groups, (per_group + 2) * old.head_dim),
+        "heads": _expand_blocks(groups, per_group * old.head_dim),
         "ffn": ffn,
         "fc1": torch.cat([ffn, ffn + old.ffn]) if old.gated else ffn,
     }
 
 
-def _blocks(copies: Tensor, size: int) -> Tensor:
-    return (copies[:, None] * size + torch.arange(size)).flatten()
+def _expand_blocks(blocks: Tensor, size: int) -> Tensor:
+    """Return the indices of all elements of blocks: `[blocks]` to `[blocks * size]`."""
+    return (blocks[:, None] * size + torch.arange(size)).flatten()
 
 
-def _shared_out(tiled: Tensor, copies: Tensor, noise: float, generator: torch.Generator) -> Tensor:
-    """Divides each column by how often its input was copied, and adds noise that sums to zero over those copies."""
-    counts = torch.bincount(copies).to(tiled.dtype)
-    shared = tiled / counts[copies]
+def _divide_by_copies(tiled: Tensor, sources: Tensor, noise: float, generator: torch.Generator) -> Tensor:
+    """Divide each column by the number of copies of its input, and add noise that sums to zero over these copies.
+
+    Args:
+        tiled: The matrix, `[rows, columns]`.
+        sources: The old input that each column copies, int64 `[columns]`.
+        noise: Standard deviation of the noise relative to that of the result.
+        generator: Source of the noise.
+    """
+    counts = torch.bincount(sources).to(tiled.dtype)
+    divided = tiled / counts[sources]
     if not noise:
-        return shared
-    drawn = torch.randn(shared.shape, generator=generator) * (noise * shared.std())
-    means = torch.zeros(shared.size(0), counts.numel()).index_add_(1, copies, drawn) / counts
-    return shared + drawn - means[:, copies]
+        return divided
+    added = torch.randn(divided.shape, generator=generator) * (noise * divided.std())
+    means = torch.zeros(divided.size(0), counts.numel()).index_add_(1, sources, added) / counts
+    return divided + added - means[:, sources]

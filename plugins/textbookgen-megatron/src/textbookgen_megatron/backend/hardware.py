@@ -1,4 +1,4 @@
-"""What a process's device can hold and do: checked before the first step, and measured after the last."""
+"""Peak throughput and memory of a process's device: checked before the first step, measured after the last."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import torch
 
 from textbookgen import TrainerError
 from textbookgen.training.job import peak_of
-from textbookgen_megatron.backend.device import CUDA, data_rank, device
-from textbookgen_megatron.backend.step import Recipe
+from textbookgen_megatron.backend.device import CUDA, data_parallel_size, device
+from textbookgen_megatron.backend.optimizer import OptimizerSettings
 from textbookgen_megatron.shape import Shape
-from textbookgen_megatron.training import Training
+from textbookgen_megatron.stages.options import MegatronTrainOptions
 
 
-def peak_flops(options: Training, precision: str) -> float | None:
-    """What this process's device does at best in a second; None if nobody said."""
+def peak_flops(options: MegatronTrainOptions, precision: str) -> float | None:
+    """Return the peak FLOP/s of this process's device; None if it is not known."""
     if options.peak_tflops is not None:
         return options.peak_tflops * 1e12
     if not CUDA or precision != "bf16":
@@ -25,43 +25,49 @@ def peak_flops(options: Training, precision: str) -> float | None:
     return peak_of(torch.cuda.get_device_name(device()))
 
 
-def needed_bytes(shape: Shape, options: Training, recipe: Recipe, at_once: int) -> int:
-    """About what a process needs at least: weights, gradients, the optimizer, and the activations of one micro-batch.
+def estimate_memory(shape: Shape, options: MegatronTrainOptions, settings: OptimizerSettings, micro_batch_size: int) -> int:
+    """Return a lower estimate of the memory a process needs, in bytes.
 
-    Activations as in arXiv 2205.05198, equation 2, without the attention scores, which are never held: 34 bytes for each
-    number of the residual stream in bfloat16, or 2 where layers are worked out again.
+    Counts weights, float32 gradients, optimizer state, and the activations of one micro-batch: equation 2 of "Reducing
+    Activation Recomputation" (arXiv 2205.05198) without attention scores, which are never materialized. That is 34 bytes per
+    element of the residual stream and layer in bfloat16, or 2 with activation checkpointing.
     """
-    mine = shape.parameters(padding=True) / options.group
-    width = 2 if recipe.precision == "bf16" else 4
-    states = {"adamw": 8, "sgd": 4 if recipe.momentum else 0}[recipe.optimizer] + (4 if recipe.precision == "bf16" else 0)
-    optimizer = states / (data_rank()[1] if recipe.distributed_optimizer else 1)
-    tokens = at_once * shape.sequence_length
+    parameters = shape.parameters(padding=True) / options.model_parallel_size
+    bf16 = settings.precision == "bf16"
+    weight_bytes = 2 if bf16 else 4
+    state_bytes = {"adamw": 8, "sgd": 4 if settings.momentum else 0}[settings.optimizer] + (4 if bf16 else 0)
+    optimizer_bytes = state_bytes / (data_parallel_size() if settings.distributed_optimizer else 1)
+    tokens = micro_batch_size * shape.sequence_length
     layers = shape.layers / options.pipeline_parallel
-    per_layer = (2 if options.recompute else 34 / options.tensor_parallel) * width / 2
+    per_layer = (2 if options.activation_checkpointing else 34 / options.tensor_parallel) * weight_bytes / 2
     activations = tokens * (shape.hidden * layers * per_layer + 6.0 * shape.padded_vocabulary / options.tensor_parallel)
-    return int(mine * (width + 4 + optimizer) + activations)
+    return int(parameters * (weight_bytes + 4 + optimizer_bytes) + activations)
 
 
-def check_memory(shape: Shape, options: Training, recipe: Recipe, at_once: int) -> None:
-    """Raises TrainerError if the job needs more than this process's device has free."""
-    needed = needed_bytes(shape, options, recipe, at_once)
+def check_memory(shape: Shape, options: MegatronTrainOptions, settings: OptimizerSettings, micro_batch_size: int) -> None:
+    """Check that the job fits into the free memory of this process's device.
+
+    Raises:
+        TrainerError: It needs more.
+    """
+    needed = estimate_memory(shape, options, settings, micro_batch_size)
     if CUDA:
         free, where = torch.cuda.mem_get_info(device())[0], torch.cuda.get_device_name(device())
     else:
-        here = max(1, options.processes // options.nodes)
-        free, where = psutil.virtual_memory().available // here, "this machine, for each process"
+        local_processes = max(1, options.processes // options.nodes)
+        free, where = psutil.virtual_memory().available // local_processes, "this machine, per process,"
     if needed > free:
         raise TrainerError(
-            f"a process needs about {needed / 2**30:.1f} GiB, and {where} has {free / 2**30:.1f} GiB free",
+            f"a process needs about {needed / 2**30:.1f} GiB of memory, and {where} has {free / 2**30:.1f} GiB free",
             place="gpus",
-            hint=f"lower micro_batch (now {at_once}), set recompute = true, or split the model: tensor_parallel, "
-            "pipeline_parallel, distributed_optimizer",
+            hint=f"lower micro_batch_size (now {micro_batch_size}), set activation_checkpointing = true, or shard the model with tensor_parallel, "
+            "pipeline_parallel or distributed_optimizer",
         )
 
 
-def peak_mib() -> float:
-    """The most memory this process has had: of its GPU, or else of the machine."""
+def peak_memory_mib() -> float:
+    """Return the peak memory of this process in MiB: GPU memory, or without a GPU its resident set size."""
     if CUDA:
         return round(torch.cuda.max_memory_allocated(device()) / 2**20, 1)
-    unit = 1 if sys.platform == "darwin" else 1024
+    unit = 1 if sys.platform == "darwin" else 1024  # ru_maxrss is in bytes on macOS, in KiB elsewhere
     return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20, 1)

@@ -1,64 +1,70 @@
-"""What a step makes smaller: nats a token, or a loss of preferences; each as Megatron-core's forward step."""
+"""Training objectives, each as a forward step of Megatron-core: next-token prediction and preference losses."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from textbookgen_megatron.backend.data import Sample
-from textbookgen_megatron.backend.preferences import PreferenceLoss
+from textbookgen_megatron.backend.preference_loss import PreferenceLoss
 
-#: Sum of the loss, in how many units, and sums of further figures; all over one micro-batch.
-Reported = dict[str, Tensor]
+#: Result of a loss function over one micro-batch: the summed loss (scalar), the number of units (scalar int32), and under
+#: "sums" a float32 vector of the summed loss, the number of units, and the sums of the objective's metrics.
+LossSums = tuple[Tensor, Tensor, dict[str, Tensor]]
+#: From the output of the model to its loss.
+LossFunction = Callable[[Tensor], LossSums]
 
 
 class Objective(Protocol):
-    """A loss that is a mean over units (tokens, pairs), so that it can be summed over parts of a batch."""
+    """A loss that is a mean over units (tokens or pairs), so that it can be summed over micro-batches and processes."""
 
     #: Rows of the model's batch that one sample takes.
     rows: int
-    #: What else is reported, a mean over the same units.
-    figures: tuple[str, ...]
+    #: Names of further metrics, means over the same units.
+    metrics: tuple[str, ...]
 
-    def forward(self, batches: Iterator[Sample], model: torch.nn.Module) -> tuple[Tensor, Any]:
-        """Megatron's forward step: the model's output, and the function from it to (sum, units, what is reported)."""
+    def forward(self, batches: Iterator[Sample], model: torch.nn.Module) -> tuple[Tensor, LossFunction]:
+        """Run the model on the next batch; return its output and the loss function (Megatron-core's `forward_step_func`)."""
         ...
 
 
-def nats(model: torch.nn.Module, shown: Sample) -> Tensor:
-    """Minus the log probability of each label, `[b, s]`; before the last stage of a pipeline, hidden states."""
-    tokens = shown["tokens"]
+def token_nll(model: torch.nn.Module, sample: Sample) -> Tensor:
+    """Return the negative log probability of each label in nats, `[batch, seq]` float.
+
+    Before the last pipeline stage, the result is the stage's hidden states instead.
+    """
+    tokens = sample["tokens"]
     positions = torch.arange(tokens.size(1), device=tokens.device).expand_as(tokens)
-    return model(tokens, positions, shown.get("attention_mask"), labels=shown["labels"])  # type: ignore[no-any-return]
+    return model(tokens, positions, sample.get("attention_mask"), labels=sample["labels"])  # type: ignore[no-any-return]
 
 
-class NextToken:
-    """Nats a learned token: pretraining and finetuning alike."""
+class NextTokenObjective:
+    """Cross entropy in nats per token of the loss mask, for pretraining and finetuning."""
 
     rows = 1
-    figures: tuple[str, ...] = ()
+    metrics: tuple[str, ...] = ()
 
-    def forward(self, batches: Iterator[Sample], model: torch.nn.Module) -> tuple[Tensor, Any]:
-        """The loss of each token, and the function that sums it."""
-        shown = next(batches)
-        return nats(model, shown), partial(_summed, shown["loss_mask"])
+    def forward(self, batches: Iterator[Sample], model: torch.nn.Module) -> tuple[Tensor, LossFunction]:
+        """Return the loss of each token, `[batch, seq]`, and the function that sums it."""
+        sample = next(batches)
+        return token_nll(model, sample), partial(_masked_sum, sample["loss_mask"])
 
 
-def _summed(mask: Tensor, losses: Tensor) -> tuple[Tensor, Tensor, Reported]:
-    """Sum and count; Megatron divides the one by the other over all micro-batches and processes."""
+def _masked_sum(mask: Tensor, losses: Tensor) -> LossSums:
+    """Sum the losses over the mask; Megatron-core divides by the token count over all micro-batches and processes."""
     total, count = (losses.float() * mask).sum(), mask.sum()
     return total, count.int(), {"sums": torch.stack([total.detach(), count])}
 
 
-class Preference:
-    """A loss of direct preference optimisation (arXiv 2305.18290 and others), a mean over pairs."""
+class PreferenceObjective:
+    """A loss of direct preference optimization (arXiv 2305.18290 and others), a mean over pairs."""
 
     rows = 2
-    figures: tuple[str, ...] = (
+    metrics: tuple[str, ...] = (
         "reward_chosen",
         "reward_rejected",
         "reward_margin",
@@ -70,18 +76,19 @@ class Preference:
     def __init__(self, loss: PreferenceLoss) -> None:
         self._loss = loss
 
-    def forward(self, batches: Iterator[Sample], model: torch.nn.Module) -> tuple[Tensor, Any]:
-        """The loss of each token of chosen and rejected, `[2 b, s]`, and the function from them to the loss of the pairs."""
-        shown = next(batches)
-        flat = {name: value.flatten(0, 1) for name, value in shown.items() if name != "reference"}
-        return nats(model, flat), partial(self._of_pairs, flat["loss_mask"], shown["reference"])
+    def forward(self, batches: Iterator[Sample], model: torch.nn.Module) -> tuple[Tensor, LossFunction]:
+        """Return the loss of each token, `[2 * pairs, seq]` (chosen and rejected alternate), and the loss over pairs."""
+        sample = next(batches)
+        flat = {name: value.flatten(0, 1) for name, value in sample.items() if name != "reference"}
+        return token_nll(model, flat), partial(self._pair_loss, flat["loss_mask"], sample["reference"])
 
-    def _of_pairs(self, mask: Tensor, reference: Tensor, losses: Tensor) -> tuple[Tensor, Tensor, Reported]:
+    def _pair_loss(self, mask: Tensor, reference: Tensor, losses: Tensor) -> LossSums:
+        """Compute the loss from a mask and token losses `[2 * pairs, seq]` and reference log probabilities `[pairs, 2]`."""
         logps = -(losses.float() * mask).sum(-1).view(-1, 2)
         lengths = mask.sum(-1).view(-1, 2)
-        item = self._loss.of(logps[:, 0], logps[:, 1], reference[:, 0], reference[:, 1], lengths[:, 0], lengths[:, 1])
+        pair_losses = self._loss(logps, reference, lengths)
         chosen, rejected = (self._loss.beta * (logps - reference)).detach().unbind(-1)
-        pairs = torch.tensor(float(item.numel()), device=item.device)
-        figures = [chosen, rejected, chosen - rejected, (chosen > rejected).float(), logps[:, 0], logps[:, 1]]
-        sums = torch.stack([item.detach().sum(), pairs, *(figure.detach().sum() for figure in figures)])
-        return item.sum(), pairs.int(), {"sums": sums}
+        pairs = torch.tensor(float(pair_losses.numel()), device=pair_losses.device)
+        metrics = [chosen, rejected, chosen - rejected, (chosen > rejected).float(), logps[:, 0], logps[:, 1]]
+        sums = torch.stack([pair_losses.detach().sum(), pairs, *(metric.detach().sum() for metric in metrics)])
+        return pair_losses.sum(), pairs.int(), {"sums": sums}

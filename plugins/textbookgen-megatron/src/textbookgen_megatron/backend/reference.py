@@ -17,16 +17,16 @@ from megatron.core import parallel_state
 from megatron.core.pipeline_parallel import get_forward_backward_func
 
 from textbookgen_megatron.backend.data import ReplyPairs, Sample, batch
-from textbookgen_megatron.backend.device import data_rank, device, is_first, is_last_stage
-from textbookgen_megatron.backend.objective import nats
-from textbookgen_megatron.backend.step import Learner
+from textbookgen_megatron.backend.device import data_parallel_rank, data_parallel_size, device, is_last_stage, is_rank_zero
+from textbookgen_megatron.backend.objective import token_nll
+from textbookgen_megatron.backend.train_state import TrainState
 from textbookgen_megatron.job import TrainingJob
 
 FILE = "reference.npz"
 
 
 def log_probabilities(
-    learner: Learner, sources: list[ReplyPairs | None], job: TrainingJob, at_once: int
+    train_state: TrainState, sources: list[ReplyPairs | None], job: TrainingJob, at_once: int
 ) -> list[np.ndarray[Any, Any]]:
     """For each source the summed log probabilities of its replies, `[pairs, 2]`; read from the folder if they are there.
 
@@ -35,8 +35,8 @@ def log_probabilities(
     key, path = _key(job), job.folder / FILE
     result = _read(path, key)
     if result is None:
-        result = [_computed(learner, source, job.shards.sequence_length, at_once) for source in sources]
-        if is_first():
+        result = [_computed(train_state, source, job.shards.sequence_length, at_once) for source in sources]
+        if is_rank_zero():
             _write(path, key, result)
     dist.barrier()
     return result
@@ -64,16 +64,16 @@ def _write(path: Path, key: str, known: list[np.ndarray[Any, Any]]) -> None:
     beside.replace(path)
 
 
-def _computed(learner: Learner, source: ReplyPairs | None, length: int, at_once: int) -> np.ndarray[Any, Any]:
+def _computed(train_state: TrainState, source: ReplyPairs | None, length: int, at_once: int) -> np.ndarray[Any, Any]:
     """Each process reads its share; the sum over processes puts the shares together."""
     pairs = 0 if source is None else len(source)
     known = torch.zeros(pairs, 2, dtype=torch.float32, device=device())
     if source is None or not pairs:
         return known.numpy()
-    rank, ranks = data_rank()
+    rank, ranks = data_parallel_rank(), data_parallel_size()
     rounds = -(-pairs // (ranks * at_once))  # as many in each process; what is beyond the end is read and not kept
     groups = [[(number * ranks + rank) * at_once + place for place in range(at_once)] for number in range(rounds)]
-    read = _forward(learner, source, [[min(index, pairs - 1) for index in group] for group in groups], length, at_once)
+    read = _forward(train_state, source, [[min(index, pairs - 1) for index in group] for group in groups], length, at_once)
     if is_last_stage():
         for group, logps in zip(groups, read, strict=True):
             for index, both in zip(group, logps, strict=True):
@@ -86,7 +86,9 @@ def _computed(learner: Learner, source: ReplyPairs | None, length: int, at_once:
     return known.cpu().numpy()
 
 
-def _forward(learner: Learner, source: ReplyPairs, groups: list[list[int]], length: int, at_once: int) -> list[torch.Tensor]:
+def _forward(
+    train_state: TrainState, source: ReplyPairs, groups: list[list[int]], length: int, at_once: int
+) -> list[torch.Tensor]:
     """The log probabilities of each group, `[pairs, 2]`; on the last stage of a pipeline."""
 
     def forward(batches: Any, model: torch.nn.Module) -> tuple[torch.Tensor, Any]:
@@ -97,18 +99,18 @@ def _forward(learner: Learner, source: ReplyPairs, groups: list[list[int]], leng
             logps = -(losses.float() * flat["loss_mask"]).sum(-1).view(-1, 2)
             return logps.sum(), torch.tensor(1, device=logps.device), {"logps": logps.clone()}
 
-        return nats(model, flat), told
+        return token_nll(model, flat), told
 
-    learner.model.eval()
+    train_state.model.eval()
     with torch.no_grad():
         read = get_forward_backward_func()(
             forward_step_func=forward,
             data_iterator=(batch([source.pair(index) for index in group]) for group in groups),
-            model=[learner.wrapped],
+            model=[train_state.wrapped],
             num_microbatches=len(groups),
             seq_length=length,
             micro_batch_size=2 * at_once,
             forward_only=True,
         )
-    learner.model.train()
+    train_state.model.train()
     return [item["logps"] for item in read]

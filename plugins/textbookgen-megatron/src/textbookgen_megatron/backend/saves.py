@@ -23,8 +23,8 @@ from megatron.core.dist_checkpointing.strategies import filesystem_async
 
 from textbookgen import TrainerError
 from textbookgen_megatron.backend import sharded_adam
-from textbookgen_megatron.backend.device import CUDA, is_first
-from textbookgen_megatron.backend.step import Learner
+from textbookgen_megatron.backend.device import CUDA, is_rank_zero
+from textbookgen_megatron.backend.train_state import TrainState
 
 MARKER = "whole.json"
 _METADATA: dict[str, Any] = {
@@ -46,25 +46,25 @@ class CheckpointStore:
         """The newest whole save; those that were marked whole and are not any more are told of and passed over."""
         for folder in reversed(self._marked()):
             if problem := damage(folder):
-                if is_first():
+                if is_rank_zero():
                     print(f"{folder} is passed over: {problem}", file=sys.stderr)
                 continue
             return folder
         return None
 
-    def save(self, learner: Learner, facts: dict[str, Any]) -> Path:
+    def save(self, train_state: TrainState, facts: dict[str, Any]) -> Path:
         """Saves after a step; every process must call this. `facts` holds `step` and comes back from `load`."""
         folder = self._folder / f"step-{facts['step']:09d}"
-        if is_first():
+        if is_rank_zero():
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
         if not CUDA and filesystem_async._results_queue is None:
             # writers are forked, so a plain queue does; Megatron would start a process just to hold one: 6 s
             filesystem_async._results_queue = queue.Queue()
         dist.barrier()
-        dist_checkpointing.save(_state(learner, loading=False), str(folder), content_metadata=_METADATA)
-        if is_first():
-            kind = {"optimizer": learner.recipe.optimizer, "distributed": learner.recipe.distributed_optimizer}
+        dist_checkpointing.save(_state(train_state, loading=False), str(folder), content_metadata=_METADATA)
+        if is_rank_zero():
+            kind = {"optimizer": train_state.settings.optimizer, "distributed": train_state.settings.distributed_optimizer}
             told = {"facts": facts, "kind": kind, "files": _files(folder)}
             (folder / "marker.tmp").write_text(json.dumps(told), encoding="utf-8")
             (folder / "marker.tmp").replace(folder / MARKER)
@@ -72,38 +72,38 @@ class CheckpointStore:
         dist.barrier()
         return folder
 
-    def load(self, learner: Learner) -> dict[str, Any]:
+    def load(self, train_state: TrainState) -> dict[str, Any]:
         """Loads the newest whole save, if there is one, and gives its facts.
 
         Raises:
             TrainerError: it is of another optimizer.
         """
-        chosen = [str(self.last() or "") if is_first() else ""]
+        chosen = [str(self.last() or "") if is_rank_zero() else ""]
         dist.broadcast_object_list(chosen, 0)
         if not chosen[0]:
             return {}
         folder = Path(chosen[0])
         told: dict[str, Any] = json.loads((folder / MARKER).read_text(encoding="utf-8"))
-        _check_kind(told["kind"], learner, folder)
-        sharded_adam.before_load(learner)
-        state = dist_checkpointing.load(_state(learner, loading=True), str(folder))
-        learner.model.load_state_dict(state["model"])
-        learner.optimizer.load_state_dict(state["optimizer"])
-        sharded_adam.after_load(learner)
+        _check_kind(told["kind"], train_state, folder)
+        sharded_adam.before_load(train_state)
+        state = dist_checkpointing.load(_state(train_state, loading=True), str(folder))
+        train_state.model.load_state_dict(state["model"])
+        train_state.optimizer.load_state_dict(state["optimizer"])
+        sharded_adam.after_load(train_state)
         facts: dict[str, Any] = told["facts"]
-        learner.skip(facts["step"])
+        train_state.skip(facts["step"])
         return facts
 
     def drop(self, step: int) -> None:
         """Removes the save of this step, if there is one: its weights turned out to be no good."""
-        if is_first():
+        if is_rank_zero():
             folder = self._folder / f"step-{step:09d}"
             (folder / MARKER).unlink(missing_ok=True)
             shutil.rmtree(folder, ignore_errors=True)
 
     def remove(self) -> None:
         """Removes every save, once the run is done."""
-        if is_first():
+        if is_rank_zero():
             shutil.rmtree(self._folder, ignore_errors=True)
 
     def _marked(self) -> list[Path]:
@@ -142,8 +142,8 @@ def _digest(path: Path) -> str:
         return hashlib.file_digest(file, "blake2b").hexdigest()[:32]
 
 
-def _check_kind(kind: dict[str, Any], learner: Learner, folder: Path) -> None:
-    recipe = learner.recipe
+def _check_kind(kind: dict[str, Any], train_state: TrainState, folder: Path) -> None:
+    recipe = train_state.settings
     if kind["distributed"] != recipe.distributed_optimizer:
         before = "with" if kind["distributed"] else "without"
         raise TrainerError(
@@ -153,7 +153,7 @@ def _check_kind(kind: dict[str, Any], learner: Learner, folder: Path) -> None:
         )
 
 
-def _state(learner: Learner, *, loading: bool) -> dict[str, Any]:
+def _state(train_state: TrainState, *, loading: bool) -> dict[str, Any]:
     metadata = {**_METADATA, "dp_cp_group": parallel_state.get_data_parallel_group(with_context_parallel=True)}
-    model = learner.model.sharded_state_dict(metadata=metadata)
-    return {"model": model, "optimizer": learner.optimizer.sharded_state_dict(model, is_loading=loading, metadata=metadata)}
+    model = train_state.model.sharded_state_dict(metadata=metadata)
+    return {"model": model, "optimizer": train_state.optimizer.sharded_state_dict(model, is_loading=loading, metadata=metadata)}

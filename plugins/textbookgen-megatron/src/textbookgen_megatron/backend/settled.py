@@ -9,13 +9,17 @@ from typing import Any
 from textbookgen import TrainerError
 from textbookgen_megatron.backend import growth
 from textbookgen_megatron.backend.data import ReplyPairs, Stream, WholeDocuments
-from textbookgen_megatron.backend.device import CUDA, data_rank
-from textbookgen_megatron.backend.model import Precision
-from textbookgen_megatron.backend.step import Recipe, Segment
+from textbookgen_megatron.backend.device import CUDA, data_parallel_size
+from textbookgen_megatron.backend.gpt_model import Precision
+from textbookgen_megatron.backend.optimizer import OptimizerSettings
+from textbookgen_megatron.backend.train_state import Segment
 from textbookgen_megatron.job import TrainingJob
-from textbookgen_megatron.preference import Dpo
 from textbookgen_megatron.shape import Shape
-from textbookgen_megatron.training import Grow, Phase, Pretrain, Sft, Training
+from textbookgen_megatron.stages.dpo import Dpo
+from textbookgen_megatron.stages.grow import Grow
+from textbookgen_megatron.stages.options import MegatronTrainOptions, Phase
+from textbookgen_megatron.stages.pretrain import Pretrain
+from textbookgen_megatron.stages.sft import Sft
 
 #: Tokens a process works at once unless told: what keeps a CPU's caches, or a GPU, busy.
 TOKENS_AT_ONCE = 16_384 if CUDA else 4_096
@@ -54,7 +58,7 @@ def _new_shape(options: Pretrain, vocabulary: int, length: int) -> Shape:
             place="vocabulary",
             hint="leave it out: the tokenizer's own size is taken",
         )
-    whole = options.parts() | {"vocabulary": rows, "sequence_length": length}
+    whole = options.shape_values() | {"vocabulary": rows, "sequence_length": length}
     if "positions" in whole:
         whole["positions"] = max(length, whole["positions"])
     return Shape(**whole)
@@ -62,7 +66,7 @@ def _new_shape(options: Pretrain, vocabulary: int, length: int) -> Shape:
 
 def _longer(shape: Shape, length: int, **changes: Any) -> Shape:
     """The shape for windows of another length; a table of learned positions stays as it is."""
-    positions = shape.places if shape.learned_positions else None
+    positions = shape.max_positions if shape.learned_positions else None
     return _with(shape, sequence_length=length, positions=positions, **changes)
 
 
@@ -70,7 +74,7 @@ def _with(shape: Shape, **changes: Any) -> Shape:
     return Shape(**{**shape.card(), **changes})
 
 
-def check_layout(shape: Shape, options: Training) -> None:
+def check_layout(shape: Shape, options: MegatronTrainOptions) -> None:
     """Raises TrainerError unless every process gets an even share."""
     ranks = options.tensor_parallel
     if shape.layers % options.pipeline_parallel:
@@ -92,8 +96,10 @@ def check_layout(shape: Shape, options: Training) -> None:
         )
     if options.freeze_layers >= shape.layers:
         raise TrainerError(f"all {shape.layers} layers would be frozen", place="freeze_layers", hint="freeze fewer")
-    if options.batch % data_rank()[1]:
-        raise TrainerError(f"a batch of {options.batch} does not split over {data_rank()[1]} processes", place="batch")
+    if options.batch_size % data_parallel_size():
+        raise TrainerError(
+            f"a batch of {options.batch_size} does not split over {data_parallel_size()} processes", place="batch_size"
+        )
 
 
 def check_held_out(job: TrainingJob) -> None:
@@ -106,13 +112,15 @@ def check_held_out(job: TrainingJob) -> None:
         )
 
 
-def micro_batch(options: Training, batch: int, sequence_length: int, rows: int = 1) -> int:
+def micro_batch_size(options: MegatronTrainOptions, batch: int, sequence_length: int, rows: int = 1) -> int:
     """Samples a process works at once: what was asked, or the most that divides its share and is not too much."""
-    mine = batch // data_rank()[1]
-    if options.micro_batch:
-        if mine % options.micro_batch:
-            raise TrainerError(f"{mine} sequences a process are not a multiple of {options.micro_batch}", place="micro_batch")
-        return options.micro_batch
+    mine = batch // data_parallel_size()
+    if options.micro_batch_size:
+        if mine % options.micro_batch_size:
+            raise TrainerError(
+                f"{mine} sequences a process are not a multiple of {options.micro_batch_size}", place="micro_batch_size"
+            )
+        return options.micro_batch_size
     most = max(1, TOKENS_AT_ONCE // (sequence_length * rows))
     if options.pipeline_parallel > 1:
         most = max(1, min(most, mine // (2 * options.pipeline_parallel)))  # parts enough to keep every stage at work
@@ -144,46 +152,50 @@ def segments_of(job: TrainingJob, shape: Shape, index: Path) -> tuple[list[Segme
 def _once_and_again(job: TrainingJob, source: WholeDocuments | ReplyPairs, rows: int) -> list[Segment]:
     options = job.options
     assert isinstance(options, Sft | Dpo)
-    if options.batch > max(1.0, options.epochs) * len(source):
+    if options.batch_size > max(1.0, options.epochs) * len(source):
         raise TrainerError(
-            f"a batch of {options.batch} is more than there is: {len(source)} in the shards", place="batch", hint="lower batch"
+            f"a batch of {options.batch_size} is more than there is: {len(source)} in the shards",
+            place="batch_size",
+            hint="lower batch_size",
         )
-    steps = math.ceil(options.epochs * len(source) / options.batch)
+    steps = math.ceil(options.epochs * len(source) / options.batch_size)
     length = job.shards.sequence_length
-    at_once = micro_batch(options, options.batch, length, rows)
-    return [Segment(0, steps, source, options.batch, at_once, length, 0.0)]
+    at_once = micro_batch_size(options, options.batch_size, length, rows)
+    return [Segment(0, steps, source, options.batch_size, at_once, length, 0.0)]
 
 
 def _segment(job: TrainingJob, options: Pretrain | Grow, phase: Phase, first: int, index: Path, shape: Shape) -> Segment | None:
-    length, batch = shape.sequence_length, phase.batch or options.batch
+    length, batch = shape.sequence_length, phase.batch_size or options.batch_size
     steps = math.ceil(round(options.tokens * phase.share) / (batch * length))
     if not steps:
         return None
-    if batch % data_rank()[1]:
-        raise TrainerError(f"a batch of {batch} does not split over {data_rank()[1]} processes", place="phases.batch")
+    if batch % data_parallel_size():
+        raise TrainerError(
+            f"a batch of {batch} does not split over {data_parallel_size()} processes", place="phases.batch_size"
+        )
     chosen = phase.weights or options.weights
     weights = None if chosen is None else [chosen.get(label, 0.0) for label in job.blend]
     source = Stream(list(job.blend.values()), steps * batch, job.seed + first, index, length=length, weights=weights)
-    at_once = micro_batch(options, batch, length)
+    at_once = micro_batch_size(options, batch, length)
     return Segment(first, steps, source, batch, at_once, length, shape.rotary_base, phase.learning_rate_factor)
 
 
-def recipe_of(options: Training, steps: int, seed: int) -> Recipe:
+def optimizer_settings(options: MegatronTrainOptions, steps: int, seed: int) -> OptimizerSettings:
     """How weights are learned, with every default settled."""
     precision: Precision = "bf16" if options.precision == "bf16" or (options.precision == "auto" and CUDA) else "fp32"
-    return Recipe(
+    return OptimizerSettings(
         steps=steps,
         learning_rate=options.learning_rate,
-        final_learning_rate=options.final_learning_rate,
+        min_learning_rate=options.min_learning_rate,
         schedule=options.schedule,
-        decay_share=options.decay_share,
-        warmup_steps=options.warmup_of(steps),
+        decay_fraction=options.decay_fraction,
+        warmup_steps=options.resolve_warmup_steps(steps),
         optimizer=options.optimizer,
         momentum=options.momentum,
         weight_decay=options.weight_decay,
         betas=options.betas,
         eps=options.eps,
-        clip=options.clip,
+        max_grad_norm=options.max_grad_norm,
         seed=seed,
         precision=precision,
         distributed_optimizer=options.distributed_optimizer,

@@ -1,8 +1,8 @@
 """Makes saves of Megatron-core's distributed optimizer loadable where neither TransformerEngine nor Apex is installed.
 
-Without them it wraps torch's AdamW, and megatron-core 0.16 mistakes its state in three places: it asks for the step count
-before there is one, it copies that count from where no save has it, and it gives all parameters one and the same count,
-which then rises once for each of them. With TransformerEngine or Apex nothing here does anything.
+Without them, megatron-core 0.16 wraps torch's AdamW and mishandles its step count in three places: it reads the count before
+there is one, it copies the count from a tensor that saves do not have, and it shares one count tensor among all parameters,
+which then rises once per parameter. With TransformerEngine or Apex, this module does nothing.
 """
 
 # Megatron-core ships no types
@@ -16,37 +16,39 @@ from typing import Any
 from megatron.core.optimizer.distrib_optimizer import HAVE_APEX_OR_TE, DistributedOptimizer
 from torch import Tensor
 
-from textbookgen_megatron.backend.step import Learner, inner_optimizers
+from textbookgen_megatron.backend.optimizer import inner_optimizers
+from textbookgen_megatron.backend.train_state import TrainState
 
 
-def _ours(learner: Learner) -> Iterator[Any]:
-    """The optimizers that need this."""
+def _torch_optimizers(train_state: TrainState) -> Iterator[Any]:
+    """Yield the distributed optimizers that wrap torch's AdamW."""
     if not HAVE_APEX_OR_TE:
-        yield from (item for item in inner_optimizers(learner.optimizer) if isinstance(item, DistributedOptimizer))
+        optimizers = inner_optimizers(train_state.optimizer)
+        yield from (optimizer for optimizer in optimizers if isinstance(optimizer, DistributedOptimizer))
 
 
-def before_load(learner: Learner) -> None:
-    """Lets AdamW make its state with a step at rate zero, so that there is a count to ask for."""
-    for item in _ours(learner):
-        if item.optimizer.state:
+def before_load(train_state: TrainState) -> None:
+    """Make AdamW create its state, by a step with learning rate zero, so that there is a step count to read."""
+    for wrapper in _torch_optimizers(train_state):
+        if wrapper.optimizer.state:
             continue
-        rates = [group["lr"] for group in item.optimizer.param_groups]
-        for group in item.optimizer.param_groups:
+        rates = [group["lr"] for group in wrapper.optimizer.param_groups]
+        for group in wrapper.optimizer.param_groups:
             group["lr"] = 0.0
-        item._init_optimizer_states_with_dummy_values()
-        for group, rate in zip(item.optimizer.param_groups, rates, strict=True):
+        wrapper._init_optimizer_states_with_dummy_values()
+        for group, rate in zip(wrapper.optimizer.param_groups, rates, strict=True):
             group["lr"] = rate
 
 
-def after_load(learner: Learner) -> None:
-    """Gives each parameter a step count of its own."""
-    for item in _ours(learner):
-        for state in item.optimizer.state.values():
+def after_load(train_state: TrainState) -> None:
+    """Give each parameter its own step count."""
+    for wrapper in _torch_optimizers(train_state):
+        for state in wrapper.optimizer.state.values():
             state["step"] = state["step"].clone()
 
 
-def _copy_all_but_the_count(self: Any, model_param: Tensor, tensors: dict[str, Tensor]) -> None:
-    """In place of Megatron-core's own, which copies the count as well."""
+def _copy_state_except_step(self: Any, model_param: Tensor, tensors: dict[str, Tensor]) -> None:
+    """Replace Megatron-core's `_set_main_param_and_optimizer_states`, which also copies the step count."""
     group, place = self.model_param_group_index_map[model_param]
     main = self.optimizer.param_groups[group]["params"][place]
     main.data.copy_(tensors["param"])
@@ -56,4 +58,4 @@ def _copy_all_but_the_count(self: Any, model_param: Tensor, tensors: dict[str, T
 
 
 if not HAVE_APEX_OR_TE:
-    DistributedOptimizer._set_main_param_and_optimizer_states = _copy_all_but_the_count
+    DistributedOptimizer._set_main_param_and_optimizer_states = _copy_state_except_step

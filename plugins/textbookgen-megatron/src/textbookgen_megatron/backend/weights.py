@@ -1,6 +1,6 @@
-"""Whole weights, whatever the layout: gathered, split, and kept as safetensors.
+"""Full weights, independent of the parallel layout: gathered from ranks, split across them, stored as safetensors.
 
-Names are Megatron-core's; tensors are in the order that one process without tensor parallelism has them.
+Names are Megatron-core's; tensors have the layout of a single process without tensor parallelism.
 """
 
 # Megatron-core ships no types
@@ -19,12 +19,13 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from textbookgen import TrainerError
-from textbookgen_megatron.backend.device import device, is_first, pipeline_rank
+from textbookgen.api.files import atomic_path
+from textbookgen_megatron.backend.device import device, is_rank_zero, pipeline_rank, pipeline_size
 from textbookgen_megatron.shape import Shape
 
 FILE = "model.safetensors"
 
-_BY_ROWS = (
+_SPLIT_BY_ROWS = (
     "word_embeddings.weight",
     "output_layer.weight",
     "output_layer.bias",
@@ -33,110 +34,117 @@ _BY_ROWS = (
     "linear_fc1.weight",
     "linear_fc1.bias",
 )
-_BY_COLUMNS = ("linear_proj.weight", "linear_fc2.weight")
+_SPLIT_BY_COLUMNS = ("linear_proj.weight", "linear_fc2.weight")
 
 
-def _axis(name: str) -> int | None:
-    """The axis a tensor is split along; None if every rank has all of it."""
-    if name.endswith(_BY_ROWS):
+def _split_axis(name: str) -> int | None:
+    """Return the axis that tensor parallelism splits a tensor along; None if every rank has all of it."""
+    if name.endswith(_SPLIT_BY_ROWS):
         return 0
-    return 1 if name.endswith(_BY_COLUMNS) else None
+    return 1 if name.endswith(_SPLIT_BY_COLUMNS) else None
 
 
-def _halves(name: str, shape: Shape) -> int:
-    """A gated MLP has two matrices in one, gate above up, each split for itself."""
+def _stacked_matrices(name: str, shape: Shape) -> int:
+    """Return how many matrices a tensor stacks: a gated MLP has gate above up in one, each split separately."""
     return 2 if shape.gated and "linear_fc1" in name else 1
 
 
-def _share(whole: Tensor, name: str, shape: Shape, rank: int, ranks: int) -> Tensor:
-    axis = _axis(name)
+def _split(full: Tensor, name: str, shape: Shape, rank: int, ranks: int) -> Tensor:
+    """Return the part of a full tensor that a tensor parallel rank holds."""
+    axis = _split_axis(name)
     if axis is None or ranks == 1:
-        return whole
-    return torch.cat([half.chunk(ranks, axis)[rank] for half in whole.chunk(_halves(name, shape), axis)], axis)
+        return full
+    return torch.cat([matrix.chunk(ranks, axis)[rank] for matrix in full.chunk(_stacked_matrices(name, shape), axis)], axis)
 
 
-def _joined(shares: list[Tensor], name: str, shape: Shape) -> Tensor:
-    axis = _axis(name)
-    if axis is None or len(shares) == 1:
-        return shares[0]
-    halves = [share.chunk(_halves(name, shape), axis) for share in shares]
-    return torch.cat([part for half in zip(*halves, strict=True) for part in half], axis)
+def _join(parts: list[Tensor], name: str, shape: Shape) -> Tensor:
+    """Return the full tensor from the parts of all tensor parallel ranks, in rank order."""
+    axis = _split_axis(name)
+    if axis is None or len(parts) == 1:
+        return parts[0]
+    matrices = [part.chunk(_stacked_matrices(name, shape), axis) for part in parts]
+    return torch.cat([part for matrix in zip(*matrices, strict=True) for part in matrix], axis)
 
 
-def names(model: GPTModel, shape: Shape) -> dict[str, torch.nn.Parameter]:
-    """This process's parameters by the names they have in a whole model; a tied head is the embedding table's copy."""
-    first = get_transformer_layer_offset(model.config, None, pipeline_rank()[0])
-    named = {}
+def full_names(model: GPTModel, shape: Shape) -> dict[str, torch.nn.Parameter]:
+    """Return this process's parameters under their names in the full model, without the copy of a tied output layer."""
+    first_layer = get_transformer_layer_offset(model.config, None, pipeline_rank())
+    parameters = {}
     for name, parameter in model.named_parameters():
         if shape.tied and name == "output_layer.weight":
             continue
         head, layers, rest = name.partition("decoder.layers.")
         if layers:
             number, _, inner = rest.partition(".")
-            name = f"{head}{layers}{first + int(number)}.{inner}"
-        named[name] = parameter
-    return named
+            name = f"{head}{layers}{first_layer + int(number)}.{inner}"
+        parameters[name] = parameter
+    return parameters
 
 
 @torch.no_grad()
 def gather(model: GPTModel, shape: Shape) -> dict[str, Tensor]:
-    """The whole weights of a model, in float32 on the CPU; every tensor and pipeline parallel rank must call this.
+    """Return the full weights of a model by name, float32 on the CPU; all tensor and pipeline parallel ranks must call this.
 
-    Where training is in bfloat16, these are the optimizer's float32 weights, not their rounded copies.
+    With bfloat16 training, these are the optimizer's float32 weights, not the rounded copies in the model.
     """
     ranks = parallel_state.get_tensor_model_parallel_world_size()
-    mine = {}
-    for name, parameter in names(model, shape).items():
+    stage_weights = {}
+    for name, parameter in full_names(model, shape).items():
         main = getattr(parameter, "main_param", None)
-        here = (parameter if main is None or main.shape != parameter.shape else main).detach().float().contiguous()
-        shares = [here]
+        local = (parameter if main is None or main.shape != parameter.shape else main).detach().float().contiguous()
+        parts = [local]
         if ranks > 1:
-            shares = [torch.empty_like(here) for _ in range(ranks)]
-            dist.all_gather(shares, here, group=parallel_state.get_tensor_model_parallel_group())
-        mine[name] = _joined(shares, name, shape).cpu().clone()
-    return mine if pipeline_rank()[1] == 1 else _from_every_stage(mine)
+            parts = [torch.empty_like(local) for _ in range(ranks)]
+            dist.all_gather(parts, local, group=parallel_state.get_tensor_model_parallel_group())
+        stage_weights[name] = _join(parts, name, shape).cpu().clone()
+    return stage_weights if pipeline_size() == 1 else _gather_stages(stage_weights)
 
 
-def _from_every_stage(mine: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The weights of all stages of a pipeline, a tensor at a time."""
-    group, whole = parallel_state.get_pipeline_model_parallel_group(), {}
+def _gather_stages(stage_weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return the weights of all pipeline stages, broadcast one tensor at a time."""
+    group, full = parallel_state.get_pipeline_model_parallel_group(), {}
     for stage, rank in enumerate(dist.get_process_group_ranks(group)):
-        sizes = [{name: tuple(weight.shape) for name, weight in mine.items()}]
+        sizes = [{name: tuple(weight.shape) for name, weight in stage_weights.items()}]
         dist.broadcast_object_list(sizes, rank, group=group)
         for name, size in sizes[0].items():
-            sent = mine[name].to(device()) if stage == pipeline_rank()[0] else torch.empty(size, device=device())
-            dist.broadcast(sent, rank, group=group)
-            whole[name] = sent.cpu()
-    return whole
+            is_source = stage == pipeline_rank()
+            buffer = stage_weights[name].to(device()) if is_source else torch.empty(size, device=device())
+            dist.broadcast(buffer, rank, group=group)
+            full[name] = buffer.cpu()
+    return full
 
 
 @torch.no_grad()
-def load(model: GPTModel, whole: dict[str, Tensor], shape: Shape) -> None:
-    """Puts whole weights into a model, each rank its share. Call it before the optimizer is made."""
+def load(model: GPTModel, full: dict[str, Tensor], shape: Shape) -> None:
+    """Copy full weights into a model, each rank its part; call this before the optimizer is created.
+
+    Raises:
+        TrainerError: Names or shapes of the weights are not those of the model.
+    """
     rank, ranks = parallel_state.get_tensor_model_parallel_rank(), parallel_state.get_tensor_model_parallel_world_size()
-    parameters = names(model, shape)
-    odd = sorted(parameters.keys() - whole.keys() if pipeline_rank()[1] > 1 else parameters.keys() ^ whole.keys())
-    if odd:
-        raise TrainerError(f"the weights do not fit the model: {', '.join(odd[:4])}", place=FILE)
+    parameters = full_names(model, shape)
+    mismatched = sorted(parameters.keys() - full.keys() if pipeline_size() > 1 else parameters.keys() ^ full.keys())
+    if mismatched:
+        raise TrainerError(f"the weights do not match the model: {', '.join(mismatched[:4])}", place=FILE)
     for name, parameter in parameters.items():
-        share = _share(whole[name], name, shape, rank, ranks)
-        if share.shape != parameter.shape:
-            sizes = f"{tuple(share.shape)} instead of {tuple(parameter.shape)}"
-            raise TrainerError(f"the weights do not fit the model: {name} is {sizes}", place=FILE)
-        parameter.copy_(share)
-    if shape.tied and pipeline_rank()[0] > 0 and model.post_process:
+        part = _split(full[name], name, shape, rank, ranks)
+        if part.shape != parameter.shape:
+            problem = f"the shape of {name} is {tuple(part.shape)}, expected {tuple(parameter.shape)}"
+            raise TrainerError(f"the weights do not match the model: {problem}", place=FILE)
+        parameter.copy_(part)
+    if shape.tied and pipeline_rank() > 0 and model.post_process:
         name = "embedding.word_embeddings.weight"
-        model.output_layer.weight.copy_(_share(whole[name], name, shape, rank, ranks))
+        model.output_layer.weight.copy_(_split(full[name], name, shape, rank, ranks))
 
 
-def write(whole: dict[str, Tensor], folder: Path, name: str = FILE) -> None:
-    """Writes whole weights beside and renames them into place; only the first process does."""
-    if is_first():
-        save_file(whole, folder / f"{name}.tmp")
-        (folder / f"{name}.tmp").replace(folder / name)
+def write(full: dict[str, Tensor], folder: Path, name: str = FILE) -> None:
+    """Write full weights to a safetensors file, atomically, in the process of rank 0; all processes must call this."""
+    if is_rank_zero():
+        with atomic_path(folder / name) as path:
+            save_file(full, path)
     dist.barrier()
 
 
 def read(folder: Path, name: str = FILE) -> dict[str, Tensor]:
-    """The whole weights of a checkpoint."""
+    """Return the full weights in a checkpoint folder by name, on the CPU."""
     return dict(load_file(folder / name))

@@ -39,7 +39,7 @@ def config_of(shape: Shape, eod: int, dtype: str = "float32") -> Config:
         "architectures": [name],
         "vocab_size": shape.vocabulary,
         "hidden_size": shape.hidden,
-        "max_position_embeddings": shape.places if shape.learned_positions else shape.sequence_length,
+        "max_position_embeddings": shape.max_positions if shape.learned_positions else shape.sequence_length,
         "tie_word_embeddings": shape.tied,
         "bos_token_id": eod,
         "eos_token_id": eod,
@@ -110,7 +110,7 @@ def _neo(shape: Shape, eod: int) -> Config:
         "num_heads": shape.heads,
         "intermediate_size": shape.ffn,
         "attention_types": types + ([[["global"], 1]] if odd else []),
-        "window_size": shape.window or shape.places,
+        "window_size": shape.window or shape.max_positions,
         "activation_function": "gelu_new",
         "layer_norm_epsilon": shape.epsilon,
     }

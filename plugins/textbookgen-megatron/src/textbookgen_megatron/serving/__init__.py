@@ -1,1 +1,1 @@
-"""A trained model at work: a lean forward pass in torch alone, generation with a cache, and the process that serves both."""
+"""Generation and scoring with a trained model: loading, batched decoding, and the process that serves both."""

@@ -7,10 +7,10 @@ import math
 import pytest
 import torch
 from safetensors.torch import load_file
-from textbookgen_megatron.exchange import quantise
-from textbookgen_megatron.exchange.stages import Export
-from textbookgen_megatron.serving.forward import Network
-from textbookgen_megatron.training import Pretrain
+from textbookgen_megatron.exchange import quantize
+from textbookgen_megatron.stages.export import Export
+from textbookgen_megatron.stages.pretrain import Pretrain
+from textbookgen_megatron.torch_model import Network
 
 from .conftest import documents as table_of
 from .conftest import pack, stories
@@ -21,8 +21,8 @@ from .conftest import pack, stories
 def test_no_number_is_more_than_half_a_step_off(bits, columns):
     weight = torch.randn(6, columns, generator=torch.Generator().manual_seed(0))
     weight[2] = 0
-    numbers, scales = quantise.rounded(weight, bits, 32)
-    back = quantise.restored(numbers, scales, bits, 32, columns)
+    numbers, scales = quantize.rounded(weight, bits, 32)
+    back = quantize.restored(numbers, scales, bits, 32, columns)
     steps = scales.float().repeat_interleave(32, 1)[:, :columns]
     assert ((back - weight).abs() <= 0.51 * steps).all()
     assert torch.equal(back[2], weight[2])
@@ -30,13 +30,13 @@ def test_no_number_is_more_than_half_a_step_off(bits, columns):
     # what can be said exactly comes back exactly
     exact = steps * torch.randint(-7, 8, weight.shape, generator=torch.Generator().manual_seed(1))
     exact[:, ::32] = 7 * steps[:, ::32] if bits == 4 else 127 * steps[:, ::32]
-    again = quantise.restored(*quantise.rounded(exact, bits, 32), bits, 32, columns)
+    again = quantize.restored(*quantize.rounded(exact, bits, 32), bits, 32, columns)
     assert torch.allclose(again, exact, rtol=1e-3)
 
 
 @pytest.fixture(scope="module")
 def trained(context, shards):
-    options = {"architecture": "llama", "shards": "s", "layers": 2, "hidden": 32, "heads": 4, "batch": 8, "dropout": 0.0}
+    options = {"architecture": "llama", "shards": "s", "layers": 2, "hidden": 32, "heads": 4, "batch_size": 8, "dropout": 0.0}
     options["vocabulary"] = 384  # no rows that only pad, which the trainer would count and the exported model has not
     return context.work("to-be-rounded", Pretrain(**options, tokens=60 * 8 * 64, learning_rate=5e-3), shards=shards)
 
@@ -52,12 +52,12 @@ def test_the_card_tells_what_rounding_costs(trained, context, shards, kind, dear
     assert abs(cost["rounded"]["bits_per_byte"] / cost["exact"]["bits_per_byte"] - 1) < dearest
     assert cost["exact"]["perplexity"] != cost["rounded"]["perplexity"]
     folder = context.folder / f"as-{kind}"
-    assert cost["bytes"] == (folder / quantise.FILE).stat().st_size < (folder / "model.safetensors").stat().st_size
+    assert cost["bytes"] == (folder / quantize.FILE).stat().st_size < (folder / "model.safetensors").stat().st_size
     exported = load_file(folder / "model.safetensors")
-    back = dict(quantise.read(folder, {name: weight.size(-1) for name, weight in exported.items()}))
+    back = dict(quantize.read(folder, {name: weight.size(-1) for name, weight in exported.items()}))
     assert back.keys() == exported.keys()
     network = Network.load(folder)
-    nearly = quantise.approximate(network, cost["bits"], 16)
+    nearly = quantize.approximate(network, cost["bits"], 16)
     # queries, keys and values are one matrix inside and three outside; rows are rounded alike
     assert torch.equal(back["model.layers.1.mlp.down_proj.weight"], nearly.weights["decoder.layers.1.mlp.linear_fc2.weight"])
     assert all((back[name] - weight).abs().max() < 0.2 for name, weight in exported.items())
@@ -72,7 +72,7 @@ def test_rounding_without_held_out_text_is_told(context, trained, tmp_path):
         checkpoint=context.folder / "to-be-rounded",
         shards=everything,
     )
-    from textbookgen_megatron.exchange.work import main
+    from textbookgen_megatron.exchange.convert import main
 
     assert main(job.path) == 1
     assert not (job.folder / "checkpoint.json").exists()

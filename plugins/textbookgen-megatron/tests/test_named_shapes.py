@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 from textbookgen_megatron.shape import Shape
-from textbookgen_megatron.training import Pretrain
+from textbookgen_megatron.stages.pretrain import Pretrain
 
 from textbookgen.training.architectures import NAMED
 
@@ -29,7 +29,7 @@ def test_shapes_have_the_parameters_of_the_models_they_are_named_after(name, bil
 def test_phi_1_and_tinystories_1m_have_their_parameters_to_the_last():
     assert Shape(**NAMED["phi-1"]).parameters() == 1_418_270_720
     assert Shape(**NAMED["tinystories-1m"]).parameters() == 3_745_984
-    assert Shape(**NAMED["tinystories-1m"]).parameters_of_blocks() == 398_464
+    assert Shape(**NAMED["tinystories-1m"]).block_parameters() == 398_464
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_tinystories_are_counted_with_ten_thousand_ids_and_as_they_are_stored(na
 
 def test_recipes_name_shapes_and_are_told_of_those_that_are_not():
     def places(**options):
-        return {each.place for each in Pretrain(shards="s", tokens=1, batch=8, **options).check()}
+        return {each.place for each in Pretrain(shards="s", tokens=1, batch_size=8, **options).check()}
 
     assert places(shape="phi-1") == places(shape="tinystories-33m", layers=2) == set()
     assert places(shape="phi-9") == {"shape"}

@@ -10,9 +10,9 @@ import torch
 
 from textbookgen import TrainerError
 from textbookgen_megatron.exchange.configs import shape_of
-from textbookgen_megatron.exchange.files import open_weights, read_config
-from textbookgen_megatron.exchange.names import from_transformers, head_bias_name
 from textbookgen_megatron.exchange.tokenizers import END
+from textbookgen_megatron.exchange.weight_files import open_weights, read_config
+from textbookgen_megatron.exchange.weight_names import from_transformers, head_bias_name
 from textbookgen_megatron.shape import Shape
 
 

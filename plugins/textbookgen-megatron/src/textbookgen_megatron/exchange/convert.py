@@ -1,4 +1,4 @@
-"""The process that converts models: `python -m textbookgen_megatron.exchange.work job.json`."""
+"""The process that converts models: `python -m textbookgen_megatron.exchange.convert job.json`."""
 
 from __future__ import annotations
 
@@ -15,15 +15,16 @@ from safetensors.torch import save_file
 from textbookgen import TextbookgenError, TrainerError
 from textbookgen.training.job import Flow, JobFile, read_card, write_card
 from textbookgen.training.shards import PackedShards
-from textbookgen_megatron.exchange import quantise
+from textbookgen_megatron.exchange import quantize
 from textbookgen_megatron.exchange.configs import config_of
-from textbookgen_megatron.exchange.files import SINGLE, getter, write_weights
-from textbookgen_megatron.exchange.model import chat_template, end_of_document, read_model
-from textbookgen_megatron.exchange.names import to_transformers
-from textbookgen_megatron.exchange.stages import Export, Import
+from textbookgen_megatron.exchange.reader import chat_template, end_of_document, read_model
 from textbookgen_megatron.exchange.tokenizers import write_tokenizer
+from textbookgen_megatron.exchange.weight_files import SINGLE, getter, write_weights
+from textbookgen_megatron.exchange.weight_names import to_transformers
 from textbookgen_megatron.job import read_parent
-from textbookgen_megatron.serving.forward import Network
+from textbookgen_megatron.stages.export import Export
+from textbookgen_megatron.stages.import_ import Import
+from textbookgen_megatron.torch_model import Network
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -40,7 +41,7 @@ def export(options: Export, checkpoint: Flow, out: Path, shards: Flow | None = N
         rounding = None
         if options.quantise != "none":
             bits = {"int8": 8, "int4": 4}[options.quantise]
-            size = quantise.write(to_transformers(get, parent.shape), bits, options.group, out)
+            size = quantize.write(to_transformers(get, parent.shape), bits, options.group, out)
             rounding = {"bits": bits, "group": options.group, "bytes": size, **_cost(options, bits, parent.folder, shards)}
     _write_json(out / "config.json", config)
     eod = parent.card["eod"]
@@ -75,13 +76,13 @@ def _cost(options: Export, bits: int, folder: Path, shards: Flow | None) -> dict
             hint="name shards of documents or chats, packed with a validation_share",
         )
     exact, told = Network.load(folder), {}
-    for name, network in (("exact", exact), ("rounded", quantise.approximate(exact, bits, options.group))):
-        nats, tokens = quantise.measured(network, packed, options.validation_tokens)
-        told[name] = quantise.figures(nats, tokens, packed.counts("valid").bytes_per_token)
+    for name, network in (("exact", exact), ("rounded", quantize.approximate(exact, bits, options.group))):
+        nats, tokens = quantize.measured(network, packed, options.validation_tokens)
+        told[name] = quantize.figures(nats, tokens, packed.counts("valid").bytes_per_token)
     return told
 
 
-def bring_in(options: Import, out: Path, checkpoint: Flow | None = None) -> None:
+def import_model(options: Import, out: Path, checkpoint: Flow | None = None) -> None:
     """Reads the folder, or that of a checkpoint, and writes a checkpoint of this plugin's, its card last."""
     folder = Path(str(options.folder)) if checkpoint is None else checkpoint.path
     card = {} if checkpoint is None else read_card(folder)
@@ -146,7 +147,7 @@ def main(path: Path) -> int:
             shards = next(iter(told.inputs.get("shards", ())), None)
             export(Export.model_validate(told.given), told.inputs["checkpoint"][0], told.folder, shards)
         else:
-            bring_in(Import.model_validate(told.given), told.folder, next(iter(told.inputs.get("checkpoint", ())), None))
+            import_model(Import.model_validate(told.given), told.folder, next(iter(told.inputs.get("checkpoint", ())), None))
     except TextbookgenError as error:
         print(error, file=sys.stderr)
         return 1

@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from textbookgen import TrainerError
-from textbookgen_megatron.exchange.names import Get
+from textbookgen_megatron.exchange.weight_names import Get
 
 #: Bytes of weights in one file; transformers' own habit.
 FILE_BYTES = 5 * 10**9

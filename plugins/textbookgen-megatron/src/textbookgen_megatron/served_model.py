@@ -12,4 +12,4 @@ class MegatronModel(ServedTokenModel):
     """The model of a checkpoint of this plugin, or of a folder of transformers."""
 
     def __init__(self, checkpoint: Path) -> None:
-        super().__init__([sys.executable, "-m", "textbookgen_megatron.serving.serve", str(checkpoint)], checkpoint)
+        super().__init__([sys.executable, "-m", "textbookgen_megatron.serving.server", str(checkpoint)], checkpoint)

@@ -12,14 +12,15 @@ from itertools import pairwise
 import pytest
 import torch
 from safetensors.torch import load_file
-from textbookgen_megatron.backend.device import processes
-from textbookgen_megatron.backend.model import build
+from textbookgen_megatron.backend.device import process_groups
+from textbookgen_megatron.backend.gpt_model import build_model
 from textbookgen_megatron.shape import Shape
-from textbookgen_megatron.training import Pretrain, Sft
+from textbookgen_megatron.stages.pretrain import Pretrain
+from textbookgen_megatron.stages.sft import Sft
 
 from .conftest import documents, metrics, pack
 
-SMALL = {"layers": 1, "hidden": 32, "heads": 2, "batch": 8, "dropout": 0.0, "learning_rate": 1e-3}
+SMALL = {"layers": 1, "hidden": 32, "heads": 2, "batch_size": 8, "dropout": 0.0, "learning_rate": 1e-3}
 A_STEP = 8 * 64
 
 
@@ -39,7 +40,7 @@ def rates(context, shards, name, steps, **options):
 
 def test_schedules_are_what_they_are_called(context, shards):
     high, low, warm, steps = 1e-3, 1e-4, 4, 16
-    common = {"warmup_steps": warm, "final_learning_rate": low}
+    common = {"warmup_steps": warm, "min_learning_rate": low}
     rising = [high * (n + 1) / warm for n in range(warm)]
     done = [(n + 1) / (steps + 1 - warm) for n in range(steps - warm)]
     expected = {
@@ -50,7 +51,7 @@ def test_schedules_are_what_they_are_called(context, shards):
     for schedule, falling in expected.items():
         found = rates(context, shards, f"rate-{schedule}", steps, schedule=schedule, **common)
         assert found == pytest.approx([*rising, *falling], rel=1e-6), schedule
-    held = rates(context, shards, "rate-wsd", steps, schedule="wsd", decay_share=0.25, **common)
+    held = rates(context, shards, "rate-wsd", steps, schedule="wsd", decay_fraction=0.25, **common)
     assert held[warm - 1 : 13] == pytest.approx([high] * (13 - warm + 1))
     assert all(later < earlier for earlier, later in pairwise(held[12:]))
     assert held[-1] > low
@@ -123,12 +124,12 @@ def test_training_ends_early_and_the_best_weights_are_kept(context, shards):
         "shards": "s",
         "checkpoint": "c",
         "epochs": 8,
-        "batch": 8,
+        "batch_size": 8,
         "dropout": 0.0,
         "learning_rate": 1.0,
         "warmup_steps": 4,
     }
-    stage = Sft(**options, validate_every=2, patience=2, keep="best", clip=0.1)
+    stage = Sft(**options, validate_every=2, patience=2, keep="best", max_grad_norm=0.1)
     told = context.work("early", stage, shards=shards, checkpoint=context.folder / "before")
     lines = [line for line in metrics(context.folder / "early") if "validation_loss" in line]
     losses = [line["validation_loss"] for line in lines]
@@ -153,8 +154,8 @@ def test_utilisation_is_told_where_the_peak_is_known(context, shards):
 def test_dropout_falls_on_attention_too(architecture):
     shape = Shape(architecture, layers=2, hidden=32, heads=2, kv_heads=2, ffn=64, vocabulary=100, sequence_length=16)
     tokens = torch.randint(0, 100, (2, 16), generator=torch.Generator().manual_seed(0))
-    with processes(), torch.no_grad():
-        model = build(shape, dropout=0.3)
+    with process_groups(), torch.no_grad():
+        model = build_model(shape, dropout=0.3)
         places = torch.arange(16).expand_as(tokens)
         attention = model.decoder.layers[0].self_attention
         x = torch.randn(16, 2, 32)

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from textbookgen_megatron.serving.forward import Cache, Network
+from textbookgen_megatron.torch_model import Cache, Network
 
 
-class CachedReading:
+class CachedDecodeState:
     """Rows read so far, with the cache; `logits` is what comes next in each, `[rows, vocabulary]`."""
 
     def __init__(self, network: Network, cache: Cache, logits: Tensor) -> None:
@@ -48,14 +48,14 @@ class CachedNetwork:
         return self._network.shape.sequence_length
 
     @torch.inference_mode()
-    def read(self, heads: Sequence[list[int]], rows: Sequence[int], room: int) -> CachedReading:
+    def read(self, heads: Sequence[list[int]], rows: Sequence[int], room: int) -> CachedDecodeState:
         """Reads each head once; rows of it have caches of their own, with `room` places behind."""
         hidden, cache = self._network.hidden(self._padded(heads))
         lengths = torch.tensor([len(head) for head in heads], device=self._network.device)
         logits = self._network.logits(hidden[torch.arange(len(heads), device=self._network.device), lengths - 1])
         which = torch.tensor(rows, device=self._network.device)
         cache = Cache(cache.keys, cache.values, lengths).rows(which).roomier(room)
-        return CachedReading(self._network, cache, logits[which])
+        return CachedDecodeState(self._network, cache, logits[which])
 
     @torch.inference_mode()
     def logprobs(self, pieces: Sequence[tuple[list[int], int]]) -> list[tuple[list[float], bool]]:

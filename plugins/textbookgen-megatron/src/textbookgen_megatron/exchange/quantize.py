@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from textbookgen.training.shards import PackedShards
-from textbookgen_megatron.serving.forward import Network
+from textbookgen_megatron.torch_model import Network
 
 FILE = "weights.quantised.safetensors"
 #: Bits, and the largest number that they hold on either side of zero.

@@ -1,0 +1,1 @@
+"""The stages of this plugin: their options, checks and estimates; the work itself runs in separate processes."""
