@@ -1,4 +1,4 @@
-"""Mixtures: the arithmetic against published tables, and streams that hold their shares in every stretch."""
+"""Mixtures: the arithmetic against published tables, and streams that have the mixture in every stretch."""
 
 from __future__ import annotations
 
@@ -15,7 +15,15 @@ from textbookgen.api.errors import RunError
 from textbookgen.api.stage import Estimate, StageInputs
 from textbookgen.builtin.stages.export import Export
 from textbookgen.builtin.stages.mix import Mix
-from textbookgen.builtin.stages.mixture import Phase, cautions, described, most_without_repeating, overall, portions, shares
+from textbookgen.builtin.stages.mixture import (
+    Phase,
+    describe,
+    make_portions,
+    max_tokens_without_repetition,
+    normalize,
+    overall_shares,
+    repetition_warnings,
+)
 from textbookgen.provenance.cost_estimate import estimate
 from textbookgen.recipe.planner import Plan
 from textbookgen.storage.workspace import RunFolder
@@ -25,26 +33,33 @@ PHI4 = {"web": 15, "rewrites": 15, "synthetic": 40, "code": 20, "acquired": 10}
 UNIQUE = {"web": 1.3e12, "rewrites": 290e9, "synthetic": 290e9, "code": 820e9, "acquired": 580e9}
 
 
-def test_phi_4s_epochs() -> None:
+def test_the_epochs_of_phi_4() -> None:
     """Table 5 of arXiv 2412.08905, at ten trillion tokens: it prints 1.2, 5.2, 13.8, 2.4 and 1.7."""
-    mixed = portions(PHI4, UNIQUE, 10e12)
-    assert [round(portion.epochs, 2) for portion in mixed] == [1.15, 5.17, 13.79, 2.44, 1.72]
-    assert sum(portion.tokens for portion in mixed) == pytest.approx(10e12)
-    assert list(cautions(mixed, synthetic=["rewrites", "synthetic"])) == []
-    (warnings,) = cautions(mixed, synthetic=["synthetic"])
-    assert warnings == "'rewrites' is repeated 5.2 times; 4 epochs of text that people wrote are known to do no harm"
-    assert len(list(cautions(portions(PHI4, UNIQUE, 12e12), synthetic=["rewrites", "synthetic"]))) == 1, "16.6 epochs"
-    assert list(cautions(mixed, synthetic=["synthetic"], harmless={"rewrites": 6})) == []
-    assert "web 15.0%, 1,500,000,000,000 tokens, 1.15 epochs" in described(mixed)
+    portions = make_portions(PHI4, UNIQUE, 10e12)
+    assert [round(portion.epochs, 2) for portion in portions] == [1.15, 5.17, 13.79, 2.44, 1.72]
+    assert sum(portion.tokens for portion in portions) == pytest.approx(10e12)
+    assert list(repetition_warnings(portions, synthetic=["rewrites", "synthetic"])) == []
+    (warning,) = repetition_warnings(portions, synthetic=["synthetic"])
+    assert warning == "'rewrites' is repeated 5.2 times; more than 4 epochs of human-written text may hurt"
+    (warning,) = repetition_warnings(make_portions(PHI4, UNIQUE, 12e12), synthetic=["rewrites", "synthetic"])
+    assert warning == "'synthetic' is repeated 16.6 times; more than 16 epochs of synthetic text may hurt"
+    assert list(repetition_warnings(portions, synthetic=["synthetic"], max_epochs={"rewrites": 6})) == []
+    assert "web 15.0%, 1,500,000,000,000 tokens, 1.15 epochs" in describe(portions)
+
+
+def test_a_limit_of_the_recipe_may_be_lower_than_the_default() -> None:
+    portions = make_portions({"web": 1}, {"web": 100}, 300)
+    assert list(repetition_warnings(portions)) == []
+    assert list(repetition_warnings(portions, max_epochs={"web": 2})) == ["'web' is repeated 3.0 times; `max_epochs` is 2"]
 
 
 def test_phases_add_up() -> None:
-    """phi-1.5 and its web: 90 % of an 80/20 mixture, then 10 % of textbooks alone."""
-    both = overall([Phase(share=9, weights={"textbooks": 80, "code": 20}), Phase(share=1, weights={"textbooks": 1})])
-    assert both == pytest.approx({"textbooks": 0.9 * 0.8 + 0.1, "code": 0.18})
-    assert most_without_repeating({"a": 1, "b": 3}, {"a": 100, "b": 150}) == pytest.approx(200)
-    with pytest.raises(ValueError, match="must not be below 0"):
-        shares({"a": 0})
+    """phi-1.5 and its web data: 90 % of an 80/20 mixture, then 10 % of textbooks alone."""
+    shares = overall_shares([Phase(share=9, weights={"textbooks": 80, "code": 20}), Phase(share=1, weights={"textbooks": 1})])
+    assert shares == pytest.approx({"textbooks": 0.9 * 0.8 + 0.1, "code": 0.18})
+    assert max_tokens_without_repetition({"a": 1, "b": 3}, {"a": 100, "b": 150}) == pytest.approx(200)
+    with pytest.raises(ValueError, match="no weight may be negative"):
+        normalize({"a": 0})
 
 
 def corpus(folder: Path, label: str, count: int, words: tuple[int, int], reply: bool = False) -> Documents:
@@ -64,7 +79,7 @@ def sized(frame: pl.DataFrame) -> pl.DataFrame:
     return frame.with_columns(tokens(frame).alias("size"))
 
 
-def mixed(folder: Path, stage: Mix, **tables: Documents) -> pl.DataFrame:
+def mix(folder: Path, stage: Mix, **tables: Documents) -> pl.DataFrame:
     return pl.concat(stage.stream(StageInputs({"from": tables}, folder, None)), how="diagonal_relaxed")  # type: ignore[arg-type]
 
 
@@ -73,9 +88,9 @@ def tables(tmp_path: Path) -> dict[str, Documents]:
     return {"web": corpus(tmp_path, "web", 900, (20, 400)), "books": corpus(tmp_path, "books", 150, (100, 300), reply=True)}
 
 
-def test_every_stretch_holds_the_mixture_and_each_epoch_each_document(tmp_path: Path, tables: dict[str, Documents]) -> None:
+def test_every_stretch_has_the_mixture_and_each_epoch_each_document(tmp_path: Path, tables: dict[str, Documents]) -> None:
     stage = Mix(**{"from": ["web", "books"]}, weights={"web": 0.4, "books": 0.6}, tokens=150_000)
-    rows = mixed(tmp_path, stage, **tables).pipe(sized)
+    rows = mix(tmp_path, stage, **tables).pipe(sized)
     assert rows["id"].n_unique() == len(rows)
     assert int(rows["size"].sum()) == pytest.approx(150_000, rel=0.01)
     for at in range(0, len(rows), 200):
@@ -89,25 +104,25 @@ def test_every_stretch_holds_the_mixture_and_each_epoch_each_document(tmp_path: 
     epochs = [books.filter(pl.col("mix.epoch") == epoch)["text"].to_list() for epoch in range(1, whole + 2)]
     assert all(len(set(epoch)) == len(epoch) == 150 for epoch in epochs[:-1])
     assert 0 < len(epochs[-1]) < 150
-    assert epochs[0] != epochs[1], "each epoch has an order of its own"
-    again = books.filter(pl.col("mix.epoch") == 2)
-    known = dict(tables["books"].scan().select("id", "text").collect().iter_rows())
-    assert all(known[parents[0]] == text for parents, text in zip(again["parents"], again["text"], strict=True))
-    said = " ".join(stage.notes())
-    assert "books 60.0%, 90,000 tokens" in said
-    assert "WARNING" not in said, "a teacher wrote the books, and the web is not repeated"
+    assert epochs[0] != epochs[1], "each epoch has a different order"
+    repeated = books.filter(pl.col("mix.epoch") == 2)
+    originals = dict(tables["books"].scan().select("id", "text").collect().iter_rows())
+    assert all(originals[parents[0]] == text for parents, text in zip(repeated["parents"], repeated["text"], strict=True))
+    notes = " ".join(stage.notes())
+    assert "books 60.0%, 90,000 tokens" in notes
+    assert "WARNING" not in notes, "the books are synthetic, and the web is not repeated"
 
 
-def test_what_is_repeated_too_often_is_told_of(tmp_path: Path, tables: dict[str, Documents]) -> None:
+def test_too_many_epochs_are_reported(tmp_path: Path, tables: dict[str, Documents]) -> None:
     few = {"web": corpus(tmp_path, "few", 20, (50, 60)), "books": tables["books"]}
     stage = Mix(**{"from": ["web", "books"]}, weights={"web": 1, "books": 1}, tokens=20_000)
-    mixed(tmp_path, stage, **few)
+    mix(tmp_path, stage, **few)
     assert any(note.startswith("WARNING: 'web' is repeated") for note in stage.notes())
 
 
-def test_phases_come_one_after_the_other_and_alone(tmp_path: Path, tables: dict[str, Documents]) -> None:
+def test_phases_are_consecutive_and_can_be_output_alone(tmp_path: Path, tables: dict[str, Documents]) -> None:
     phases = [{"share": 0.75, "weights": {"web": 0.9, "books": 0.1}}, {"share": 0.25, "weights": {"books": 1}}]
-    rows = mixed(tmp_path, Mix(**{"from": ["web", "books"]}, phases=phases, tokens=60_000), **tables)
+    rows = mix(tmp_path, Mix(**{"from": ["web", "books"]}, phases=phases, tokens=60_000), **tables)
     rows = rows.pipe(sized)
     order = rows["mix.phase"].to_list()
     assert order == sorted(order)
@@ -116,72 +131,74 @@ def test_phases_come_one_after_the_other_and_alone(tmp_path: Path, tables: dict[
     assert int(second["size"].sum()) / int(rows["size"].sum()) == pytest.approx(0.25, abs=0.02)
     web = first.filter(pl.col("mix.source") == "web")
     assert int(web["size"].sum()) / int(first["size"].sum()) == pytest.approx(0.9, abs=0.02)
-    alone = mixed(tmp_path, Mix(**{"from": ["web", "books"]}, phases=phases, tokens=60_000, phase=2), **tables)
+    alone = mix(tmp_path, Mix(**{"from": ["web", "books"]}, phases=phases, tokens=60_000, phase=2), **tables)
     assert alone["id"].to_list() == second["id"].to_list()
 
 
-def test_without_tokens_nothing_is_repeated_and_one_source_is_used_up(tmp_path: Path, tables: dict[str, Documents]) -> None:
-    rows = mixed(tmp_path, Mix(**{"from": ["web", "books"]}, weights={"web": 1, "books": 1}), **tables)
+def test_without_tokens_nothing_is_repeated_and_one_source_is_exhausted(tmp_path: Path, tables: dict[str, Documents]) -> None:
+    rows = mix(tmp_path, Mix(**{"from": ["web", "books"]}, weights={"web": 1, "books": 1}), **tables)
     assert set(rows["mix.epoch"]) == {1}
     assert len(rows.filter(pl.col("mix.source") == "books")) == 150
-    again = mixed(tmp_path, Mix(**{"from": ["web", "books"]}, weights={"web": 1, "books": 1}), **tables)
+    again = mix(tmp_path, Mix(**{"from": ["web", "books"]}, weights={"web": 1, "books": 1}), **tables)
     assert rows.equals(again)
-    other = mixed(tmp_path, Mix(**{"from": ["web", "books"]}, weights={"web": 1, "books": 1}, seed=1), **tables)
+    other = mix(tmp_path, Mix(**{"from": ["web", "books"]}, weights={"web": 1, "books": 1}, seed=1), **tables)
     assert set(rows["id"]) != set(other["id"])
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         ({}, "either `weights` or `phases`"),
         ({"weights": {"web": 1}, "phases": [{"share": 1, "weights": {"web": 1}}]}, "either `weights` or `phases`"),
         ({"weights": {"web": 0}}, "greater than 0"),
-        ({"weights": {"web": 1}, "phase": 1}, "there are 0 phases"),
-        ({"phases": [{"share": 1, "weights": {"web": 0}}]}, "one must be above"),
+        ({"weights": {"web": 1}, "phase": 1}, "`phase` is 1, but there are 0 phases"),
+        ({"phases": [{"share": 1, "weights": {"web": 0}}]}, "at least one must be positive"),
     ],
 )
-def test_what_is_no_mixture_is_said(options: dict[str, object], said: str) -> None:
-    with pytest.raises(ValidationError, match=said):
+def test_invalid_mixtures_are_rejected(options: dict[str, object], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
         Mix(**{"from": ["web"]}, **options)
 
 
-def test_weights_and_what_flows_in_must_fit(tmp_path: Path) -> None:
+def test_inputs_and_weights_must_match(tmp_path: Path) -> None:
     problems = [each.problem for each in Mix(**{"from": ["web", "code"]}, weights={"web": 1, "books": 1}).check()]
-    assert problems == ["'books' does not flow in", "'code' flows in and has no weight"]
+    assert problems == ["'books' is not an input", "'code' has no weight"]
     with pytest.raises(RunError, match="'web' has no tokens"):
-        mixed(tmp_path, Mix(**{"from": ["web"]}, weights={"web": 1}), web=Documents(()))
+        mix(tmp_path, Mix(**{"from": ["web"]}, weights={"web": 1}), web=Documents(()))
 
 
-def test_it_is_foreseen() -> None:
+def test_its_size_is_estimated() -> None:
     stage = Mix(**{"from": ["web", "books"]}, weights={"web": 1, "books": 1}, tokens=1_000_000)
     inputs = {"from.web": Estimate(documents=100, tokens=100_000), "from.books": Estimate(50, 400_000, synthetic=True)}
-    volume = stage.estimate(inputs)
-    assert volume is not None
-    assert (volume.tokens, volume.documents) == (1_000_000, 100 * 5 + 50 * 1.25)
-    assert list(stage.warnings(inputs)) == [
-        "'web' is repeated 5.0 times; 4 epochs of text that people wrote are known to do no harm"
-    ]
+    estimated = stage.estimate(inputs)
+    assert estimated is not None
+    assert (estimated.tokens, estimated.documents) == (1_000_000, 100 * 5 + 50 * 1.25)
+    assert list(stage.warnings(inputs)) == ["'web' is repeated 5.0 times; more than 4 epochs of human-written text may hurt"]
     assert list(Mix(**{"from": ["web"]}, weights={"web": 1}).warnings({"from.web": Estimate()})) == []
 
 
-def test_no_text_is_both_learnt_and_held_out(tmp_path: Path, tables: dict[str, Documents]) -> None:
-    """Repeated documents have ids of their own, and yet share the fate of the first."""
-    rows = mixed(tmp_path, Mix(**{"from": ["books"]}, weights={"books": 1}, tokens=250_000), books=tables["books"])
+@pytest.mark.parametrize("mixes", [1, 2])
+def test_a_text_and_its_copies_are_in_the_same_split(tmp_path: Path, tables: dict[str, Documents], mixes: int) -> None:
+    """Repeated documents have new ids, and are still held out together, also after a mixture of mixtures."""
+    stage = Mix(**{"from": ["books"]}, weights={"books": 1}, tokens=250_000)
+    rows = mix(tmp_path, stage, books=tables["books"])
     assert rows["mix.epoch"].max() >= 6
+    if mixes == 2:
+        rows = mix(tmp_path, stage, books=write_documents(tmp_path / "first", *rows.iter_slices(200)))
     repeated = write_documents(tmp_path / "repeated", *rows.iter_slices(200))
     out = tmp_path / "out"
     out.mkdir()
     export = Export(**{"from": "both"}, layout="jsonl", validation=0.2)
     export.pack(StageInputs({"from": {"both": repeated}}, tmp_path, None), out)  # type: ignore[arg-type]
-    learnt, held = (
+    train, held_out = (
         set(pl.concat(map(pl.read_ndjson, sorted(out.glob(f"{split}-*"))))["text"]) for split in ("train", "validation")
     )
-    assert len(learnt) + len(held) == 150
-    assert 10 < len(held) < 60
-    assert not learnt & held
+    assert len(train) + len(held_out) == 150
+    assert 10 < len(held_out) < 60
+    assert not train & held_out
 
 
-def test_a_taste_is_not_repeated_a_million_times(planned: Callable[..., Plan]) -> None:
+def test_a_limited_run_is_not_repeated_a_million_times(planned: Callable[..., Plan]) -> None:
     stage = planned(RECIPE.replace("50_000", "1_000_000_000_000"), limit=3).steps[-1].stage
     assert isinstance(stage, Mix)
     assert stage.tokens is None
@@ -217,7 +234,7 @@ tokens = 50_000
 """
 
 
-def test_a_recipe_mixes_and_its_report_says_how(
+def test_the_report_of_a_recipe_states_the_mixture(
     ran: Callable[..., RunFolder], planned: Callable[..., Plan], folder: Path
 ) -> None:
     run = ran(RECIPE)

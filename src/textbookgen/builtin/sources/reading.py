@@ -56,7 +56,8 @@ class FileSource(Source):
         """Report paths that match no file."""
         for path in self.path:
             if not is_remote(path) and not _matches(path):
-                yield MissingRequirement("path", f"no file matches '{path}'", "a path, a glob such as `books/*.txt`, or an address")
+                hint = "a path, a glob such as `books/*.txt`, or an address"
+                yield MissingRequirement("path", f"no file matches '{path}'", hint)
 
     def estimate(self, inputs: Mapping[str, Estimate]) -> Estimate | None:
         """Estimate the tokens from file sizes, if the files are local and uncompressed."""

@@ -1,7 +1,7 @@
-"""The arithmetic of mixtures: from weights to tokens and epochs of each source, and a word of warning where that is too often.
+"""Arithmetic of mixtures: from weights to tokens and epochs per source, and warnings about too many epochs.
 
-A source's tokens are its weight's share of the whole, its epochs are these by the unique tokens it has (phi-4, arXiv
-2412.08905, table 5).
+A source's tokens are its share of the total; its epochs are these divided by its unique tokens (phi-4, arXiv 2412.08905,
+table 5).
 """
 
 from __future__ import annotations
@@ -11,25 +11,30 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel, ConfigDict, Field
 
-#: Epochs beyond which repeating is worth a warning. Text that people wrote: four epochs are almost as good as new text
+#: Epochs above which repetition is worth a warning. Human-written text: up to four epochs are almost as good as new text
 #: (Muennighoff et al. 2023, arXiv 2305.16264). Synthetic text: phi-4 repeated its own 13.8 times.
-HARMLESS, HARMLESS_SYNTHETIC = 4.0, 16.0
+MAX_EPOCHS, MAX_SYNTHETIC_EPOCHS = 4.0, 16.0
 
 
 class Phase(BaseModel):
-    """A stretch of training with weights of its own."""
+    """A phase of training with its own weights."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    share: float = Field(gt=0, description="share of all tokens that this phase has, against the other phases'")
-    weights: dict[str, float] = Field(
-        min_length=1, description="how many of its tokens come from each stage, against the others"
-    )
+    share: float = Field(gt=0, description="tokens of this phase, relative to the other phases")
+    weights: dict[str, float] = Field(min_length=1, description="tokens of each stage in this phase, relative to each other")
 
 
 @dataclass(frozen=True)
 class Portion:
-    """What of a mixture comes from one source: its share, its tokens, and how often each of its unique tokens is seen."""
+    """The part of a mixture that comes from one source.
+
+    Attributes:
+        source: the label of the stage.
+        share: its share of the mixture's tokens, 0 to 1.
+        tokens: its tokens in the mixture, repetitions included.
+        unique: the tokens of the source itself.
+    """
 
     source: str
     share: float
@@ -38,58 +43,71 @@ class Portion:
 
     @property
     def epochs(self) -> float:
-        """How often the source is gone through."""
+        """How many times the source is repeated; infinite if it is empty."""
         return self.tokens / self.unique if self.unique else float("inf")
 
 
-def shares(weights: Mapping[str, float]) -> dict[str, float]:
-    """Weights as shares of 1.
+def normalize(weights: Mapping[str, float]) -> dict[str, float]:
+    """Return the weights scaled to a sum of 1.
 
     Raises:
-        ValueError: one is below 0, or all are 0.
+        ValueError: a weight is negative, or all are 0.
     """
     total = sum(weights.values())
     if min(weights.values(), default=0) < 0 or total <= 0:
-        raise ValueError("weights must not be below 0, and one must be above")
+        raise ValueError("no weight may be negative, and at least one must be positive")
     return {source: weight / total for source, weight in weights.items()}
 
 
-def overall(phases: Sequence[Phase]) -> dict[str, float]:
-    """Each source's share over all phases."""
-    lengths = shares({str(at): phase.share for at, phase in enumerate(phases)})
-    result: dict[str, float] = {}
-    for at, phase in enumerate(phases):
-        for source, share in shares(phase.weights).items():
-            result[source] = result.get(source, 0.0) + lengths[str(at)] * share
-    return result
+def overall_shares(phases: Sequence[Phase]) -> dict[str, float]:
+    """Return each source's share of the tokens of all phases."""
+    lengths = normalize({str(index): phase.share for index, phase in enumerate(phases)})
+    shares: dict[str, float] = {}
+    for index, phase in enumerate(phases):
+        for source, share in normalize(phase.weights).items():
+            shares[source] = shares.get(source, 0.0) + lengths[str(index)] * share
+    return shares
 
 
-def portions(weights: Mapping[str, float], unique: Mapping[str, float], total: float) -> list[Portion]:
-    """What comes from each source where `total` tokens are trained on; `unique` are the tokens that each source has."""
-    return [Portion(source, share, share * total, unique[source]) for source, share in shares(weights).items()]
+def make_portions(weights: Mapping[str, float], unique: Mapping[str, float], total: float) -> list[Portion]:
+    """Return the portion of each source in a mixture.
+
+    Args:
+        weights: the weight of each source.
+        unique: the tokens of each source.
+        total: the tokens of the mixture.
+    """
+    return [Portion(source, share, share * total, unique[source]) for source, share in normalize(weights).items()]
 
 
-def most_without_repeating(weights: Mapping[str, float], unique: Mapping[str, float]) -> float:
-    """The most tokens that a mixture can have without any source being gone through twice."""
-    return min(unique[source] / share for source, share in shares(weights).items() if share)
+def max_tokens_without_repetition(weights: Mapping[str, float], unique: Mapping[str, float]) -> float:
+    """Return the size of the largest mixture, in tokens, that repeats no source."""
+    return min(unique[source] / share for source, share in normalize(weights).items() if share)
 
 
-def cautions(
-    mixed: Iterable[Portion], synthetic: Iterable[str] = (), harmless: Mapping[str, float] | None = None
+def repetition_warnings(
+    portions: Iterable[Portion], synthetic: Iterable[str] = (), max_epochs: Mapping[str, float] | None = None
 ) -> Iterator[str]:
-    """A sentence for each source that is repeated more often than is known to do no harm."""
-    written, given = set(synthetic), harmless or {}
-    for portion in mixed:
-        usual = HARMLESS_SYNTHETIC if portion.source in written else HARMLESS
-        most = given.get(portion.source, usual)
-        if portion.epochs > most * (1 + 1e-9):
-            kind = "synthetic text" if portion.source in written else "text that people wrote"
-            known = f"{most:g} epochs of {kind} are known to do no harm" if most == usual else f"{most:g} were thought harmless"
-            yield f"'{portion.source}' is repeated {portion.epochs:.1f} times; {known}"
+    """Yield a sentence for each source that is repeated more often than is considered safe.
+
+    Args:
+        portions: the mixture.
+        synthetic: sources that a teacher wrote, which may be repeated more often.
+        max_epochs: the recipe's own limits by source.
+    """
+    generated, limits = set(synthetic), max_epochs or {}
+    for portion in portions:
+        default = MAX_SYNTHETIC_EPOCHS if portion.source in generated else MAX_EPOCHS
+        limit = limits.get(portion.source, default)
+        if portion.epochs > limit * (1 + 1e-9):
+            kind = "synthetic" if portion.source in generated else "human-written"
+            reason = f"more than {limit:g} epochs of {kind} text may hurt" if limit == default else f"`max_epochs` is {limit:g}"
+            yield f"'{portion.source}' is repeated {portion.epochs:.1f} times; {reason}"
 
 
-def described(mixed: Sequence[Portion]) -> str:
-    """The mixture in a line."""
+def describe(portions: Sequence[Portion]) -> str:
+    """Return the mixture in one line."""
     return "; ".join(
-        f"{portion.source} {portion.share:.1%}, {portion.tokens:,.0f} tokens, {portion.epochs:.2f} epochs" for portion in mixed
+        f"{portion.source} {portion.share:.1%}, {portion.tokens:,.0f} tokens, {portion.epochs:.2f} epochs"
+        for portion in portions
     )
