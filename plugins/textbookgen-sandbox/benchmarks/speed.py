@@ -1,6 +1,6 @@
-"""Measures how many programs the sandbox checks a second on one core, by CPU time (of everything it starts) and by the clock.
+"""Measure how many programs the sandbox checks per second on one core, in CPU time (of all processes) and wall-clock time.
 
-Run it as `python benchmarks/speed.py [checks]`; CPU time tells the truth on a machine that is busy with other things.
+Run it as `python benchmarks/speed.py [checks]`. On a busy machine only the CPU time is meaningful.
 """
 
 from __future__ import annotations
@@ -15,23 +15,23 @@ FUNCTION = "def add(a, b):\n    return a + b\n"
 TESTS = "assert add(1, 2) == 3\nassert add(-1, 1) == 0\nassert add(0.5, 0.25) == 0.75\n"
 KINDS = {
     "program alone": Program(FUNCTION + TESTS),
-    "tests in the same process": Program(FUNCTION, TESTS, apart=False),
-    "tests apart": Program(FUNCTION, TESTS),
-    "tests apart, 100 calls": Program(FUNCTION, "for i in range(100): assert add(i, 1) == i + 1\n"),
+    "tests in the same process": Program(FUNCTION, TESTS, isolate_tests=False),
+    "tests in a separate process": Program(FUNCTION, TESTS),
+    "separate tests, 100 calls": Program(FUNCTION, "for i in range(100): assert add(i, 1) == i + 1\n"),
     "file written": Program("with open('x', 'w') as f: f.write('x')\n"),
-    "page of three snippets": Program("```python\nprint(1)  # 1\n```\n\nText.\n\n" * 3, page=True),
+    "page of three snippets": Program("```python\nprint(1)  # 1\n```\n\nText.\n\n" * 3, is_page=True),
 }
 
 
 def cpu() -> float:
-    """CPU seconds of this process and of all it started that have ended."""
+    """Return the CPU seconds of this process and of its children that have ended."""
     return sum(
         used.ru_utime + used.ru_stime for used in map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     )
 
 
 def measure(program: Program, checks: int) -> tuple[float, float]:
-    """CPU seconds and seconds by the clock for so many checks on one worker, its start left out."""
+    """Return CPU and wall-clock seconds of this many checks on one worker, without its start."""
     used, took = [], []
     for count in (1, 1 + checks):  # the difference is the checks alone
         before, began = cpu(), time.perf_counter()
@@ -46,13 +46,13 @@ def measure(program: Program, checks: int) -> tuple[float, float]:
 
 
 def main() -> None:
-    """Measures each kind of check."""
+    """Measure each kind of check."""
     checks = int(sys.argv[1]) if len(sys.argv) > 1 else 500
-    print(f"{'':28}{'a CPU second':>14}{'CPU ms each':>14}{'a second':>12}{'ms each':>10}")
+    print(f"{'':28}{'per CPU second':>15}{'CPU ms each':>14}{'per second':>12}{'ms each':>10}")
     for name, program in KINDS.items():
         used, took = measure(program, checks)
         print(
-            f"{name:28}{checks / used:>14.0f}{1000 * used / checks:>14.2f}{checks / took:>12.0f}{1000 * took / checks:>10.2f}"
+            f"{name:28}{checks / used:>15.0f}{1000 * used / checks:>14.2f}{checks / took:>12.0f}{1000 * took / checks:>10.2f}"
         )
 
 

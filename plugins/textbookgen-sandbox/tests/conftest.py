@@ -1,4 +1,4 @@
-"""A pool behind full walls, and the reason there is none where this machine cannot build them."""
+"""A pool with full isolation; tests that need it are skipped where the machine cannot provide it."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from textbookgen.api.errors import PluginError
 
 @pytest.fixture(scope="session")
 def pool() -> Iterator[Pool]:
-    """One worker, so that what an attack leaves behind would meet the next."""
-    made = Pool(workers=1, memory_mib=128)
+    """One worker, so that anything an attack leaves behind would affect the next test."""
+    shared = Pool(workers=1, memory_mib=128)
     try:
-        made.check()
+        shared.check()
     except PluginError as error:
-        made.close()
+        shared.close()
         pytest.skip(error.problem)
-    yield made
-    made.close()
+    yield shared
+    shared.close()
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _leave_nothing() -> Iterator[None]:
+def _close_pools() -> Iterator[None]:
     yield
     close_pools()

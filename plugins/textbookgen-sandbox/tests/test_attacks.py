@@ -1,4 +1,4 @@
-"""Attacks on the walls and on the verdict: each must fail for a reason of its kind, and leave the worker as it was."""
+"""Attacks on the isolation and on the verdict: each must fail for an expected reason and leave the worker intact."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _spec.loader.exec_module(attacks)
 
 @pytest.fixture(scope="module")
 def listening() -> Iterator[tuple[int, str]]:
-    """A server on this machine that nothing inside may reach: a port, and the name of an abstract socket."""
+    """A server on this machine that no program may reach: a port, and the name of an abstract socket."""
     name = f"sandbox-test-{os.getpid()}"
     with socket.create_server(("127.0.0.1", 0)) as tcp, socket.socket(socket.AF_UNIX) as unix:
         unix.bind(f"\0{name}")

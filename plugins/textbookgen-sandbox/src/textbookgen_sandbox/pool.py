@@ -1,4 +1,4 @@
-"""A pool of walled-in interpreters that run one program at a time each, and say how it went."""
+"""Pool of workers: isolated interpreters that run one program at a time each and return how it ended."""
 
 from __future__ import annotations
 
@@ -16,103 +16,134 @@ from pathlib import Path
 from typing import Any
 
 from textbookgen import PluginError, RunError
-from textbookgen_sandbox.inside import walls, zygote
-from textbookgen_sandbox.inside.page import Note
-from textbookgen_sandbox.inside.watch import CLOCK
+from textbookgen_sandbox.worker import channel, isolation
+from textbookgen_sandbox.worker.snippets import Expectation
+from textbookgen_sandbox.worker.supervisor import WALL_CLOCK_FACTOR
 
-_START = "import sys; sys.path.insert(0, {folder!r}); from inside.zygote import main; main({channel}, {memory}, {bare})"
-_NOBODY = 65534
-_PATIENCE = 60.0  # seconds for an interpreter to start on a busy machine
+#: The worker is imported by path and the path removed at once, so that no module beside it hides one of the standard library.
+_START = (
+    "import sys; sys.path.insert(0, {folder!r}); from worker.server import main; del sys.path[0]; "
+    "main({channel}, {memory}, {without_namespaces})"
+)
+_OVERFLOW_ID = 65534  # user and group id without any rights (the kernel's overflow id)
+_GRACE_SECONDS = 60.0  # for an interpreter to start on a busy machine
 
 
 @dataclass(frozen=True)
 class Program:
-    """A program to run, its tests, and what it may use; `seconds` of CPU, five times as many by the clock.
+    """A program to run, its tests, and its limits.
 
-    With `page` the text is Markdown, and what is run is its snippets.
+    Attributes:
+        text: Python source, or a Markdown page if `is_page`.
+        tests: Python source of its tests; may be empty.
+        seconds: CPU seconds it may use; the wall-clock limit is `WALL_CLOCK_FACTOR` times as long.
+        output_kib: KiB it may print.
+        isolate_tests: whether tests run in a separate process.
+        is_page: whether the snippets of a page are run.
     """
 
     text: str
     tests: str = ""
     seconds: float = 3.0
     output_kib: int = 64
-    apart: bool = True
-    page: bool = False
+    isolate_tests: bool = True
+    is_page: bool = False
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a program went: `reason` is empty if it ran to its end (and its tests passed)."""
+    """How a program ended.
+
+    Attributes:
+        ok: whether it ran to its end and its tests passed.
+        reason: why not; empty if `ok`.
+        stdout: what it printed, cut at its limit.
+        stderr: the end of what it wrote to stderr.
+        seconds: wall-clock seconds it took.
+        cpu_seconds: CPU seconds of its processes.
+        snippets: number of snippets of a page.
+        expectations: what a page says its snippets print, and what they printed.
+    """
 
     ok: bool
     reason: str
     stdout: str
     stderr: str
     seconds: float
-    cpu: float
+    cpu_seconds: float
     snippets: int = 0
-    notes: tuple[Note, ...] = ()
+    expectations: tuple[Expectation, ...] = ()
 
 
 class Worker:
-    """One walled-in interpreter, as seen by the host; `bare` does without namespaces."""
+    """Host side of one worker process.
 
-    def __init__(self, memory_mib: int, bare: bool = False) -> None:
-        self.channel, inside = socket.socketpair()
-        with inside:
-            self.process = self._start(inside.fileno(), memory_mib, bare)
-        self.channel.settimeout(_PATIENCE)
-        self.lacks: tuple[str, ...] = self._greet()
+    Args:
+        memory_mib: MiB of memory a program may use beyond the interpreter itself.
+        without_namespaces: rely on Landlock, seccomp and limits alone.
+    """
 
-    def _start(self, channel: int, memory: int, bare: bool) -> subprocess.Popen[bytes]:
-        code = _START.format(folder=str(Path(__file__).parent), channel=channel, memory=memory, bare=bare)
+    def __init__(self, memory_mib: int, without_namespaces: bool = False) -> None:
+        self.channel, worker_end = socket.socketpair()
+        with worker_end:
+            self.process = self._start(worker_end.fileno(), memory_mib, without_namespaces)
+        self.channel.settimeout(_GRACE_SECONDS)
+        self.missing: tuple[str, ...] = self._set_up()
+
+    def _start(self, fd: int, memory_mib: int, without_namespaces: bool) -> subprocess.Popen[bytes]:
+        folder = str(Path(__file__).parent)
+        code = _START.format(folder=folder, channel=fd, memory=memory_mib, without_namespaces=without_namespaces)
         return subprocess.Popen(
-            [walls.interpreter(), "-S", "-s", "-P", "-B", "-X", "utf8", "-c", code],
+            [isolation.interpreter(), "-S", "-s", "-P", "-B", "-X", "utf8", "-c", code],
             env={"PYTHONHASHSEED": "0", "MALLOC_ARENA_MAX": "1"},  # sets in the same order on every run
             stdin=subprocess.DEVNULL,
-            pass_fds=(channel,),
+            pass_fds=(fd,),
             cwd="/",
             start_new_session=True,
         )
 
-    def _greet(self) -> tuple[str, ...]:
-        """Maps users when the interpreter asks for it, and hears what its walls lack."""
-        told = self._receive()
-        if "unshared" in told:
-            self._send({"guest": _map_users(told["unshared"])})
-            told = self._receive()
-        return tuple(told["lacks"])
+    def _set_up(self) -> tuple[str, ...]:
+        """Write the user id maps when the worker asks for them; return the parts of the isolation it could not set up."""
+        message = self._receive()
+        if "unshared" in message:
+            self._send({"separate_user": _map_users(message["unshared"])})
+            message = self._receive()
+        return tuple(message["missing"])
 
     def _send(self, message: dict[str, Any], files: Sequence[int] = ()) -> None:
         try:
-            zygote.send(self.channel, message, files)
+            channel.send(self.channel, message, files)
         except OSError as error:
-            raise _stopped() from error
+            raise _worker_ended() from error
 
     def _receive(self) -> dict[str, Any]:
         try:
-            told, _ = zygote.receive(self.channel)
+            message, _ = channel.receive(self.channel)
         except OSError as error:
-            raise _stopped() from error
-        if not isinstance(told, dict):
-            raise _stopped()
-        return told
+            raise _worker_ended() from error
+        if not isinstance(message, dict):
+            raise _worker_ended()
+        return message
 
     def run(self, program: Program) -> Outcome:
-        """Runs one program. Tests that are run apart go as a file, which is handed on unread."""
-        self.channel.settimeout(CLOCK * program.seconds + _PATIENCE)
-        apart = bool(program.tests) and program.apart
-        asked = {"text": program.text, "tests": "" if apart else program.tests, "page": program.page}
-        asked |= {"seconds": program.seconds, "output": program.output_kib << 10}
+        """Run one program. Isolated tests are sent as a file, which the fork server passes on without reading.
+
+        Raises:
+            RunError: the worker ended.
+        """
+        self.channel.settimeout(WALL_CLOCK_FACTOR * program.seconds + _GRACE_SECONDS)
+        separate = bool(program.tests) and program.isolate_tests
+        request = {"text": program.text, "tests": "" if separate else program.tests, "page": program.is_page}
+        request |= {"seconds": program.seconds, "output": program.output_kib << 10}
         with os.fdopen(os.memfd_create("tests"), "w+b") as tests:
-            if apart:
+            if separate:
                 tests.write(program.tests.encode(errors="surrogatepass"))
                 tests.seek(0)
-            self._send(asked, [tests.fileno()] if apart else [])
-        return _outcome(self._receive())
+            self._send(request, [tests.fileno()] if separate else [])
+        return _parse_outcome(self._receive())
 
     def close(self) -> None:
-        """Ends the interpreter: it goes when its channel does."""
+        """End the worker, which exits when its channel is closed."""
         self.channel.close()
         try:
             self.process.wait(5)
@@ -121,33 +152,38 @@ class Worker:
             self.process.wait()
 
 
-def _stopped() -> RunError:
-    return RunError("the sandbox's interpreter stopped", hint="its own words are above, on stderr")
+def _worker_ended() -> RunError:
+    return RunError("a sandbox worker ended unexpectedly", hint="its error message is on stderr, above")
 
 
-def _outcome(told: dict[str, Any]) -> Outcome:
-    """What a worker told; notes are the program's own words, so what is not one is left out."""
-    outcome = Outcome(told["ok"], told["reason"], told["stdout"], told["stderr"], told["seconds"], told["cpu"])
-    snippets, notes = told.get("snippets"), told.get("notes")
-    if not isinstance(snippets, int) or not isinstance(notes, list):
+def _parse_outcome(message: dict[str, Any]) -> Outcome:
+    """Return the outcome in a worker's message; malformed expectations, which the program can forge, are left out."""
+    streams = message["stdout"], message["stderr"]
+    outcome = Outcome(message["ok"], message["reason"], *streams, message["seconds"], message["cpu"])
+    snippets, expectations = message.get("snippets"), message.get("expectations")
+    if not isinstance(snippets, int) or not isinstance(expectations, list):
         return outcome
-    return replace(outcome, snippets=snippets, notes=tuple(filter(None, map(_note, notes))))
+    return replace(outcome, snippets=snippets, expectations=tuple(filter(None, map(_parse_expectation, expectations))))
 
 
-def _note(told: object) -> Note | None:
-    match told:
-        case [int(line), str(says), list(printed), bool(exact)]:
-            return Note(line, says, [str(item) for item in printed], exact)
+def _parse_expectation(message: object) -> Expectation | None:
+    match message:
+        case [int(line), str(expected), list(printed), bool(exact)]:
+            return Expectation(line, expected, [str(item) for item in printed], exact)
     return None
 
 
 def _map_users(pid: int) -> bool:
-    """Says who the users inside are outside; true if there is a guest, who is nobody outside."""
+    """Write the user and group id maps of a worker's user namespace.
+
+    Returns:
+        Whether programs have a separate user, an unprivileged one outside; that takes a host that runs as root.
+    """
     folder, user, group = Path("/proc", str(pid)), os.geteuid(), os.getegid()
     if user == 0:
         with contextlib.suppress(OSError):
-            (folder / "uid_map").write_text(f"0 0 1\n{walls.GUEST} {_NOBODY} 1\n")
-            (folder / "gid_map").write_text(f"0 0 1\n{walls.GUEST} {_NOBODY} 1\n")
+            (folder / "uid_map").write_text(f"0 0 1\n{isolation.PROGRAM_USER} {_OVERFLOW_ID} 1\n")
+            (folder / "gid_map").write_text(f"0 0 1\n{isolation.PROGRAM_USER} {_OVERFLOW_ID} 1\n")
             return True
     (folder / "setgroups").write_text("deny")
     (folder / "uid_map").write_text(f"0 {user} 1\n")
@@ -156,10 +192,9 @@ def _map_users(pid: int) -> bool:
 
 
 class Pool:
-    """Workers that share the work; `run` may be called from any thread. They are started when first needed.
+    """A fixed number of workers, each started when first needed; `run` may be called from any thread.
 
-    Raises:
-        PluginError: from whatever needs a worker, where the machine offers less isolation than needed and `unsafe` is not set.
+    Every method that needs a worker raises PluginError if the machine offers less isolation than needed and `unsafe` is false.
     """
 
     def __init__(self, workers: int, memory_mib: int, unsafe: bool = False) -> None:
@@ -176,68 +211,74 @@ class Pool:
     def _worker(self) -> Iterator[Worker]:
         worker = self._idle.get()
         try:
-            worker = worker or self._hire()
+            worker = worker or self._start_worker()
             yield worker
         except BaseException:
             if worker is not None:
                 worker.process.kill()
                 worker.close()
-            worker = None  # a new one takes its place
+            worker = None  # started again when next needed
             raise
         finally:
             self._idle.put(worker)
 
-    def _hire(self) -> Worker:
+    def _start_worker(self) -> Worker:
         worker = Worker(self.memory_mib)
-        if worker.lacks:
+        if worker.missing:
             worker.close()
             if not self.unsafe:
                 raise PluginError(
-                    f"this machine cannot wall in the programs that are to be run: it lacks {'; '.join(worker.lacks)}",
+                    f"this machine cannot isolate programs; missing: {'; '.join(worker.missing)}",
                     hint="allow unprivileged user namespaces (in a container: --security-opt seccomp=unconfined), or set "
-                    "`unsafe = true` if you trust the programs, or the machine is worth nothing",
+                    "`unsafe = true` if you trust the programs or the machine is expendable",
                 )
-            worker = Worker(self.memory_mib, bare=True)
+            worker = Worker(self.memory_mib, without_namespaces=True)
         with self._lock:
             self._all.append(worker)
         return worker
 
     def check(self) -> None:
-        """Starts a worker, if there is none yet, and with it finds out what the machine offers."""
+        """Start a worker if there is none yet, to find out what isolation the machine offers."""
         with self._worker():
             pass
 
     def run(self, program: Program) -> Outcome:
-        """Runs one program, when a worker is free."""
+        """Run one program as soon as a worker is free."""
         with self._worker() as worker:
             return worker.run(program)
 
     def map(self, programs: Iterable[Program]) -> Iterator[Outcome]:
-        """Runs programs side by side; outcomes come in the order of the programs."""
+        """Run programs in parallel; outcomes come in the order of the programs."""
         return self._threads.map(self.run, programs)
 
     def close(self) -> None:
-        """Ends all workers."""
+        """End all workers."""
         self._threads.shutdown(cancel_futures=True)
         for worker in self._all:
             worker.close()
 
 
 _pools: dict[tuple[int, int, bool], Pool] = {}
-_opening = threading.Lock()
+_pools_lock = threading.Lock()
 
 
 def open_pool(workers: int | None, memory_mib: int, unsafe: bool = False) -> Pool:
-    """The pool of this process with so many workers (one a core, unless said); it is kept until the process ends."""
+    """Return this process's pool with these options, started on first use and kept until the process ends.
+
+    Args:
+        workers: number of workers; one per available CPU core if None.
+        memory_mib: MiB of memory a program may use beyond the interpreter itself.
+        unsafe: run programs even if the machine cannot isolate them fully.
+    """
     key = (workers or len(os.sched_getaffinity(0)), memory_mib, unsafe)
-    with _opening:
+    with _pools_lock:
         if key not in _pools:
             _pools[key] = Pool(*key)
         return _pools[key]
 
 
 def close_pools() -> None:
-    """Ends every pool of this process."""
+    """End every pool of this process."""
     while _pools:
         _pools.popitem()[1].close()
 

@@ -1,4 +1,4 @@
-"""The walls themselves: who may build them, what stands without them, and that nobody is left behind."""
+"""The isolation: what it needs, what holds without namespaces, and that no process outlives its host."""
 
 from __future__ import annotations
 
@@ -14,23 +14,22 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from textbookgen_sandbox.inside import filter as calls
-from textbookgen_sandbox.inside import landlock
 from textbookgen_sandbox.pool import Pool, Program, Worker
-from textbookgen_sandbox.runs import PassesTests
+from textbookgen_sandbox.stages.tests_pass import PassingTests
+from textbookgen_sandbox.worker import landlock, seccomp
 
 from textbookgen.api.errors import PluginError, RunError
 from textbookgen.api.stage import StageInputs
 
 
 def run_python(code: str, *before: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
-    """Runs code in an interpreter of its own, behind other commands."""
+    """Run code in a separate interpreter, behind other commands."""
     environment = {"PYTHONPATH": os.pathsep.join(sys.path), "PATH": os.environ["PATH"]}
     command = [*before, sys.executable, "-c", textwrap.dedent(code)]
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=timeout, check=False)
 
 
-def test_the_root_inside_has_nothing_but_the_interpreter(pool: Pool):
+def test_the_private_root_has_only_the_interpreter(pool: Pool):
     seen = pool.run(
         Program(
             "import os\nfor r in ('/etc', '/proc', '/sys', '/home', '/root/.ssh', '/var', '/opt'): print(os.path.exists(r))"
@@ -39,14 +38,14 @@ def test_the_root_inside_has_nothing_but_the_interpreter(pool: Pool):
     assert set(seen.stdout.split()) == {"False"}, seen
 
 
-def test_a_program_is_nobody(pool: Pool):
+def test_a_program_is_alone_in_its_namespaces(pool: Pool):
     seen = pool.run(Program("import os\nprint(os.getpid(), os.getppid(), os.getgroups())\nprint(os.uname().nodename)"))
     assert seen.stdout.splitlines()[0].startswith("1 0 ")
     assert seen.stdout.splitlines()[1] == "sandbox"
 
 
 def _in_reach(folder: Path) -> tuple[str, ...]:
-    """A command that shows this interpreter to everybody, where it lives in a home that is closed (for the command alone)."""
+    """Return a command that makes this interpreter readable to all users, if its folder is not, for that command alone."""
     prefix = Path(sys.base_prefix)
     closed = next((each for each in reversed(prefix.parents) if not each.stat().st_mode & stat.S_IXOTH), None)
     if closed is None:
@@ -58,7 +57,7 @@ def _in_reach(folder: Path) -> tuple[str, ...]:
     return ("unshare", "--mount", "--propagation", "private", "sh", "-c", steps)
 
 
-def test_an_ordinary_user_has_the_same_walls(pool: Pool, tmp_path: Path):
+def test_an_unprivileged_user_gets_the_same_isolation(pool: Pool, tmp_path: Path):
     if os.geteuid() != 0:
         pytest.skip("these tests are run by an ordinary user already")
     if not shutil.which("setpriv"):
@@ -83,39 +82,46 @@ def test_an_ordinary_user_has_the_same_walls(pool: Pool, tmp_path: Path):
     assert others == ["PermissionError", "PermissionError", "", "True", ""]
 
 
-#: Where nobody may make user namespaces any more: a namespace whose limit of them is none.
-WITHOUT = ("unshare", "--user", "--map-root-user", "sh", "-c", 'echo 0 > /proc/sys/user/max_user_namespaces && exec "$0" "$@"')
+#: Runs a command where no user namespace can be created: in a user namespace whose limit of them is 0.
+NO_NAMESPACES = (
+    "unshare",
+    "--user",
+    "--map-root-user",
+    "sh",
+    "-c",
+    'echo 0 > /proc/sys/user/max_user_namespaces && exec "$0" "$@"',
+)
 
 
 @pytest.fixture(scope="module")
-def _poorer() -> None:
-    if not shutil.which("unshare") or run_python("print(1)", *WITHOUT).returncode:
-        pytest.skip("cannot make a place without user namespaces here")
+def _without_namespaces() -> None:
+    if not shutil.which("unshare") or run_python("print(1)", *NO_NAMESPACES).returncode:
+        pytest.skip("cannot disable user namespaces here")
 
 
-@pytest.mark.usefixtures("_poorer")
-def test_a_machine_that_offers_less_is_refused_by_name():
+@pytest.mark.usefixtures("_without_namespaces")
+def test_a_machine_without_namespaces_is_refused_with_a_hint():
     done = run_python(
         """
         import pathlib
         from textbookgen.api.errors import PluginError
-        from textbookgen.api.stage import Given
-        from textbookgen_sandbox.runs import PassesTests
+        from textbookgen.api.stage import StageInputs
+        from textbookgen_sandbox.stages.tests_pass import PassingTests
         try:
-            PassesTests(workers=1).prepare(Given({}, pathlib.Path("."), None))
+            PassingTests(workers=1).prepare(StageInputs({}, pathlib.Path("."), None))
         except PluginError as error:
             print(error.problem)
             print(error.hint)
         """,
-        *WITHOUT,
+        *NO_NAMESPACES,
     )
     problem, hint = done.stdout.splitlines()
     assert "namespaces" in problem
     assert "unsafe = true" in hint
 
 
-@pytest.mark.usefixtures("_poorer")
-def test_unsafe_runs_there_all_the_same():
+@pytest.mark.usefixtures("_without_namespaces")
+def test_unsafe_runs_programs_there():
     done = run_python(
         """
         from textbookgen_sandbox.pool import Pool, Program
@@ -123,22 +129,22 @@ def test_unsafe_runs_there_all_the_same():
         print(pool.run(Program("def f(x): return x", "assert f(1) == 1")).ok)
         pool.close()
         """,
-        *WITHOUT,
+        *NO_NAMESPACES,
     )
     assert done.stdout == "True\n", done
 
 
 @pytest.fixture(scope="module")
-def bare() -> Iterator[Worker]:
-    """A worker without namespaces: what `unsafe` has where there are none."""
-    if not (calls.known() and landlock.version()):
+def degraded() -> Iterator[Worker]:
+    """A worker without namespaces, as `unsafe` uses where there are none."""
+    if not (seccomp.is_supported() and landlock.abi_version()):
         pytest.skip("neither Landlock nor a seccomp filter here")
-    worker = Worker(64, bare=True)
+    worker = Worker(64, without_namespaces=True)
     yield worker
     worker.close()
 
 
-BARE = {
+WITHOUT_NAMESPACES = {
     "fork": ("import os\nos.fork()", {"PermissionError"}),
     "subprocess": ("import subprocess\nsubprocess.run(['true'])", {"PermissionError", "FileNotFoundError"}),
     "socket": ("import socket\nsocket.socket()", {"PermissionError"}),
@@ -147,37 +153,37 @@ BARE = {
     "read processes": ("import os\nopen(f'/proc/{os.getppid()}/environ').read()", {"PermissionError"}),
     "list": ("import os\nos.listdir('/')", {"PermissionError"}),
     "write": ("open('/var/tmp/evil', 'w')", {"PermissionError"}),
-    "run for ever": ("while True: pass", {"time limit"}),
+    "endless loop": ("while True: pass", {"time limit"}),
     "memory": ("x = bytes(1 << 32)", {"memory limit"}),
-    "leave": ("import os\nos._exit(0)", {"exited early"}),
+    "os._exit": ("import os\nos._exit(0)", {"exited early"}),
 }
 
 
-@pytest.mark.parametrize("name", BARE)
-def test_landlock_seccomp_and_limits_hold_by_themselves(name: str, bare: Worker):
-    text, reasons = BARE[name]
-    outcome = bare.run(Program(text, seconds=1))
+@pytest.mark.parametrize("name", WITHOUT_NAMESPACES)
+def test_landlock_seccomp_and_limits_hold_without_namespaces(name: str, degraded: Worker):
+    text, reasons = WITHOUT_NAMESPACES[name]
+    outcome = degraded.run(Program(text, seconds=1))
     assert outcome.reason in reasons, outcome
-    assert bare.run(Program("open('x', 'w').write('x')", "import os\nassert os.listdir('.') == ['x']")).ok
+    assert degraded.run(Program("open('x', 'w').write('x')", "import os\nassert os.listdir('.') == ['x']")).ok
 
 
-def test_the_filter_knows_both_machines(monkeypatch: pytest.MonkeyPatch):
+def test_the_filter_covers_both_architectures(monkeypatch: pytest.MonkeyPatch):
     lengths = set()
     for machine in ("x86_64", "aarch64"):
         monkeypatch.setattr("platform.machine", lambda machine=machine: machine)
-        assert calls.known()
-        program = calls.program(1)
+        assert seccomp.is_supported()
+        program = seccomp.build_filter(1)
         assert len(program) % 8 == 0 and len(program) // 8 < 4096  # the kernel's BPF_MAXINSNS
         lengths.add(len(program))
     assert len(lengths) == 2
     monkeypatch.setattr("platform.machine", lambda: "m68k")
-    assert not calls.known()
+    assert not seccomp.is_supported()
 
 
-def _workers_of(pid: int) -> set[int]:
-    """The processes below a process."""
-    found = {int(child) for task in Path("/proc", str(pid), "task").glob("*/children") for child in task.read_text().split()}
-    return found.union(*map(_workers_of, found))
+def _descendants(pid: int) -> set[int]:
+    """Return the descendants of a process."""
+    children = {int(child) for task in Path("/proc", str(pid), "task").glob("*/children") for child in task.read_text().split()}
+    return children.union(*map(_descendants, children))
 
 
 def _alive(pid: int) -> bool:
@@ -188,7 +194,7 @@ def _alive(pid: int) -> bool:
 
 
 @pytest.mark.parametrize("text", ["while True: pass", "import time; time.sleep(600)", "print(1)"])
-def test_nothing_outlives_a_host_that_is_killed(text: str, pool: Pool):
+def test_no_process_outlives_a_killed_host(text: str, pool: Pool):
     start = "from textbookgen_sandbox.pool import Pool, Program\np = Pool(1, 64)\np.check()\nprint('up', flush=True)\n"
     code = f"{start}p.run(Program({text!r}, seconds=600))\ninput()"
     environment = {"PYTHONPATH": os.pathsep.join(sys.path)}
@@ -197,17 +203,17 @@ def test_nothing_outlives_a_host_that_is_killed(text: str, pool: Pool):
         assert host.stdout is not None
         assert host.stdout.readline() == b"up\n"
         time.sleep(0.3)
-        below = _workers_of(host.pid)
-        assert below
+        descendants = _descendants(host.pid)
+        assert descendants
         host.send_signal(signal.SIGKILL)
         host.wait()
         deadline = time.monotonic() + 20
-        while any(map(_alive, below)) and time.monotonic() < deadline:
+        while any(map(_alive, descendants)) and time.monotonic() < deadline:
             time.sleep(0.05)
-        assert not any(map(_alive, below))
+        assert not any(map(_alive, descendants))
 
 
-def test_a_worker_that_dies_is_an_error_and_is_replaced(pool: Pool):
+def test_a_killed_worker_is_an_error_and_is_replaced(pool: Pool):
     fresh = Pool(1, 64)
     fresh.check()
     with fresh._worker() as worker:
@@ -219,7 +225,7 @@ def test_a_worker_that_dies_is_an_error_and_is_replaced(pool: Pool):
     fresh.close()
 
 
-def test_nothing_is_left_running_between_programs(pool: Pool):
+def test_no_process_is_left_between_programs(pool: Pool):
     with pool._worker() as worker:
         pool_process = worker.process.pid
     pool.run(
@@ -227,11 +233,11 @@ def test_nothing_is_left_running_between_programs(pool: Pool):
             "import threading, time\nfor _ in range(9): threading.Thread(target=time.sleep, args=(99,)).start()", seconds=0.2
         )
     )
-    assert len(_workers_of(pool_process)) == 1  # the zygote alone
+    assert len(_descendants(pool_process)) == 1  # only the fork server
 
 
-def test_prepare_finds_the_walls_sound(pool: Pool, tmp_path: Path):
+def test_prepare_accepts_a_machine_with_full_isolation(pool: Pool, tmp_path: Path):
     try:
-        PassesTests(workers=1, memory_mib=64).prepare(StageInputs({}, tmp_path, None))  # type: ignore[arg-type]
+        PassingTests(workers=1, memory_mib=64).prepare(StageInputs({}, tmp_path, None))  # type: ignore[arg-type]
     except PluginError as error:
         pytest.fail(str(error))

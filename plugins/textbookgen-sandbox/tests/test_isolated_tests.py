@@ -1,11 +1,11 @@
-"""Tests in a process of their own see a program as if it were in theirs."""
+"""Tests in a separate process see a program as if it were in theirs."""
 
 from __future__ import annotations
 
 import pytest
 from textbookgen_sandbox.pool import Pool, Program
 
-SHAPES = """
+PROGRAM = """
 import math, enum, asyncio, functools
 from collections import namedtuple, Counter, deque, OrderedDict, defaultdict
 from dataclasses import dataclass
@@ -72,9 +72,12 @@ class Color(enum.Enum):
 class Level(enum.IntEnum):
     LOW = 1
 class Meters(float): pass
+class Lamp:
+    client = 'x'
+    def __init__(self, number): self.number = number
 """
 
-LOOKS = {
+CHECKS = {
     "calls": "assert add(1) == 2 and add(1, 2, 3, scale=2) == 12",
     "globals": "assert LIMIT == 10 and table['a'][1] == 2",
     "globals that change": "count(); count()\nassert total == 2",
@@ -98,20 +101,21 @@ assert all(type(same(each)) is type(each) and same(each) == each for each in v)
     "generators": "assert list(numbers(3)) == [0, 1, 2]\ng = numbers(2)\nassert next(g) == 0 and next(g) == 1\n"
     "try:\n    next(g)\nexcept StopIteration: pass\nelse: assert False",
     "callbacks": "seen = []\nassert apply(lambda x: seen.append(x) or x * 2, [1, 2]) == [2, 4] and seen == [1, 2]",
-    "callbacks of the program's own": "assert apply(add, [1, 2]) == [2, 3] and apply(str.upper, ['a']) == ['A'] and apply(len, ['ab']) == [2]",
+    "callbacks defined by the program": "assert apply(add, [1, 2]) == [2, 3] and apply(str.upper, ['a']) == ['A'] and apply(len, ['ab']) == [2]",
     "errors in callbacks": "def f(x): raise KeyError(x)\ntry:\n    apply(f, [1])\nexcept KeyError as e: assert e.args == (1,)\nelse: assert 0",
-    "functions that come back": "f = compose(lambda x: x + 1, lambda x: x * 2)\nassert f(5) == 11",
+    "functions as results": "f = compose(lambda x: x + 1, lambda x: x * 2)\nassert f(5) == 11",
     "iterators as arguments": "assert total_of(x for x in [1, 2]) == 3",
     "output": "import contextlib, io\nwith contextlib.redirect_stdout(io.StringIO()) as out: greet('Ann')\nassert out.getvalue() == 'Hello, Ann\\n'",
     "built-in errors": "for kind in (ValueError, KeyError, TypeError):\n    try:\n        fail(kind)\n    except kind as e: assert 'no' in str(e)\n    else: assert 0",
     "own errors": "try:\n    Stack().pop()\nexcept Empty as e:\n    assert str(e) == 'stack is empty' and e.where == 'stack' and isinstance(e, ValueError)\nelse: assert 0",
     "own errors, by their base": "try:\n    Stack().pop()\nexcept ValueError: pass",
     "own errors, raised by tests": "try:\n    raise Empty('x')\nexcept Empty as e: assert e.where == 'x'",
-    "own error classes handed over": "try:\n    fail(Empty)\nexcept Empty: pass",
+    "own error classes as arguments": "try:\n    fail(Empty)\nexcept Empty: pass",
     "coroutines": "import asyncio\nassert asyncio.run(later(1)) == 2",
     "objects": "s = Stack([1])\ns.push(2)\nassert len(s) == 2 and list(s) == [1, 2] and s[0] == 1 and 2 in s and 3 not in s and s.top == 2\n"
     "assert repr(s) == 'Stack([1, 2])' and str(s) == 'Stack([1, 2])' and s == Stack([1, 2]) and s != Stack() and s.pop() == 2",
     "truth": "assert Stack([1]) and not Stack()",
+    "attributes named like those of the proxies": "assert Point(3, 4) and Lamp(7).number == 7 and Lamp.client == 'x' and Lamp(8).client == 'x'",
     "attributes": "s = Stack()\ns.name = 'x'\nassert s.name == 'x' and hasattr(s, 'name') and not hasattr(s, 'other')\ndel s.name\nassert not hasattr(s, 'name')",
     "classes": "assert Stack.kind == 'lifo' and Stack.of(1, 2).top == 2 and Stack.__name__ == 'Stack'\n"
     "assert isinstance(Special(), Stack) and not isinstance(Stack(), Special) and issubclass(Special, Stack) and type(Special()) is Special",
@@ -123,7 +127,7 @@ assert all(type(same(each)) is type(each) and same(each) == each for each in v)
     "named tuples": "p = Pair(1, 2)\nassert p == (1, 2) and p.left == 1 and p[1] == 2 and (1, 2) == p\na, b = p\nassert (a, b) == (1, 2)",
     "enumerations": "assert Color.RED is Color.RED and Color(2) is Color.BLUE and Color['RED'].value == 1 and len(Color) == 2\n"
     "assert [c.name for c in Color] == ['RED', 'BLUE'] and Level.LOW == 1 and Level.LOW < 2",
-    "kinds of floats": "assert Meters(2.5) == 2.5 and Meters(2.5) - 0.5 == 2.0 and abs(Meters(2.5) - 2.5) < 1e-6",
+    "float subclasses": "assert Meters(2.5) == 2.5 and Meters(2.5) - 0.5 == 2.0 and abs(Meters(2.5) - 2.5) < 1e-6",
     "modules and imports": "assert math.sqrt(4) == 2 and Counter('aa')['a'] == 2 and functools.reduce(add, [1, 2, 3]) == 6",
     "copies": "import copy\ns = Stack([1])\nt = copy.deepcopy(s)\nt.push(2)\nassert len(s) == 1 and len(t) == 2",
     "classes of the tests": "class Duck:\n    def __init__(self): self.items = []\n    def append(self, x): self.items.append(x)\nd = Duck()\n"
@@ -135,12 +139,12 @@ assert all(type(same(each)) is type(each) and same(each) == each for each in v)
 }
 
 
-@pytest.mark.parametrize("name", LOOKS)
-def test_a_program_looks_the_same_from_afar(name: str, pool: Pool):
-    together = pool.run(Program(SHAPES, LOOKS[name], seconds=10, apart=False))
-    assert together.ok, together
-    apart = pool.run(Program(SHAPES, LOOKS[name], seconds=10))
-    assert apart.ok, apart
+@pytest.mark.parametrize("name", CHECKS)
+def test_checks_that_hold_in_one_process_hold_in_two(name: str, pool: Pool):
+    one_process = pool.run(Program(PROGRAM, CHECKS[name], seconds=10, isolate_tests=False))
+    assert one_process.ok, one_process
+    two_processes = pool.run(Program(PROGRAM, CHECKS[name], seconds=10))
+    assert two_processes.ok, two_processes
 
 
 FALSE = {
@@ -148,21 +152,21 @@ FALSE = {
     "unittest": "import unittest\nclass T(unittest.TestCase):\n    def test(self): self.assertEqual(add(1), 3)\nunittest.main()",
     "no error": "try:\n    Stack([1]).pop()\nexcept Empty: pass\nelse: assert False",
     "object and value": "assert Stack([1]) == [1]",
-    "kinds of floats": "assert abs(Meters(2.5) - 2.0) < 1e-6",
+    "float subclasses": "assert abs(Meters(2.5) - 2.0) < 1e-6",
     "generator cut short": "for x in map(fail, [StopIteration]): pass",
 }
 
 
 @pytest.mark.parametrize("name", FALSE)
-def test_what_is_false_stays_false_from_afar(name: str, pool: Pool):
-    assert not pool.run(Program(SHAPES, FALSE[name], seconds=10)).ok
+def test_false_checks_fail(name: str, pool: Pool):
+    assert not pool.run(Program(PROGRAM, FALSE[name], seconds=10)).ok
 
 
-def test_a_function_named_like_a_built_in_can_be_asked_for(pool: Pool):
+def test_a_function_named_like_a_built_in_can_be_tested(pool: Pool):
     assert pool.run(Program("def sum(a, b): return a * b", "assert sum(2, 3) == 6")).ok
 
 
-def test_tests_are_nowhere_in_the_memory_of_the_program(pool: Pool):
+def test_the_program_cannot_find_the_tests_in_its_memory(pool: Pool):
     secret = "the answer is " + "4711"
     tests = f"expected = {secret!r}\nassert answer() == expected"
     search = """
@@ -180,4 +184,4 @@ def answer():
     return next((x[x.index(part):][:18] for x in everything() if part in x and '4711' in x), 'unknown')
 """
     assert pool.run(Program(search, tests)).reason == "AssertionError"
-    assert pool.run(Program(search, tests)).reason == "AssertionError"  # nor left over from the time before
+    assert pool.run(Program(search, tests)).reason == "AssertionError"  # nor left over from the previous run

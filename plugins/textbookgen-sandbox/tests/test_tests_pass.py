@@ -1,4 +1,4 @@
-"""The judge `runs`: what it keeps, the reasons it gives, and that programs cannot tell whether they are tested."""
+"""Verdicts of the filter `tests-pass`: what it keeps, its reasons, and that runs do not affect each other."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from pathlib import Path
 import polars as pl
 import pytest
 from textbookgen_sandbox.pool import Pool, Program
-from textbookgen_sandbox.runs import PassesTests
+from textbookgen_sandbox.stages.tests_pass import PassingTests
 
 from textbookgen.api.stage import StageInputs
 
 DATA = next((folder for up in Path(__file__).resolve().parents if (folder := up / "shared" / "data").is_dir()), None)
 
 
-def judge(texts: list[str], tests: list[str | None] | None = None, **options: object) -> pl.DataFrame:
+def decide(texts: list[str], tests: list[str | None] | None = None, **options: object) -> pl.DataFrame:
     docs = pl.DataFrame({"id": [str(n) for n in range(len(texts))], "text": texts})
     if tests is not None:
         docs = docs.with_columns(pl.Series("textbooks.tests", tests, dtype=pl.String))
-    return PassesTests(**{"workers": 2, **options}).decide(docs)
+    return PassingTests(**{"workers": 2, **options}).decide(docs)
 
 
 REASONS = {
@@ -44,8 +44,8 @@ REASONS = {
 }
 
 
-def test_each_reason_is_told_with_its_evidence(pool: Pool):
-    verdicts = judge(list(REASONS.values()), seconds=1.0)
+def test_each_reason_comes_with_its_evidence(pool: Pool):
+    verdicts = decide(list(REASONS.values()), seconds=1.0)
     assert [reason or "" for reason in verdicts["reason"]] == list(REASONS)
     assert verdicts["keep"].to_list() == [True] + [False] * (len(REASONS) - 1)
     assert verdicts["score"].to_list() == [1.0] + [0.0] * (len(REASONS) - 1)
@@ -55,7 +55,7 @@ def test_each_reason_is_told_with_its_evidence(pool: Pool):
     assert all(detail for detail in verdicts["detail"][1:])
 
 
-ENDS_WELL = {
+ORDINARY = {
     "exit at the end of main": "import sys\ndef main(): return 0\nif __name__ == '__main__':\n    sys.exit(main())",
     "files": "with open('a.txt', 'w') as f: f.write('x')\nassert open('a.txt').read() == 'x'",
     "temporary files": "import tempfile\nwith tempfile.TemporaryDirectory() as d, open(d + '/x', 'w') as f: f.write('x')",
@@ -70,7 +70,7 @@ ENDS_WELL = {
     "compression": "import bz2, gzip, lzma, zlib\nassert zlib.decompress(zlib.compress(b'x')) == b'x'",
     "digests": "import hashlib, secrets, ssl\nassert len(hashlib.sha256(secrets.token_bytes(9)).hexdigest()) == 64",
     "ctypes": "import ctypes\nassert ctypes.sizeof(ctypes.c_int) == 4",
-    "signals to itself": "import os, signal\nseen = []\nsignal.signal(signal.SIGUSR1, lambda *a: seen.append(1))\n"
+    "signals to its own process": "import os, signal\nseen = []\nsignal.signal(signal.SIGUSR1, lambda *a: seen.append(1))\n"
     "os.kill(os.getpid(), signal.SIGUSR1)\nassert seen",
     "unittest": "import unittest\nclass T(unittest.TestCase):\n    def test(self): self.assertEqual(1, 1)\nunittest.main()",
     "doctest": "import doctest\ndef f():\n    '''\n    >>> f()\n    1\n    '''\n    return 1\nassert doctest.testmod().failed == 0",
@@ -82,38 +82,45 @@ ENDS_WELL = {
 }
 
 
-@pytest.mark.parametrize("name", ENDS_WELL)
+@pytest.mark.parametrize("name", ORDINARY)
 def test_ordinary_programs_run(name: str, pool: Pool):
-    outcome = pool.run(Program(ENDS_WELL[name], seconds=10))
+    outcome = pool.run(Program(ORDINARY[name], seconds=10))
     assert outcome.ok, outcome
 
 
 def test_tests_are_run_where_there_are_any(pool: Pool):
     right, wrong = "def f(x):\n    return x + 1\n", "def f(x):\n    return x\n"
-    for apart in (True, False):
-        verdicts = judge([right, wrong, right, right], ["assert f(1) == 2", "assert f(1) == 2", None, ""], apart=apart)
+    for isolated in (True, False):
+        verdicts = decide(
+            [right, wrong, right, right], ["assert f(1) == 2", "assert f(1) == 2", None, ""], isolate_tests=isolated
+        )
         assert verdicts["keep"].to_list() == [True, False, True, True]
         assert verdicts["reason"].to_list() == [None, "AssertionError", None, None]
 
 
-def test_leaving_early_is_no_success_when_there_are_tests(pool: Pool):
+def test_exiting_before_the_tests_is_a_failure(pool: Pool):
     leaves = ["import sys\nsys.exit(0)", "raise SystemExit", "import os\nos._exit(0)", "exit()"]
-    for apart in (True, False):
-        assert not judge(leaves, ["assert False"] * 4, apart=apart)["keep"].any()
+    for isolated in (True, False):
+        assert not decide(leaves, ["assert False"] * 4, isolate_tests=isolated)["keep"].any()
+
+
+@pytest.mark.parametrize("name", ["worker", "worker.server", "textbookgen_sandbox", "pool"])
+def test_the_sandbox_itself_cannot_be_imported(name: str, pool: Pool):
+    assert pool.run(Program(f"import {name}")).reason == "ModuleNotFoundError"
 
 
 def test_another_column_may_hold_the_tests(pool: Pool):
     docs = pl.DataFrame({"id": ["a"], "code": ["x = 1"], "checks": ["assert x == 2"]})
-    assert PassesTests(text="code", tests="checks").decide(docs)["reason"].to_list() == ["AssertionError"]
+    assert PassingTests(text="code", tests="checks").decide(docs)["reason"].to_list() == ["AssertionError"]
 
 
-def test_no_documents_no_verdicts(pool: Pool):
-    empty = judge([])
+def test_no_documents_give_no_verdicts(pool: Pool):
+    empty = decide([])
     assert empty.height == 0
-    assert empty.schema == judge(["x = 1"]).schema
+    assert empty.schema == decide(["x = 1"]).schema
 
 
-def test_a_program_leaves_nothing_to_the_next(pool: Pool):
+def test_a_program_cannot_affect_the_next(pool: Pool):
     assert pool.run(Program("import builtins, math\nbuiltins.left = math.left = 1\nopen('left', 'w').write('x')")).ok
     look = (
         "import builtins, math, os\nassert not hasattr(builtins, 'left') and not hasattr(math, 'left') and not os.listdir('.')"
@@ -121,7 +128,7 @@ def test_a_program_leaves_nothing_to_the_next(pool: Pool):
     assert pool.run(Program(look)).ok
 
 
-def test_chance_and_order_fall_alike_on_every_run():
+def test_random_numbers_and_set_order_repeat_on_every_run():
     text = "import random\nprint(random.random(), {'a', 'b', 'c', 'd', 'e'}, hash('x'))"
     pools = [Pool(1, 64), Pool(1, 64)]
     try:
@@ -131,7 +138,7 @@ def test_chance_and_order_fall_alike_on_every_run():
             each.close()
 
 
-def test_secrets_of_the_host_are_out_of_sight(pool: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_secrets_of_the_host_are_not_visible(pool: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("SANDBOX_TEST_KEY", "open sesame")
     (tmp_path / "key").write_text("open sesame")
     fresh = Pool(1, 64)
@@ -142,13 +149,13 @@ def test_secrets_of_the_host_are_out_of_sight(pool: Pool, tmp_path: Path, monkey
 
 
 @pytest.mark.skipif(DATA is None, reason="no HumanEval here")
-def test_human_evals_own_solutions_pass_and_wrong_ones_fail(pool: Pool, tmp_path: Path):
+def test_reference_solutions_of_humaneval_pass_and_wrong_ones_fail(pool: Pool, tmp_path: Path):
     assert DATA is not None
     with gzip.open(DATA / "HumanEval.jsonl.gz", "rt") as lines:
         items = [json.loads(line) for line in lines]
     texts = [item["prompt"] + item["canonical_solution"] for item in items]
     tests = [f"{item['test']}\ncheck({item['entry_point']})" for item in items]
-    stage = PassesTests(seconds=10)
+    stage = PassingTests(seconds=10)
     stage.prepare(StageInputs({}, tmp_path, None))  # type: ignore[arg-type]
     docs = pl.DataFrame({"id": [item["task_id"] for item in items], "text": texts, "textbooks.tests": tests})
     assert stage.decide(docs).filter(~pl.col("keep")).height == 0

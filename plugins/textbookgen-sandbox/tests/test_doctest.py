@@ -1,11 +1,11 @@
-"""What the judge `prints` makes of pages: right, wrong, stopped, remarked upon."""
+"""Verdicts of the filter `doctest`: right and wrong pages, pages that raise, and remarks."""
 
 from __future__ import annotations
 
 import polars as pl
 import pytest
 from textbookgen_sandbox.pool import Pool
-from textbookgen_sandbox.prints import Doctest
+from textbookgen_sandbox.stages.doctest import Doctest
 
 
 def page(*snippets: str) -> str:
@@ -21,7 +21,7 @@ RIGHT = {
     "one": page("print(2 + 3)  # 5"),
     "later snippets know earlier ones": page("def f(x):\n    return 2 * x", "print(f(4))  # 8"),
     "arrow": page("print('a')  # -> a"),
-    "word before": page("print('a', 1)  # prints a 1"),
+    "lead-in": page("print('a', 1)  # prints a 1"),
     "output:": page("print([1, 2])  # Output: [1, 2]"),
     "quotes": page("print('Hello')  # 'Hello'"),
     "loop": page("for i in range(3):\n    print(i)  # 0 1 2"),
@@ -33,8 +33,8 @@ RIGHT = {
     "remark": page("print(3)  # show the total to the reader"),
     "never run": page("def f():\n    print(1)  # 2"),
     "over several lines": page("print(\n    1,\n    2,\n)  # 1 2"),
-    "foretold error": page("1 / 0  # ZeroDivisionError: division by zero", "print(1)  # 1"),
-    "conversation": page(
+    "announced error": page("1 / 0  # ZeroDivisionError: division by zero", "print(1)  # 1"),
+    "session": page(
         ">>> x = 2\n>>> x + 1\n3\n>>> print('a')\na\n"
         ">>> 1 / 0\nTraceback (most recent call last):\n  ...\nZeroDivisionError: division by zero"
     ),
@@ -47,29 +47,29 @@ WRONG = {
     "loop": page("for i in range(3):\n    print(i)  # 1 2 3"),
     "second snippet": page("x = 1", "x += 1\nprint(x)  # 1"),
     "more than said": page("print('1 2')  # 1"),
-    "conversation": page(">>> 1 + 1\n3"),
-    "conversation that forgets": page(">>> print('a')"),
+    "session": page(">>> 1 + 1\n3"),
+    "session without an answer": page(">>> print('a')"),
 }
 
 
 @pytest.mark.parametrize("name", RIGHT)
 def test_right_pages_are_kept(name: str, pool: Pool):
-    found = verdict(RIGHT[name])
-    assert found["keep"], found
-    assert found["score"] == 1.0
+    row = verdict(RIGHT[name])
+    assert row["keep"], row
+    assert row["score"] == 1.0
 
 
 @pytest.mark.parametrize("name", WRONG)
 def test_wrong_pages_are_dropped_with_the_evidence(name: str, pool: Pool):
-    found = verdict(WRONG[name])
-    assert (found["keep"], found["reason"]) == (False, "prints something else")
-    assert "says" in str(found["detail"])
+    row = verdict(WRONG[name])
+    assert (row["keep"], row["reason"]) == (False, "unexpected output")
+    assert "expected" in str(row["detail"])
 
 
-def test_a_page_that_stops_says_where(pool: Pool):
-    found = verdict(page("x = 1", "print(y)  # 1"))
-    assert (found["keep"], found["reason"], found["score"]) == (False, "NameError", 0.0)
-    assert "line 10" in str(found["detail"])  # of the page, not of the snippet
+def test_a_page_that_raises_is_dropped_with_the_line(pool: Pool):
+    row = verdict(page("x = 1", "print(y)  # 1"))
+    assert (row["keep"], row["reason"], row["score"]) == (False, "NameError", 0.0)
+    assert "line 10" in str(row["detail"])  # of the page, not of the snippet
 
 
 def test_the_score_is_the_share_that_is_right(pool: Pool):
@@ -82,6 +82,6 @@ def test_a_page_without_snippets_is_kept_without_a_score(pool: Pool):
     }  # fmt: skip
 
 
-def test_a_page_is_walled_in(pool: Pool):
+def test_a_page_is_isolated(pool: Pool):
     assert verdict(page("print(open('/etc/passwd').read())"))["reason"] in ("FileNotFoundError", "PermissionError")
     assert verdict(page("import os\nos._exit(0)"))["reason"] == "exited early"

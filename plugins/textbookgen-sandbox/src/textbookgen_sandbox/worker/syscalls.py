@@ -1,4 +1,4 @@
-"""The system calls that build the walls, by way of ctypes, since Python 3.11 has none of them."""
+"""System calls that Python 3.11 has no functions for, made through ctypes: mounts, namespaces, capabilities, seccomp."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _AT_FDCWD, _AT_RECURSIVE = -100, 0x8000
 _CAPABILITIES_3 = 0x20080522
 _SECCOMP_SET_MODE_FILTER = 1
 
-#: Numbers by machine: x86_64, aarch64. Calls of 2019 and later have one number everywhere.
+#: Call numbers on x86_64 and aarch64. Calls added since 2019 have the same number on all machines.
 _NUMBERS: dict[str, tuple[int, int]] = {
     "capset": (126, 91),
     "mount": (165, 40),
@@ -39,42 +39,50 @@ _libc.syscall.restype = ctypes.c_long
 
 
 def call(name: str, *arguments: int | bytes | ctypes.Array[ctypes.c_char] | None) -> int:
-    """Makes a system call; raises OSError with the name of the call if it fails."""
+    """Make a system call and return its result.
+
+    Raises:
+        OSError: the call failed, or its number on this machine is not known; the message begins with the name of the call.
+    """
     machine = platform.machine()
     if machine not in MACHINES:
         raise OSError(f"{name}: no system call numbers for {machine}")
-    given = [ctypes.c_long(item) if isinstance(item, int) else item for item in arguments]
-    answer = int(_libc.syscall(ctypes.c_long(_NUMBERS[name][MACHINES.index(machine)]), *given))
-    if answer < 0:
+    words = [ctypes.c_long(item) if isinstance(item, int) else item for item in arguments]
+    result = int(_libc.syscall(ctypes.c_long(_NUMBERS[name][MACHINES.index(machine)]), *words))
+    if result < 0:
         number = ctypes.get_errno()
         raise OSError(number, f"{name}: {os.strerror(number)}")
-    return answer
+    return result
 
 
 def mount(source: str, target: str, kind: str | None, flags: int, options: str = "") -> None:
-    """Mounts a file system, or binds a folder when `flags` has MS_BIND."""
+    """Mount a file system, or bind a file or folder where `flags` has MS_BIND."""
     call("mount", source.encode(), target.encode(), kind.encode() if kind else None, flags, options.encode())
 
 
-def seal(target: str, attributes: int) -> None:
-    """Sets mount attributes (read-only, nosuid, nodev) on a mount and on all mounts below it; Linux 5.12 or later."""
-    asked = attributes.to_bytes(8, "little") + bytes(24)
-    call("mount_setattr", _AT_FDCWD, target.encode(), _AT_RECURSIVE, ctypes.create_string_buffer(asked, 32), 32)
+def set_mount_attributes(target: str, attributes: int) -> None:
+    """Set mount attributes (read-only, nosuid, nodev) on a mount and all mounts below it (Linux 5.12 or later)."""
+    mount_attr = attributes.to_bytes(8, "little") + bytes(24)
+    call("mount_setattr", _AT_FDCWD, target.encode(), _AT_RECURSIVE, ctypes.create_string_buffer(mount_attr, 32), 32)
 
 
 def drop_capabilities() -> None:
-    """Gives up every capability, so that being root inside the walls means nothing."""
+    """Drop every capability, so that root inside the user namespace has no privileges."""
     header = _CAPABILITIES_3.to_bytes(4, "little") + bytes(4)
     call("capset", ctypes.create_string_buffer(header, 8), ctypes.create_string_buffer(bytes(24), 24))
 
 
 class _Program(ctypes.Structure):
-    """struct sock_fprog: a BPF program and its length in instructions of eight bytes."""
+    """`struct sock_fprog`: a BPF program and its length in instructions of eight bytes."""
 
     _fields_ = [("length", ctypes.c_ushort), ("filter", ctypes.c_char_p)]
 
 
 def install_filter(program: bytes) -> None:
-    """Puts a seccomp filter on this process for good; `no_new_privs` must be set."""
-    held = _Program(len(program) // 8, program)
-    call("seccomp", _SECCOMP_SET_MODE_FILTER, 0, ctypes.addressof(held))
+    """Install a seccomp filter on this process, irrevocably; `no_new_privs` must be set.
+
+    Args:
+        program: BPF instructions, eight bytes each.
+    """
+    sock_fprog = _Program(len(program) // 8, program)
+    call("seccomp", _SECCOMP_SET_MODE_FILTER, 0, ctypes.addressof(sock_fprog))

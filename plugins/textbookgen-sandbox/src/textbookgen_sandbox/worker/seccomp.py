@@ -1,7 +1,9 @@
-"""The system calls a program may make, as a seccomp filter; all others fail with an error the program sees.
+"""Seccomp filter: the system calls a program may make; all others fail with an error that the program sees.
 
-The list is of what Python needs to compute, to print and to use files of its own. No process is started, no socket reaches out,
-nobody else is signalled, and none of the calls that widen the kernel's face (bpf, io_uring, keys, mounts, ptrace) is there.
+Threat: a kernel that trusts its callers. Every further call is attack surface, and some start processes, open connections or
+act on other processes. Mechanism: an allowlist as a BPF program (seccomp(2)) of what Python needs to compute, to print and to
+use files in its working directory. It has no call that starts a process, connects a socket or signals another process, and none
+of bpf, io_uring, keyrings, mounts or ptrace.
 """
 
 from __future__ import annotations
@@ -62,14 +64,14 @@ _AARCH64 = _table("""
     fcntl=25 ioctl=29 prctl=167 prlimit64=261 socketpair=199 clone=220 clone3=435 kill=129 tgkill=131
 """)
 
-#: By `platform.machine()`: the number by which the kernel knows the machine (AUDIT_ARCH), and the allowed calls.
+#: By `platform.machine()`: the AUDIT_ARCH value of the kernel, and the allowed calls.
 _MACHINES = {"x86_64": (0xC000003E, _X86_64), "aarch64": (0xC00000B7, _AARCH64)}
 
 _LOAD, _JUMP_EQUAL, _JUMP_AT_LEAST, _AND, _RETURN = 0x20, 0x15, 0x35, 0x54, 0x06
 _ALLOW, _KILL, _FAIL = 0x7FFF0000, 0x80000000, 0x00050000
 _NUMBER, _MACHINE, _ARGUMENTS = 0, 4, 16
-_X32 = 0x40000000  # the other calling convention of x86_64, whose numbers this filter does not know
-_NEWER = 450  # calls above this are newer than the list: a C library told "no such call" falls back to an older one
+_X32 = 0x40000000  # bit of the x32 calling convention of x86_64, whose numbers the list does not cover
+_FIRST_UNLISTED = 450  # newer than the list: a C library that gets ENOSYS falls back to an older call
 
 _CLONE_THREAD = 0x00010000
 _FIONREAD, _FIONBIO, _FIOCLEX, _FIONCLEX, _TCGETS, _TIOCGWINSZ = 0x541B, 0x5421, 0x5451, 0x5450, 0x5401, 0x5413
@@ -80,7 +82,7 @@ _AF_UNIX, _SOCK_STREAM, _SOCK_TYPE = 1, 1, 0xF
 
 @dataclass(frozen=True)
 class _Check:
-    """A call is allowed if its argument, after a mask, is one of these values."""
+    """Allows a call only if one of its arguments, after a mask, has one of these values."""
 
     argument: int
     values: tuple[int, ...]
@@ -88,7 +90,7 @@ class _Check:
 
 
 def _checks(pid: int) -> dict[str, tuple[_Check, ...]]:
-    """The calls that are allowed only with some arguments; only this process may be signalled, and only by its number."""
+    """Return the calls that are allowed only with certain arguments; a process may signal only itself, by its id."""
     return {
         "clone": (_Check(0, (_CLONE_THREAD,), _CLONE_THREAD),),
         "ioctl": (_Check(1, (_FIONREAD, _FIONBIO, _FIOCLEX, _FIONCLEX, _TCGETS, _TIOCGWINSZ)),),
@@ -110,7 +112,7 @@ def _fail(number: int) -> bytes:
 
 
 def _rule(checks: tuple[_Check, ...]) -> list[bytes]:
-    """Instructions that return ALLOW or fail with EPERM, by the lower halves of the arguments."""
+    """Return instructions that allow a call or fail it with EPERM, by the lower halves of its arguments."""
     rule: list[bytes] = []
     for check in checks:
         rule.append(_instruction(_LOAD, _ARGUMENTS + 8 * check.argument))
@@ -121,22 +123,26 @@ def _rule(checks: tuple[_Check, ...]) -> list[bytes]:
     return [*rule, _instruction(_RETURN, _ALLOW)]
 
 
-def known() -> bool:
-    """Whether there is a list for this machine."""
+def is_supported() -> bool:
+    """Return whether there is a list of calls for this machine."""
     return platform.machine() in _MACHINES
 
 
-def program(pid: int) -> bytes:
-    """The filter as BPF, for a process that knows itself by this number."""
+def build_filter(pid: int) -> bytes:
+    """Return the filter as BPF, eight bytes an instruction.
+
+    Args:
+        pid: the id of the process it is for, in its own process namespace.
+    """
     machine, allowed = _MACHINES[platform.machine()]
     checks = _checks(pid)
     code = [_instruction(_LOAD, _MACHINE), _instruction(_JUMP_EQUAL, machine, if_true=1), _instruction(_RETURN, _KILL)]
     code += [_instruction(_LOAD, _NUMBER), _instruction(_JUMP_AT_LEAST, _X32, if_false=1), _instruction(_RETURN, _KILL)]
     for name, number in allowed.items():
-        if name == "clone3":  # its flags are in memory, where a filter cannot look: the C library falls back to clone
+        if name == "clone3":  # its flags are in memory, which a filter cannot read: the C library falls back to clone
             rule = [_fail(errno.ENOSYS)]
         else:
             rule = _rule(checks[name]) if name in checks else [_instruction(_RETURN, _ALLOW)]
         code += [_instruction(_JUMP_EQUAL, number, if_false=len(rule)), *rule]
-    code += [_instruction(_JUMP_AT_LEAST, _NEWER, if_false=1), _fail(errno.ENOSYS), _fail(errno.EPERM)]
+    code += [_instruction(_JUMP_AT_LEAST, _FIRST_UNLISTED, if_false=1), _fail(errno.ENOSYS), _fail(errno.EPERM)]
     return b"".join(code)

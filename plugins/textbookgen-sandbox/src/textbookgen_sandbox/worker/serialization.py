@@ -1,6 +1,7 @@
-"""Values on the wire between a program and its tests: plain ones are copied, all others stay where they are and are named.
+"""Values between a program and its tests as JSON: plain values are copied, others are passed by reference.
 
-JSON carries them, since reading it runs nobody's code. A value that is not a JSON scalar is a list that begins with its kind.
+A value that is not a JSON scalar is a list that begins with its kind. Unlike pickle, decoding runs no code of the other side;
+names of the standard library are resolved only if the receiver allows them.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
-#: Modules whose functions and classes are the same on both sides; none of them ends a process or makes equal what is not.
+#: Modules whose functions and classes are passed by name; none of them ends a process or compares equal to what it is not.
 _SHARED = """
     abc bisect cmath collections collections.abc copy dataclasses datetime decimal enum fractions functools heapq itertools json
     math numbers operator random re statistics string textwrap time typing
@@ -25,37 +26,37 @@ SHARED = frozenset(_SHARED.split())
 _LISTS: dict[type, str] = {list: "list", tuple: "tuple", set: "set", frozenset: "frozenset", deque: "deque"}
 _DICTS: dict[type, str] = {dict: "dict", OrderedDict: "ordered", Counter: "counter"}
 _TIMES: dict[type, str] = {datetime.datetime: "datetime", datetime.date: "date", datetime.time: "time"}
-_LARGEST_PLAIN = 1 << 53
-#: Types that can change while their value is elsewhere.
-CAN_CHANGE: tuple[type, ...] = (list, dict, set, bytearray, deque, OrderedDict, Counter, defaultdict)
+_MAX_JSON_INT = 1 << 53
+#: Plain types whose values can change while a copy of them is in the other process.
+MUTABLE: tuple[type, ...] = (list, dict, set, bytearray, deque, OrderedDict, Counter, defaultdict)
 
 Encoded = Any
-Elsewhere = Callable[[Any], Encoded]  # names a value that cannot be copied
+Reference = Callable[[Any], Encoded]  # refers to a value that cannot be copied
 
 
-def _scalar(value: Any) -> bool:
+def _is_scalar(value: Any) -> bool:
     kind = type(value)
     if kind is int:
-        return bool(-_LARGEST_PLAIN < value < _LARGEST_PLAIN)
+        return bool(-_MAX_JSON_INT < value < _MAX_JSON_INT)
     return value is None or kind in (bool, str) or (kind is float and math.isfinite(value))
 
 
-def encode(value: Any, elsewhere: Elsewhere) -> Encoded:
-    """A value as JSON; what is not of a plain type, exactly, is named by `elsewhere`."""
-    if _scalar(value):
+def encode(value: Any, reference: Reference) -> Encoded:
+    """Return a value as JSON; a value whose type is not exactly a plain one is encoded by `reference`."""
+    if _is_scalar(value):
         return value
     kind = type(value)
     if kind in _LISTS:
-        return [_LISTS[kind], *(encode(each, elsewhere) for each in value)]
+        return [_LISTS[kind], *(encode(item, reference) for item in value)]
     if kind in _DICTS:
-        return [_DICTS[kind], *([encode(key, elsewhere), encode(item, elsewhere)] for key, item in value.items())]
+        return [_DICTS[kind], *([encode(key, reference), encode(item, reference)] for key, item in value.items())]
     if kind is defaultdict:
-        return ["defaultdict", encode(value.default_factory, elsewhere), *encode(dict(value), elsewhere)[1:]]
-    return _rarer(value, kind) or _shared(value) or elsewhere(value)
+        return ["defaultdict", encode(value.default_factory, reference), *encode(dict(value), reference)[1:]]
+    return _encode_other(value, kind) or _encode_name(value) or reference(value)
 
 
-def _rarer(value: Any, kind: Any) -> Encoded | None:
-    """Plain values that JSON has no word for."""
+def _encode_other(value: Any, kind: Any) -> Encoded | None:
+    """Return a plain value that JSON has no type for, or None if it is not plain."""
     if kind is int:
         return ["int", format(value, "x")]
     if kind in (float, Decimal):
@@ -77,8 +78,8 @@ def _rarer(value: Any, kind: Any) -> Encoded | None:
     return ["..."] if value is ... else ["not implemented"] if value is NotImplemented else None
 
 
-def _shared(value: Any) -> Encoded | None:
-    """A module, class or function of the standard library, by name."""
+def _encode_name(value: Any) -> Encoded | None:
+    """Return a module, class or function of the shared modules by name, or None if it is not one."""
     if isinstance(value, types.ModuleType):
         return ["module", value.__name__] if value.__name__ in SHARED else None
     if not isinstance(value, type | types.FunctionType | types.BuiltinFunctionType):
@@ -115,67 +116,72 @@ _PARSE: dict[str, Callable[..., Any]] = {
 }
 
 
-def decode(value: Encoded, elsewhere: Callable[[list[Any]], Any], may: Callable[[str, str], bool]) -> Any:
-    """The value again; `elsewhere` finds one that was named, `may` says of a name of the standard library if it is let in.
+def decode(value: Encoded, resolve: Callable[[list[Any]], Any], is_allowed: Callable[[str, str], bool]) -> Any:
+    """Return the value that was encoded.
+
+    Args:
+        value: the encoded value.
+        resolve: returns the value of a reference.
+        is_allowed: whether a name of the standard library may be resolved, by module and name.
 
     Raises:
-        ValueError: it is no value, or names what is not let in.
+        ValueError: it is malformed, or names what is not allowed.
     """
     if not isinstance(value, list):
         return value
     kind, *rest = value
 
-    def item(each: Encoded) -> Any:
-        return decode(each, elsewhere, may)
+    def decode_item(item: Encoded) -> Any:
+        return decode(item, resolve, is_allowed)
 
     if kind in _MAKE:
-        return _MAKE[kind](map(item, rest))
+        return _MAKE[kind](map(decode_item, rest))
     if kind in _MAKE_DICT:
-        return _MAKE_DICT[kind]((item(key), item(each)) for key, each in rest)
+        return _MAKE_DICT[kind]((decode_item(key), decode_item(item)) for key, item in rest)
     if kind == "defaultdict":
-        return defaultdict(item(rest[0]), ((item(key), item(each)) for key, each in rest[1:]))
+        return defaultdict(decode_item(rest[0]), ((decode_item(key), decode_item(item)) for key, item in rest[1:]))
     if kind == "range":
-        return range(*map(item, rest))
+        return range(*map(decode_item, rest))
     if kind in _PARSE:
         return _PARSE[kind](*rest)
     if kind in ("builtin", "shared", "module"):
-        return _look_up(kind, rest, may)
-    return elsewhere(value)
+        return _look_up(kind, rest, is_allowed)
+    return resolve(value)
 
 
-def _look_up(kind: str, rest: list[str], may: Callable[[str, str], bool]) -> Any:
+def _look_up(kind: str, rest: list[str], is_allowed: Callable[[str, str], bool]) -> Any:
     module, name = {"builtin": ("builtins", rest[-1]), "module": (rest[0], ""), "shared": (rest[0], rest[-1])}[kind]
-    if not may(module, name):
-        raise ValueError(f"{module}.{name} is not let in")
+    if not is_allowed(module, name):
+        raise ValueError(f"{module}.{name} may not be used")
     result = importlib.import_module(module)
     if not name:
         return result
-    if kind == "shared" and _shared(getattr(result, name)) != ["shared", module, name]:
-        raise ValueError(f"{module}.{name} is not {module}'s own")
+    if kind == "shared" and _encode_name(getattr(result, name)) != ["shared", module, name]:
+        raise ValueError(f"{module}.{name} is not defined in {module}")
     return getattr(result, name)
 
 
-def refill(old: Any, new: Any) -> None:
-    """Makes a plain value that was handed over look as it looks on the other side, as far as it can change."""
+def update_in_place(old: Any, new: Any) -> None:
+    """Make a plain value equal to its changed copy from the other process, keeping its identity and that of its items."""
     if type(old) is not type(new):
         return
     if isinstance(old, list | deque):
         for was, item in zip(old, new, strict=False):
-            refill(was, item)
+            update_in_place(was, item)
         kept = [was if type(was) is type(item) and was == item else item for was, item in zip(old, new, strict=False)]
-        fresh = [*kept, *list(new)[len(kept) :]]
+        items = [*kept, *list(new)[len(kept) :]]
         old.clear()
-        old.extend(fresh)
+        old.extend(items)
     elif isinstance(old, dict):
         for key in new:
             if key in old:
-                refill(old[key], new[key])
-        fresh_items = {
+                update_in_place(old[key], new[key])
+        entries = {
             key: old[key] if key in old and type(old[key]) is type(new[key]) and old[key] == new[key] else new[key]
             for key in new
         }
         old.clear()
-        old.update(fresh_items)
+        old.update(entries)
     elif isinstance(old, set):
         old.clear()
         old.update(new)
@@ -183,4 +189,4 @@ def refill(old: Any, new: Any) -> None:
         old[:] = new
     elif isinstance(old, tuple):
         for was, item in zip(old, new, strict=False):
-            refill(was, item)
+            update_in_place(was, item)

@@ -1,4 +1,4 @@
-"""Values that cross the wire arrive as they were, and only those that may."""
+"""Values sent between processes arrive unchanged, and forbidden names are rejected."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from textbookgen_sandbox.inside import values
-from textbookgen_sandbox.inside.standins import _may
+from textbookgen_sandbox.worker import serialization
+from textbookgen_sandbox.worker.proxies import _is_allowed
 
 KEYS = st.one_of(
     st.integers(), st.text(), st.booleans(), st.none(), st.tuples(st.integers(), st.text()), st.binary(), st.fractions()
@@ -47,25 +47,25 @@ VALUES = st.recursive(
 )
 
 
-def nowhere(value: Any) -> Any:
+def reject(value: Any) -> Any:
     raise AssertionError(f"{value!r} is plain")
 
 
-def there_and_back(value: Any) -> Any:
-    return values.decode(json.loads(json.dumps(values.encode(value, nowhere))), nowhere, _may)
+def round_trip(value: Any) -> Any:
+    return serialization.decode(json.loads(json.dumps(serialization.encode(value, reject))), reject, _is_allowed)
 
 
 @given(VALUES)
-def test_plain_values_arrive_as_they_were(value: Any):
-    assert same(there_and_back(value), value)
+def test_plain_values_survive_a_round_trip(value: Any):
+    assert same(round_trip(value), value)
 
 
 @given(VALUES, VALUES)
-def test_what_was_handed_over_looks_like_what_it_became(old: Any, new: Any):
+def test_a_mutable_value_is_updated_in_place(old: Any, new: Any):
     kept = old
-    values.refill(old, copy.deepcopy(new))
+    serialization.update_in_place(old, copy.deepcopy(new))
     assert kept is old
-    if type(old) is type(new) and type(old) in values.CAN_CHANGE:
+    if type(old) is type(new) and type(old) in serialization.MUTABLE:
         assert same(old, new)
 
 
@@ -78,21 +78,21 @@ def same(one: Any, other: Any) -> bool:
     return all(map(same, one, other)) if isinstance(one, list | tuple | deque) else True
 
 
-def test_numbers_json_has_no_word_for():
-    assert math.isnan(there_and_back(math.nan))
-    assert [there_and_back(x) for x in (math.inf, 10**5000, Decimal("1.10"), Fraction(1, 3), datetime.date.max)] == [
+def test_numbers_that_json_has_no_literal_for():
+    assert math.isnan(round_trip(math.nan))
+    assert [round_trip(x) for x in (math.inf, 10**5000, Decimal("1.10"), Fraction(1, 3), datetime.date.max)] == [
         math.inf, 10**5000, Decimal("1.10"), Fraction(1, 3), datetime.date.max,
     ]  # fmt: skip
-    assert str(there_and_back(-0.0)) == "-0.0"
+    assert str(round_trip(-0.0)) == "-0.0"
 
 
 @pytest.mark.parametrize(
     "name", ["math.sqrt", "collections.Counter", "functools.reduce", "builtins.len", "builtins.ValueError"]
 )
-def test_what_is_shared_is_the_same_on_both_sides(name: str):
+def test_names_of_the_standard_library_resolve_to_the_same_object(name: str):
     module, attribute = name.split(".")
     value = getattr(__import__(module), attribute)
-    assert there_and_back(value) is value
+    assert round_trip(value) is value
 
 
 @pytest.mark.parametrize(
@@ -112,6 +112,6 @@ def test_what_is_shared_is_the_same_on_both_sides(name: str):
         ["builtin", "exit"],
     ],
 )
-def test_a_program_cannot_name_what_would_harm_its_tests(named: list[str]):
+def test_names_with_side_effects_are_rejected(named: list[str]):
     with pytest.raises((ValueError, AttributeError)):
-        values.decode(named, nowhere, _may)
+        serialization.decode(named, reject, _is_allowed)
