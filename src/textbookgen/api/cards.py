@@ -159,10 +159,10 @@ class CheckpointCard(Card):
     parent: ParentCard | None = None
     #: The folder that an imported model was read from.
     folder: str | None = None
-    #: Precision of training; dtype and quantisation of exported weights.
+    #: Precision of training; dtype and quantization of exported weights.
     precision: str | None = None
     dtype: str | None = None
-    quantised: dict[str, Any] | None = None
+    quantized: dict[str, Any] | None = None
     #: Bytes per process of weights, gradients and optimizer state, and the peak memory of a process in MiB.
     memory: dict[str, int] | None = None
     peak_mib: float = 0.0

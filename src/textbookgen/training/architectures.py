@@ -1,4 +1,4 @@
-"""Shapes of models: the architectures, the sizes of models that are known, and a shape's parts as a recipe gives them."""
+"""Model shapes: transformer architectures, published models by name, and shapes resolved from a recipe's options."""
 
 from __future__ import annotations
 
@@ -8,17 +8,24 @@ from typing import Any, Literal
 
 Architecture = Literal["phi", "phi3", "llama", "neox", "pythia", "neo"]
 
-#: Parts of a shape by the name of the option that gives them.
-Parts = dict[str, Any]
+#: Sizes and other values of a model shape, by the name of the recipe option that sets them.
+ShapeValues = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Traits:
-    """What the blocks of an architecture have in common, whatever their size.
+    """What all models of an architecture have in common, whatever their size.
 
-    `norms` counts the norms of a block; `rotary` is the share of each head that turns with the position, unless a shape
-    says otherwise, and 0 means a table of learned positions; `scaled` says whether attention divides by the root of the
-    head's width; `grouped` whether heads may share keys and values.
+    Attributes:
+        parallel: attention and MLP read the same input, side by side, rather than one after the other.
+        norms: number of norms in a block.
+        gated: the MLP is gated, as in SwiGLU.
+        biased: linear layers have biases.
+        qkv_biased: the projections to queries, keys and values have biases.
+        activation: activation function of the MLP.
+        rotary: default share of each head that gets rotary embeddings; 0 means learned absolute positions.
+        scaled: attention logits are divided by the square root of the head dimension.
+        grouped: several heads may share keys and values (grouped-query attention).
     """
 
     parallel: bool = False
@@ -34,9 +41,9 @@ class Traits:
 
 _GATED = Traits(gated=True, biased=False, qkv_biased=False, activation="silu", grouped=True)
 
-#: Each block by name. `phi` is phi-1's (arXiv 2306.11644, 2.3): attention and MLP side by side after one shared LayerNorm;
-#: `llama` has RMSNorm and SwiGLU, and `phi3` is the same with other names outside (arXiv 2404.14219); `neox` is GPT-NeoX's
-#: block one after the other, `pythia` side by side; `neo` is GPT-Neo's, of TinyStories (arXiv 2305.07759).
+#: Architectures by name. `phi` is phi-1's block (arXiv 2306.11644, 2.3): attention and MLP in parallel after one shared
+#: LayerNorm; `llama` has RMSNorm and SwiGLU, and `phi3` is the same block under other weight names (arXiv 2404.14219);
+#: `neox` is GPT-NeoX's block in sequence and `pythia` in parallel; `neo` is GPT-Neo's, of TinyStories (arXiv 2305.07759).
 TRAITS: dict[Architecture, Traits] = {
     "phi": Traits(parallel=True, norms=1, rotary=0.5, grouped=True),
     "phi3": _GATED,
@@ -47,14 +54,14 @@ TRAITS: dict[Architecture, Traits] = {
 }
 
 
-def _sized(layers: int, hidden: int, heads: int, ffn: int | None = None, kv_heads: int | None = None) -> Parts:
+def _sized(layers: int, hidden: int, heads: int, ffn: int | None = None, kv_heads: int | None = None) -> ShapeValues:
     return {"layers": layers, "hidden": hidden, "heads": heads, "kv_heads": kv_heads or heads, "ffn": ffn or 4 * hidden}
 
 
-_PHI: Parts = {"architecture": "phi", "vocabulary": 51_200, "sequence_length": 2048, "head_bias": True}
-_PHI_3: Parts = {"architecture": "phi3", "vocabulary": 32_064, "sequence_length": 4096, "window": 2047}
-_PHI_4: Parts = {"architecture": "phi3", "vocabulary": 100_352, "sequence_length": 16_384, "rotary_base": 250_000.0}
-_NEO: Parts = {
+_PHI: ShapeValues = {"architecture": "phi", "vocabulary": 51_200, "sequence_length": 2048, "head_bias": True}
+_PHI_3: ShapeValues = {"architecture": "phi3", "vocabulary": 32_064, "sequence_length": 4096, "window": 2047}
+_PHI_4: ShapeValues = {"architecture": "phi3", "vocabulary": 100_352, "sequence_length": 16_384, "rotary_base": 250_000.0}
+_NEO: ShapeValues = {
     "architecture": "neo",
     "vocabulary": 50_257,
     "sequence_length": 512,
@@ -65,8 +72,8 @@ _NEO: Parts = {
 
 #: Models as published: phi-1 and phi-1-small (arXiv 2306.11644), phi-1.5 (2309.05463), phi-2 (its released configuration),
 #: phi-3 (2404.14219), phi-4 (2412.08905), TinyStories (the released configurations; the paper trained windows of 512).
-#: phi-4's rotary base and length are those after midtraining. phi-3-small, with its blocksparse layers, is not here.
-NAMED: dict[str, Parts] = {
+#: phi-4's rotary base and length are those after midtraining. phi-3-small is missing: its blocksparse layers are unsupported.
+NAMED: dict[str, ShapeValues] = {
     "phi-1": _PHI | _sized(24, 2048, 32),
     "phi-1-small": _PHI | _sized(20, 1024, 16),
     "phi-1.5": _PHI | _sized(24, 2048, 32),
@@ -83,58 +90,63 @@ NAMED: dict[str, Parts] = {
     "tinystories-2layers-33m": _NEO | _sized(2, 1024, 16),
 }
 
-#: What must be known before anything can be said of a shape.
-NEEDED = ("layers", "hidden", "heads")
-_SIZES = (*NEEDED, "kv_heads", "ffn", "vocabulary")
+#: Values that every shape must set.
+REQUIRED = ("layers", "hidden", "heads")
+_SIZES = (*REQUIRED, "kv_heads", "ffn", "vocabulary")
 
 
-def parts(name: str | None, given: Mapping[str, Any]) -> Parts:
-    """A named shape's parts, or none, with those that were `given` (and are not None) in their place.
+def resolve_shape(name: str | None, overrides: Mapping[str, Any]) -> ShapeValues:
+    """Return the values of a named shape, or of the `phi` architecture without sizes, with `overrides` applied.
 
-    What follows from a part follows anew: an MLP keeps its proportion to the width (4 times, without a name), kv_heads
-    theirs to the heads. Of another architecture only the sizes are kept.
+    Dependent sizes are recomputed: the MLP keeps its ratio to the hidden size (4 without a name), and kv_heads its ratio to
+    the heads. If the architecture is overridden, only the sizes of the named shape are kept.
+
+    Args:
+        name: a key of `NAMED`, or None.
+        overrides: values by option; those that are None are ignored.
     """
-    own = {part: value for part, value in given.items() if value is not None}
-    base: Parts = dict(NAMED[name]) if name else {"architecture": "phi"}
+    own = {option: value for option, value in overrides.items() if value is not None}
+    base: ShapeValues = dict(NAMED[name]) if name else {"architecture": "phi"}
     if own.get("architecture", base["architecture"]) != base["architecture"]:
-        base = {part: base[part] for part in _SIZES if part in base}
-    whole = base | own
-    if "hidden" in whole and "ffn" not in own:
-        whole["ffn"] = whole["hidden"] * base["ffn"] // base["hidden"] if "ffn" in base else 4 * whole["hidden"]
-    if "heads" in whole and "kv_heads" not in own:
-        whole["kv_heads"] = max(1, whole["heads"] * base["kv_heads"] // base["heads"]) if "kv_heads" in base else whole["heads"]
-    return whole
+        base = {option: base[option] for option in _SIZES if option in base}
+    shape = base | own
+    if "hidden" in shape and "ffn" not in own:
+        shape["ffn"] = shape["hidden"] * base["ffn"] // base["hidden"] if "ffn" in base else 4 * shape["hidden"]
+    if "heads" in shape and "kv_heads" not in own:
+        shape["kv_heads"] = max(1, shape["heads"] * base["kv_heads"] // base["heads"]) if "kv_heads" in base else shape["heads"]
+    return shape
 
 
-def problem_of(whole: Mapping[str, Any]) -> tuple[str, str] | None:
-    """The part at fault and what is wrong with it, if no model has these parts."""
-    kind, hidden, heads, kv_heads = (whole[part] for part in ("architecture", "hidden", "heads", "kv_heads"))
-    traits, rotary = TRAITS[kind], whole.get("rotary")
+def shape_problem(shape: Mapping[str, Any]) -> tuple[str, str] | None:
+    """Return the option at fault and what is wrong with it, or None if a model can have this shape."""
+    architecture, hidden, heads, kv_heads = (shape[option] for option in ("architecture", "hidden", "heads", "kv_heads"))
+    traits, rotary = TRAITS[architecture], shape.get("rotary")
     if hidden % heads:
-        return "heads", f"hidden {hidden} does not split into {heads} heads"
+        return "heads", f"hidden size {hidden} is not divisible by {heads} heads"
     if heads % kv_heads:
-        return "kv_heads", f"{heads} heads cannot share {kv_heads} kv_heads evenly"
+        return "kv_heads", f"{heads} heads cannot be split evenly over {kv_heads} kv_heads"
     if kv_heads != heads and not traits.grouped:
-        return "kv_heads", f"{kind} has as many kv_heads as heads, and {kv_heads} were given for {heads}"
+        return "kv_heads", f"{architecture} has no grouped-query attention: {heads} heads need {heads} kv_heads, not {kv_heads}"
     if rotary and not traits.rotary:
-        return "rotary", f"{kind} has learned positions, and nothing of it rotates"
-    turning = hidden // heads * (traits.rotary if rotary is None else rotary)
-    if traits.rotary and (abs(turning - round(turning)) > 1e-6 or round(turning) % 2 or not round(turning)):
-        return "heads", f"{turning:g} of a head of {hidden // heads} cannot be rotated: it must be an even number above 0"
+        return "rotary", f"{architecture} has learned positions, not rotary embeddings"
+    rotated = hidden // heads * (traits.rotary if rotary is None else rotary)
+    if traits.rotary and (abs(rotated - round(rotated)) > 1e-6 or round(rotated) % 2 or not round(rotated)):
+        problem = f"{rotated:g} of a head's {hidden // heads} dimensions would be rotated: it must be an even number above 0"
+        return "heads", problem
     return None
 
 
-def weights_of_blocks(whole: Mapping[str, Any]) -> float:
-    """Weights of the matrices in the layers, without embeddings: what floating point operations are reckoned from."""
-    attention = 2 * whole["hidden"] * (1 + whole["kv_heads"] / whole["heads"])
-    matrices = 3 if TRAITS[whole["architecture"]].gated else 2
-    return float(whole["layers"] * whole["hidden"] * (attention + matrices * whole["ffn"]))
+def block_parameters(shape: Mapping[str, Any]) -> float:
+    """Return the parameters of the matrices in the layers, without embeddings: the basis of FLOP estimates."""
+    attention = 2 * shape["hidden"] * (1 + shape["kv_heads"] / shape["heads"])
+    matrices = 3 if TRAITS[shape["architecture"]].gated else 2
+    return float(shape["layers"] * shape["hidden"] * (attention + matrices * shape["ffn"]))
 
 
-#: Embedding tables are padded to a multiple of this many rows, whatever the layout, so that every tensor_parallel divides them.
+#: Embedding tables are padded to a multiple of this many rows in every layout, so that any tensor_parallel divides them.
 VOCABULARY_MULTIPLE = 128
 
 
-def padded(vocabulary: int) -> int:
-    """The rows of the embedding table for a vocabulary of this size."""
+def padded_vocabulary(vocabulary: int) -> int:
+    """Return the number of rows of the embedding table for a vocabulary of this size."""
     return -(-vocabulary // VOCABULARY_MULTIPLE) * VOCABULARY_MULTIPLE

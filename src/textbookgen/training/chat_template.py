@@ -1,4 +1,4 @@
-"""Conversations as token ids: a chat template, what of it is learned, and control tokens that no message can spell."""
+"""Conversations as token ids: chat templates, which tokens the loss covers, and control tokens that no message can spell."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from typing import Any
 from textbookgen.api.errors import RunError
 from textbookgen.api.message import Message
 
-#: What a template writes to end a document, whatever the tokenizer's own end of document is called.
+#: The end-of-document token in templates, whatever the tokenizer calls its own.
 END = "<|endoftext|>"
 
-#: Chat templates in the language of transformers' `chat_template`. `phi-3` (arXiv 2404.14219) and `phi-4` (2412.08905) are
-#: those of the models; `chatml` is OpenAI's; `plain` needs no tokens but the end of document.
+#: Chat templates in the template language of transformers. `phi-3` (arXiv 2404.14219) and `phi-4` (2412.08905) are those of
+#: the models; `chatml` is OpenAI's; `plain` needs no special tokens except the end of document.
 TEMPLATES = {
     "plain": "{% for message in messages %}{% if message.role == 'assistant' %}Assistant: {{ message.content }}{{ eos_token }}"
     "{{ '\n\n' }}{% else %}{{ message.role | capitalize }}: {{ message.content }}{{ '\n\n' }}{% endif %}{% endfor %}"
@@ -30,173 +30,191 @@ TEMPLATES = {
     "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant{{ '\n' }}{% endif %}",
 }
 
-_MARK = re.compile("\ue000(\\d+)\ue001")
+#: Replaces the content of a message while a template is rendered; private-use characters, so that no message contains it.
+_PLACEHOLDER = re.compile("\ue000(\\d+)\ue001")
 
 
 @dataclass(frozen=True)
 class Piece:
-    """A stretch of a rendered conversation: the template's own words, or (`said`) those of a message."""
+    """A part of a rendered conversation.
+
+    Attributes:
+        text: the text.
+        is_message_text: it is the content of a message, in which control tokens are ordinary text, not the template's own text.
+        in_loss: the loss covers it.
+    """
 
     text: str
-    said: bool
-    learned: bool
+    is_message_text: bool
+    in_loss: bool
 
 
 @dataclass(frozen=True)
 class ChatTemplate:
-    """A template by name, or as it is written."""
+    """A chat template and its name."""
 
     name: str
     template: str
 
     @classmethod
-    def of(cls, name: str) -> ChatTemplate:
-        """The template of this name, or the one that is spelled out.
+    def resolve(cls, name: str) -> ChatTemplate:
+        """Return the template of this name; a text with Jinja tags is itself the template.
 
         Raises:
-            RunError: it is neither, or no Jinja template.
+            RunError: the name is unknown, or the text is not a valid Jinja template.
         """
         if name in TEMPLATES:
             return cls(name, TEMPLATES[name])
         if "{%" in name or "{{" in name:
-            own = cls("own", name)
-            _ = own._rendered  # a slip in it is told now
-            return own
+            custom = cls("own", name)
+            _ = custom._render  # reports syntax errors
+            return custom
         raise RunError(
             f"no chat template is called '{name}'",
             place="chat_template",
-            hint=f"there are {', '.join(TEMPLATES)}; or write out a Jinja template",
+            hint=f"available: {', '.join(TEMPLATES)}; or write out a Jinja template",
         )
 
     @cached_property
-    def _rendered(self) -> Callable[..., str]:
+    def _render(self) -> Callable[..., str]:
         import jinja2
         from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-        def refuse(problem: str) -> None:
-            raise RunError(f"the chat template refuses a conversation: {problem}", place="chat_template")
+        def raise_exception(problem: str) -> None:
+            raise RunError(f"the chat template rejects a conversation: {problem}", place="chat_template")
 
-        rules = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
-        rules.globals["raise_exception"] = refuse
+        environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
+        environment.globals["raise_exception"] = raise_exception
         try:
-            return rules.from_string(self.template).render
+            return environment.from_string(self.template).render
         except jinja2.TemplateError as error:
-            raise RunError(f"the chat template is no template: {error}", place="chat_template") from None
+            raise RunError(f"the chat template is not valid Jinja: {error}", place="chat_template") from None
 
-    def render(self, messages: Sequence[Message], *, ask: bool = False) -> str:
-        """The conversation as text; with `ask`, up to where the assistant's next words begin."""
-        plain = [{"role": message.role, "content": message.content} for message in messages]
-        return self._rendered(messages=plain, add_generation_prompt=ask, bos_token="", eos_token=END)
+    def render(self, messages: Sequence[Message], *, add_generation_prompt: bool = False) -> str:
+        """Return the conversation as text, with `add_generation_prompt` up to where the assistant's next message begins."""
+        turns = [{"role": message.role, "content": message.content} for message in messages]
+        return self._render(messages=turns, add_generation_prompt=add_generation_prompt, bos_token="", eos_token=END)
 
-    def pieces(self, messages: Sequence[Message], *, learn_from: int = 0) -> list[Piece]:
-        """The conversation, in pieces; of messages from number `learn_from` on, what the assistant says is learned, and
-        the token (or words) that end it.
+    def pieces(self, messages: Sequence[Message], *, loss_from: int = 0) -> list[Piece]:
+        """Split the rendered conversation into the template's text and the messages.
+
+        The loss covers the assistant's messages and the text or token that ends each of them.
+
+        Args:
+            messages: the conversation.
+            loss_from: index of the first message that the loss may cover.
 
         Raises:
-            RunError: the template changes what is said, or words that were said before depend on what comes after.
+            RunError: the template changes the text of messages, or renders the beginning of a conversation differently
+                depending on what follows.
         """
-        marked = [Message(item.role, f"\ue000{number}\ue001") for number, item in enumerate(messages)]
+        marked = _with_placeholders(messages)
         pieces, done = [], ""
         for number, message in enumerate(messages):
             if message.role != "assistant":
                 continue
-            asked, answered = self.render(marked[:number], ask=True), self.render(marked[: number + 1])
-            if not asked.startswith(done) or not answered.startswith(asked):
-                raise self._unsteady()
-            pieces += _split(asked[len(done) :], messages, False)
-            answer = answered[len(asked) :]
-            learned = answer.rstrip()
-            pieces += _split(learned, messages, number >= learn_from)
-            pieces += _split(answer[len(learned) :], messages, False)
+            prompt = self.render(marked[:number], add_generation_prompt=True)
+            answered = self.render(marked[: number + 1])
+            if not prompt.startswith(done) or not answered.startswith(prompt):
+                raise self._depends_on_later_messages()
+            pieces += _split(prompt[len(done) :], messages, in_loss=False)
+            answer = answered[len(prompt) :]
+            ended = answer.rstrip()
+            pieces += _split(ended, messages, in_loss=number >= loss_from)
+            pieces += _split(answer[len(ended) :], messages, in_loss=False)
             done = answered
         whole = self.render(marked)
         if not whole.startswith(done):
-            raise self._unsteady()
-        pieces += _split(whole[len(done) :], messages, False)
-        self._check(pieces, messages)
+            raise self._depends_on_later_messages()
+        pieces += _split(whole[len(done) :], messages, in_loss=False)
+        if "".join(piece.text for piece in pieces) != self.render(messages):
+            raise RunError(
+                "the chat template changes the text of messages, for example by trimming it",
+                place="chat_template",
+                hint="trim messages beforehand, and write {{ message.content }} without filters",
+            )
         return [piece for piece in pieces if piece.text]
 
     def prompt(self, messages: Sequence[Message]) -> list[Piece]:
-        """The conversation up to where the assistant's next words begin."""
-        marked = [Message(item.role, f"\ue000{number}\ue001") for number, item in enumerate(messages)]
-        return [piece for piece in _split(self.render(marked, ask=True), messages, False) if piece.text]
+        """Return the pieces of the conversation up to where the assistant's next message begins."""
+        text = self.render(_with_placeholders(messages), add_generation_prompt=True)
+        return [piece for piece in _split(text, messages, in_loss=False) if piece.text]
 
-    def ending(self) -> str:
-        """What the template writes after an answer, without the space behind it: where to stop when completing."""
-        asked = [Message("user", "?")]
-        answered = self.render([*asked, Message("assistant", "\ue000")])
+    def answer_end(self) -> str:
+        """Return what the template writes after an assistant message, without whitespace: where to stop generating."""
+        answered = self.render([Message("user", "?"), Message("assistant", "\ue000")])
         return answered.partition("\ue000")[2].strip()
 
-    def _check(self, pieces: list[Piece], messages: Sequence[Message]) -> None:
-        joined, told = "".join(piece.text for piece in pieces), self.render(messages)
-        if joined != told:
-            raise RunError(
-                "the chat template changes what is said (it may trim it)",
-                place="chat_template",
-                hint="trim messages before, and write {{ message.content }} alone",
-            )
-
-    def _unsteady(self) -> RunError:
+    def _depends_on_later_messages(self) -> RunError:
         return RunError(
-            "with the chat template, what was said before an answer depends on what comes after it",
+            "the chat template renders the beginning of a conversation differently depending on what follows",
             place="chat_template",
-            hint="write a template that renders one message after the other, and asks with add_generation_prompt",
+            hint="render one message after the other, and begin the assistant's with add_generation_prompt",
         )
 
 
-def _split(text: str, messages: Sequence[Message], learned: bool) -> list[Piece]:
-    """The template's words and, where marks stand, those of the messages."""
-    parts = _MARK.split(text)
+def _with_placeholders(messages: Sequence[Message]) -> list[Message]:
+    return [Message(message.role, f"\ue000{number}\ue001") for number, message in enumerate(messages)]
+
+
+def _split(text: str, messages: Sequence[Message], *, in_loss: bool) -> list[Piece]:
+    """Split rendered text into the template's own text and, in place of the placeholders, the messages."""
     pieces = []
-    for place, part in enumerate(parts):
-        said = place % 2 == 1
-        pieces.append(Piece(messages[int(part)].content if said else part, said, learned))
+    for place, part in enumerate(_PLACEHOLDER.split(text)):
+        is_message_text = place % 2 == 1
+        pieces.append(Piece(messages[int(part)].content if is_message_text else part, is_message_text, in_loss))
     return pieces
 
 
 @dataclass(frozen=True)
 class ChatEncoder:
-    """Pieces as token ids: control tokens in a template's words are single ids, and in what is said they are text."""
+    """Encodes pieces: control tokens in a template's text become single ids, those in messages are encoded as plain text."""
 
     encode_batch: Callable[[list[str]], list[list[int]]]
     control: dict[str, int]
     eod: int
 
     @classmethod
-    def of(cls, encode_batch: Callable[[list[str]], list[list[int]]], eod: int, file: Path | None) -> ChatEncoder:
-        """For a tokenizer; its special tokens are control tokens."""
+    def for_tokenizer(cls, encode_batch: Callable[[list[str]], list[list[int]]], eod: int, file: Path | None) -> ChatEncoder:
+        """Return the encoder of a tokenizer, whose special tokens are the control tokens.
+
+        Args:
+            encode_batch: encodes texts without interpreting control tokens.
+            eod: the end-of-document id.
+            file: the tokenizer's `tokenizer.json`; None if it has no special tokens.
+        """
         control = {END: eod}
         if file is not None:
-            described = json.loads(file.read_text(encoding="utf-8"))
-            added = described.get("added_tokens", [])
+            description = json.loads(file.read_text(encoding="utf-8"))
+            added = description.get("added_tokens", [])
             control = {token["content"]: token["id"] for token in added if token.get("special")} | control
         return cls(encode_batch, control, eod)
 
     def encode(self, chats: Sequence[list[Piece]]) -> Iterator[tuple[list[int], list[int]]]:
-        """For each conversation its ids, and 1 for each that is learned."""
+        """Yield the ids of each conversation, and its loss mask: 1 for each id that the loss covers, else 0."""
         texts: list[str] = []
         plans = [[self._plan(piece, texts) for piece in pieces] for pieces in chats]
         ids = self.encode_batch(texts) if texts else []
         for plan in plans:
             tokens: list[int] = []
-            learned: list[int] = []
-            for parts, counts in plan:
+            mask: list[int] = []
+            for parts, in_loss in plan:
                 for part in parts:
-                    new = [part.id] if isinstance(part, _Control) else ids[part]
+                    new = [part.id] if isinstance(part, _ControlToken) else ids[part]
                     tokens += new
-                    learned += [counts] * len(new)
-            yield tokens, learned
+                    mask += [in_loss] * len(new)
+            yield tokens, mask
 
-    def _plan(self, piece: Piece, texts: list[str]) -> tuple[list[_Control | int], int]:
-        """The parts of a piece: control tokens, and places of texts that are encoded together."""
-        parts: list[_Control | int] = []
-        for part in [piece.text] if piece.said else self._pattern.split(piece.text):
-            if not piece.said and part in self.control:
-                parts.append(_Control(self.control[part]))
+    def _plan(self, piece: Piece, texts: list[str]) -> tuple[list[_ControlToken | int], int]:
+        """Return a piece as control tokens and indexes into `texts`, to which it adds what is to be encoded."""
+        parts: list[_ControlToken | int] = []
+        for part in [piece.text] if piece.is_message_text else self._pattern.split(piece.text):
+            if not piece.is_message_text and part in self.control:
+                parts.append(_ControlToken(self.control[part]))
             elif part:
                 parts.append(len(texts))
                 texts.append(part)
-        return parts, int(piece.learned)
+        return parts, int(piece.in_loss)
 
     @cached_property
     def _pattern(self) -> re.Pattern[str]:
@@ -205,10 +223,10 @@ class ChatEncoder:
 
 
 @dataclass(frozen=True)
-class _Control:
+class _ControlToken:
     id: int
 
 
-def read_messages(value: Any) -> list[Message]:
-    """A list of messages as tables keep it."""
+def read_messages(value: list[dict[str, Any]] | None) -> list[Message]:
+    """Return the messages of a table's cell, a list of structs with `role` and `content`."""
     return [Message(item["role"], item["content"] or "") for item in value or []]

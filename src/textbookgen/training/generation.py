@@ -1,7 +1,7 @@
-"""Completes and scores texts and token ids with any trained network, many at once.
+"""Batched completion and scoring of texts and token ids with any causal language model.
 
-A text is read as a document from its start, that is after an eod, as in training. Rows of a batch never see each other's
-padding, and each draws from random numbers of its own, so a completion does not depend on what else is asked.
+A text is read as a document from its start, after an end-of-document token, as in training. Rows of a batch never see each
+other's padding and each has its own random numbers, so a completion does not depend on what else is in the batch.
 """
 
 from __future__ import annotations
@@ -10,197 +10,224 @@ import math
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 from textbookgen.training.prompt_codec import PromptCodec, cut, ends_with
+from textbookgen.training.sampling import SamplingParams
 
-#: Tokens held by one batch, prompts and completions together.
-TOKENS_AT_ONCE = 65_536
+#: Tokens in one batch, prompts and completions together.
+MAX_BATCH_TOKENS = 65_536
 
 
 class DecodeState(Protocol):
-    """Rows that a network has read so far, with its cache of them."""
+    """Rows that a network has read so far, with their key/value cache."""
 
-    def choose(self, draws: Sequence[float], temperature: float) -> list[int]:
-        """The next token of each row: where its draw (of 0 to 1) falls among the summed probabilities, in float64; with
-        temperature 0, when there are no draws, the likeliest."""
+    def choose(self, uniforms: Sequence[float], temperature: float) -> list[int]:
+        """Choose the next token of each row, as `textbookgen.training.sampling.choose_tokens` does.
+
+        Args:
+            uniforms: a random number in [0, 1) for each row; empty for greedy decoding.
+            temperature: what logits are divided by.
+        """
         ...
 
-    def go_on(self, tokens: Sequence[int], keep: Sequence[int]) -> None:
-        """Reads a further token in each of the rows `keep`, which are named in order; the others are forgotten."""
+    def step(self, tokens: Sequence[int], keep: Sequence[int]) -> None:
+        """Append a token to each of the rows `keep`, in ascending order; the other rows are removed."""
         ...
 
 
 class Network(Protocol):
-    """A trained network as a `Writer` asks it: token ids alone, as many rows at once as fit. It pads as it likes."""
+    """A causal language model on batches of token ids; how it pads them is up to the implementation."""
 
     @property
-    def window(self) -> int:
-        """How many tokens a row has at most."""
+    def context_length(self) -> int:
+        """Maximum number of tokens in a row."""
         ...
 
-    def read(self, heads: Sequence[list[int]], rows: Sequence[int], room: int) -> DecodeState:
-        """Reads some beginnings, none of them empty. Row after row goes on from the head whose number `rows` tells, of which
-        each may be told several times, by at most `room` tokens."""
-        ...
+    def prefill(self, prompts: Sequence[list[int]], rows: Sequence[int], max_new_tokens: int) -> DecodeState:
+        """Read prompts and return the state to continue from.
 
-    def logprobs(self, pieces: Sequence[tuple[list[int], int]]) -> list[tuple[list[float], bool]]:
-        """Of each row of ids the natural-log probabilities of its last so many, and whether each of these is the likeliest.
-
-        A first id is never among them.
+        Args:
+            prompts: ids, none of them empty.
+            rows: for each row of the state, the index of its prompt; an index may occur several times.
+            max_new_tokens: at most this many tokens are appended to a row.
         """
         ...
 
+    def logprobs(self, windows: Sequence[tuple[list[int], int]]) -> list[tuple[list[float], bool]]:
+        """Score the last tokens of each row, given those before.
 
-@dataclass(frozen=True)
-class SamplingParams:
-    """How to complete."""
+        Args:
+            windows: ids, and how many of the last ones are scored; the first id never is.
 
-    max_tokens: int
-    temperature: float = 0.0
-    stop: tuple[str, ...] = ()
-    samples: int = 1
-    seed: int = 0
-
-    @classmethod
-    def of(cls, asked: dict[str, Any]) -> SamplingParams:
-        """The wish in a line that was asked."""
-        return cls(**{**asked["wish"], "stop": tuple(asked["wish"]["stop"])})
+        Returns:
+            For each row the natural-log probabilities, and whether greedy decoding would have chosen all of these tokens.
+        """
+        ...
 
 
 @dataclass
-class Row:
-    """One completion being written: its prompt's number, how many tokens it may have, and those it has.
+class Completion:
+    """A completion in progress.
 
-    `end` is the token it ended with, and `ended` whether it did so before it had to.
+    Attributes:
+        prompt: index of its prompt.
+        max_tokens: maximum number of tokens.
+        random: its random numbers.
+        ids: the tokens so far, without the one that ended it.
+        end_id: the token that ended it, if one did.
+        ended: whether it ended by itself or at a stop text, rather than at the maximum.
     """
 
     prompt: int
-    most: int
-    draws: random.Random
+    max_tokens: int
+    random: random.Random
     ids: list[int] = field(default_factory=list)
-    end: int | None = None
+    end_id: int | None = None
     ended: bool = False
 
     @property
-    def whole(self) -> list[int]:
-        """Its ids with the one that ended it."""
-        return self.ids if self.end is None else [*self.ids, self.end]
+    def all_ids(self) -> list[int]:
+        """The tokens, including the one that ended it."""
+        return self.ids if self.end_id is None else [*self.ids, self.end_id]
 
 
 class BatchGenerator:
-    """A network, and how it is talked to: by texts and by token ids."""
+    """Completes and scores texts and token ids with a network and the codec of its checkpoint."""
 
-    def __init__(self, network: Network, talk: PromptCodec) -> None:
-        self._network, self.talk = network, talk
+    def __init__(self, network: Network, codec: PromptCodec) -> None:
+        self._network, self.codec = network, codec
 
-    def complete(self, prompts: Sequence[str], wish: SamplingParams) -> list[list[str]]:
-        """For each prompt its completions, each cut before the first stop text and ended by what ends an answer.
+    def complete(self, prompts: Sequence[str], params: SamplingParams) -> list[list[str]]:
+        """Return the completions of each prompt, cut before the first stop text.
 
-        A prompt that leaves no room in the window loses its beginning, but never more than half the window is given up.
+        A prompt that leaves too little of the context loses its beginning, but at most half of the context is freed.
         """
-        seeds = [f"{wish.seed}/{number}" for number in range(len(prompts))]
-        rows = self._rows(self.talk.encode(prompts), wish, seeds, [wish.max_tokens] * len(prompts))
-        return [[self._text(row, wish) for row in item] for item in rows]
+        seeds = [f"{params.seed}/{number}" for number in range(len(prompts))]
+        rows = self._complete(self.codec.encode(prompts), params, seeds, [params.max_tokens] * len(prompts))
+        return [[self._text(row, params) for row in samples] for samples in rows]
 
     def extend(
-        self, prefixes: Sequence[list[int]], wish: SamplingParams, seeds: Sequence[int], rooms: Sequence[int]
+        self, prefixes: Sequence[list[int]], params: SamplingParams, seeds: Sequence[int], max_tokens: Sequence[int]
     ) -> list[list[tuple[list[int], str, bool]]]:
-        """For each row of ids its continuations of at most `rooms` tokens, drawn with a seed of its own.
+        """Continue rows of ids.
 
-        Of each its ids with the token that ended it, if one did, its text up to there and before the first stop text, and
-        whether it ended before it had to.
+        Args:
+            prefixes: ids.
+            params: sampling parameters; their `max_tokens` and `seed` are not used.
+            seeds: a seed for each row.
+            max_tokens: the maximum number of new tokens of each row.
+
+        Returns:
+            For each row its continuations: ids including the token that ended it, the text up to there and before the first
+            stop text, and whether it ended before the maximum.
         """
-        rows = self._rows(prefixes, wish, [str(seed) for seed in seeds], rooms)
-        return [[(row.whole, self._text(row, wish), row.ended) for row in item] for item in rows]
+        rows = self._complete(prefixes, params, [str(seed) for seed in seeds], max_tokens)
+        return [[(row.all_ids, self._text(row, params), row.ended) for row in samples] for samples in rows]
 
     def score(self, pairs: Sequence[tuple[str, str]]) -> list[tuple[float, int, bool]]:
-        """For each pair the log probability of the second text after the first, how many tokens that is, and whether greedy
-        decoding would have written it. What is longer than the window is scored in pieces that see half a window back."""
-        contexts = self.talk.encode([before for before, _ in pairs])
-        texts = self.talk.encode([after for _, after in pairs])
-        scored = self._scored(list(zip(contexts, texts, strict=True)))
+        """Score the second text of each pair, given the first.
+
+        Texts longer than the context are scored in windows that overlap by half.
+
+        Returns:
+            For each pair the log probability, the number of tokens, and whether greedy decoding would give the second text.
+        """
+        contexts = self.codec.encode([before for before, _ in pairs])
+        texts = self.codec.encode([after for _, after in pairs])
+        scored = self._score(list(zip(contexts, texts, strict=True)))
         return [(math.fsum(logprobs), len(logprobs), greedy) for logprobs, greedy in scored]
 
     def logprobs(self, pairs: Sequence[tuple[list[int], list[int]]]) -> list[list[float]]:
-        """The log probability of each id of the second row of a pair, after the first and those before it."""
-        return [logprobs for logprobs, _ in self._scored(pairs)]
+        """Return the log probability of each id of a pair's second row, given the first row and the ids before."""
+        return [logprobs for logprobs, _ in self._score(pairs)]
 
-    def _text(self, row: Row, wish: SamplingParams) -> str:
-        return cut(self.talk.decode(row.ids), (*wish.stop, *self.talk.stop))
+    def _text(self, row: Completion, params: SamplingParams) -> str:
+        return cut(self.codec.decode(row.ids), (*params.stop, *self.codec.stop))
 
-    def _rows(
-        self, prefixes: Sequence[list[int]], wish: SamplingParams, seeds: Sequence[str], rooms: Sequence[int]
-    ) -> list[list[Row]]:
-        """For each row of ids its completions; `seeds` tell their draws apart."""
-        window = self._network.window
-        heads = [[self.talk.eod, *ids][-(window - min(room, window // 2)) :] for ids, room in zip(prefixes, rooms, strict=True)]
-        most = [min(room, window - len(head)) for head, room in zip(heads, rooms, strict=True)]
-        rows = [
-            [Row(at, most[at], random.Random(f"{seed}/{sample}")) for sample in range(wish.samples)]
-            for at, seed in enumerate(seeds)
+    def _complete(
+        self, prefixes: Sequence[list[int]], params: SamplingParams, seeds: Sequence[str], max_tokens: Sequence[int]
+    ) -> list[list[Completion]]:
+        """Return the completions of each row of ids, in batches of similar length."""
+        context = self._network.context_length
+        prompts = [
+            [self.codec.eod, *ids][-(context - min(limit, context // 2)) :]
+            for ids, limit in zip(prefixes, max_tokens, strict=True)
         ]
-        sizes = [len(head) + room if room > 0 else 0 for head, room in zip(heads, most, strict=True)]
-        for batch in batches(sizes, TOKENS_AT_ONCE, wish.samples):
-            asked = [at for at in batch if most[at] > 0]
-            for some in _few_samples(len(asked) * max(sizes[at] for at in batch), wish.samples):
-                self._write(heads, asked, [row for at in asked for row in rows[at][some]], wish)
+        limits = [min(limit, context - len(prompt)) for prompt, limit in zip(prompts, max_tokens, strict=True)]
+        rows = [
+            [Completion(index, limits[index], random.Random(f"{seed}/{sample}")) for sample in range(params.samples)]
+            for index, seed in enumerate(seeds)
+        ]
+        sizes = [len(prompt) + limit if limit > 0 else 0 for prompt, limit in zip(prompts, limits, strict=True)]
+        for batch in batch_by_size(sizes, MAX_BATCH_TOKENS, params.samples):
+            nonempty = [index for index in batch if limits[index] > 0]
+            for samples in _sample_slices(len(nonempty) * max(sizes[index] for index in batch), params.samples):
+                self._generate(prompts, nonempty, [row for index in nonempty for row in rows[index][samples]], params)
         return rows
 
-    def _write(self, heads: list[list[int]], prompts: list[int], rows: list[Row], wish: SamplingParams) -> None:
-        """Writes completions of some prompts in step; rows that are done leave the batch."""
-        place_of = {prompt: place for place, prompt in enumerate(prompts)}
-        reading = self._network.read(
-            [heads[prompt] for prompt in prompts], [place_of[row.prompt] for row in rows], max(row.most for row in rows)
+    def _generate(self, prompts: list[list[int]], indexes: list[int], rows: list[Completion], params: SamplingParams) -> None:
+        """Generate the completions of some prompts together; rows leave the batch when they end."""
+        place_of = {prompt: place for place, prompt in enumerate(indexes)}
+        state = self._network.prefill(
+            [prompts[index] for index in indexes],
+            [place_of[row.prompt] for row in rows],
+            max(row.max_tokens for row in rows),
         )
-        stop, live = (*wish.stop, *self.talk.stop), rows
-        while live:
-            draws = [row.draws.random() for row in live] if wish.temperature else []
-            chosen = reading.choose(draws, wish.temperature)
-            keep = [at for at, (row, token) in enumerate(zip(live, chosen, strict=True)) if self._take(row, token, stop)]
-            live = [live[at] for at in keep]
-            if live:
-                reading.go_on([row.ids[-1] for row in live], keep)
+        stop, active = (*params.stop, *self.codec.stop), rows
+        while active:
+            uniforms = [row.random.random() for row in active] if params.temperature else []
+            tokens = state.choose(uniforms, params.temperature)
+            keep = [place for place, row in enumerate(active) if self._append(row, tokens[place], stop)]
+            active = [active[place] for place in keep]
+            if active:
+                state.step([row.ids[-1] for row in active], keep)
 
-    def _take(self, row: Row, token: int, stop: Sequence[str]) -> bool:
-        """Adds a token to a completion; False if that ends it."""
-        if token in self.talk.ends:
-            row.end, row.ended = token, True
+    def _append(self, row: Completion, token: int, stop: Sequence[str]) -> bool:
+        """Append a token to a completion, and return whether it continues."""
+        if token in self.codec.end_ids:
+            row.end_id, row.ended = token, True
             return False
         row.ids.append(token)
-        row.ended = ends_with(row.ids, stop, self.talk.decode)
-        return not row.ended and len(row.ids) < row.most
+        row.ended = ends_with(row.ids, stop, self.codec.decode)
+        return not row.ended and len(row.ids) < row.max_tokens
 
-    def _scored(self, pairs: Sequence[tuple[list[int], list[int]]]) -> list[tuple[list[float], bool]]:
-        """For each pair the log probabilities of the second row's ids, and whether each of them is the likeliest."""
-        read = [
-            (pair, *piece)
+    def _score(self, pairs: Sequence[tuple[list[int], list[int]]]) -> list[tuple[list[float], bool]]:
+        """Return the log probabilities of each pair's second row, and whether greedy decoding would give it."""
+        windows = [
+            (pair, *window)
             for pair, (before, after) in enumerate(pairs)
-            for piece in pieces([self.talk.eod, *before], after, self._network.window)
+            for window in scoring_windows([self.codec.eod, *before], after, self._network.context_length)
         ]
-        result: dict[int, tuple[list[float], bool]] = {}
-        for batch in batches([len(ids) for _, ids, _ in read], TOKENS_AT_ONCE):
-            result.update(zip(batch, self._network.logprobs([read[index][1:] for index in batch]), strict=True))
+        scores: dict[int, tuple[list[float], bool]] = {}
+        for batch in batch_by_size([len(ids) for _, ids, _ in windows], MAX_BATCH_TOKENS):
+            scores.update(zip(batch, self._network.logprobs([windows[index][1:] for index in batch]), strict=True))
         logprobs: list[list[float]] = [[] for _ in pairs]
         greedy = [True] * len(pairs)
-        for index, (pair, _, _) in enumerate(read):
-            logprobs[pair] += result[index][0]
-            greedy[pair] &= result[index][1]
+        for index, (pair, _, _) in enumerate(windows):
+            logprobs[pair] += scores[index][0]
+            greedy[pair] &= scores[index][1]
         return list(zip(logprobs, greedy, strict=True))
 
 
-def _few_samples(size: int, samples: int) -> Iterator[slice]:
-    """Samples that fit into one batch, of which one takes `size`; where many are wanted, prompts are read again."""
-    most = max(1, TOKENS_AT_ONCE // max(size, 1))
-    for first in range(0, samples if size else 0, most):
-        yield slice(first, first + most)
+def _sample_slices(tokens: int, samples: int) -> Iterator[slice]:
+    """Yield slices of the samples that fit into one batch, in which one sample of all prompts takes `tokens`."""
+    per_batch = max(1, MAX_BATCH_TOKENS // max(tokens, 1))
+    for first in range(0, samples if tokens else 0, per_batch):
+        yield slice(first, first + per_batch)
 
 
-def batches(sizes: Sequence[int], most: int, samples: int = 1) -> Iterator[list[int]]:
-    """Indexes of like size together, as many as a batch of `most` tokens holds if each is padded to the largest."""
+def batch_by_size(sizes: Sequence[int], max_tokens: int, samples: int = 1) -> Iterator[list[int]]:
+    """Yield batches of indexes of similar size.
+
+    Args:
+        sizes: tokens of each item.
+        max_tokens: tokens that a batch holds if each item is padded to the largest; a larger item is a batch by itself.
+        samples: rows per item.
+    """
     batch: list[int] = []
     for index in sorted(range(len(sizes)), key=lambda index: (sizes[index], index)):
-        if batch and (len(batch) + 1) * samples * sizes[index] > most:
+        if batch and (len(batch) + 1) * samples * sizes[index] > max_tokens:
             yield batch
             batch = []
         batch.append(index)
@@ -208,14 +235,17 @@ def batches(sizes: Sequence[int], most: int, samples: int = 1) -> Iterator[list[
         yield batch
 
 
-def pieces(before: list[int], after: list[int], window: int) -> Iterator[tuple[list[int], int]]:
-    """Ids to read at once, and how many of the last are scored, so that all of `after` is; `before` holds one at least.
+def scoring_windows(before: list[int], after: list[int], context_length: int) -> Iterator[tuple[list[int], int]]:
+    """Yield windows that together score all of `after`: ids, and how many of the last ones are scored.
 
-    What is longer than the window is read in pieces that see half a window back.
+    Args:
+        before: at least one id.
+        after: the ids to score.
+        context_length: maximum length of a window; longer texts are split into windows that overlap by half.
     """
     ids, done = before + after, len(before)
     while done < len(ids):
-        first = max(0, done - window // 2) if len(ids) > window else 0
-        stop = min(len(ids), first + window)
+        first = max(0, done - context_length // 2) if len(ids) > context_length else 0
+        stop = min(len(ids), first + context_length)
         yield ids[first:stop], stop - done
         done = stop

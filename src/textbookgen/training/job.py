@@ -1,48 +1,34 @@
-"""What a training process reads and tells: job.json, metrics.jsonl, checkpoint.json."""
+"""What a training process is given: job.json, the shards it names, and the checkpoint to start from."""
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
-import signal
-import sys
-import time
-import traceback
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Event
-from typing import Any, NoReturn, Self, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
+from filelock import FileLock, Timeout
 from pydantic import BaseModel, ValidationError
 
-from textbookgen.api.artifacts import Checkpoint
-from textbookgen.api.errors import TextbookgenError, TrainerError
+from textbookgen.api.cards import CausalLMCard, CheckpointCard, TokenizerCard
+from textbookgen.api.errors import TrainerError
+from textbookgen.api.hashing import file_digest
+from textbookgen.training.options import TrainOptions
+from textbookgen.training.shards import PackedShards, check_same_tokenizer
 
-_ANEW = "remove the checkpoint's folder and run the recipe again: it is trained anew"
-#: Dense bfloat16 peaks as their maker tells them, by what the name of the GPU contains.
-PEAKS = {
-    "H200": 989e12,
-    "H100 PCIe": 756e12,
-    "H100": 989e12,
-    "A100": 312e12,
-    "A10": 125e12,
-    "L40S": 362e12,
-    "L4": 121e12,
-    "V100": 125e12,
-    "B200": 2250e12,
-}
+#: Seconds to wait for another process that trains in the same folder.
+_LOCK_TIMEOUT = 30
 
-#: Exit code of a run that was asked to stop and saved.
-STOPPED = 143
-
-Options = TypeVar("Options", bound=BaseModel)
+StageOptions = TypeVar("StageOptions", bound=BaseModel)
+Options = TypeVar("Options", bound=TrainOptions)
+CardType = TypeVar("CardType", bound=CausalLMCard)
 
 
 @dataclass(frozen=True)
-class Flow:
-    """A folder that flows in, and the label of the stage it comes from."""
+class JobInput:
+    """A folder that the job reads, and the label of the stage that wrote it."""
 
     label: str
     path: Path
@@ -50,185 +36,180 @@ class Flow:
 
 @dataclass(frozen=True)
 class JobFile:
-    """job.json, as `textbookgen.api.stage.Job` tells of it; `pipes` by the option that names them, in the recipe's order."""
+    """job.json, as the engine writes it; `inputs` by option, each in the recipe's order."""
 
     path: Path
     use: str
-    given: Mapping[str, Any]
-    inputs: Mapping[str, tuple[Flow, ...]]
+    options: Mapping[str, Any]
+    inputs: Mapping[str, tuple[JobInput, ...]]
     seed: int
     folder: Path
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """Reads the file; what it names is not looked at."""
-        told = json.loads(path.read_text(encoding="utf-8"))
-        inputs = {
-            option: tuple(Flow(item["label"], Path(item["path"])) for item in inputs)
-            for option, inputs in told["inputs"].items()
-        }
-        return cls(path, told["use"], told["options"], inputs, int(told["seed"]), Path(told["folder"]))
-
-    def options(self, stages: Mapping[str, type[Options]]) -> Options:
-        """The options as the stage of the job, one of these by their `use`, reads them.
+        """Read the file, without opening the folders it names.
 
         Raises:
-            TrainerError: it is none of them, or has other options.
+            TrainerError: the file is missing, malformed or incomplete.
+        """
+        try:
+            job = json.loads(path.read_text(encoding="utf-8"))
+            inputs = {
+                option: tuple(JobInput(item["label"], Path(item["path"])) for item in items)
+                for option, items in job["inputs"].items()
+            }
+            return cls(path, job["use"], job["options"], inputs, int(job["seed"]), Path(job["folder"]))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            problem = f"the job file cannot be read: {type(error).__name__}: {error}"
+            raise TrainerError(problem, place=str(path), hint="run the recipe again: the engine writes it") from None
+
+    def first(self, option: str) -> JobInput | None:
+        """Return the first input of an option; None if there is none."""
+        return next(iter(self.inputs.get(option, ())), None)
+
+    def parse_options(self, stages: Mapping[str, type[StageOptions]]) -> StageOptions:
+        """Validate the options with the stage that the job uses.
+
+        Args:
+            stages: the stages of a trainer by their `use`.
+
+        Raises:
+            TrainerError: the trainer has no such stage, or the options are invalid.
         """
         if self.use not in stages:
-            raise TrainerError(
-                f"this trainer does not do {self.use!r}", place=str(self.path), hint=f"it does {', '.join(stages)}"
-            )
+            problem = f"this trainer has no stage {self.use!r}"
+            raise TrainerError(problem, place=str(self.path), hint=f"available: {', '.join(stages)}")
         try:
-            return stages[self.use].model_validate(self.given)
+            return stages[self.use].model_validate(self.options)
         except ValidationError as error:
-            raise TrainerError(f"the options are not those of {self.use}: {error}", place=str(self.path)) from None
+            problem = f"invalid options for {self.use}: {error}"
+            raise TrainerError(problem, place=str(self.path), hint="run the recipe again with this version") from None
 
 
 @dataclass(frozen=True)
-class Parent:
+class ParentCheckpoint(Generic[CardType]):
     """The checkpoint a job starts from."""
 
     label: str
     folder: Path
-    card: dict[str, Any]
+    card: CardType
 
     @classmethod
-    def read(cls, flow: Flow, formats: Collection[str], hint: str) -> Self:
-        """Reads its card; `hint` says which checkpoints can be started from.
+    def read(cls, source: JobInput, card: type[CardType], formats: Collection[str], hint: str) -> Self:
+        """Read the card of a checkpoint.
+
+        Args:
+            source: the checkpoint's folder.
+            card: the class of the card.
+            formats: the formats that the trainer can start from.
+            hint: what to do about a checkpoint of another format.
 
         Raises:
-            TrainerError: there is none, or it is of none of these formats.
+            TrainerError: the card is missing or incomplete, or the format is not supported.
         """
-        card = read_card(flow.path)
-        if card.get("format") not in formats:
-            place = str(flow.path / Checkpoint.card_name)
-            raise TrainerError(f"the checkpoint is of format {card.get('format')!r}", place=place, hint=hint)
-        return cls(flow.label, flow.path, card)
+        return cls(source.label, source.path, card.read(source.path, formats=formats, hint=hint))
 
-    def check_weights(self) -> None:
-        """Raises TrainerError unless its file of weights is the one that its card tells of."""
-        checked_weights(self.folder, self.card)
-
-    def check_vocabulary(self, tokenizer: Mapping[str, Any]) -> None:
-        """Raises TrainerError unless it was trained with the tokenizer of the shards."""
-        mine = self.card["tokenizer"]
-        if mine["digest"] != tokenizer["digest"]:
+    def check_tokenizer(self, tokenizer: TokenizerCard) -> None:
+        """Raise TrainerError unless the checkpoint was trained with the tokenizer of the shards."""
+        own = self.card.tokenizer
+        if own.digest != tokenizer.digest:
             raise TrainerError(
-                f"the checkpoint {self.label!r} speaks the vocabulary {mine['name']}, the shards {tokenizer['name']}",
+                f"tokenizer mismatch: checkpoint {self.label!r} uses {own.name}, the shards use {tokenizer.name}",
                 place="shards",
-                hint="pack the shards with the tokenizer the checkpoint was trained with",
+                hint="pack the shards with the tokenizer that the checkpoint was trained with",
             )
 
 
-class Metrics:
-    """metrics.jsonl: one line a step; lines that a resumed run will write again, and one torn by a kill, are dropped first."""
+@dataclass(frozen=True)
+class TrainingJob(Generic[Options, CardType]):
+    """A training job: its options, shards by label, the checkpoint to start from, and the folder to write to."""
 
-    def __init__(self, folder: Path, keep_until: int) -> None:
-        path, beside = folder / "metrics.jsonl", folder / "metrics.jsonl.tmp"
-        path.touch()
-        with path.open(encoding="utf-8") as lines, beside.open("w", encoding="utf-8") as kept:
-            kept.writelines(line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= keep_until)
-        beside.replace(path)
-        self._file = path.open("a", encoding="utf-8")
+    options: Options
+    use: str
+    seed: int
+    folder: Path
+    blend: dict[str, PackedShards]
+    parent: ParentCheckpoint[CardType] | None
 
-    def add(self, line: dict[str, Any]) -> None:
-        """Writes a line at once; what is None is left out."""
-        self._file.write(json.dumps({name: value for name, value in line.items() if value is not None}) + "\n")
-        self._file.flush()
+    @classmethod
+    def load(
+        cls,
+        path: Path,
+        stages: Mapping[str, type[Options]],
+        card: type[CardType],
+        formats: Collection[str],
+        hint: str,
+    ) -> Self:
+        """Read job.json, its shards and its checkpoint's card.
 
-    def close(self) -> None:
-        """Closes the file."""
-        self._file.close()
+        Args:
+            path: job.json.
+            stages: the stages of the trainer by their `use`.
+            card: the class of the card of checkpoints to start from.
+            formats: the formats of checkpoints to start from.
+            hint: what to do about a checkpoint of another format.
 
-
-class Clock:
-    """Seconds of a run, those before it was killed included, and its rate."""
-
-    def __init__(self, seconds: float = 0.0) -> None:
-        self._start = time.monotonic() - seconds
-        self._last = time.monotonic()
+        Raises:
+            TrainerError: something is missing or invalid, or the parts do not fit together.
+        """
+        file = JobFile.read(path)
+        options = file.parse_options(stages)
+        blend = {source.label: PackedShards.read(source.path) for source in file.inputs["shards"]}
+        check_same_tokenizer(blend)
+        parent = None
+        if source := file.first("checkpoint"):
+            parent = ParentCheckpoint.read(source, card, formats, hint)
+            parent.check_tokenizer(next(iter(blend.values())).tokenizer)
+        return cls(options, file.use, (file.seed + options.seed) % 2**32, file.folder, blend, parent)
 
     @property
-    def seconds(self) -> float:
-        """Since the run first began, without the time it lay still."""
-        return time.monotonic() - self._start
+    def shards(self) -> PackedShards:
+        """The first shards of the blend, which share tokenizer and sequence length with the others."""
+        return next(iter(self.blend.values()))
 
-    def rate(self, tokens: int) -> float:
-        """Tokens a second since this was last asked."""
-        now = time.monotonic()
-        spent, self._last = now - self._last, now
-        return tokens / max(spent, 1e-9)
+    @property
+    def train_tokens(self) -> int:
+        """Tokens in the training splits of all shards."""
+        return sum(shards.counts("train").tokens for shards in self.blend.values())
+
+    def check_held_out(self) -> None:
+        """Raise TrainerError if `validate_every` is set but no shards have held-out data."""
+        if self.options.validate_every and not any(shards.counts("valid").loss_tokens for shards in self.blend.values()):
+            raise TrainerError(
+                "no held-out data to evaluate on",
+                place="validate_every",
+                hint="pack with a validation_share above 0 and enough documents for at least one to be held out",
+            )
 
 
-def peak_of(name: str) -> float | None:
-    """Floating point operations a second that a GPU of this name does at best in bfloat16, if it is known."""
-    return next((peak for part, peak in PEAKS.items() if part in name), None)
-
-
-def read_card(folder: Path) -> dict[str, Any]:
-    """checkpoint.json.
+@contextmanager
+def job_lock(folder: Path) -> Iterator[None]:
+    """Hold the lock of a job's folder, so that no two processes train in it.
 
     Raises:
-        TrainerError: there is none, or it cannot be read.
+        TrainerError: another process holds it.
     """
-    path = folder / Checkpoint.card_name
-    if not path.is_file():
-        raise TrainerError(f"there is no {path.name}", place=str(folder), hint="train the stage above first")
     try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    except ValueError as error:
-        raise TrainerError(f"the card cannot be read: {error}", place=str(path), hint=_ANEW) from None
-
-
-def checked_weights(folder: Path, card: Mapping[str, Any]) -> Path:
-    """The file of weights that a card names as `weights`; if it tells a sha256 as `weights_digest`, it is that.
-
-    Raises:
-        TrainerError: it is missing, or changed since.
-    """
-    path = folder / str(card["weights"])
-    if not path.is_file():
-        raise TrainerError(f"there is no {path.name}", place=str(folder), hint=_ANEW)
-    with path.open("rb") as file:
-        result = hashlib.file_digest(file, "sha256").hexdigest()
-    if result != card.get("weights_digest", result):
+        with FileLock(folder / "lock", timeout=_LOCK_TIMEOUT):
+            yield
+    except Timeout:
         raise TrainerError(
-            "the weights are not those that were written: the file is torn or changed", place=str(path), hint=_ANEW
-        )
-    return path
+            "another process is training in this folder", place=str(folder), hint="wait until it ends, or stop it"
+        ) from None
 
 
-def write_card(folder: Path, card: dict[str, Any]) -> None:
-    """Writes checkpoint.json beside and renames it into place: the checkpoint is whole from then on."""
-    beside = folder / f"{Checkpoint.card_name}.tmp"
-    with beside.open("w", encoding="utf-8") as file:
-        json.dump(card, file, indent=2)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(folder / Checkpoint.card_name)
+def check_weights(folder: Path, card: CheckpointCard) -> Path:
+    """Return the file of weights that a card names, after comparing its sha256 with the card's, if that has one.
 
-
-def work(run: Callable[[Path, Event], bool], job: Path) -> int:
-    """Runs a job, and gives the exit code. `run` looks whether it is to save and end early, and gives False if it did.
-
-    What is wrong is told on standard error in words, once: by the process of rank 0.
+    Raises:
+        TrainerError: the file is missing, not named, or changed.
     """
-    stop = Event()
-    for name in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(name, lambda number, frame: stop.set())
-    try:
-        return 0 if run(job, stop) else STOPPED
-    except TextbookgenError as error:
-        if os.environ.get("RANK", "0") == "0":
-            print(error, file=sys.stderr)
-    except Exception:
-        traceback.print_exc()
-    return 1
-
-
-def leave(code: int) -> NoReturn:
-    """Ends the process now; a library's threads may keep a failed one, and with it the whole job, from ending by itself."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
+    if card.weights is None:
+        raise TrainerError(f"{card.file_name} names no file of `weights`", place=str(folder), hint="train it again")
+    path, hint = folder / card.weights, "remove the checkpoint's folder and run the recipe again to train it again"
+    if not path.is_file():
+        raise TrainerError(f"there is no {path.name}", place=str(folder), hint=hint)
+    if card.weights_digest is not None and file_digest(path) != card.weights_digest:
+        problem = "the weights do not match the digest in the card: the file is incomplete, corrupt or was changed"
+        raise TrainerError(problem, place=str(path), hint=hint)
+    return path

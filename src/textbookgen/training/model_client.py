@@ -1,4 +1,4 @@
-"""Models in a process of their trainer's own, asked one JSON line at a time (see `textbookgen.training.model_server`)."""
+"""Models in a separate process of their trainer, with one JSON line per request; see `textbookgen.training.model_server`."""
 
 from __future__ import annotations
 
@@ -9,36 +9,49 @@ import tempfile
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 from textbookgen.api.errors import TrainerError
 from textbookgen.api.message import Message
 from textbookgen.api.model import Continuation, Score
 
+#: Lines of the server's standard error that an error message shows.
+_ERROR_LINES = 8
 
-class ServedModel:
-    """Completes and scores by asking a process that holds the model; started at once, so that it loads while others work.
 
-    The command's process serves as `textbookgen.training.model_server.serve` does, and answers texts. It ends when its standard input
-    closes, which it does with this process, however that ends. `environment` holds for what is not set; threads sleep
-    while they wait.
+class ModelClient:
+    """A `Model` that is served by another process, which starts at once and loads the model in the background.
+
+    The process ends when its standard input closes, which happens when this process ends, however it ends.
+
+    Args:
+        command: starts a process that calls `textbookgen.training.model_server.serve`.
+        checkpoint: the checkpoint it serves, for error messages.
+        environment: environment variables, where they are not set already.
     """
 
     def __init__(self, command: Sequence[str], checkpoint: Path, environment: Mapping[str, str] | None = None) -> None:
         self._checkpoint = checkpoint
-        self._complaints = tempfile.TemporaryFile()  # noqa: SIM115
-        self._asking = threading.Lock()
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115
+        self._lock = threading.Lock()
         self._ready = False
         threads = os.environ.get("OMP_NUM_THREADS") or str(os.cpu_count() or 1)
         self._process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=self._complaints,
+            stderr=self._errors,
             env={"OMP_WAIT_POLICY": "PASSIVE", **(environment or {}), **os.environ, "OMP_NUM_THREADS": threads},
             text=True,
             encoding="utf-8",
         )
+        self._requests = cast("IO[str]", self._process.stdin)
+        self._responses = cast("IO[str]", self._process.stdout)
+
+    @property
+    def pid(self) -> int:
+        """The id of the server's process."""
+        return self._process.pid
 
     def complete(
         self,
@@ -50,93 +63,93 @@ class ServedModel:
         samples: int = 1,
         seed: int = 0,
     ) -> list[list[str]]:
-        """For each prompt, `samples` completions without the prompt; with temperature 0 they are all the greedy one.
+        """Return `samples` completions of each prompt; with temperature 0, copies of the greedy one.
 
         Raises:
-            TrainerError: the process ended or could not answer.
+            TrainerError: the process ended, or the request failed.
         """
-        drawn = samples if temperature else 1
-        wish = {"max_tokens": max_tokens, "temperature": temperature, "stop": list(stop), "samples": drawn, "seed": seed}
-        answer: list[list[str]] = self.ask({"ask": "complete", "prompts": list(prompts), "wish": wish})
-        return [texts * (samples // drawn) for texts in answer]
+        distinct = samples if temperature else 1
+        sampling = _sampling(max_tokens, temperature, stop, distinct) | {"seed": seed}
+        completions: list[list[str]] = self.request("complete", prompts=list(prompts), sampling=sampling)
+        return [texts * (samples // distinct) for texts in completions]
 
     def score(self, pairs: Sequence[tuple[str, str]]) -> list[Score]:
-        """How likely each second text is after the first; an empty first text is the start of a document.
+        """Score the second text of each pair given the first; an empty first text is the start of a document.
 
         Raises:
-            TrainerError: the process ended or could not answer.
+            TrainerError: the process ended, or the request failed.
         """
-        return [Score(*item) for item in self.ask({"ask": "score", "pairs": [list(pair) for pair in pairs]})]
+        return [Score(*item) for item in self.request("score", pairs=[list(pair) for pair in pairs])]
 
-    def ask(self, asked: dict[str, Any]) -> Any:
-        """What the process answers to one line; who has it answer more asks by this.
+    def request(self, kind: str, **arguments: Any) -> Any:
+        """Send a request of this type and return its result; for servers that handle further types.
 
         Raises:
-            TrainerError: the process ended or could not answer.
+            TrainerError: the process ended, or the request failed.
         """
-        with self._asking:
+        with self._lock:
             if not self._ready:
-                self._read()
+                self._receive()
                 self._ready = True
-            assert self._process.stdin is not None
             try:
-                self._process.stdin.write(json.dumps(asked) + "\n")
-                self._process.stdin.flush()
+                self._requests.write(json.dumps({"type": kind, **arguments}) + "\n")
+                self._requests.flush()
             except BrokenPipeError:
-                raise self._failure() from None
-            return self._read()["answer"]
+                raise self._ended() from None
+            return self._receive()["result"]
 
     def close(self) -> None:
-        """Ends the process."""
+        """End the process."""
         if self._process.poll() is None:
             self._process.kill()
         self._process.wait()
-        for pipe in (self._process.stdin, self._process.stdout):
-            if pipe is not None:
-                _close(pipe)
-        self._complaints.close()
+        for pipe in (self._requests, self._responses):
+            try:
+                pipe.close()
+            except BrokenPipeError:  # a request that was never sent
+                pass
+        self._errors.close()
 
-    def _read(self) -> dict[str, Any]:
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
+    def _receive(self) -> dict[str, Any]:
+        line = self._responses.readline()
         if not line:
-            raise self._failure()
-        told: dict[str, Any] = json.loads(line)
-        if "error" in told:
-            raise TrainerError(f"the model could not answer: {told['error']}", place=str(self._checkpoint))
-        return told
+            raise self._ended()
+        response: dict[str, Any] = json.loads(line)
+        if "error" in response:
+            raise TrainerError(f"the model server failed: {response['error']}", place=str(self._checkpoint))
+        return response
 
-    def _failure(self) -> TrainerError:
+    def _ended(self) -> TrainerError:
         self._process.wait()
-        self._complaints.seek(0)
-        last = self._complaints.read().decode(errors="replace").strip().splitlines()[-8:]
-        return TrainerError("\n".join(["the serving process ended", *last]), place=str(self._checkpoint))
+        self._errors.seek(0)
+        last = self._errors.read().decode(errors="replace").strip().splitlines()[-_ERROR_LINES:]
+        return TrainerError("\n".join(["the model server ended", *last]), place=str(self._checkpoint))
 
 
-class ServedTokenModel(ServedModel):
-    """A served model that can be asked by token ids too: a `TokenModel`, by `textbookgen.training.model_server.answer`."""
+class TokenModelClient(ModelClient):
+    """A `TokenModel` that is served by another process, through `textbookgen.training.model_server.handle_request`."""
 
     def encode(self, prompts: Sequence[str | Sequence[Message]]) -> list[list[int]]:
-        """Each text as ids; each conversation by the checkpoint's chat template, up to where the assistant goes on.
+        """Return the ids of each text or conversation, the latter by the checkpoint's chat template.
 
         Raises:
-            TrainerError: the process ended or could not answer.
+            TrainerError: the process ended, or the request failed.
         """
-        told = [
+        values = [
             prompt if isinstance(prompt, str) else [{"role": turn.role, "content": turn.content} for turn in prompt]
             for prompt in prompts
         ]
-        answer: list[list[int]] = self.ask({"ask": "encode", "prompts": told})
-        return answer
+        ids: list[list[int]] = self.request("encode", prompts=values)
+        return ids
 
     def decode(self, tokens: Sequence[Sequence[int]]) -> list[str]:
-        """Each row of ids as text, without control tokens.
+        """Return each row of ids as text, without control tokens.
 
         Raises:
-            TrainerError: the process ended or could not answer.
+            TrainerError: the process ended, or the request failed.
         """
-        answer: list[str] = self.ask({"ask": "decode", "tokens": [list(row) for row in tokens]})
-        return answer
+        texts: list[str] = self.request("decode", tokens=[list(row) for row in tokens])
+        return texts
 
     def extend(
         self,
@@ -148,40 +161,34 @@ class ServedTokenModel(ServedModel):
         stop: Sequence[str] = (),
         samples: int = 1,
     ) -> list[list[Continuation]]:
-        """For each row of ids, `samples` continuations drawn with a seed of its own; with temperature 0 all the greedy one.
+        """Return `samples` continuations of each row of ids, sampled with its seed; with temperature 0 the greedy one.
 
         Raises:
-            TrainerError: the process ended or could not answer.
+            TrainerError: the process ended, or the request failed.
         """
-        drawn = samples if temperature else 1
-        rooms = [max_tokens] * len(prefixes) if isinstance(max_tokens, int) else list(max_tokens)
-        asked = {
-            "ask": "extend",
-            "prefixes": [list(row) for row in prefixes],
-            "seeds": list(seeds),
-            "rooms": rooms,
-            "wish": {"max_tokens": max(rooms, default=0), "temperature": temperature, "stop": list(stop), "samples": drawn},
-        }
+        distinct = samples if temperature else 1
+        limits = [max_tokens] * len(prefixes) if isinstance(max_tokens, int) else list(max_tokens)
+        continuations = self.request(
+            "extend",
+            prefixes=[list(row) for row in prefixes],
+            seeds=list(seeds),
+            max_tokens=limits,
+            sampling=_sampling(max(limits, default=0), temperature, stop, distinct),
+        )
         return [
-            [Continuation(tuple(ids), text, ended) for ids, text, ended in item] * (samples // drawn)
-            for item in self.ask(asked)
+            [Continuation(tuple(ids), text, ended) for ids, text, ended in row] * (samples // distinct) for row in continuations
         ]
 
     def logprobs(self, pairs: Sequence[tuple[Sequence[int], Sequence[int]]]) -> list[list[float]]:
-        """The log probability of each id of the second row, after the first row and those before it.
+        """Return the log probability of each id of a pair's second row, given the first row and the ids before.
 
         Raises:
-            TrainerError: the process ended or could not answer.
+            TrainerError: the process ended, or the request failed.
         """
-        answer: list[list[float]] = self.ask(
-            {"ask": "logprobs", "pairs": [[list(before), list(after)] for before, after in pairs]}
-        )
-        return answer
+        values = [[list(before), list(after)] for before, after in pairs]
+        logprobs: list[list[float]] = self.request("logprobs", pairs=values)
+        return logprobs
 
 
-def _close(pipe: IO[str]) -> None:
-    """Closes a pipe to a process that may be gone; what was not sent no longer matters."""
-    try:
-        pipe.close()
-    except BrokenPipeError:
-        pass
+def _sampling(max_tokens: int, temperature: float, stop: Sequence[str], samples: int) -> dict[str, Any]:
+    return {"max_tokens": max_tokens, "temperature": temperature, "stop": list(stop), "samples": samples}

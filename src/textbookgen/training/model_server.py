@@ -1,7 +1,7 @@
-"""The process that serves a model: one JSON line asked, one answered.
+"""The process that serves a model over standard input and output, one JSON line per request and per response.
 
-The other end is `textbookgen.training.model_client`. It says `{"ready": true}` once it can be asked, and answers each JSON line with
-`{"answer": ...}`, or with `{"error": ...}` where it cannot.
+`textbookgen.training.model_client` is the other end. The server writes `{"ready": true}` once it takes requests, and
+answers each with `{"result": ...}`, or `{"error": ...}` if it failed.
 """
 
 from __future__ import annotations
@@ -13,72 +13,78 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from textbookgen.api.errors import TextbookgenError
-from textbookgen.training.generation import BatchGenerator, SamplingParams
+from textbookgen.training.generation import BatchGenerator
+from textbookgen.training.sampling import SamplingParams
 
 
-class TextWriter(Protocol):
-    """A loaded model that completes and scores; see `textbookgen.api.model.Model` for what is asked of it."""
+class TextGenerator(Protocol):
+    """A loaded model that completes and scores texts; `textbookgen.api.model.Model` says what each method means."""
 
-    def complete(self, prompts: Sequence[str], wish: SamplingParams) -> list[list[str]]:
-        """For each prompt its completions."""
+    def complete(self, prompts: Sequence[str], params: SamplingParams) -> list[list[str]]:
+        """Return the completions of each prompt."""
         ...
 
     def score(self, pairs: Sequence[tuple[str, str]]) -> list[tuple[float, int, bool]]:
-        """For each pair what `textbookgen.api.model.Score` holds of the second text after the first."""
+        """Return the fields of `textbookgen.api.model.Score` for each pair."""
         ...
 
 
-def answer_texts(writer: TextWriter, asked: dict[str, Any]) -> Any:
-    """What a line asks for, to complete or to score; `textbookgen.training.model_client.ServedModel` asks no more.
+def handle_text_request(generator: TextGenerator, request: dict[str, Any]) -> Any:
+    """Complete or score texts: all requests of `textbookgen.training.model_client.ModelClient`.
 
     Raises:
-        ValueError: it asks for something else.
+        ValueError: unknown request type.
     """
-    match asked["ask"]:
+    match request["type"]:
         case "complete":
-            return writer.complete(asked["prompts"], SamplingParams.of(asked))
+            return generator.complete(request["prompts"], SamplingParams.from_request(request))
         case "score":
-            return writer.score([(before, after) for before, after in asked["pairs"]])
+            return generator.score([(before, after) for before, after in request["pairs"]])
         case other:
-            raise ValueError(f"nobody knows how to {other!r}")
+            raise ValueError(f"unknown request type {other!r}")
 
 
-def answer(writer: BatchGenerator, asked: dict[str, Any]) -> Any:
-    """What a line asks for, by texts or by token ids: all that `textbookgen.training.model_client.ServedTokenModel` asks.
+def handle_request(generator: BatchGenerator, request: dict[str, Any]) -> Any:
+    """Handle requests by texts and by token ids: all requests of `textbookgen.training.model_client.TokenModelClient`.
 
     Raises:
-        ValueError: it asks for something else.
+        ValueError: unknown request type.
     """
-    match asked["ask"]:
+    match request["type"]:
         case "encode":
-            return writer.talk.encode(asked["prompts"])
+            return generator.codec.encode(request["prompts"])
         case "decode":
-            return [writer.talk.said(ids) for ids in asked["tokens"]]
+            return [generator.codec.decode_answer(ids) for ids in request["tokens"]]
         case "extend":
-            return writer.extend(asked["prefixes"], SamplingParams.of(asked), asked["seeds"], asked["rooms"])
+            params = SamplingParams.from_request(request)
+            return generator.extend(request["prefixes"], params, request["seeds"], request["max_tokens"])
         case "logprobs":
-            return writer.logprobs([(before, after) for before, after in asked["pairs"]])
+            return generator.logprobs([(before, after) for before, after in request["pairs"]])
         case _:
-            return answer_texts(writer, asked)
+            return handle_text_request(generator, request)
 
 
 def serve(load: Callable[[], Callable[[dict[str, Any]], Any]]) -> None:
-    """Answers until standard input ends; `load` loads the model and gives what answers a line."""
-    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)  # whatever a library prints must not come between the answers
+    """Answer requests until standard input closes.
 
-    def tell(line: dict[str, Any]) -> None:
-        answers.write(json.dumps(line) + "\n")
-        answers.flush()
+    Args:
+        load: loads the model, and returns the function that handles a request.
+    """
+    responses = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)  # what libraries print must not mix with the responses
+
+    def send(line: dict[str, Any]) -> None:
+        responses.write(json.dumps(line) + "\n")
+        responses.flush()
 
     try:
-        answered = load()
+        handle = load()
     except TextbookgenError as error:
-        print(error, file=sys.stderr)  # the other end tells it
+        print(error, file=sys.stderr)  # the client reports it
         sys.exit(1)
-    tell({"ready": True})
+    send({"ready": True})
     for line in sys.stdin:
         try:
-            tell({"answer": answered(json.loads(line))})
+            send({"result": handle(json.loads(line))})
         except (RuntimeError, ValueError, TypeError, KeyError, TextbookgenError) as error:
-            tell({"error": f"{type(error).__name__}: {error}"})
+            send({"error": f"{type(error).__name__}: {error}"})

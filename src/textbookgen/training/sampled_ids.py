@@ -1,4 +1,7 @@
-"""Pairs that kept the token ids they were sampled with: packed as they are, and never tokenised again."""
+"""Pairs that keep the token ids they were sampled with, so that packing need not tokenize them again.
+
+Re-tokenizing text does not always give the ids a model sampled; preferences about single tokens need the ids themselves.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-#: Columns of Pairs with token ids, and the digest of the tokenizer they belong to.
+#: Columns of Pairs with token ids, and the digest of their tokenizer.
 IDS = pl.List(pl.Int32())
 PROMPT, CHOSEN, REJECTED = "megatron.prompt_ids", "megatron.chosen_ids", "megatron.rejected_ids"
 TOKENIZER = "megatron.tokenizer"
@@ -15,32 +18,40 @@ COLUMNS: dict[str, pl.DataType] = {PROMPT: IDS, CHOSEN: IDS, REJECTED: IDS, TOKE
 
 
 @dataclass(frozen=True)
-class Encoded:
-    """A document as token ids, eod included; `learned` has 1 for each that is learned, else 0."""
+class EncodedDocument:
+    """A document as token ids.
+
+    Attributes:
+        id: id of the document.
+        tokens: its ids, eod included.
+        loss_mask: 1 for each token that the loss covers, else 0.
+        bytes: bytes of its text.
+        loss_bytes: bytes of the text that the loss covers.
+    """
 
     id: str
     tokens: list[int]
-    learned: list[int]
+    loss_mask: list[int]
     bytes: int
-    learned_bytes: int
+    loss_bytes: int
 
 
-def by_ids(rows: pl.DataFrame, digest: str) -> Iterator[tuple[bool, pl.DataFrame]]:
-    """The rows in order, in stretches: those with ids of this tokenizer, and the others."""
+def group_by_ids(rows: pl.DataFrame, digest: str) -> Iterator[tuple[bool, pl.DataFrame]]:
+    """Yield the rows in order, in runs: whether the run has ids of the tokenizer with this digest, and its rows."""
     if not COLUMNS.keys() <= set(rows.columns):
         yield False, rows
         return
-    whole = pl.all_horizontal(pl.col(PROMPT, CHOSEN, REJECTED).is_not_null())
-    ours = rows.select(whole & (pl.col(TOKENIZER) == digest).fill_null(False)).to_series()
-    for stretch in rows.with_columns(ours=ours, run=ours.rle_id()).partition_by("run", maintain_order=True):
-        yield bool(stretch["ours"][0]), stretch.drop("ours", "run")
+    complete = pl.all_horizontal(pl.col(PROMPT, CHOSEN, REJECTED).is_not_null())
+    usable = rows.select(complete & (pl.col(TOKENIZER) == digest).fill_null(False)).to_series()
+    for run in rows.with_columns(usable=usable, run=usable.rle_id()).partition_by("run", maintain_order=True):
+        yield bool(run["usable"][0]), run.drop("usable", "run")
 
 
-def sampled_pairs(rows: pl.DataFrame) -> Iterator[Encoded]:
-    """Chosen and rejected of each pair by their ids; nothing is put behind them, for they may go on."""
+def encoded_pairs(rows: pl.DataFrame) -> Iterator[EncodedDocument]:
+    """Yield the chosen and the rejected reply of each pair by their ids; no eod is added, since replies may be unfinished."""
     for row in rows.iter_rows(named=True):
-        before = sum(len((turn["content"] or "").encode()) for turn in row["prompt"] or [])
-        for which, reply in ((CHOSEN, row["chosen"]), (REJECTED, row["rejected"])):
-            said = sum(len((turn["content"] or "").encode()) for turn in reply or [])
-            tokens, learned = [*row[PROMPT], *row[which]], [0] * len(row[PROMPT]) + [1] * len(row[which])
-            yield Encoded(row["id"], tokens, learned, before + said, said)
+        prompt_bytes = sum(len((turn["content"] or "").encode()) for turn in row["prompt"] or [])
+        for column, reply in ((CHOSEN, row["chosen"]), (REJECTED, row["rejected"])):
+            reply_bytes = sum(len((turn["content"] or "").encode()) for turn in reply or [])
+            loss_mask = [0] * len(row[PROMPT]) + [1] * len(row[column])
+            yield EncodedDocument(row["id"], [*row[PROMPT], *row[column]], loss_mask, prompt_bytes + reply_bytes, reply_bytes)

@@ -1,17 +1,17 @@
-"""Shards as trainers read them: the manifest, and token files in Megatron's indexed format, mapped and never loaded.
+"""Packed shards as trainers read them: the manifest, and token files in Megatron's indexed format, memory-mapped.
 
-What a folder of them holds is told in docs/data-format.md. Token files need numpy.
+docs/data-format.md describes the folder.
 """
 
 from __future__ import annotations
 
-import json
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from textbookgen.api.cards import ChatTemplateCard, SplitCounts, TokenizerCard, TokenShardManifest
 from textbookgen.api.errors import TrainerError
 
 if TYPE_CHECKING:
@@ -20,20 +20,25 @@ if TYPE_CHECKING:
 
 Split = Literal["train", "valid"]
 SPLITS: tuple[Split, ...] = ("train", "valid")
-#: What the manifest calls Megatron's indexed format.
+#: The name of Megatron's indexed format in the manifest.
 FORMAT = "megatron"
-#: What token files hold, by the code in their index.
-_DTYPES = {1: "uint8", 2: "int8", 3: "int16", 4: "int32", 5: "int64", 8: "uint16"}
-_HEADER = "<9sQBQQ"
-_MAGIC = b"MMIDIDX\x00\x00"
-_AGAIN = "remove the folder and run the recipe again: the shards are packed anew"
+#: Start of every index file, and the version of the format.
+MAGIC, VERSION = b"MMIDIDX\x00\x00", 1
+#: Struct of the index header: magic, version, dtype code, number of documents, number of document boundaries.
+HEADER = "<9sQBQQ"
+#: Megatron's dtype codes.
+DTYPES = {1: "uint8", 2: "int8", 3: "int16", 4: "int32", 5: "int64", 8: "uint16"}
+_PACK_AGAIN = "remove the folder and run the recipe again to pack the shards again"
 
 
 class TokenFile:
-    """Token ids by document: a `.bin` file that is mapped, and where in it each document begins, from the `.idx` file.
+    """Token ids by document: a memory-mapped `.bin` file, and the `.idx` file of where each document begins.
+
+    Attributes:
+        lengths: int32 `[documents]`, tokens of each document.
 
     Raises:
-        TrainerError: a file is missing or not whole.
+        TrainerError: a file is missing or incomplete.
     """
 
     def __init__(self, prefix: Path) -> None:
@@ -42,147 +47,133 @@ class TokenFile:
         index, data = prefix.with_name(f"{prefix.name}.idx"), prefix.with_name(f"{prefix.name}.bin")
         try:
             with index.open("rb") as file:
-                magic, version, code, documents, _ = struct.unpack(_HEADER, file.read(struct.calcsize(_HEADER)))
-            if (magic, version) != (_MAGIC, 1) or code not in _DTYPES:
-                raise ValueError("it is no index of Megatron's")
-            start = struct.calcsize(_HEADER)
+                magic, version, code, documents, _ = struct.unpack(HEADER, file.read(struct.calcsize(HEADER)))
+            if (magic, version) != (MAGIC, VERSION) or code not in DTYPES:
+                raise ValueError("not an index in Megatron's format")
+            start = struct.calcsize(HEADER)
             self.lengths: NDArray[np.int32] = np.memmap(index, np.int32, "r", start, (documents,))
             self._starts: NDArray[np.int64] = np.memmap(index, np.int64, "r", start + self.lengths.nbytes, (documents,))
-            self._tokens: NDArray[Any] = np.memmap(data, np.dtype(_DTYPES[code]), "r")
+            self._tokens: NDArray[Any] = np.memmap(data, np.dtype(DTYPES[code]), "r")
         except (OSError, ValueError, struct.error) as error:
-            raise TrainerError(f"the token file cannot be read: {error}", place=str(index), hint=_AGAIN) from None
+            raise TrainerError(f"the token file cannot be read: {error}", place=str(index), hint=_PACK_AGAIN) from None
 
     def __len__(self) -> int:
         return len(self.lengths)
 
     @property
+    def is_consistent(self) -> bool:
+        """Whether the file holds as many tokens as its index says."""
+        return int(self.lengths.sum(dtype="int64")) == len(self._tokens)
+
+    @property
     def tokens(self) -> int:
-        """How many tokens the file holds; -1 if that is not what its index tells."""
-        told = int(self.lengths.sum(dtype="int64"))
-        return told if told == len(self._tokens) else -1
+        """Number of tokens in the file."""
+        return len(self._tokens)
 
     def read(self, document: int, start: int = 0, stop: int | None = None) -> NDArray[Any]:
-        """The ids of a document from `start` to `stop`, as a view of the file."""
+        """Return the ids of a document from `start` to `stop`, as a view of the file with its dtype."""
         first = int(self._starts[document]) // self._tokens.itemsize
         length = int(self.lengths[document])
         return self._tokens[first + start : first + (length if stop is None else stop)]
 
 
 @dataclass(frozen=True)
-class Counts:
-    """How much is in a split; `loss_*` is the part that is learned where there is a loss mask, else all of it."""
-
-    documents: int = 0
-    tokens: int = 0
-    bytes: int = 0
-    loss_tokens: int = 0
-    loss_bytes: int = 0
-
-    @property
-    def bytes_per_token(self) -> float:
-        """Bytes of learned text per learned token: what turns nats per token into bits per byte."""
-        return self.loss_bytes / self.loss_tokens if self.loss_tokens else 0.0
-
-
-@dataclass(frozen=True)
 class PackedShards:
-    """A folder of shards, and its manifest."""
+    """A folder of packed shards with its manifest."""
 
     folder: Path
-    card: dict[str, Any]
+    manifest: TokenShardManifest
 
     @classmethod
     def read(cls, folder: Path) -> PackedShards:
-        """Reads and checks the manifest.
+        """Read the manifest.
 
         Raises:
-            TrainerError: the folder is not whole, is of another format, or holds nothing to train on.
+            TrainerError: it is missing or incomplete, the format is not supported, or there is no training data.
         """
-        path = folder / "manifest.json"
-        if not path.is_file():
-            raise TrainerError("the shards have no manifest.json", place=str(folder), hint="pack them again")
-        card = json.loads(path.read_text(encoding="utf-8"))
-        if card.get("format") != FORMAT:
-            problem = f"the shards are of format {card.get('format')!r}, not in Megatron's indexed one"
-            raise TrainerError(problem, place=str(path), hint="pack them with a stage that writes it: see `stage list`")
-        shards = cls(folder, card)
+        hint = "use a stage that outputs TokenShards or PairShards, such as `pack`"
+        shards = cls(folder, TokenShardManifest.read(folder, formats=(FORMAT,), hint=hint))
         if not shards.counts("train").tokens:
-            hint = "look with `corpus why` where their documents went"
-            raise TrainerError("the shards are empty", place=str(path), hint=hint)
+            problem = "the shards hold no training data"
+            raise TrainerError(problem, place=str(folder), hint="`corpus why` shows where documents were dropped")
         return shards
 
     def check_files(self) -> None:
-        """Raises TrainerError unless the token files hold what the manifest tells."""
+        """Raise TrainerError unless the token files hold as many tokens as the manifest says."""
         for split in SPLITS:
-            told = self.counts(split).tokens
-            if told and self.file(split).tokens != told:
-                raise TrainerError(
-                    f"the token files of {split} are torn: they do not hold the {told} tokens that the manifest tells of",
-                    place=str(self.folder),
-                    hint=_AGAIN,
-                )
+            expected = self.counts(split).tokens
+            if not expected:
+                continue
+            file = self.file(split)
+            if not file.is_consistent or file.tokens != expected:
+                problem = f"the token files of {split} are incomplete or corrupt: {file.tokens} tokens instead of {expected}"
+                raise TrainerError(problem, place=str(self.folder), hint=_PACK_AGAIN)
 
-    def counts(self, split: Split) -> Counts:
-        """How much is in the split."""
-        return Counts(**self.card[split])
+    def counts(self, split: Split) -> SplitCounts:
+        """Return the size of a split."""
+        return self.manifest.train if split == "train" else self.manifest.valid
 
     def file(self, split: Split) -> TokenFile:
-        """The tokens of a split."""
+        """Return the tokens of a split."""
         return TokenFile(Path(self.prefix(split)))
 
     def mask(self, split: Split) -> TokenFile | None:
-        """1 for each token that is learned and 0 for the others; None if all are."""
-        prefix = self.mask_prefix(split)
-        return TokenFile(Path(prefix)) if prefix else None
+        """Return the loss mask of a split, 1 for each token with a loss and 0 for the others; None if all tokens have one."""
+        return TokenFile(self.folder / f"{split}.mask") if self.manifest.loss_mask else None
 
     def prefix(self, split: Split) -> str:
-        """What the `.bin` and `.idx` files of the split are called, without the ending."""
+        """Return the path of the split's `.bin` and `.idx` files without the suffix."""
         return str(self.folder / split)
-
-    def mask_prefix(self, split: Split) -> str | None:
-        """The same for the loss mask; None if every token counts."""
-        return str(self.folder / f"{split}.mask") if self.card["loss_mask"] else None
 
     @property
     def content(self) -> str:
         """What was packed: Documents, Chats or Pairs."""
-        return str(self.card.get("content", "Documents"))
+        return self.manifest.content
 
     @property
-    def chat(self) -> dict[str, Any] | None:
-        """The chat template that Chats or Pairs were written with: its `name` and its `template`."""
-        result: dict[str, Any] | None = self.card.get("chat")
-        return result
+    def chat(self) -> ChatTemplateCard | None:
+        """The chat template that chats or pairs were written with."""
+        return self.manifest.chat
 
     @property
     def vocabulary(self) -> int:
-        """How many ids the tokenizer has."""
-        return int(self.card["vocabulary"])
+        """Number of ids of the tokenizer."""
+        return self.manifest.vocabulary
 
     @property
     def eod(self) -> int:
-        """The id that ends a document."""
-        return int(self.card["eod"])
+        """Id of the end-of-document token."""
+        return self.manifest.eod
 
     @property
     def sequence_length(self) -> int:
         """Tokens in a training window."""
-        return int(self.card["sequence_length"])
+        return self.manifest.sequence_length
 
     @property
-    def tokenizer(self) -> dict[str, Any]:
-        """Name, digest and file of the tokenizer; the file lies in the folder, and is None for bytes."""
-        return dict(self.card["tokenizer"])
+    def tokenizer(self) -> TokenizerCard:
+        """The tokenizer; its file, if any, is in the folder."""
+        return self.manifest.tokenizer
 
 
-def check_one_vocabulary(blend: Mapping[str, PackedShards]) -> None:
-    """Raises TrainerError unless shards that are blended, by label, speak one vocabulary."""
+def check_same_tokenizer(blend: Mapping[str, PackedShards]) -> None:
+    """Raise TrainerError unless shards that are blended, by label, use the same tokenizer."""
     first, *others = blend
     for label in others:
-        mine, theirs = blend[first].tokenizer, blend[label].tokenizer
-        if theirs["digest"] != mine["digest"]:
+        expected, other = blend[first].tokenizer, blend[label].tokenizer
+        if other.digest != expected.digest:
             raise TrainerError(
-                f"the shards {label!r} speak the vocabulary {theirs['name']}, {first!r} {mine['name']}",
+                f"tokenizer mismatch: shards {label!r} use {other.name}, {first!r} use {expected.name}",
                 place="shards",
-                hint="pack all that is blended with one tokenizer",
+                hint="pack all shards of a blend with the same tokenizer",
             )
+
+
+def check_same_sequence_length(blend: Mapping[str, PackedShards]) -> None:
+    """Raise TrainerError unless shards that are blended, by label, have windows of the same length."""
+    first, *others = blend
+    for label in others:
+        expected, other = blend[first].sequence_length, blend[label].sequence_length
+        if other != expected:
+            problem = f"sequence length mismatch: shards {label!r} have windows of {other} tokens, {first!r} of {expected}"
+            raise TrainerError(problem, place="shards", hint="pack all shards of a blend with the same sequence_length")

@@ -1,171 +1,201 @@
-"""Documents, chats and pairs as token ids, with what of them is learned."""
+"""Documents, chats and pairs as token ids with loss masks."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import polars as pl
 
+from textbookgen.api.cards import SplitCounts
 from textbookgen.api.errors import RunError
 from textbookgen.api.message import Message
 from textbookgen.api.tokenizer import Tokenizer
-from textbookgen.builtin.stages.pack.token_stream import Stream
 from textbookgen.training.chat_template import ChatEncoder, ChatTemplate, Piece, read_messages
-from textbookgen.training.sampled_ids import Encoded, by_ids, sampled_pairs
-from textbookgen.training.shards import SPLITS, Counts, Split
+from textbookgen.training.sampled_ids import EncodedDocument, encoded_pairs, group_by_ids
+from textbookgen.training.shards import SPLITS, Split
+
+if TYPE_CHECKING:
+    from textbookgen.builtin.stages.pack.token_stream import EncodedStream
 
 
 @dataclass
 class PackingCounts:
-    """How much was packed, and what was left out: without text, without an answer, or longer than a window (pairs)."""
+    """How much was packed, and how many rows were left out.
 
-    counts: dict[Split, Counts] = field(default_factory=lambda: {split: Counts() for split in SPLITS})
+    Attributes:
+        splits: size of each split.
+        empty: rows without text.
+        unanswered: chats without an assistant message.
+        too_long: pairs longer than a window.
+        templated: conversations that the chat template wrote, rather than kept token ids.
+    """
+
+    splits: dict[Split, SplitCounts] = field(default_factory=lambda: {split: SplitCounts() for split in SPLITS})
     empty: int = 0
     unanswered: int = 0
     too_long: int = 0
-    written: int = 0  # conversations (pairs) that the chat template wrote, rather than kept token ids
+    templated: int = 0
 
-    def add(self, split: Split, doc: Encoded) -> None:
-        """Counts one document."""
-        had, length = self.counts[split], len(doc.tokens)
-        self.counts[split] = replace(
-            had,
-            documents=had.documents + 1,
-            tokens=had.tokens + length,
-            bytes=had.bytes + doc.bytes,
-            loss_tokens=had.loss_tokens + sum(doc.learned),
-            loss_bytes=had.loss_bytes + doc.learned_bytes,
+    def add(self, split: Split, document: EncodedDocument) -> None:
+        """Count one document."""
+        before, length = self.splits[split], len(document.tokens)
+        self.splits[split] = replace(
+            before,
+            documents=before.documents + 1,
+            tokens=before.tokens + length,
+            bytes=before.bytes + document.bytes,
+            loss_tokens=before.loss_tokens + sum(document.loss_mask),
+            loss_bytes=before.loss_bytes + document.loss_bytes,
         )
 
-    def add_stream(self, split: Split, stream: Stream) -> None:
-        """Counts documents of which all is learned."""
-        had, tokens = self.counts[split], len(stream.tokens)
-        self.counts[split] = Counts(
-            documents=had.documents + len(stream),
-            tokens=had.tokens + tokens,
-            bytes=had.bytes + stream.bytes,
-            loss_tokens=had.loss_tokens + tokens,
-            loss_bytes=had.loss_bytes + stream.bytes,
+    def add_stream(self, split: Split, stream: EncodedStream) -> None:
+        """Count documents whose every token is in the loss."""
+        before, tokens = self.splits[split], len(stream.tokens)
+        self.splits[split] = SplitCounts(
+            documents=before.documents + len(stream),
+            tokens=before.tokens + tokens,
+            bytes=before.bytes + stream.bytes,
+            loss_tokens=before.loss_tokens + tokens,
+            loss_bytes=before.loss_bytes + stream.bytes,
         )
 
-    def why(self) -> str:
-        """What was left out, in words."""
-        left = {"without text": self.empty, "without an answer": self.unanswered, "longer than a window": self.too_long}
-        told = ", ".join(f"{count} {what}" for what, count in left.items() if count)
-        return f" ({told})" if told else ""
+    def left_out(self) -> str:
+        """Describe the rows that were left out, for messages."""
+        reasons = {
+            "without text": self.empty,
+            "without an assistant message": self.unanswered,
+            "longer than a window": self.too_long,
+        }
+        counted = ", ".join(f"{count} {reason}" for reason, count in reasons.items() if count)
+        return f" ({counted})" if counted else ""
 
 
-def encoded_texts(rows: pl.DataFrame, tokenizer: Tokenizer) -> Iterator[Encoded]:
-    """Each document of a frame with `id`, `text` and `prompt`, which may be null.
+def encode_texts(rows: pl.DataFrame, tokenizer: Tokenizer) -> Iterator[EncodedDocument]:
+    """Encode documents whose loss covers only what follows a prompt.
 
-    A prompt and what follows it are encoded apart, as they are when a model is asked to continue the prompt.
+    Prompt and continuation are encoded separately, as they are when a model is asked to continue the prompt.
+
+    Args:
+        rows: `id`, `text` and `prompt`, the beginning of the text or null.
+        tokenizer: the tokenizer.
+
+    Raises:
+        RunError: a text does not begin with its prompt.
     """
     ids, texts = rows["id"].to_list(), rows["text"].to_list()
-    heads = [prompt or "" for prompt in rows["prompt"].to_list()]
-    for document, text, head in zip(ids, texts, heads, strict=True):
-        if not text.startswith(head):
-            raise RunError(f"the text of document {document} does not begin with its prompt", place="prompt")
-    encoded_heads = tokenizer.encode_batch(heads) if any(heads) else [[] for _ in heads]
-    rests = [text[len(head) :] for text, head in zip(texts, heads, strict=True)]
-    for document, text, rest, head_ids, rest_ids in zip(
-        ids, texts, rests, encoded_heads, tokenizer.encode_batch(rests), strict=True
+    prompts = [prompt or "" for prompt in rows["prompt"].to_list()]
+    for document, text, prompt in zip(ids, texts, prompts, strict=True):
+        if not text.startswith(prompt):
+            raise RunError(
+                f"the text of document {document} does not begin with its prompt",
+                place="prompt",
+                hint="name a column that holds the beginning of each text",
+            )
+    encoded_prompts = tokenizer.encode_batch(prompts) if any(prompts) else [[] for _ in prompts]
+    rests = [text[len(prompt) :] for text, prompt in zip(texts, prompts, strict=True)]
+    for document, text, rest, prompt_ids, rest_ids in zip(
+        ids, texts, rests, encoded_prompts, tokenizer.encode_batch(rests), strict=True
     ):
-        learned = [0] * len(head_ids) + [1] * (len(rest_ids) + 1)
-        yield Encoded(document, [*head_ids, *rest_ids, tokenizer.eod], learned, len(text.encode()), len(rest.encode()))
+        loss_mask = [0] * len(prompt_ids) + [1] * (len(rest_ids) + 1)
+        tokens = [*prompt_ids, *rest_ids, tokenizer.eod]
+        yield EncodedDocument(document, tokens, loss_mask, len(text.encode()), len(rest.encode()))
 
 
 @dataclass
-class Conversations:
-    """Encodes chats and pairs by a template."""
+class ConversationEncoder:
+    """Encodes chats and pairs with a chat template."""
 
     template: ChatTemplate
     tokenizer: Tokenizer
-    window: int
+    sequence_length: int
     counts: PackingCounts
 
     def __post_init__(self) -> None:
-        self._encoder = ChatEncoder.of(self.tokenizer.encode_batch, self.tokenizer.eod, self.tokenizer.file)
+        self._encoder = ChatEncoder.for_tokenizer(self.tokenizer.encode_batch, self.tokenizer.eod, self.tokenizer.file)
 
-    def chats(self, rows: pl.DataFrame) -> Iterator[Encoded]:
-        """Each conversation in which the assistant says something."""
+    def chats(self, rows: pl.DataFrame) -> Iterator[EncodedDocument]:
+        """Encode each conversation that has an assistant message; `rows` has `id` and `messages`."""
         kept: list[tuple[str, list[Message]]] = []
         for document, value in zip(rows["id"], rows["messages"].to_list(), strict=True):
             messages = read_messages(value)
-            if any(item.role == "assistant" and item.content.strip() for item in messages):
+            if _has_answer(messages):
                 kept.append((document, messages))
             else:
                 self.counts.unanswered += 1
-        self.counts.written += len(kept)
+        self.counts.templated += len(kept)
         pieces = [self.template.pieces(messages) for _, messages in kept]
-        for (document, _), parts, (tokens, learned) in zip(kept, pieces, self._encoder.encode(pieces), strict=True):
-            yield self._ended(document, parts, tokens, learned)
+        for (document, _), parts, (tokens, mask) in zip(kept, pieces, self._encoder.encode(pieces), strict=True):
+            yield self._end(document, parts, tokens, mask)
 
-    def pairs(self, rows: pl.DataFrame) -> Iterator[Encoded]:
-        """Of each pair the chosen conversation, then the rejected; both or none.
+    def pairs(self, rows: pl.DataFrame) -> Iterator[EncodedDocument]:
+        """Encode the chosen, then the rejected conversation of each pair; pairs longer than a window are left out.
 
-        Pairs that kept the token ids they were sampled with are packed by those, if they are this tokenizer's.
+        Pairs that kept the token ids they were sampled with are packed by those, if they are of this tokenizer.
 
         Raises:
             RunError: a pair has no chosen or no rejected reply.
         """
-        for sampled, some in by_ids(rows, self.tokenizer.digest):
-            yield from self._fitting(sampled_pairs(some) if sampled else self._written(some))
+        for has_ids, some in group_by_ids(rows, self.tokenizer.digest):
+            yield from self._fitting(encoded_pairs(some) if has_ids else self._encode_pairs(some))
 
-    def _written(self, rows: pl.DataFrame) -> Iterator[Encoded]:
-        """Chosen and rejected of each pair, by the template."""
+    def _encode_pairs(self, rows: pl.DataFrame) -> Iterator[EncodedDocument]:
         ids = rows["id"].to_list()
         pieces: list[list[Piece]] = []
         for row in rows.iter_rows(named=True):
             prompt = read_messages(row["prompt"])
-            for which in ("chosen", "rejected"):
-                reply = read_messages(row[which])
-                if not any(item.role == "assistant" and item.content.strip() for item in reply):
+            for column in ("chosen", "rejected"):
+                reply = read_messages(row[column])
+                if not _has_answer(reply):
                     raise RunError(
-                        f"the pair {row['id']} has no {which} reply",
+                        f"the pair {row['id']} has no {column} reply",
                         place="from",
-                        hint=f"`{which}` must hold what the assistant says; filter pairs that have none before they are packed",
+                        hint=f"`{column}` must hold an assistant message; filter out pairs without one before `pack`",
                     )
-                pieces.append(self._reply(prompt, reply))
-        self.counts.written += rows.height
-        for number, (tokens, learned) in enumerate(self._encoder.encode(pieces)):
-            yield self._ended(ids[number // 2], pieces[number], tokens, learned)
+                pieces.append(self._reply_pieces(prompt, reply))
+        self.counts.templated += rows.height
+        for number, (tokens, mask) in enumerate(self._encoder.encode(pieces)):
+            yield self._end(ids[number // 2], pieces[number], tokens, mask)
 
-    def _fitting(self, replies: Iterator[Encoded]) -> Iterator[Encoded]:
-        """Pairs of which both replies fit into a window."""
+    def _fitting(self, replies: Iterator[EncodedDocument]) -> Iterator[EncodedDocument]:
+        """Yield the pairs whose replies both fit into a window."""
         for chosen, rejected in zip(replies, replies, strict=True):
-            if max(len(chosen.tokens), len(rejected.tokens)) > self.window:
+            if max(len(chosen.tokens), len(rejected.tokens)) > self.sequence_length:
                 self.counts.too_long += 1
             else:
                 yield from (chosen, rejected)
 
-    def _reply(self, prompt: list[Message], reply: list[Message]) -> list[Piece]:
-        """A prompt and a reply to it, of which only the reply is learned.
+    def _reply_pieces(self, prompt: list[Message], reply: list[Message]) -> list[Piece]:
+        """Return a prompt and a reply, of which the loss covers only the reply.
 
-        A prompt that ends in the middle of what the assistant says is gone on with, and nothing after is learned: so single
-        tokens, as pivotal token search finds them (arXiv 2412.08905), can be preferred.
+        A prompt that ends with an unfinished assistant message is continued, without the template's end of an answer: so
+        preferences can be about single tokens, as pivotal token search finds them (arXiv 2412.08905).
         """
         if not prompt or prompt[-1].role != "assistant":
-            return self.template.pieces([*prompt, *reply], learn_from=len(prompt))
-        begun = prompt[-1].content
+            return self.template.pieces([*prompt, *reply], loss_from=len(prompt))
         return [
             *self.template.prompt(prompt[:-1]),
-            Piece(begun, said=True, learned=False),
-            Piece(reply[0].content, said=True, learned=True),
+            Piece(prompt[-1].content, is_message_text=True, in_loss=False),
+            Piece(reply[0].content, is_message_text=True, in_loss=True),
         ]
 
-    def _ended(self, document: str, pieces: list[Piece], tokens: list[int], learned: list[int]) -> Encoded:
-        """With an eod behind, which is learned if the assistant had the last word; a reply that goes on has none.
+    def _end(self, document: str, pieces: list[Piece], tokens: list[int], mask: list[int]) -> EncodedDocument:
+        """Append an eod, in the loss if the last message is in it; a reply that continues a message gets none.
 
-        Where the template ends a turn with the eod itself, that one is the last, and what follows it (a newline) is left off.
+        If the template ends an answer with the eod itself, that is the last token, and what follows (a newline) is dropped.
         """
-        open_end = pieces[-1].said and pieces[-1].learned
-        last_word = next((piece.learned for piece in reversed(pieces) if piece.said), False)
-        ended = len(learned) - learned[::-1].index(1) if last_word and 1 in learned else 0
-        if ended and tokens[ended - 1] == self.tokenizer.eod:
-            tokens, learned = tokens[:ended], learned[:ended]
-        elif not open_end and tokens[-1] != self.tokenizer.eod:
-            tokens, learned = [*tokens, self.tokenizer.eod], [*learned, int(last_word)]
-        size = sum(len(piece.text.encode()) for piece in pieces if piece.said)
-        said = sum(len(piece.text.encode()) for piece in pieces if piece.said and piece.learned)
-        return Encoded(document, tokens, learned, size, said)
+        unfinished = pieces[-1].is_message_text and pieces[-1].in_loss
+        last_in_loss = next((piece.in_loss for piece in reversed(pieces) if piece.is_message_text), False)
+        end = len(mask) - mask[::-1].index(1) if last_in_loss and 1 in mask else 0
+        if end and tokens[end - 1] == self.tokenizer.eod:
+            tokens, mask = tokens[:end], mask[:end]
+        elif not unfinished and tokens[-1] != self.tokenizer.eod:
+            tokens, mask = [*tokens, self.tokenizer.eod], [*mask, int(last_in_loss)]
+        size = sum(len(piece.text.encode()) for piece in pieces if piece.is_message_text)
+        loss_size = sum(len(piece.text.encode()) for piece in pieces if piece.is_message_text and piece.in_loss)
+        return EncodedDocument(document, tokens, mask, size, loss_size)
+
+
+def _has_answer(messages: list[Message]) -> bool:
+    return any(message.role == "assistant" and message.content.strip() for message in messages)

@@ -1,14 +1,11 @@
-"""The stage `pack`: documents, chats or pairs as token files that Megatron-core reads, with a part held out."""
+"""The stage `pack`: documents, chats or pairs as token files for trainers, with a held-out split."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, cast
 
 import polars as pl
 from pydantic import Field
@@ -25,15 +22,16 @@ from textbookgen.api.artifacts import (
     TrainedTokenizer,
     origin_id,
 )
+from textbookgen.api.cards import ChatTemplateCard, TokenizerCard, TokenShardManifest
 from textbookgen.api.errors import Diagnostic, RunError
+from textbookgen.api.hashing import stable_hash
 from textbookgen.api.stage import Estimate, Packer, StageInputs
 from textbookgen.api.tokenizer import Tokenizer
-from textbookgen.builtin.stages.pack.encoding import Conversations, PackingCounts, encoded_texts
-from textbookgen.builtin.stages.pack.token_stream import encoded_stream
-from textbookgen.training import sampled_ids as sampled
-from textbookgen.training.architectures import padded
+from textbookgen.builtin.stages.pack.encoding import ConversationEncoder, PackingCounts, encode_texts
+from textbookgen.training import sampled_ids
+from textbookgen.training.architectures import padded_vocabulary
 from textbookgen.training.chat_template import ChatTemplate
-from textbookgen.training.sampled_ids import Encoded
+from textbookgen.training.sampled_ids import EncodedDocument
 from textbookgen.training.shards import FORMAT, SPLITS, Split
 
 if TYPE_CHECKING:
@@ -41,180 +39,177 @@ if TYPE_CHECKING:
 
     from textbookgen.builtin.stages.pack.indexed_writer import ShardWriter
 
-#: Documents encoded at once: enough for the tokenizer's threads, little enough to hold.
+#: Documents encoded at once: enough to keep the tokenizer's threads busy, few enough to hold in memory.
 BATCH = 1_000
 
 
 class Pack(Packer):
-    """Packs documents, chats or pairs for Megatron-core: `.bin` and `.idx` of token ids, each ended by the tokenizer's eod.
+    """Packs documents, chats or pairs into token files in Megatron's indexed format, with an eod after each document.
 
-    Of chats only what the assistant says is learned, of pairs only the two replies; control tokens of the chat template are
-    single ids where the tokenizer has them, and no message can spell them. Pairs are packed chosen first, by the token ids
-    they were sampled with where `megatron/pivotal-tokens` kept them. Which documents
-    are held out is decided by each id alone, so that adding documents moves none of the others; copies that `mix` made of a
-    document share its fate.
+    The loss covers all of a document, or what follows its `prompt`; the assistant's messages of a chat; the two replies of a
+    pair. Control tokens of the chat template are single ids where the tokenizer has them, and no message can spell them. A
+    pair is written chosen first, by the token ids it was sampled with where these were kept. The id of a document alone
+    decides whether it is held out, so adding documents moves none of the others; copies made by `mix` go with the original.
     """
 
     name: ClassVar[str] = "pack"
     output: ClassVar[type[Artifact] | None] = TokenShards
 
     inputs: Annotated[Labels, Input(Documents, Chats, Pairs)] = Field(
-        alias="from", description="stages above whose documents, chats or pairs are packed"
+        alias="from", description="earlier stages whose documents, chats or pairs are packed"
     )
     tokenizer: Annotated[str, Input(TrainedTokenizer, or_name=True)] = Field(
-        description="a stage above that trained a tokenizer, or the name of one, such as `hf:tokenizer.json` or `bytes`"
+        description="an earlier stage that trained a tokenizer, or the name of one, such as `hf:tokenizer.json` or `bytes`"
     )
     sequence_length: int = Field(2048, gt=1, description="tokens in a training window (phi-1: 2048)")
-    validation_share: float = Field(0.02, ge=0, lt=1, description="share of documents held out, to measure bits per byte on")
-    seed: int = Field(0, description="another seed holds out other documents")
+    validation_share: float = Field(0.02, ge=0, lt=1, description="share of documents held out to measure bits per byte")
+    seed: int = Field(0, description="seed of the choice of held-out documents")
     prompt: str | None = Field(
         None,
-        description="column with each text's beginning, such as `textbooks.prompt`; `megatron/sft` learns only what follows",
+        description="column with the beginning of each text, such as `textbooks.prompt`, excluded from the loss in finetuning",
     )
     chat_template: str = Field(
-        "plain", description="how chats and pairs are written: plain, phi-3, phi-4, chatml, or a Jinja template written out"
+        "plain", description="template of chats and pairs: plain, phi-3, phi-4, chatml, or a Jinja template written out"
     )
 
     def check(self) -> Iterable[Diagnostic]:
-        """Chat templates that are none."""
+        """Report an unknown or invalid chat template."""
         try:
-            ChatTemplate.of(self.chat_template)
+            ChatTemplate.resolve(self.chat_template)
         except RunError as error:
             yield Diagnostic("chat_template", error.problem, error.hint)
 
     def output_type(self, inputs: Sequence[type[Artifact]]) -> type[Artifact]:
-        """Pairs are for preference training alone."""
-        return PairShards if any(issubclass(item, Pairs) for item in inputs) else TokenShards
+        """Return PairShards for pairs, which only preference training takes."""
+        return PairShards if any(issubclass(artifact, Pairs) for artifact in inputs) else TokenShards
 
     def pack(self, inputs: StageInputs, out: Path) -> None:
-        """Writes train and valid files, the tokenizer, and `manifest.json` last; files of a torn attempt are written over.
+        """Write token files, the tokenizer, and `manifest.json` last; files of an interrupted attempt are overwritten.
 
         Raises:
-            RunError: there is nothing to train on, the `prompt` column is missing or is no prefix of a text, or the files
-                could not be written.
+            RunError: there is no training data, or the `prompt` column is missing or does not match the texts.
         """
         from textbookgen.builtin.stages.pack.indexed_writer import ShardWriter
 
         tokenizer = inputs.tokenizer("tokenizer", self.tokenizer)
         table: Table = inputs["from"]
         if self.prompt is not None and not isinstance(table, Documents):
-            raise RunError(f"{table.name} have no prompt column", place="prompt", hint="take it away: only answers are learned")
+            hint = "remove the option: the loss covers the assistant's messages only"
+            raise RunError(f"{table.name} have no prompt column", place="prompt", hint=hint)
         out.mkdir(parents=True, exist_ok=True)
-        (out / "manifest.json").unlink(missing_ok=True)
+        (out / TokenShards.card_name).unlink(missing_ok=True)
         counts = PackingCounts()
         masked = self.prompt is not None or not isinstance(table, Documents)
         with ShardWriter(out, dtype_of(tokenizer.vocabulary), masked=masked) as writer:
             if isinstance(table, Documents) and not masked:
                 for texts in self._texts(table, counts):
-                    self._stream(texts, tokenizer, writer, counts)
+                    self._write_stream(texts, tokenizer, writer, counts)
             else:
-                for docs in self._encoded(table, tokenizer, counts):
-                    self._write(docs, writer, counts)
-        self._finish(counts, tokenizer, table, out)
+                for documents in self._encode(table, tokenizer, counts):
+                    self._write(documents, writer, counts)
+        if not counts.splits["train"].tokens:
+            raise RunError(
+                f"there is no training data{counts.left_out()}",
+                place="from",
+                hint="lower validation_share, or see with `corpus why` where documents were dropped",
+            )
+        if tokenizer.file is not None:
+            shutil.copyfile(tokenizer.file, out / "tokenizer.json")
+        self._manifest(counts, tokenizer, table, masked=masked).write(out)
 
     def estimate(self, inputs: Mapping[str, Estimate]) -> Estimate | None:
-        """As many documents and tokens as flow in; two bytes a token (four above 65,500 ids)."""
-        docs = inputs.get("from", Estimate())
-        tokens = None if docs.tokens is None else docs.tokens + (docs.documents or 0)
-        return Estimate(documents=docs.documents, tokens=tokens, disk_bytes=None if tokens is None else 2 * tokens)
+        """Estimate the tokens, with an eod per document, at two bytes each (four from 65,500 ids on)."""
+        source = inputs.get("from", Estimate())
+        tokens = None if source.tokens is None else source.tokens + (source.documents or 0)
+        return Estimate(documents=source.documents, tokens=tokens, disk_bytes=None if tokens is None else 2 * tokens)
 
-    def _encoded(self, table: Table, tokenizer: Tokenizer, counts: PackingCounts) -> Iterator[list[Encoded]]:
-        """What is packed, some hundreds at a time."""
+    def _encode(self, table: Table, tokenizer: Tokenizer, counts: PackingCounts) -> Iterator[list[EncodedDocument]]:
+        """Yield encoded documents with loss masks, a batch at a time."""
         if isinstance(table, Documents):
             for texts in self._texts(table, counts):
-                yield list(encoded_texts(texts, tokenizer))
+                yield list(encode_texts(texts, tokenizer))
             return
-        conversations = Conversations(ChatTemplate.of(self.chat_template), tokenizer, self.sequence_length, counts)
-        encode = conversations.chats if isinstance(table, Chats) else conversations.pairs
+        template = ChatTemplate.resolve(self.chat_template)
+        encoder = ConversationEncoder(template, tokenizer, self.sequence_length, counts)
+        encode = encoder.chats if isinstance(table, Chats) else encoder.pairs
         for part in table.parts:
-            result = part.scan()
-            columns = result.collect_schema()
-            kept = [*table.content, *(name for name in sampled.COLUMNS if name in columns)]
-            for rows in result.select(*kept, id=origin_id(columns)).collect().iter_slices(BATCH):
-                yield list(encode(rows))
+            rows = part.scan()
+            columns = rows.collect_schema()
+            wanted = [*table.content, *(name for name in sampled_ids.COLUMNS if name in columns)]
+            for batch in rows.select(*wanted, id=origin_id(columns)).collect().iter_slices(BATCH):
+                yield list(encode(batch))
 
     def _texts(self, documents: Documents, counts: PackingCounts) -> Iterator[pl.DataFrame]:
-        """Documents with text, some hundreds at a time, with `id`, `text` and, where wanted, `prompt`."""
-        result = self.prompt is None
+        """Yield the documents that have text, a batch at a time, with `id`, `text` and `prompt` (null unless asked for)."""
+        has_prompts = self.prompt is None
         for part in documents.parts:
             rows = part.scan()
             columns = rows.collect_schema()
-            known = self.prompt is not None and self.prompt in columns
-            result = result or known
-            prompt = pl.col(self.prompt) if known and self.prompt else pl.lit(None, pl.String)
+            prompt = pl.col(self.prompt) if self.prompt is not None and self.prompt in columns else pl.lit(None, pl.String)
+            has_prompts = has_prompts or self.prompt in columns
             for batch in rows.select("text", id=origin_id(columns), prompt=prompt).collect().iter_slices(BATCH):
                 texts = batch.filter(pl.col("text").str.len_bytes() > 0)
                 counts.empty += batch.height - texts.height
                 if texts.height:
                     yield texts
-        if not result and documents.parts:
-            raise RunError(
-                f"no document has a column {self.prompt!r}", place="prompt", hint="name a column that the stage above writes"
-            )
+        if not has_prompts and documents.parts:
+            hint = "name a column that the stage above writes"
+            raise RunError(f"no document has a column {self.prompt!r}", place="prompt", hint=hint)
 
-    def _write(self, docs: list[Encoded], writer: ShardWriter, counts: PackingCounts) -> None:
-        """Packs documents of which only a part is learned."""
+    def _write(self, documents: list[EncodedDocument], writer: ShardWriter, counts: PackingCounts) -> None:
+        """Write documents with loss masks."""
         for split in SPLITS:
-            mine = [doc for doc in docs if self._split(doc.id) == split]
-            for doc in mine:
-                counts.add(split, doc)
-            writer.add(split, [doc.tokens for doc in mine], [doc.learned for doc in mine])
+            chosen = [document for document in documents if self._split(document.id) == split]
+            for document in chosen:
+                counts.add(split, document)
+            writer.add(split, [document.tokens for document in chosen], [document.loss_mask for document in chosen])
 
-    def _stream(self, texts: pl.DataFrame, tokenizer: Tokenizer, writer: ShardWriter, counts: PackingCounts) -> None:
-        """Packs whole texts, of which all is learned."""
+    def _write_stream(self, texts: pl.DataFrame, tokenizer: Tokenizer, writer: ShardWriter, counts: PackingCounts) -> None:
+        """Write documents without loss masks."""
+        from textbookgen.builtin.stages.pack.token_stream import encode_stream
+
         splits = pl.Series([self._split(document) for document in texts["id"]], dtype=pl.String)
         for split in SPLITS:
-            mine = texts["text"].filter(splits == split)
-            if len(mine):
-                stream = encoded_stream(mine, tokenizer)
+            chosen = texts["text"].filter(splits == split)
+            if len(chosen):
+                stream = encode_stream(chosen, tokenizer)
                 counts.add_stream(split, stream)
-                writer.stream(split, stream.tokens, stream.lengths)
+                writer.add_arrays(split, stream.tokens, stream.lengths)
 
     def _split(self, document: str) -> Split:
-        digest = hashlib.blake2b(f"{self.seed}\x1f{document}".encode(), digest_size=8).digest()
-        return "valid" if int.from_bytes(digest, "big") < self.validation_share * 2**64 else "train"
+        return "valid" if stable_hash(f"{self.seed}\x1f{document}") < self.validation_share * 2**64 else "train"
 
-    def _finish(self, counts: PackingCounts, tokenizer: Tokenizer, table: Table, out: Path) -> None:
-        if not counts.counts["train"].tokens:
-            raise RunError(
-                f"there is nothing to train on{counts.why()}",
-                place="from",
-                hint="lower validation_share, or look where documents went",
-            )
-        if tokenizer.file is not None:
-            shutil.copyfile(tokenizer.file, out / "tokenizer.json")
-        chats = not isinstance(table, Documents)
-        card: dict[str, Any] = {
-            "format": FORMAT,
-            "content": table.name,
-            "chat": asdict(ChatTemplate.of(self.chat_template)) if counts.written else None,
-            "tokenizer": {
-                "name": tokenizer.name,
-                "digest": tokenizer.digest,
-                "file": "tokenizer.json" if tokenizer.file is not None else None,
-            },
-            "vocabulary": tokenizer.vocabulary,
-            "padded_vocabulary": padded(tokenizer.vocabulary),
-            "eod": tokenizer.eod,
-            "dtype": dtype_of(tokenizer.vocabulary),
-            "sequence_length": self.sequence_length,
-            "loss_mask": self.prompt is not None or chats,
-            "validation_share": self.validation_share,
-            "seed": self.seed,
-            "empty": counts.empty,
-            "unanswered": counts.unanswered,
-            "too_long": counts.too_long,
-            **{
-                total: sum(getattr(counts.counts[split], total) for split in SPLITS)
-                for total in ("documents", "tokens", "bytes")
-            },
-            **{split: asdict(counts.counts[split]) for split in SPLITS},
-        }
-        whole = out / "manifest.json.tmp"
-        whole.write_text(json.dumps(card, indent=2), encoding="utf-8")
-        whole.replace(out / "manifest.json")
+    def _manifest(self, counts: PackingCounts, tokenizer: Tokenizer, table: Table, *, masked: bool) -> TokenShardManifest:
+        template = ChatTemplate.resolve(self.chat_template)
+        train, valid = counts.splits["train"], counts.splits["valid"]
+        return TokenShardManifest(
+            format=FORMAT,
+            content=cast('Literal["Documents", "Chats", "Pairs"]', table.name),
+            chat=ChatTemplateCard(name=template.name, template=template.template) if counts.templated else None,
+            tokenizer=TokenizerCard(
+                name=tokenizer.name,
+                digest=tokenizer.digest,
+                file="tokenizer.json" if tokenizer.file is not None else None,
+            ),
+            vocabulary=tokenizer.vocabulary,
+            padded_vocabulary=padded_vocabulary(tokenizer.vocabulary),
+            eod=tokenizer.eod,
+            dtype=dtype_of(tokenizer.vocabulary),
+            sequence_length=self.sequence_length,
+            loss_mask=masked,
+            validation_share=self.validation_share,
+            seed=self.seed,
+            empty=counts.empty,
+            unanswered=counts.unanswered,
+            too_long=counts.too_long,
+            documents=train.documents + valid.documents,
+            tokens=train.tokens + valid.tokens,
+            bytes=train.bytes + valid.bytes,
+            train=train,
+            valid=valid,
+        )
 
 
-def dtype_of(vocabulary: int) -> str:
-    """The type of ids in token files: the smaller one below 65,500 ids, as Megatron-core chooses."""
+def dtype_of(vocabulary: int) -> Literal["uint16", "int32"]:
+    """Return the dtype of token files: uint16 below 65,500 ids, as Megatron-core chooses."""
     return "uint16" if vocabulary < 65_500 else "int32"

@@ -1,51 +1,50 @@
-"""Plain documents as arrays of token ids, from the tokenizer to the token files without a Python object a token."""
+"""Plain documents as arrays of token ids, without a Python object per token between tokenizer and token files."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import chain
-from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from textbookgen.api.tokenizer import RaggedTokenizer, Tokenizer
 
-if TYPE_CHECKING:
-    import numpy as np
-
-    Ids = np.ndarray[Any, Any]
-
 
 @dataclass(frozen=True)
-class Stream:
-    """Documents one after the other: `tokens`, each document's eod included, and how many tokens and bytes each has."""
+class EncodedStream:
+    """Concatenated documents.
 
-    tokens: Ids
-    lengths: Ids
+    Attributes:
+        tokens: int32 ids `[tokens]`, with an eod after each document.
+        lengths: int64 tokens of each document `[documents]`, eod included.
+        bytes: bytes of text.
+    """
+
+    tokens: NDArray[np.int32]
+    lengths: NDArray[np.int64]
     bytes: int
 
     def __len__(self) -> int:
         return len(self.lengths)
 
 
-def encoded_stream(texts: pl.Series, tokenizer: Tokenizer) -> Stream:
-    """The texts as the tokenizer has them, each ended by its eod."""
-    import numpy as np
-
-    ids, lengths = _ragged(texts.to_list(), tokenizer)
+def encode_stream(texts: pl.Series, tokenizer: Tokenizer) -> EncodedStream:
+    """Encode texts and end each with the tokenizer's eod."""
+    ids, lengths = _encode_ragged(texts.to_list(), tokenizer)
     ends = np.cumsum(lengths + 1) - 1
     tokens = np.empty(len(ids) + len(lengths), np.int32)
     inside = np.ones(len(tokens), bool)
     inside[ends] = False
     tokens[inside], tokens[ends] = ids, tokenizer.eod
-    return Stream(tokens, lengths + 1, int(texts.str.len_bytes().sum()))
+    return EncodedStream(tokens, lengths + 1, int(texts.str.len_bytes().sum()))
 
 
-def _ragged(texts: list[str], tokenizer: Tokenizer) -> tuple[Ids, Ids]:
-    import numpy as np
-
+def _encode_ragged(texts: list[str], tokenizer: Tokenizer) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the concatenated ids, and the length of each text in ids."""
     if isinstance(tokenizer, RaggedTokenizer):
         return tokenizer.encode_ragged(texts)
-    item = tokenizer.encode_batch(texts)
-    lengths = np.fromiter(map(len, item), np.int64, len(item))
-    return np.fromiter(chain.from_iterable(item), np.int64, int(lengths.sum())), lengths
+    encoded = tokenizer.encode_batch(texts)
+    lengths = np.fromiter(map(len, encoded), np.int64, len(encoded))
+    return np.fromiter(chain.from_iterable(encoded), np.int64, int(lengths.sum())), lengths
