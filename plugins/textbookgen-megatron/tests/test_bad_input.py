@@ -16,7 +16,6 @@ from textbookgen_megatron.stages.grow import Grow
 from textbookgen_megatron.stages.import_ import Import
 from textbookgen_megatron.stages.pretrain import Pretrain
 from textbookgen_megatron.stages.sft import Sft
-from textbookgen_megatron.torch_model import Network
 
 from textbookgen.api.artifacts import Pairs, Part
 from textbookgen.api.errors import TrainerError
@@ -174,7 +173,7 @@ def test_a_checkpoint_that_was_harmed_is_never_loaded(context, shards, grouped, 
     assert "hint: remove the checkpoint's folder" in said
     assert main(context.job(f"{name}-export", Export(checkpoint="c"), checkpoint=tmp_path / "c").path) == 1
     with pytest.raises(TrainerError):
-        Network.load(tmp_path / "c")
+        load_model(tmp_path / "c")
 
 
 @pytest.mark.parametrize("harm", ["config without its vocabulary", "config cut short", "weights cut short", "another width"])

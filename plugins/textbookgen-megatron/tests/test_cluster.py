@@ -46,7 +46,7 @@ def free_port():
 
 def test_printed_command_trains_on_two_machines_as_one_process_does(alone, context, shards):
     """Two machines are two calls of launch.sh here, which meet as they would over a network."""
-    stage = Pretrain(**OPTIONS, gpus=2, nodes=2, launch="print")
+    stage = Pretrain(**OPTIONS, gpus=2, nodes=2, launch="script")
     job = context.job("printed", stage, shards=shards)
     shown = subprocess.run(stage.command(job), capture_output=True, text=True)
     assert shown.returncode == 1
@@ -59,14 +59,14 @@ def test_printed_command_trains_on_two_machines_as_one_process_does(alone, conte
         _, said = process.communicate(timeout=120)
         assert process.returncode == 0, said
     assert card(job.folder)["loss"] == pytest.approx(alone["loss"], rel=1e-5)
-    assert main("print", job.path) == 0  # the same recipe again finds it done
+    assert main("script", job.path) == 0  # the same recipe again finds it done
 
 
 def test_slurm_file_says_what_was_asked_for(context, shards):
     stage = Pretrain(**OPTIONS, gpus=4, nodes=2, launch="slurm", slurm=("--partition=gpu", "--gpus-per-node=2"))
     job = context.job("batch", stage, shards=shards)
     with pytest.raises(TrainerError):
-        main("print", job.path)
+        main("script", job.path)
     lines = (job.path.parent / "launch.sbatch").read_text().splitlines()
     assert {"#SBATCH --nodes=2", "#SBATCH --partition=gpu", "#SBATCH --gpus-per-node=2"} <= set(lines)
     first_command = next(number for number, line in enumerate(lines) if line and not line.startswith("#"))

@@ -8,9 +8,9 @@ from textbookgen_megatron.backend.data import Stream, WholeDocuments, batch
 from textbookgen_megatron.backend.device import process_groups
 from textbookgen_megatron.backend.gpt_model import build_model
 from textbookgen_megatron.backend.objective import token_nll
-from textbookgen_megatron.serving.decoding import CachedNetwork
+from textbookgen_megatron.serving.decoding import CachedModel
 from textbookgen_megatron.shape import Shape
-from textbookgen_megatron.torch_model import Network
+from textbookgen_megatron.torch_model import TorchModel
 
 from textbookgen.api.tokenizer import ByteTokenizer
 from textbookgen.training.chat_template import ChatEncoder
@@ -46,10 +46,10 @@ def test_packed_documents_are_read_as_if_each_stood_alone(asked):
         packed = float((token_nll(model.eval(), shown) * shown["loss_mask"]).sum())
         learned = int(shown["loss_mask"].sum())
     # the other way round: only what follows each prompt, scored by the serving code, one document at a time
-    network = Network(SHAPE, {**whole, "output_layer.weight": whole["output_layer.weight"]})
+    network = TorchModel(SHAPE, {**whole, "output_layer.weight": whole["output_layer.weight"]})
     network.logits = lambda hidden: hidden @ network.weights["output_layer.weight"].T  # training's softmax has the padding too
     encoder = ChatEncoder.of(lambda given: [_with_end(text) for text in given], 256, None)
-    writer = BatchGenerator(CachedNetwork(network), PromptCodec.of(None, encoder, ByteTokenizer().decode))
+    writer = BatchGenerator(CachedModel(network), PromptCodec.of(None, encoder, ByteTokenizer().decode))
     heads = [text.split(".")[0] + "." for text in texts]
     scores = writer.score([(head, text[len(head) :] + "\0") for head, text in zip(heads, texts, strict=True)])
     assert len(windows) < len(texts) / 2

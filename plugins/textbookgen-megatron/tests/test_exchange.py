@@ -19,12 +19,12 @@ from textbookgen_megatron.exchange.configs import config_of, shape_of
 from textbookgen_megatron.exchange.convert import export, import_model
 from textbookgen_megatron.exchange.reader import read_model
 from textbookgen_megatron.exchange.weight_names import from_transformers, to_transformers
+from textbookgen_megatron.serving.loading import load_model
 from textbookgen_megatron.shape import Shape
 from textbookgen_megatron.stages.export import Export
 from textbookgen_megatron.stages.grow import Grow
 from textbookgen_megatron.stages.import_ import Import
 from textbookgen_megatron.stages.sft import Sft
-from textbookgen_megatron.torch_model import Network
 
 from textbookgen.api.errors import TrainerError
 from textbookgen.training.architectures import NAMED
@@ -140,8 +140,8 @@ def test_the_serving_code_reads_transformers_folders(sent):
     shape, whole, folder = sent
     tokens = torch.randint(0, 257, (2, 40), generator=torch.Generator().manual_seed(3))
     with torch.no_grad():
-        network = Network.load(folder)
-        expected = Network(shape, whole)
+        network = load_model(folder)
+        expected = TorchModel(shape, whole)
         assert torch.equal(network.logits(network.hidden(tokens)[0]), expected.logits(expected.hidden(tokens)[0]))
         # one token at a time as well
         hidden, cache = network.hidden(tokens[:, :20])
@@ -159,7 +159,7 @@ def test_megatron_and_serving_agree(sent):
         model = build_model(shape)
         weights.load(model, whole, shape)
         ours = model(tokens, torch.arange(40).expand_as(tokens), None)[..., :257]
-    network = Network(shape, whole)
+    network = TorchModel(shape, whole)
     with torch.no_grad():
         assert relative(network.logits(network.hidden(tokens)[0]), ours) < 1e-5
 
@@ -208,9 +208,9 @@ def test_a_model_that_transformers_saved_is_grown_and_finetuned(context, tmp_pat
     with torch.no_grad():
         public.lm_head.bias.normal_()
     public.save_pretrained(tmp_path / "public")
-    from textbookgen_megatron.exchange.tokenizers import _of_bytes
+    from textbookgen_megatron.exchange.tokenizers import byte_tokenizer
 
-    (tmp_path / "public" / "tokenizer.json").write_text(json.dumps(_of_bytes()))
+    (tmp_path / "public" / "tokenizer.json").write_text(json.dumps(byte_tokenizer()))
     assert not list(Import(folder=str(tmp_path / "public")).check())
     assert {each.place for each in Import(folder=str(tmp_path)).check()} == {"folder"}
     read = context.exchange("public", Import(folder=str(tmp_path / "public")))

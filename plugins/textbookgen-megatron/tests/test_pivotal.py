@@ -12,9 +12,16 @@ import pytest
 from textbookgen_megatron import open_model
 from textbookgen_megatron.backend.data import ReplyPairs
 from textbookgen_megatron.backend.device import process_groups
-from textbookgen_megatron.pivotal.search import Answer, Draw, Rollout, Rules, Search, halved
+from textbookgen_megatron.pivotal.search import (
+    PivotalSearch,
+    Response,
+    Rollout,
+    RolloutRequest,
+    SearchSettings,
+    bisect_surprisal,
+)
 from textbookgen_megatron.stages.dpo import Dpo
-from textbookgen_megatron.stages.pivotal_tokens import OWN, PivotalTokens
+from textbookgen_megatron.stages.pivotal_tokens import COLUMNS, PivotalTokens
 from textbookgen_megatron.stages.pretrain import Pretrain
 
 from textbookgen.api.artifacts import Checkpoint, Pairs, Part
@@ -77,21 +84,21 @@ class Toy:
 
 def searched(toy, rules, seed=0):
     """Drives one search as the stage does."""
-    search, draws = Search(rules), random.Random(seed)
+    search, draws = PivotalSearch(settings), random.Random(seed)
     client = search.run()
     try:
         wants = next(client)
         while True:
-            if isinstance(wants, Draw):
+            if isinstance(wants, RolloutRequest):
                 drawn = [[toy.goes_on(prefix, draws) for _ in range(wants.samples)] for prefix in wants.prefixes]
                 toy.rollouts += sum(map(len, drawn))
                 told = [
                     [Rollout(each, toy.right(toy.decode([prefix + each])[0])) for each in several]
                     for prefix, several in zip(wants.prefixes, drawn, strict=True)
                 ]
-                wants = client.send(Answer(rollouts=told))
+                wants = client.send(Response(rollouts=told))
             else:
-                wants = client.send(Answer(logprobs=[-math.log(2)] * len(wants.tokens)))
+                wants = client.send(Response(logprobs=[-math.log(2)] * len(wants.tokens)))
     except StopIteration as end:
         return end.value
 
@@ -99,7 +106,7 @@ def searched(toy, rules, seed=0):
 @pytest.mark.parametrize("place", [0, 1, 7, 13, LENGTH - 1])
 def test_the_one_token_that_decides_is_found_and_no_other(place):
     toy = Toy(place)
-    found = searched(toy, Rules(samples=200, completions=2))
+    found = searched(toy, SearchSettings(samples=200, completions=2))
     assert found.searched == found.pivots == 2
     assert len(found.pairs) == len({pair.prefix for pair in found.pairs}) == (2 if place > 1 else len(found.pairs))
     assert {(len(pair.prefix), pair.chosen, pair.rejected) for pair in found.pairs} == {(place, 97, 98)}
@@ -108,7 +115,7 @@ def test_the_one_token_that_decides_is_found_and_no_other(place):
 
 def test_halving_takes_a_fraction_of_the_samples_that_trying_every_place_would():
     toy = Toy(length=64)
-    found = searched(toy, Rules(samples=100, completions=1))
+    found = searched(toy, SearchSettings(samples=100, completions=1))
     assert found.pivots == 1
     # two ends at each of log2(64) halvings, the start, the other token, and both tokens once more
     assert found.rollouts == toy.rollouts <= 100 * (2 * 6 + 1 + 1 + 2)
@@ -116,14 +123,14 @@ def test_halving_takes_a_fraction_of_the_samples_that_trying_every_place_would()
 
 def test_rollouts_are_never_more_than_allowed():
     toy = Toy()
-    found = searched(toy, Rules(samples=100, completions=4, max_rollouts=450))
+    found = searched(toy, SearchSettings(samples=100, completions=4, max_rollouts=450))
     assert found.spent
     assert toy.rollouts == found.rollouts <= 450
 
 
 @pytest.mark.parametrize("chance", [0.05, 0.95])
 def test_questions_that_are_too_hard_or_too_easy_are_left_alone(chance):
-    found = searched(toy := Toy(chance=chance), Rules(samples=100))
+    found = searched(toy := Toy(chance=chance), SearchSettings(samples=100))
     assert (found.searched, found.pairs) == (0, [])
     assert toy.rollouts == 100
 
@@ -138,7 +145,7 @@ def test_where_nothing_decides_nothing_is_found():
         def place_after(self, text):
             return random.Random(text).random()
 
-    found = searched(Coin(length=60), Rules(samples=400, completions=2, least_gap=0.3))
+    found = searched(Coin(length=60), SearchSettings(samples=400, completions=2, min_gap=0.3))
     # only the last letter or two can, since the text as a whole is what is drawn by
     assert all(len(pair.prefix) >= 57 for pair in found.pairs)
 
@@ -152,18 +159,18 @@ def test_what_looked_good_by_chance_is_not_kept():
 
     def pairs(confirm):
         random.seed(3)
-        rules = Rules(samples=8, completions=4, least_gap=0.3, confirm=confirm)
+        rules = SearchSettings(samples=8, completions=4, min_gap=0.3, confirm=confirm)
         return sum(len(searched(Fickle(), rules, seed).pairs) for seed in range(30))
 
     assert pairs(confirm=True) < 0.5 * pairs(confirm=False)
 
 
 def test_tokens_are_halved_where_half_of_their_surprise_lies_behind():
-    assert halved([1, 1, 1, 1]) == 2
-    assert halved([8, 1, 1, 1]) == 1
-    assert halved([1, 1, 1, 8]) == 3
-    assert halved([0, 0, 0, 0]) == 2
-    assert halved([0, 3, 0, 3]) == 2
+    assert bisect_surprisal([1, 1, 1, 1]) == 2
+    assert bisect_surprisal([8, 1, 1, 1]) == 1
+    assert bisect_surprisal([1, 1, 1, 8]) == 3
+    assert bisect_surprisal([0, 0, 0, 0]) == 2
+    assert bisect_surprisal([0, 3, 0, 3]) == 2
 
 
 # -- the stage
@@ -205,7 +212,7 @@ def found_in(folder, toy, table=None, **options):
     """What the stage finds: rows, and what it has to say."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "checkpoint.json").write_text(json.dumps({"tokenizer": {"digest": ByteTokenizer().digest}}))
-    options = {"oracle": "begins-well", "samples": 100, "least_gap": 0.3, **options}
+    options = {"oracle": "begins-well", "samples": 100, "min_gap": 0.3, **options}
     stage = PivotalTokens.model_validate({"from": "questions", "checkpoint": "model", **options})
     inputs = {"from": {"questions": table or questions(folder)}, "checkpoint": {"model": Checkpoint(folder)}}
     frames = list(
@@ -220,7 +227,7 @@ def test_the_stage_gives_pairs_with_the_ids_that_were_sampled(tmp_path):
     assert isinstance(Toy(), TokenModel)
     rows, note = found_in(tmp_path, Toy())
     assert len(rows) == 10
-    assert {name: rows.schema[name] for name in OWN} == OWN
+    assert {name: rows.schema[name] for name in COLUMNS} == COLUMNS
     assert rows["id"].n_unique() == len(rows)
     for row in rows.iter_rows(named=True):
         said = bytes(row["megatron.prompt_ids"]).decode()
@@ -238,8 +245,8 @@ def test_the_stage_gives_pairs_with_the_ids_that_were_sampled(tmp_path):
 
 
 def test_what_is_found_does_not_depend_on_what_is_searched_beside_it(tmp_path):
-    alone, _ = found_in(tmp_path / "one", Toy(), at_once=1)
-    beside, _ = found_in(tmp_path / "all", Toy(), at_once=5)
+    alone, _ = found_in(tmp_path / "one", Toy(), concurrency=1)
+    beside, _ = found_in(tmp_path / "all", Toy(), concurrency=5)
     assert alone.equals(beside)
     other, _ = found_in(tmp_path / "other", Toy(), seed=1)
     assert not other["id"].equals(alone["id"])
@@ -247,8 +254,8 @@ def test_what_is_found_does_not_depend_on_what_is_searched_beside_it(tmp_path):
 
 def test_questions_side_by_side_are_sampled_together(tmp_path):
     one, five = Toy(), Toy()
-    found_in(tmp_path / "one", one, at_once=1)
-    found_in(tmp_path / "all", five, at_once=5)
+    found_in(tmp_path / "one", one, concurrency=1)
+    found_in(tmp_path / "all", five, concurrency=5)
     assert five.rollouts == one.rollouts
     assert five.calls < one.calls / 3
 
@@ -260,13 +267,13 @@ def test_a_run_that_was_killed_goes_on_with_what_was_not_done(tmp_path):
                 raise KeyboardInterrupt
             return super().extend(*args, **wish)
 
-    whole, note = found_in(tmp_path / "whole", toy := Toy(), at_once=1)
+    whole, note = found_in(tmp_path / "whole", toy := Toy(), concurrency=1)
     with pytest.raises(KeyboardInterrupt):
-        found_in(tmp_path / "killed", killed := Killed(), at_once=1)
+        found_in(tmp_path / "killed", killed := Killed(), concurrency=1)
     journal = tmp_path / "killed" / "own" / "searched.jsonl"
     with journal.open("a") as file:
         file.write('{"id": "torn')
-    rows, told = found_in(tmp_path / "killed", rest := Toy(), at_once=1)
+    rows, told = found_in(tmp_path / "killed", rest := Toy(), concurrency=1)
     assert rows.equals(whole)
     assert told == note
     assert rest.rollouts < toy.rollouts
@@ -284,7 +291,7 @@ def test_an_answer_in_a_column_is_compared_with_what_the_pattern_finds_last(tmp_
 def test_a_judge_reads_each_completion_of_a_round_once(tmp_path, reads):
     BeginsWell.seen.clear()
     toy = Toy(length=3, place=1)
-    options = {"samples": 300, "at_once": 1, "oracle_reads": reads, "completions": 1}
+    options = {"samples": 300, "concurrency": 1, "oracle_input": reads, "completions": 1}
     found_in(tmp_path, toy, questions(tmp_path, 1), **options)
     assert len(BeginsWell.seen) <= 8 * toy.calls < toy.rollouts / 5  # there are eight texts of three letters
     assert all(text.startswith("Q0?") == (reads == "both") for text in BeginsWell.seen)
@@ -317,7 +324,7 @@ def test_options_that_do_not_go_together_are_complained_of():
         return [each.place for each in stage.check()]
 
     assert diagnostics() == diagnostics(answer="a", oracle="sandbox/tests-pass") == ["answer"]
-    assert diagnostics(answer="a", lowest_rate=0.9) == ["lowest_rate"]
+    assert diagnostics(answer="a", min_rate=0.9) == ["min_rate"]
     assert diagnostics(answer="a", answer_pattern="(") == ["answer_pattern"]
     assert diagnostics(answer="a", samples=64, max_rollouts=10) == ["max_rollouts"]
     assert diagnostics(answer="a") == []
@@ -338,7 +345,7 @@ def kept_pairs(folder, digest):
         "megatron.tokenizer": [digest, None],
     }
     pl.DataFrame(
-        rows, schema={"id": pl.String(), **Pairs.content, **{k: v for k, v in OWN.items() if k in rows}}
+        rows, schema={"id": pl.String(), **Pairs.content, **{k: v for k, v in COLUMNS.items() if k in rows}}
     ).write_parquet(folder / "pairs.parquet")
     return Pairs((Part(folder / "pairs.parquet"),))
 

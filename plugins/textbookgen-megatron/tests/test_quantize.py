@@ -10,7 +10,6 @@ from safetensors.torch import load_file
 from textbookgen_megatron.exchange import quantize
 from textbookgen_megatron.stages.export import Export
 from textbookgen_megatron.stages.pretrain import Pretrain
-from textbookgen_megatron.torch_model import Network
 
 from .conftest import documents as table_of
 from .conftest import pack, stories
@@ -21,8 +20,8 @@ from .conftest import pack, stories
 def test_no_number_is_more_than_half_a_step_off(bits, columns):
     weight = torch.randn(6, columns, generator=torch.Generator().manual_seed(0))
     weight[2] = 0
-    numbers, scales = quantize.rounded(weight, bits, 32)
-    back = quantize.restored(numbers, scales, bits, 32, columns)
+    numbers, scales = quantize.quantize(weight, bits, 32)
+    back = quantize.dequantize(numbers, scales, bits, 32, columns)
     steps = scales.float().repeat_interleave(32, 1)[:, :columns]
     assert ((back - weight).abs() <= 0.51 * steps).all()
     assert torch.equal(back[2], weight[2])
@@ -30,7 +29,7 @@ def test_no_number_is_more_than_half_a_step_off(bits, columns):
     # what can be said exactly comes back exactly
     exact = steps * torch.randint(-7, 8, weight.shape, generator=torch.Generator().manual_seed(1))
     exact[:, ::32] = 7 * steps[:, ::32] if bits == 4 else 127 * steps[:, ::32]
-    again = quantize.restored(*quantize.rounded(exact, bits, 32), bits, 32, columns)
+    again = quantize.dequantize(*quantize.quantize(exact, bits, 32), bits, 32, columns)
     assert torch.allclose(again, exact, rtol=1e-3)
 
 
@@ -45,30 +44,30 @@ def trained(context, shards):
 def test_the_card_tells_what_rounding_costs(trained, context, shards, kind, dearest):
     source = context.folder / "to-be-rounded"
     told = context.exchange(
-        f"as-{kind}", Export(checkpoint="c", quantise=kind, group=16, shards="s"), checkpoint=source, shards=shards
+        f"as-{kind}", Export(checkpoint="c", quantize=kind, group_size=16, shards="s"), checkpoint=source, shards=shards
     )
-    cost = told["quantised"]
+    cost = told["quantized"]
     assert cost["exact"]["bits_per_byte"] == pytest.approx(trained["bits_per_byte"], rel=1e-5)
-    assert abs(cost["rounded"]["bits_per_byte"] / cost["exact"]["bits_per_byte"] - 1) < dearest
-    assert cost["exact"]["perplexity"] != cost["rounded"]["perplexity"]
+    assert abs(cost["quantized"]["bits_per_byte"] / cost["exact"]["bits_per_byte"] - 1) < dearest
+    assert cost["exact"]["perplexity"] != cost["quantized"]["perplexity"]
     folder = context.folder / f"as-{kind}"
     assert cost["bytes"] == (folder / quantize.FILE).stat().st_size < (folder / "model.safetensors").stat().st_size
     exported = load_file(folder / "model.safetensors")
     back = dict(quantize.read(folder, {name: weight.size(-1) for name, weight in exported.items()}))
     assert back.keys() == exported.keys()
-    network = Network.load(folder)
-    nearly = quantize.approximate(network, cost["bits"], 16)
+    network = load_model(folder)
+    nearly = quantize.round_trip(network, cost["bits"], 16)
     # queries, keys and values are one matrix inside and three outside; rows are rounded alike
     assert torch.equal(back["model.layers.1.mlp.down_proj.weight"], nearly.weights["decoder.layers.1.mlp.linear_fc2.weight"])
     assert all((back[name] - weight).abs().max() < 0.2 for name, weight in exported.items())
 
 
 def test_rounding_without_held_out_text_is_told(context, trained, tmp_path):
-    assert [each.place for each in Export(checkpoint="c", quantise="int8").check()] == ["shards"]
+    assert [each.place for each in Export(checkpoint="c", quantize="int8").check()] == ["shards"]
     everything = pack(tmp_path, table_of(tmp_path, stories(30)), validation_share=0)
     job = context.job(
         "nothing-held-out",
-        Export(checkpoint="c", quantise="int8", shards="s"),
+        Export(checkpoint="c", quantize="int8", shards="s"),
         checkpoint=context.folder / "to-be-rounded",
         shards=everything,
     )

@@ -9,10 +9,10 @@ from textbookgen_megatron import open_model
 from textbookgen_megatron.backend import weights
 from textbookgen_megatron.backend.device import process_groups
 from textbookgen_megatron.backend.gpt_model import build_model
-from textbookgen_megatron.serving.decoding import CachedNetwork
+from textbookgen_megatron.serving.decoding import CachedModel
 from textbookgen_megatron.serving.server import open_generator
 from textbookgen_megatron.shape import Shape
-from textbookgen_megatron.torch_model import Network
+from textbookgen_megatron.torch_model import TorchModel
 
 from textbookgen.api.errors import TrainerError
 from textbookgen.api.message import Message
@@ -37,14 +37,14 @@ def trained(shape: Shape) -> dict[str, torch.Tensor]:
 
 
 @pytest.fixture(scope="module", params=[PHI, LLAMA], ids=lambda shape: shape.architecture)
-def network(request: pytest.FixtureRequest) -> Network:
+def network(request: pytest.FixtureRequest) -> TorchModel:
     with process_groups():
-        return Network(request.param, trained(request.param))
+        return TorchModel(request.param, trained(request.param))
 
 
 @pytest.fixture
-def writer(network: Network, tmp_path: Path) -> BatchGenerator:
-    return BatchGenerator(CachedNetwork(network), PromptCodec.at(tmp_path, {"tokenizer": {"file": None}, "eod": 256}))
+def writer(network: TorchModel, tmp_path: Path) -> BatchGenerator:
+    return BatchGenerator(CachedModel(network), PromptCodec.at(tmp_path, {"tokenizer": {"file": None}, "eod": 256}))
 
 
 @torch.no_grad()
@@ -59,7 +59,7 @@ def test_logits_are_those_of_megatron(network):
     assert float((ours - expected).abs().max()) < 1e-4
 
 
-def greedy_by_full_forwards(network: Network, prompt: str, count: int) -> str:
+def greedy_by_full_forwards(network: TorchModel, prompt: str, count: int) -> str:
     ids = [256, *prompt.encode()]
     start = len(ids)
     while len(ids) < start + count and len(ids) < network.shape.sequence_length:

@@ -5,6 +5,7 @@ from textbookgen_megatron.backend.device import process_groups
 from textbookgen_megatron.backend.gpt_model import build_model
 from textbookgen_megatron.shape import Shape
 
+from textbookgen.api.cards import CheckpointCard
 from textbookgen.api.errors import TrainerError
 
 PHI_1 = Shape("phi", layers=24, hidden=2048, heads=32, kv_heads=32, ffn=8192, vocabulary=51_200, sequence_length=2048)
@@ -26,7 +27,7 @@ def test_parameters_are_those_of_the_model_megatron_builds(shape):
 
 
 def test_a_shape_survives_its_card():
-    assert Shape.from_card({"shape": LLAMA.card()}) == LLAMA
+    assert Shape.from_card(CheckpointCard(format="megatron", shape=LLAMA.card())) == LLAMA
 
 
 @pytest.mark.parametrize(("hidden", "heads", "kv_heads"), [(100, 3, 3), (96, 6, 4), (60, 6, 6)])

@@ -1,4 +1,4 @@
-"""Megatron-core as a trainer of textbookgen: pretrain, grow, sft, dpo, and the models that come of it."""
+"""Training with Megatron-core for textbookgen: pretraining, growing, SFT, DPO, conversion, and serving of the models."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
-from textbookgen import Model, Stage, hookimpl
-from textbookgen.training.job import read_card
+from textbookgen import Checkpoint, Model, Stage, hookimpl
+from textbookgen.api.cards import CheckpointCard
 
 
 @hookimpl
 def stages() -> Iterable[type[Stage]]:
-    """The stages, used as `megatron/pretrain` and so on."""
+    """Return the stages, used as `megatron/pretrain` and so on."""
     from textbookgen_megatron.stages.dpo import Dpo
     from textbookgen_megatron.stages.export import Export
     from textbookgen_megatron.stages.grow import Grow
@@ -26,18 +26,18 @@ def stages() -> Iterable[type[Stage]]:
 
 @hookimpl
 def open_model(checkpoint: Path) -> Model | None:
-    """The model of a checkpoint this plugin wrote or exported, or a folder of transformers, in a process of its own."""
-    if not _ours(checkpoint):
+    """Open the model of a checkpoint of this plugin or of a folder in the format of transformers, in a separate process."""
+    if not _is_supported(checkpoint):
         return None
     from textbookgen_megatron.served_model import MegatronModel
 
     return MegatronModel(checkpoint)
 
 
-def _ours(folder: Path) -> bool:
-    card, config = folder / "checkpoint.json", folder / "config.json"
-    if card.is_file():
-        return read_card(folder).get("format") in ("megatron", "transformers")
+def _is_supported(folder: Path) -> bool:
+    if (folder / Checkpoint.card_name).is_file():
+        return CheckpointCard.read(folder).format in ("megatron", "transformers")
+    config = folder / "config.json"
     if not config.is_file() or not (folder / "tokenizer.json").is_file():
         return False
     try:

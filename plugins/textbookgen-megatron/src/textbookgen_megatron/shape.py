@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from textbookgen import TrainerError
+from textbookgen.api.cards import CheckpointCard
 from textbookgen.training.architectures import TRAITS, Architecture, Traits, padded_vocabulary, shape_problem
 
 
@@ -146,6 +147,6 @@ class Shape:
         return asdict(self)
 
     @classmethod
-    def from_card(cls, card: dict[str, Any]) -> Shape:
-        """Return the shape in the content of a checkpoint.json."""
-        return cls(**card["shape"])
+    def from_card(cls, card: CheckpointCard) -> Shape:
+        """Return the shape that a checkpoint card records."""
+        return cls(**card.shape)

@@ -38,7 +38,8 @@ class KVCache:
 class _LayerCache:
     """The cache of one layer while it decodes one token per row, and the boolean mask of positions that row attends to.
 
-    `keys` and `values` are `[batch, kv_heads, capacity, head_dim]`, `lengths` int64 `[batch]`, `allowed` `[batch, 1, 1, positions]`.
+    `keys` and `values` are `[batch, kv_heads, capacity, head_dim]`, `lengths` int64 `[batch]`, `allowed` boolean
+    `[batch, 1, 1, positions]`.
     """
 
     keys: Tensor

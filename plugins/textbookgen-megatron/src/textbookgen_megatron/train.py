@@ -12,7 +12,7 @@ from textbookgen.training.job import leave, work
 
 def main(arguments: list[str]) -> int:
     """Works a job, and gives the exit code."""
-    if "--tied-to-parent" in arguments:
+    if "--exit-with-parent" in arguments:
         threading.Thread(target=_end_with_parent, daemon=True).start()
     return work(_run, Path(arguments[-1]))
 

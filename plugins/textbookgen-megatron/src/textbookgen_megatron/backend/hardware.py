@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import resource
-import sys
-
 import psutil  # type: ignore[import-untyped,unused-ignore]
 import torch
 
 from textbookgen import TrainerError
-from textbookgen.training.job import peak_of
+from textbookgen.training import metrics
 from textbookgen_megatron.backend.device import CUDA, data_parallel_size, device
 from textbookgen_megatron.backend.optimizer import OptimizerSettings
 from textbookgen_megatron.shape import Shape
@@ -22,7 +19,7 @@ def peak_flops(options: MegatronTrainOptions, precision: str) -> float | None:
         return options.peak_tflops * 1e12
     if not CUDA or precision != "bf16":
         return None
-    return peak_of(torch.cuda.get_device_name(device()))
+    return metrics.gpu_peak_flops(torch.cuda.get_device_name(device()))
 
 
 def estimate_memory(shape: Shape, options: MegatronTrainOptions, settings: OptimizerSettings, micro_batch_size: int) -> int:
@@ -60,14 +57,11 @@ def check_memory(shape: Shape, options: MegatronTrainOptions, settings: Optimize
         raise TrainerError(
             f"a process needs about {needed / 2**30:.1f} GiB of memory, and {where} has {free / 2**30:.1f} GiB free",
             place="gpus",
-            hint=f"lower micro_batch_size (now {micro_batch_size}), set activation_checkpointing = true, or shard the model with tensor_parallel, "
-            "pipeline_parallel or distributed_optimizer",
+            hint=f"lower micro_batch_size (now {micro_batch_size}), set activation_checkpointing = true, or shard the model "
+            "with tensor_parallel, pipeline_parallel or distributed_optimizer",
         )
 
 
 def peak_memory_mib() -> float:
     """Return the peak memory of this process in MiB: GPU memory, or without a GPU its resident set size."""
-    if CUDA:
-        return round(torch.cuda.max_memory_allocated(device()) / 2**20, 1)
-    unit = 1 if sys.platform == "darwin" else 1024  # ru_maxrss is in bytes on macOS, in KiB elsewhere
-    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20, 1)
+    return round(torch.cuda.max_memory_allocated(device()) / 2**20, 1) if CUDA else metrics.peak_memory_mib()

@@ -1,1 +1,1 @@
-"""Models to and from the format of the transformers library, which itself is not needed for it."""
+"""Conversion of models to and from the format of transformers, without the library itself."""

@@ -1,4 +1,4 @@
-"""A shape as the `config.json` of its counterpart in transformers, and such a file as a shape."""
+"""Conversion between shapes and the config.json of transformers."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from textbookgen import TrainerError
 from textbookgen.training.architectures import Architecture
 from textbookgen_megatron.shape import Shape
 
+#: `model_type` and class of each architecture in transformers.
 CLASSES: dict[Architecture, tuple[str, str]] = {
     "phi": ("phi", "PhiForCausalLM"),
     "phi3": ("phi3", "Phi3ForCausalLM"),
@@ -22,16 +23,21 @@ Config = dict[str, Any]
 
 
 def config_of(shape: Shape, eod: int, dtype: str = "float32") -> Config:
-    """The `config.json` of the model in transformers that computes what this shape computes.
+    """Return the config.json of the model in transformers that computes the same function.
+
+    Args:
+        shape: Shape of the model.
+        eod: Id of the end-of-document token, used as `bos_token_id` and `eos_token_id`.
+        dtype: dtype of the weights.
 
     Raises:
-        TrainerError: there is none.
+        TrainerError: No model in transformers does.
     """
     if shape.window is not None and shape.architecture not in ("phi3", "neo"):
         raise TrainerError(
-            f"no model in transformers has the {shape.architecture} block with a window",
+            f"no model in transformers has the architecture {shape.architecture} with a sliding window",
             place="window",
-            hint='of those with a window, architecture = "phi3" has a counterpart',
+            hint='remove the window, or use architecture = "phi3", which transformers supports with one',
         )
     kind, name = CLASSES[shape.architecture]
     common = {
@@ -70,7 +76,11 @@ def _phi(shape: Shape, eod: int) -> Config:
 
 def _llama(shape: Shape, eod: int) -> Config:
     if shape.rotary_percent != 1.0:
-        raise TrainerError("Llama rotates whole heads", place="rotary", hint='architecture = "phi3" may rotate a part')
+        raise TrainerError(
+            "LlamaForCausalLM applies rotary embeddings to whole heads only",
+            place="rotary",
+            hint='use architecture = "phi3", which supports partial rotary embeddings',
+        )
     return _gated(shape, eod) | {"attention_bias": False, "mlp_bias": False, "head_dim": shape.head_dim}
 
 
@@ -87,7 +97,7 @@ def _phi3(shape: Shape, eod: int) -> Config:
         "sliding_window": shape.window,
         "partial_rotary_factor": shape.rotary_percent,
         "original_max_position_embeddings": shape.sequence_length,
-        "pad_token_id": None,  # a token that pads is not learned there, and here the end of a document is
+        "pad_token_id": None,  # transformers zeroes the embedding of the padding token, and the eod is a trained token
     }
 
 
@@ -127,45 +137,50 @@ _PARTS: dict[Architecture, Callable[[Shape, int], Config]] = {
 
 
 def shape_of(config: Mapping[str, Any], place: str, *, head_bias: bool = False) -> Shape:
-    """The shape of a model in transformers, from its `config.json`; whether its head has a bias only the weights tell.
+    """Return the shape of a model in transformers.
+
+    Args:
+        config: Content of config.json.
+        place: Path of config.json, for errors.
+        head_bias: Whether the output layer has a bias, which only the weights say.
 
     Raises:
-        TrainerError: it computes what no shape here computes.
+        KeyError: A required key is missing.
+        TrainerError: The model is not supported, or uses a feature that is not.
     """
     kind = config.get("model_type")
     readers = {"phi": _from_phi, "phi3": _from_phi3, "llama": _from_llama, "gpt_neox": _from_neox, "gpt_neo": _from_neo}
     if kind not in readers:
-        raise TrainerError(f"models of type {kind!r} cannot be read", place=place, hint=f"those that can: {', '.join(readers)}")
-    whole = {
+        raise TrainerError(f"unsupported model_type {kind!r}", place=place, hint=f"supported: {', '.join(readers)}")
+    common = {
         "vocabulary": config["vocab_size"],
         "hidden": config["hidden_size"],
         "sequence_length": config["max_position_embeddings"],
         "tied": bool(config.get("tie_word_embeddings", kind == "gpt_neo")),
         "head_bias": head_bias,
     }
-    return Shape(**(whole | readers[kind](config, place)))
+    return Shape(**(common | readers[kind](config, place)))
 
 
-def _must(config: Mapping[str, Any], place: str, **expected: Any) -> None:
-    """Raises TrainerError unless these keys, where they are there, have these values."""
+def _require(config: Mapping[str, Any], place: str, **expected: Any) -> None:
+    """Raise TrainerError if one of these keys is present with another value; a tuple lists alternatives."""
     for key, value in expected.items():
         allowed = value if isinstance(value, tuple) else (value,)
         if config.get(key, allowed[0]) not in allowed:
-            raise TrainerError(
-                f"{key} is {config[key]!r}, and only {' or '.join(map(repr, allowed))} can be computed here", place=place
-            )
+            raise TrainerError(f"{key} = {config[key]!r} is not supported, only {' or '.join(map(repr, allowed))}", place=place)
 
 
-def _read_sizes(config: Mapping[str, Any], place: str, share: float) -> dict[str, Any]:
-    """Layers, heads, MLP and rotation; transformers 5 keeps the rotation in a table of its own."""
+def _read_sizes(config: Mapping[str, Any], place: str, default_rotary: float) -> dict[str, Any]:
+    """Return layers, heads, MLP and rotary embeddings; transformers 5 keeps the latter under `rope_parameters`."""
     rope = dict(config.get("rope_parameters") or config.get("rope_scaling") or {})
-    turn = rope.get("rope_type", rope.get("type", "default"))
-    if turn != "default":
-        raise TrainerError(f"rotary positions are scaled ({turn}), which is not computed here", place=place)
+    rope_type = rope.get("rope_type", rope.get("type", "default"))
+    if rope_type != "default":
+        raise TrainerError(f"RoPE scaling of type {rope_type!r} is not supported", place=place)
     heads = config["num_attention_heads"]
-    head = config.get("head_dim")
-    if head is not None and head * heads != config["hidden_size"]:
-        raise TrainerError(f"heads of {head} times {heads} are not the width of {config['hidden_size']}", place=place)
+    head_dim = config.get("head_dim")
+    if head_dim is not None and head_dim * heads != config["hidden_size"]:
+        problem = f"head_dim {head_dim} times {heads} heads is not the hidden size {config['hidden_size']}"
+        raise TrainerError(f"{problem}, which is not supported", place=place)
     base = rope.get("rope_theta", config.get("rope_theta", config.get("rotary_emb_base", 10_000)))
     return {
         "layers": config["num_hidden_layers"],
@@ -173,39 +188,41 @@ def _read_sizes(config: Mapping[str, Any], place: str, share: float) -> dict[str
         "kv_heads": config.get("num_key_value_heads") or heads,
         "ffn": config["intermediate_size"],
         "rotary_base": base,
-        "rotary": rope.get("partial_rotary_factor", config.get("partial_rotary_factor", config.get("rotary_pct", share))),
+        "rotary": rope.get(
+            "partial_rotary_factor", config.get("partial_rotary_factor", config.get("rotary_pct", default_rotary))
+        ),
     }
 
 
 def _from_phi(config: Mapping[str, Any], place: str) -> dict[str, Any]:
-    _must(config, place, qk_layernorm=False, hidden_act=("gelu_new", "gelu_pytorch_tanh"))
+    _require(config, place, qk_layernorm=False, hidden_act=("gelu_new", "gelu_pytorch_tanh"))
     return _read_sizes(config, place, 0.5) | {"architecture": "phi", "epsilon": config.get("layer_norm_eps", 1e-5)}
 
 
 def _from_phi3(config: Mapping[str, Any], place: str) -> dict[str, Any]:
-    _must(config, place, hidden_act="silu")
-    own = {"architecture": "phi3", "epsilon": config.get("rms_norm_eps", 1e-5), "window": config.get("sliding_window")}
-    return _read_sizes(config, place, 1.0) | own
+    _require(config, place, hidden_act="silu")
+    values = {"architecture": "phi3", "epsilon": config.get("rms_norm_eps", 1e-5), "window": config.get("sliding_window")}
+    return _read_sizes(config, place, 1.0) | values
 
 
 def _from_llama(config: Mapping[str, Any], place: str) -> dict[str, Any]:
-    _must(config, place, hidden_act="silu", attention_bias=False, mlp_bias=False)
+    _require(config, place, hidden_act="silu", attention_bias=False, mlp_bias=False)
     return _read_sizes(config, place, 1.0) | {"architecture": "llama", "epsilon": config.get("rms_norm_eps", 1e-6)}
 
 
 def _from_neox(config: Mapping[str, Any], place: str) -> dict[str, Any]:
-    _must(config, place, hidden_act="gelu", attention_bias=True)
+    _require(config, place, hidden_act="gelu", attention_bias=True)
     architecture = "pythia" if config.get("use_parallel_residual", True) else "neox"
     return _read_sizes(config, place, 0.25) | {"architecture": architecture, "epsilon": config.get("layer_norm_eps", 1e-5)}
 
 
 def _from_neo(config: Mapping[str, Any], place: str) -> dict[str, Any]:
-    _must(config, place, activation_function="gelu_new")
+    _require(config, place, activation_function="gelu_new")
     layers, heads = config["num_layers"], config["num_heads"]
-    kinds = [kind for part, times in config["attention_types"] for _ in range(times) for kind in part]
-    if kinds != [("global", "local")[layer % 2] for layer in range(layers)]:
+    types = [kind for part, times in config["attention_types"] for _ in range(times) for kind in part]
+    if types != [("global", "local")[layer % 2] for layer in range(layers)]:
         raise TrainerError(
-            "layers do not take turns in looking far and near, as GPT-Neo's do", place=place, hint="see attention_types"
+            "unsupported attention_types", place=place, hint="global and local layers must alternate, as in GPT-Neo"
         )
     return {
         "architecture": "neo",

@@ -1,153 +1,163 @@
-"""The process that converts models: `python -m textbookgen_megatron.exchange.convert job.json`."""
+"""The conversion process: `python -m textbookgen_megatron.exchange.convert job.json` runs an export or import."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 import shutil
 import sys
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from textbookgen import TextbookgenError, TrainerError
-from textbookgen.training.job import Flow, JobFile, read_card, write_card
+from textbookgen.api.cards import CausalLMCard, ParentCard, TokenizerCard
+from textbookgen.api.files import atomic_path, write_json
+from textbookgen.api.hashing import file_digest
+from textbookgen.training.job import JobFile, JobInput, ParentCheckpoint, check_weights
 from textbookgen.training.shards import PackedShards
 from textbookgen_megatron.exchange import quantize
 from textbookgen_megatron.exchange.configs import config_of
 from textbookgen_megatron.exchange.reader import chat_template, end_of_document, read_model
 from textbookgen_megatron.exchange.tokenizers import write_tokenizer
-from textbookgen_megatron.exchange.weight_files import SINGLE, getter, write_weights
+from textbookgen_megatron.exchange.weight_files import SAFETENSORS, open_safetensors, write_weights
 from textbookgen_megatron.exchange.weight_names import to_transformers
-from textbookgen_megatron.job import read_parent
+from textbookgen_megatron.shape import Shape
+from textbookgen_megatron.stages.conversion import Conversion
 from textbookgen_megatron.stages.export import Export
 from textbookgen_megatron.stages.import_ import Import
-from textbookgen_megatron.torch_model import Network
+from textbookgen_megatron.torch_model import TorchModel
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+BITS = {"int8": 8, "int4": 4}
+STAGES: dict[str, type[Conversion]] = {"megatron/export": Export, "megatron/import": Import}
 
 
-def export(options: Export, checkpoint: Flow, out: Path, shards: Flow | None = None) -> None:
-    """Writes the folder, its card last."""
-    parent = read_parent(checkpoint)
-    parent.check_weights()
-    out.mkdir(parents=True, exist_ok=True)
-    config = config_of(parent.shape, parent.card["eod"], options.dtype)
-    get, close = getter(parent.folder, parent.card["weights"])
-    with close:
-        write_weights(to_transformers(get, parent.shape), DTYPES[options.dtype], out)
-        rounding = None
-        if options.quantise != "none":
-            bits = {"int8": 8, "int4": 4}[options.quantise]
-            size = quantize.write(to_transformers(get, parent.shape), bits, options.group, out)
-            rounding = {"bits": bits, "group": options.group, "bytes": size, **_cost(options, bits, parent.folder, shards)}
-    _write_json(out / "config.json", config)
-    eod = parent.card["eod"]
-    _write_json(out / "generation_config.json", {"bos_token_id": eod, "eos_token_id": eod, "pad_token_id": eod})
-    write_tokenizer(parent.card, parent.folder, out)
-    write_card(
-        out,
-        {
-            **parent.card,
-            "format": "transformers",
-            "use": "megatron/export",
-            "transformers": config["architectures"][0],
-            "dtype": options.dtype,
-            "quantised": rounding,
-            "weights": SINGLE if (out / SINGLE).is_file() else None,
-            "weights_digest": _digest(out / SINGLE) if (out / SINGLE).is_file() else None,
-            "step": 0,
-            "tokens": 0,
-            "tokens_total": parent.card["tokens_total"],
-            "parent": {"label": parent.label, "weights_digest": parent.card["weights_digest"]},
-        },
+def export_model(options: Export, checkpoint: JobInput, out: Path, shards: JobInput | None = None) -> None:
+    """Write a checkpoint of this plugin in the format of transformers.
+
+    Args:
+        options: Options of the stage.
+        checkpoint: The checkpoint to export.
+        out: Folder to write to; its card is written last.
+        shards: Shards to measure the loss of quality on, with `quantize`.
+
+    Raises:
+        TrainerError: The checkpoint is incomplete, transformers has no such model, or the shards hold out nothing.
+    """
+    parent = ParentCheckpoint.read(
+        checkpoint, CausalLMCard, ("megatron",), "only checkpoints of megatron stages can be exported"
     )
+    card, shape = parent.card, Shape.from_card(parent.card)
+    config = config_of(shape, card.eod, options.dtype)
+    out.mkdir(parents=True, exist_ok=True)
+    weights, quantized = check_weights(parent.folder, card), None
+    with open_safetensors(weights) as get_tensor:
+        write_weights(to_transformers(get_tensor, shape), DTYPES[options.dtype], out)
+        if options.quantize != "none":
+            bits = BITS[options.quantize]
+            size = quantize.write(to_transformers(get_tensor, shape), bits, options.group_size, out)
+            quality = _quality(TorchModel(shape, load_file(weights)), options, bits, shards)
+            quantized = {"bits": bits, "group_size": options.group_size, "bytes": size, **quality}
+    write_json(out / "config.json", config)
+    write_json(out / "generation_config.json", dict.fromkeys(("bos_token_id", "eos_token_id", "pad_token_id"), card.eod))
+    write_tokenizer(card, parent.folder, out)
+    is_single_file = (out / SAFETENSORS).is_file()
+    changes = {
+        "format": "transformers",
+        "use": "megatron/export",
+        "transformers": config["architectures"][0],
+        "dtype": options.dtype,
+        "quantized": quantized,
+        "weights": SAFETENSORS if is_single_file else None,
+        "weights_digest": file_digest(out / SAFETENSORS) if is_single_file else None,
+        "step": 0,
+        "tokens": 0,
+        "parent": ParentCard(label=parent.label, weights_digest=card.weights_digest),
+    }
+    card.model_copy(update=changes).write(out)
 
 
-def _cost(options: Export, bits: int, folder: Path, shards: Flow | None) -> dict[str, Any]:
-    """Bits per byte and perplexity of held-out documents, with the weights as they are and as they are rounded."""
+def _quality(model: TorchModel, options: Export, bits: int, shards: JobInput | None) -> dict[str, Any]:
+    """Return bits per byte and perplexity on held-out documents, of the model as it is (`exact`) and `quantized`."""
     packed = None if shards is None else PackedShards.read(shards.path)
     if packed is None or not packed.counts("valid").tokens or packed.content == "Pairs":
         raise TrainerError(
-            "there is no held-out text to measure the cost of rounding on",
+            "no held-out text to measure the loss of quality on",
             place="shards",
-            hint="name shards of documents or chats, packed with a validation_share",
+            hint="name shards of documents or chats, packed with a validation_share above 0",
         )
-    exact, told = Network.load(folder), {}
-    for name, network in (("exact", exact), ("rounded", quantize.approximate(exact, bits, options.group))):
-        nats, tokens = quantize.measured(network, packed, options.validation_tokens)
-        told[name] = quantize.figures(nats, tokens, packed.counts("valid").bytes_per_token)
-    return told
+    quantized = quantize.round_trip(model, bits, options.group_size)
+    return {
+        "exact": quantize.evaluate(model, packed, options.validation_tokens),
+        "quantized": quantize.evaluate(quantized, packed, options.validation_tokens),
+    }
 
 
-def import_model(options: Import, out: Path, checkpoint: Flow | None = None) -> None:
-    """Reads the folder, or that of a checkpoint, and writes a checkpoint of this plugin's, its card last."""
+def import_model(options: Import, out: Path, checkpoint: JobInput | None = None) -> None:
+    """Write a model in the format of transformers as a checkpoint of this plugin.
+
+    Args:
+        options: Options of the stage.
+        out: Folder to write to; its card is written last.
+        checkpoint: The checkpoint to import; None for the folder in the options.
+
+    Raises:
+        TrainerError: A file is missing or invalid, or the model is not supported.
+    """
     folder = Path(str(options.folder)) if checkpoint is None else checkpoint.path
-    card = {} if checkpoint is None else read_card(folder)
+    source = None if checkpoint is None else CausalLMCard.read(folder)
     shape, weights = read_model(folder, options.sequence_length)
+    tokenizer = _tokenizer_card(folder) if source is None else source.tokenizer
     out.mkdir(parents=True, exist_ok=True)
-    save_file(weights, out / f"{SINGLE}.tmp")
-    (out / f"{SINGLE}.tmp").replace(out / SINGLE)
-    tokenizer = card.get("tokenizer") or _tokenizer(folder)
-    if tokenizer["file"]:
-        shutil.copyfile(folder / tokenizer["file"], out / tokenizer["file"])
-    write_card(
-        out,
-        {
-            "format": "megatron",
-            "use": "megatron/import",
-            "architecture": shape.architecture,
-            "shape": shape.card(),
-            "parameters": shape.parameters(),
-            "parameters_with_padding": shape.parameters(padding=True),
-            "step": 0,
-            "tokens": 0,
-            "tokens_total": 0,
-            "loss": None,
-            "bits_per_byte": None,
-            "tokenizer": tokenizer,
-            "eod": card["eod"] if card else end_of_document(folder),
-            "chat": card.get("chat") if card else chat_template(folder),
-            "weights": SINGLE,
-            "weights_digest": _digest(out / SINGLE),
-            "parent": checkpoint and {"label": checkpoint.label, "weights_digest": card.get("weights_digest")},
-            "folder": str(folder),
-            "precision": "fp32",
-        },
-    )
+    with atomic_path(out / SAFETENSORS) as path:
+        save_file(weights, path)
+    if tokenizer.file:
+        shutil.copyfile(folder / tokenizer.file, out / tokenizer.file)
+    parent = None
+    if checkpoint is not None and source is not None:
+        parent = ParentCard(label=checkpoint.label, weights_digest=source.weights_digest)
+    CausalLMCard(
+        format="megatron",
+        use="megatron/import",
+        architecture=shape.architecture,
+        shape=shape.card(),
+        parameters=shape.parameters(),
+        parameters_with_padding=shape.parameters(padding=True),
+        step=0,
+        tokens=0,
+        tokens_total=0,
+        tokenizer=tokenizer,
+        eod=end_of_document(folder) if source is None else source.eod,
+        chat=chat_template(folder) if source is None else source.chat,
+        weights=SAFETENSORS,
+        weights_digest=file_digest(out / SAFETENSORS),
+        parent=parent,
+        folder=str(folder),
+        precision="fp32",
+    ).write(out)
 
 
-def _tokenizer(folder: Path) -> dict[str, Any]:
+def _tokenizer_card(folder: Path) -> TokenizerCard:
     file = folder / "tokenizer.json"
     if not file.is_file():
         raise TrainerError(
             "there is no tokenizer.json",
             place=str(folder),
-            hint="write one: AutoTokenizer.from_pretrained(FOLDER).save_pretrained(FOLDER)",
+            hint="create it: AutoTokenizer.from_pretrained(FOLDER).save_pretrained(FOLDER)",
         )
-    return {"name": f"hf:{file}", "digest": _digest(file), "file": "tokenizer.json"}
-
-
-def _write_json(path: Path, content: dict[str, Any]) -> None:
-    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return TokenizerCard(name=f"hf:{file}", digest=file_digest(file), file="tokenizer.json")
 
 
 def main(path: Path) -> int:
-    """Works a job; what is wrong is told on standard error, in words."""
-    told = JobFile.read(path)
+    """Run the job of a job.json and return the exit code; errors are printed to stderr."""
     try:
-        if told.use.endswith("/export"):
-            shards = next(iter(told.inputs.get("shards", ())), None)
-            export(Export.model_validate(told.given), told.inputs["checkpoint"][0], told.folder, shards)
-        else:
-            import_model(Import.model_validate(told.given), told.folder, next(iter(told.inputs.get("checkpoint", ())), None))
+        job = JobFile.read(path)
+        options = job.parse_options(STAGES)
+        if isinstance(options, Export):
+            export_model(options, job.inputs["checkpoint"][0], job.folder, job.first("shards"))
+        elif isinstance(options, Import):
+            import_model(options, job.folder, job.first("checkpoint"))
     except TextbookgenError as error:
         print(error, file=sys.stderr)
         return 1

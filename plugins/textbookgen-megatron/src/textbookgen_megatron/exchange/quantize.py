@@ -1,8 +1,8 @@
-"""Rounds the matrices of layers to few bits, and measures what that costs.
+"""Weight-only quantization of the matrices of layers, and its effect on the loss.
 
-Symmetric and by groups: so many numbers of a row share a scale, the largest of them at the end of the range, and are rounded
-to the nearest step. That is how weights alone are usually rounded where nothing is calibrated (as in GPTQ's baseline, arXiv
-2210.17323); embeddings, head, norms and biases stay as they are.
+Symmetric, round to nearest, group-wise: a number of consecutive weights of a row share a scale, which maps the largest of them
+to the largest integer. This is the usual baseline without calibration data (RTN in GPTQ, arXiv 2210.17323). Embeddings, output
+layer, norms and biases are not quantized.
 """
 
 from __future__ import annotations
@@ -17,110 +17,134 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional
 
+from textbookgen.api.files import atomic_path
 from textbookgen.training.shards import PackedShards
-from textbookgen_megatron.torch_model import Network
+from textbookgen_megatron.torch_model import TorchModel
 
-FILE = "weights.quantised.safetensors"
-#: Bits, and the largest number that they hold on either side of zero.
-LARGEST = {8: 127, 4: 7}
+FILE = "weights.quantized.safetensors"
+#: Largest integer by number of bits; the range is symmetric.
+MAX_LEVEL = {8: 127, 4: 7}
 
 
-def rounded(weight: Tensor, bits: int, group: int) -> tuple[Tensor, Tensor]:
-    """A matrix as whole numbers, and a scale in float16 for each group of a row.
+def quantize(weight: Tensor, bits: int, group_size: int) -> tuple[Tensor, Tensor]:
+    """Quantize a matrix.
 
-    Eight bits are int8 of the same shape; four are uint8, two numbers a byte, the first one low, each with 8 added.
+    Args:
+        weight: The matrix, float `[rows, columns]`.
+        bits: 8 or 4.
+        group_size: Consecutive weights of a row that share a scale.
+
+    Returns:
+        The integers, int8 `[rows, columns]` for 8 bits, uint8 `[rows, ceil(columns / 2)]` for 4 bits (two per byte, each
+        plus 8, the first in the low bits), and the scales, float16 `[rows, ceil(columns / group_size)]`.
     """
     rows, columns = weight.shape
-    grouped = functional.pad(weight.float(), (0, -columns % group)).view(rows, -1, group)
-    scales = (grouped.abs().amax(-1) / LARGEST[bits]).clamp_min(torch.finfo(torch.float16).tiny).half()
-    numbers = (grouped / scales.float()[..., None]).round().clamp(-LARGEST[bits], LARGEST[bits])
-    whole = numbers.view(rows, -1)[:, :columns].to(torch.int8)
-    return (whole if bits == 8 else _in_pairs(whole)), scales
+    groups = functional.pad(weight.float(), (0, -columns % group_size)).view(rows, -1, group_size)
+    scales = (groups.abs().amax(-1) / MAX_LEVEL[bits]).clamp_min(torch.finfo(torch.float16).tiny).half()
+    levels = (groups / scales.float()[..., None]).round().clamp(-MAX_LEVEL[bits], MAX_LEVEL[bits])
+    integers = levels.view(rows, -1)[:, :columns].to(torch.int8)
+    return (integers if bits == 8 else _pack_nibbles(integers)), scales
 
 
-def restored(numbers: Tensor, scales: Tensor, bits: int, group: int, columns: int) -> Tensor:
-    """The matrix that whole numbers and scales stand for, in float32."""
-    whole = numbers if bits == 8 else _apart(numbers)[:, :columns]
-    return whole.float() * scales.float().repeat_interleave(group, 1)[:, :columns]
+def dequantize(integers: Tensor, scales: Tensor, bits: int, group_size: int, columns: int) -> Tensor:
+    """Return the float32 matrix `[rows, columns]` of integers and scales as returned by `quantize`."""
+    levels = integers if bits == 8 else _unpack_nibbles(integers)[:, :columns]
+    return levels.float() * scales.float().repeat_interleave(group_size, 1)[:, :columns]
 
 
-def _in_pairs(whole: Tensor) -> Tensor:
-    raised = functional.pad(whole, (0, whole.size(1) % 2)).to(torch.int16) + 8
-    return (raised[:, ::2] | (raised[:, 1::2] << 4)).to(torch.uint8)
+def _pack_nibbles(integers: Tensor) -> Tensor:
+    """Pack int8 `[rows, columns]` in -8..7 into uint8 `[rows, ceil(columns / 2)]`."""
+    shifted = functional.pad(integers, (0, integers.size(1) % 2)).to(torch.int16) + 8
+    return (shifted[:, ::2] | (shifted[:, 1::2] << 4)).to(torch.uint8)
 
 
-def _apart(pairs: Tensor) -> Tensor:
-    raised = torch.stack([pairs & 15, pairs >> 4], -1).flatten(1)
-    return raised.to(torch.int8) - 8
+def _unpack_nibbles(pairs: Tensor) -> Tensor:
+    """Unpack uint8 `[rows, pairs]` into int8 `[rows, 2 * pairs]`."""
+    shifted = torch.stack([pairs & 15, pairs >> 4], -1).flatten(1)
+    return shifted.to(torch.int8) - 8
 
 
-def is_rounded(name: str, weight: Tensor) -> bool:
-    """Whether a tensor is a matrix of a layer."""
+def is_quantized(name: str, weight: Tensor) -> bool:
+    """Return whether a tensor, by its name in either format, is a matrix of a layer."""
     return weight.dim() == 2 and (".layers." in name or ".h." in name)
 
 
-def write(named: Iterable[tuple[str, Tensor]], bits: int, group: int, out: Path) -> int:
-    """Writes the tensors, each matrix of a layer as `NAME.numbers` and `NAME.scales`; gives the file's size in bytes."""
+def write(weights: Iterable[tuple[str, Tensor]], bits: int, group_size: int, folder: Path) -> int:
+    """Write weights to `FILE`: quantized matrices as NAME.numbers and NAME.scales, other tensors in float16.
+
+    Returns:
+        The size of the file in bytes.
+    """
     tensors: dict[str, Tensor] = {}
-    for name, weight in named:
-        if is_rounded(name, weight):
-            numbers, scales = rounded(weight, bits, group)
-            tensors |= {f"{name}.numbers": numbers.contiguous(), f"{name}.scales": scales.contiguous()}
+    for name, weight in weights:
+        if is_quantized(name, weight):
+            integers, scales = quantize(weight, bits, group_size)
+            tensors |= {f"{name}.numbers": integers.contiguous(), f"{name}.scales": scales.contiguous()}
         else:
             tensors[name] = weight.half().contiguous()
-    beside = out / f"{FILE}.tmp"
-    save_file(tensors, beside, {"bits": str(bits), "group": str(group)})
-    beside.replace(out / FILE)
-    return (out / FILE).stat().st_size
+    with atomic_path(folder / FILE) as path:
+        save_file(tensors, path, {"bits": str(bits), "group_size": str(group_size)})
+    return (folder / FILE).stat().st_size
 
 
 def read(folder: Path, columns: dict[str, int]) -> Iterator[tuple[str, Tensor]]:
-    """The tensors of such a file in float32; `columns` has the width of each matrix that was rounded."""
+    """Yield the tensors of `FILE` by name, dequantized to float32.
+
+    Args:
+        folder: Folder of the file.
+        columns: Number of columns of each quantized matrix by name, which packed integers do not determine.
+    """
     with safe_open(folder / FILE, "pt") as file:
-        facts = file.metadata()
+        metadata = file.metadata()
+        bits, group_size = int(metadata["bits"]), int(metadata["group_size"])
         names = list(file.keys())
         for name in names:
             if name.endswith(".numbers"):
-                whole = name.removesuffix(".numbers")
-                scales = file.get_tensor(f"{whole}.scales")
-                numbers = file.get_tensor(name)
-                yield whole, restored(numbers, scales, int(facts["bits"]), int(facts["group"]), columns[whole])
+                matrix = name.removesuffix(".numbers")
+                scales = file.get_tensor(f"{matrix}.scales")
+                yield matrix, dequantize(file.get_tensor(name), scales, bits, group_size, columns[matrix])
             elif not name.endswith(".scales"):
                 yield name, file.get_tensor(name).float()
 
 
-def approximate(network: Network, bits: int, group: int) -> Network:
-    """The network with its matrices rounded and restored."""
+def round_trip(model: TorchModel, bits: int, group_size: int) -> TorchModel:
+    """Return a copy of the model with its matrices quantized and dequantized."""
     weights: dict[str, Tensor] = {}
-    for name, weight in network.weights.items():
-        if is_rounded(name, weight):
-            weights[name] = restored(*rounded(weight, bits, group), bits, group, weight.size(1))
+    for name, weight in model.weights.items():
+        if is_quantized(name, weight):
+            weights[name] = dequantize(*quantize(weight, bits, group_size), bits, group_size, weight.size(1))
         else:
             weights[name] = weight
-    return Network(network.shape, weights, network.device)
+    return TorchModel(model.shape, weights, model.device)
 
 
 @torch.inference_mode()
-def measured(network: Network, shards: PackedShards, limit: int) -> tuple[float, int]:
-    """Nats and learned tokens of held-out documents, each read alone and from its start, in windows; the first ones, up to
-    `limit` tokens."""
-    nats, tokens, length = 0.0, 0, network.shape.sequence_length
+def evaluate(model: TorchModel, shards: PackedShards, max_tokens: int) -> dict[str, float]:
+    """Evaluate a model on the first held-out documents, each read separately from its start.
+
+    Args:
+        model: The model.
+        shards: Shards with a validation split.
+        max_tokens: Number of tokens of the loss mask after which evaluation stops.
+
+    Returns:
+        `bits_per_byte` and `perplexity` (per token).
+    """
+    nats, tokens, length = 0.0, 0, model.shape.sequence_length
     file, mask = shards.file("valid"), shards.mask("valid")
     for number in range(len(file)):
-        ids = torch.tensor([shards.eod, *file.read(number).tolist()], device=network.device)
-        learned = torch.tensor([0, *([1] * (len(ids) - 1) if mask is None else mask.read(number).tolist())], device=ids.device)
+        ids = torch.tensor([shards.eod, *file.read(number).tolist()], device=model.device)
+        in_loss = torch.tensor([0, *([1] * (len(ids) - 1) if mask is None else mask.read(number).tolist())], device=ids.device)
         for start in range(0, len(ids) - 1, length):
-            shown, counted = ids[start : start + length + 1], learned[start + 1 : start + length + 1]
-            logits = network.logits(network.hidden(shown[None, :-1])[0])[0]
-            losses = functional.cross_entropy(logits.float(), shown[1:], reduction="none")
-            nats += float((losses * counted).sum())
-            tokens += int(counted.sum())
-        if tokens >= limit:
+            window, window_mask = ids[start : start + length + 1], in_loss[start + 1 : start + length + 1]
+            logits = model.logits(model.hidden(window[None, :-1])[0])[0]
+            losses = functional.cross_entropy(logits.float(), window[1:], reduction="none")
+            nats += float((losses * window_mask).sum())
+            tokens += int(window_mask.sum())
+        if tokens >= max_tokens:
             break
-    return nats, tokens
-
-
-def figures(nats: float, tokens: int, bytes_per_token: float) -> dict[str, float]:
-    """Bits a byte, and perplexity: e to the nats a token."""
     mean = nats / max(tokens, 1)
-    return {"bits_per_byte": mean / math.log(2) / bytes_per_token, "perplexity": math.exp(mean)}
+    return {
+        "bits_per_byte": mean / math.log(2) / shards.counts("valid").bytes_per_token,
+        "perplexity": math.exp(mean),
+    }

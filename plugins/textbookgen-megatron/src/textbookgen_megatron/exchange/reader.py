@@ -1,71 +1,86 @@
-"""Reads a model in transformers' format: its shape, its weights, and what its tokenizer says of documents and chats."""
+"""Reads models in the format of transformers: shape, weights, end-of-document token and chat template."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from textbookgen import TrainerError
+from textbookgen.api.cards import ChatTemplateCard
 from textbookgen_megatron.exchange.configs import shape_of
-from textbookgen_megatron.exchange.tokenizers import END
+from textbookgen_megatron.exchange.tokenizers import END_OF_DOCUMENT
 from textbookgen_megatron.exchange.weight_files import open_weights, read_config
 from textbookgen_megatron.exchange.weight_names import from_transformers, head_bias_name
 from textbookgen_megatron.shape import Shape
 
 
 def read_model(folder: Path, sequence_length: int | None = None) -> tuple[Shape, dict[str, torch.Tensor]]:
-    """The shape and the whole weights, under Megatron-core's names, of a model in transformers' format.
+    """Read a model in the format of transformers.
+
+    Args:
+        folder: Folder with config.json and weights.
+        sequence_length: Maximum sequence length; default: `max_position_embeddings` of the model.
+
+    Returns:
+        The shape, and the full weights by Megatron-core's names, float32 on the CPU.
 
     Raises:
-        TrainerError: something is missing, or is computed otherwise than here.
+        TrainerError: A file is missing or invalid, or the model is not supported.
     """
     place = str(folder / "config.json")
     try:
         shape = shape_of(read_config(folder), place)
     except KeyError as error:
-        raise TrainerError(f"it tells no {error}", place=place, hint="write it anew with save_pretrained") from None
+        raise TrainerError(f"the key {error} is missing", place=place, hint="save the model again") from None
     if sequence_length:
         shape = Shape(**{**shape.card(), "sequence_length": sequence_length})
-    with open_weights(folder) as result:
+    with open_weights(folder) as reader:
         bias = head_bias_name(shape.architecture)
-        if bias in result and bool(result(bias).any()):
+        if bias in reader and bool(reader(bias).any()):
             shape = Shape(**{**shape.card(), "head_bias": True})
-        weights = {name: tensor.contiguous().clone() for name, tensor in from_transformers(result, shape)}
-    numbers, wanted = sum(item.numel() for item in weights.values()), shape.parameters(padding=True)
-    if numbers != wanted:
+        weights = {name: tensor.contiguous().clone() for name, tensor in from_transformers(reader, shape)}
+    size, expected = sum(weight.numel() for weight in weights.values()), shape.parameters(padding=True)
+    if size != expected:
         raise TrainerError(
-            f"the weights have {numbers:,} numbers, and a model as config.json tells of has {wanted:,}",
+            f"the weights have {size:,} elements, but a model of this config.json has {expected:,}",
             place=str(folder),
-            hint="weights and configuration must be of one model",
+            hint="weights and config.json must belong to the same model",
         )
     return shape, weights
 
 
 def end_of_document(folder: Path) -> int:
-    """The id that ends a document: `<|endoftext|>`, as this house has it, or else what the model's configuration says."""
-    described = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
-    known = {token["content"]: token["id"] for token in described.get("added_tokens", [])}
-    vocabulary = described["model"].get("vocab", {})
+    """Return the id of the end-of-document token: `<|endoftext|>` if the tokenizer has it, else `eos_token_id`.
+
+    Raises:
+        TrainerError: There is neither.
+    """
+    tokenizer = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
+    ids = {token["content"]: token["id"] for token in tokenizer.get("added_tokens", [])}
+    vocabulary = tokenizer["model"].get("vocab", {})
     if isinstance(vocabulary, dict):
-        known = {**vocabulary, **known}
-    if END in known:
-        return int(known[END])
-    told = read_config(folder).get("eos_token_id")
-    if isinstance(told, list):
-        told = told[0]
-    if told is None:
-        raise TrainerError(f"neither {END} nor an eos_token_id ends a document", place=str(folder))
-    return int(told)
+        ids = {**vocabulary, **ids}
+    if END_OF_DOCUMENT in ids:
+        return int(ids[END_OF_DOCUMENT])
+    eos = read_config(folder).get("eos_token_id")
+    if isinstance(eos, list):
+        eos = eos[0]
+    if eos is None:
+        raise TrainerError(
+            f"no end-of-document token: the tokenizer has no {END_OF_DOCUMENT}, and config.json has no eos_token_id",
+            place=str(folder),
+            hint="add eos_token_id to config.json",
+        )
+    return int(eos)
 
 
-def chat_template(folder: Path) -> dict[str, Any] | None:
-    """The chat template, where the folder has one."""
+def chat_template(folder: Path) -> ChatTemplateCard | None:
+    """Return the chat template of a folder; None if it has none."""
     path = folder / "chat_template.jinja"
     if path.is_file():
-        return {"name": "imported", "template": path.read_text(encoding="utf-8")}
+        return ChatTemplateCard(name="imported", template=path.read_text(encoding="utf-8"))
     config = folder / "tokenizer_config.json"
     template = json.loads(config.read_text(encoding="utf-8")).get("chat_template") if config.is_file() else None
-    return {"name": "imported", "template": template} if isinstance(template, str) else None
+    return ChatTemplateCard(name="imported", template=template) if isinstance(template, str) else None

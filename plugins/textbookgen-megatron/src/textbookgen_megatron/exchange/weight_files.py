@@ -1,4 +1,4 @@
-"""Folders of transformers: weights in safetensors files (or old `.bin` files), configuration and tokenizer."""
+"""Weight files in the format of transformers: safetensors, or older pickled `.bin` files for reading."""
 
 from __future__ import annotations
 
@@ -14,136 +14,142 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from textbookgen import TrainerError
-from textbookgen_megatron.exchange.weight_names import Get
+from textbookgen.api.files import write_json
+from textbookgen_megatron.exchange.weight_names import GetTensor
 
-#: Bytes of weights in one file; transformers' own habit.
-FILE_BYTES = 5 * 10**9
-SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
-OLD, OLD_INDEX = "pytorch_model.bin", "pytorch_model.bin.index.json"
+#: Maximum size of a file in bytes, as in transformers.
+MAX_FILE_BYTES = 5 * 10**9
+SAFETENSORS, SAFETENSORS_INDEX = "model.safetensors", "model.safetensors.index.json"
+PICKLED, PICKLED_INDEX = "pytorch_model.bin", "pytorch_model.bin.index.json"
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """config.json.
+    """Return the content of config.json.
 
     Raises:
-        TrainerError: there is none.
+        TrainerError: The file is missing or not valid JSON.
     """
     path = folder / "config.json"
     if not path.is_file():
         raise TrainerError(
-            "there is no config.json", place=str(folder), hint="give a folder as transformers' save_pretrained writes it"
+            "there is no config.json", place=str(folder), hint="use a folder written by transformers' save_pretrained"
         )
     try:
         return dict(json.loads(path.read_text(encoding="utf-8")))
     except ValueError as error:
-        raise TrainerError(f"it cannot be read: {error}", place=str(path), hint="write it anew with save_pretrained") from None
+        raise TrainerError(f"the file is not valid JSON: {error}", place=str(path), hint="save the model again") from None
 
 
-class Weights:
-    """The tensors of a folder, read one at a time and as float32."""
+class WeightReader:
+    """The weights of a folder, read one at a time."""
 
-    def __init__(self, folder: Path, files: dict[str, Any]) -> None:
-        self._folder, self._files = folder, files
+    def __init__(self, folder: Path, sources: dict[str, Any]) -> None:
+        self._folder, self._sources = folder, sources
 
     def __contains__(self, name: str) -> bool:
-        return name in self._files
+        return name in self._sources
 
     def __call__(self, name: str) -> Tensor:
-        """The tensor of this name.
+        """Return a tensor as float32 on the CPU.
 
         Raises:
-            TrainerError: there is none.
+            TrainerError: There is no tensor with this name.
         """
-        if name not in self._files:
+        if name not in self._sources:
             raise TrainerError(
                 f"the weights have no tensor {name}",
                 place=str(self._folder),
-                hint="weights and config.json must be of one model",
+                hint="weights and config.json must belong to the same model",
             )
-        result = self._files[name]
-        tensor: Tensor = result if isinstance(result, Tensor) else result.get_tensor(name)
+        source = self._sources[name]
+        tensor: Tensor = source if isinstance(source, Tensor) else source.get_tensor(name)
         return tensor.float()
 
 
 @contextmanager
-def open_weights(folder: Path) -> Iterator[Weights]:
-    """The weights of a folder while this lasts.
+def open_weights(folder: Path) -> Iterator[WeightReader]:
+    """Open the weight files of a folder within a context.
 
     Raises:
-        TrainerError: there are none.
+        TrainerError: There are none, or one cannot be read.
     """
     with ExitStack() as stack:
-        if names := _listed(folder, INDEX, SINGLE):
-            opened = [stack.enter_context(_opened(folder / name)) for name in names]
-            yield Weights(folder, {key: file for file in opened for key in file.keys()})  # noqa: SIM118
-        elif names := _listed(folder, OLD_INDEX, OLD):
-            loaded: dict[str, Any] = {}
+        if names := _file_names(folder, SAFETENSORS_INDEX, SAFETENSORS):
+            files = [stack.enter_context(_open_safetensors(folder / name)) for name in names]
+            yield WeightReader(folder, {key: file for file in files for key in file.keys()})  # noqa: SIM118
+        elif names := _file_names(folder, PICKLED_INDEX, PICKLED):
+            tensors: dict[str, Any] = {}
             for name in names:
-                loaded |= torch.load(folder / name, map_location="cpu", weights_only=True, mmap=True)
-            yield Weights(folder, loaded)
+                tensors |= torch.load(folder / name, map_location="cpu", weights_only=True, mmap=True)
+            yield WeightReader(folder, tensors)
         else:
-            hint = "give a folder as transformers' save_pretrained writes it"
-            raise TrainerError(f"there is no {SINGLE}, {INDEX} or {OLD}", place=str(folder), hint=hint)
+            problem = f"there is no {SAFETENSORS}, {SAFETENSORS_INDEX} or {PICKLED}"
+            raise TrainerError(problem, place=str(folder), hint="use a folder written by transformers' save_pretrained")
 
 
-def _opened(path: Path) -> Any:
-    """A file of weights.
+def _open_safetensors(path: Path) -> Any:
+    """Open a safetensors file.
 
     Raises:
-        TrainerError: it is missing or torn.
+        TrainerError: It is missing or truncated.
     """
     try:
         return safe_open(path, "pt")
     except (SafetensorError, OSError) as error:
-        raise TrainerError(f"it cannot be read: {error}", place=str(path), hint="fetch or write it anew") from None
+        raise TrainerError(
+            f"the weights cannot be read: {error}", place=str(path), hint="download or save them again"
+        ) from None
 
 
-def _listed(folder: Path, index: str, single: str) -> list[str]:
+def _file_names(folder: Path, index: str, single: str) -> list[str]:
     if (folder / index).is_file():
-        placed = json.loads((folder / index).read_text(encoding="utf-8"))["weight_map"]
-        return sorted(set(placed.values()))
+        weight_map = json.loads((folder / index).read_text(encoding="utf-8"))["weight_map"]
+        return sorted(set(weight_map.values()))
     return [single] if (folder / single).is_file() else []
 
 
-def write_weights(tensors: Iterable[tuple[str, Tensor]], dtype: torch.dtype, folder: Path) -> int:
-    """Writes tensors as they come, a file at a time and an index if there are several; gives how many numbers there were."""
-    files: list[dict[str, int]] = []
-    waiting: dict[str, Tensor] = {}
-    numbers = 0
+def write_weights(tensors: Iterable[tuple[str, Tensor]], dtype: torch.dtype, folder: Path) -> None:
+    """Write named tensors to safetensors files of at most 5 GB, with an index if there are several.
+
+    Args:
+        tensors: Names and tensors, consumed one at a time.
+        dtype: dtype to write.
+        folder: Folder to write to.
+    """
+    written: list[dict[str, int]] = []
+    pending: dict[str, Tensor] = {}
     for name, tensor in tensors:
-        kept = tensor.to(dtype).clone(memory_format=torch.contiguous_format)
-        if waiting and sum(item.nbytes for item in waiting.values()) + kept.nbytes > FILE_BYTES:
-            files.append(_flush(waiting, folder, len(files)))
-            waiting = {}
-        waiting[name] = kept
-        numbers += kept.numel()
-    files.append(_flush(waiting, folder, len(files)))
-    _name(files, folder)
-    return numbers
+        converted = tensor.to(dtype).clone(memory_format=torch.contiguous_format)
+        if pending and sum(item.nbytes for item in pending.values()) + converted.nbytes > MAX_FILE_BYTES:
+            written.append(_write_part(pending, folder, len(written)))
+            pending = {}
+        pending[name] = converted
+    written.append(_write_part(pending, folder, len(written)))
+    _rename_parts(written, folder)
 
 
-def _flush(waiting: dict[str, Tensor], folder: Path, number: int) -> dict[str, int]:
-    save_file(waiting, folder / f"{number}.part", metadata={"format": "pt"})
-    return {name: tensor.nbytes for name, tensor in waiting.items()}
+def _write_part(tensors: dict[str, Tensor], folder: Path, number: int) -> dict[str, int]:
+    """Write a file under a temporary name, and return the size of each of its tensors in bytes."""
+    save_file(tensors, folder / f"{number}.part", metadata={"format": "pt"})
+    return {name: tensor.nbytes for name, tensor in tensors.items()}
 
 
-def _name(files: list[dict[str, int]], folder: Path) -> None:
-    """Files get the names that transformers looks for, once it is known how many there are."""
-    if len(files) == 1:
-        (folder / "0.part").replace(folder / SINGLE)
+def _rename_parts(parts: list[dict[str, int]], folder: Path) -> None:
+    """Give the files the names that transformers expects, which contain the number of files."""
+    if len(parts) == 1:
+        (folder / "0.part").replace(folder / SAFETENSORS)
         return
-    placed: dict[str, str] = {}
-    for number, names in enumerate(files):
-        file = f"model-{number + 1:05}-of-{len(files):05}.safetensors"
+    weight_map: dict[str, str] = {}
+    for number, names in enumerate(parts):
+        file = f"model-{number + 1:05}-of-{len(parts):05}.safetensors"
         (folder / f"{number}.part").replace(folder / file)
-        placed |= dict.fromkeys(names, file)
-    total = sum(size for names in files for size in names.values())
-    index = {"metadata": {"total_size": total}, "weight_map": placed}
-    (folder / INDEX).write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
+        weight_map |= dict.fromkeys(names, file)
+    total = sum(size for names in parts for size in names.values())
+    write_json(folder / SAFETENSORS_INDEX, {"metadata": {"total_size": total}, "weight_map": weight_map})
 
 
-def getter(folder: Path, weights: str) -> tuple[Get, ExitStack]:
-    """Tensors of one safetensors file by name, and what closes it."""
-    stack = ExitStack()
-    opened = stack.enter_context(safe_open(folder / weights, "pt"))
-    return opened.get_tensor, stack
+@contextmanager
+def open_safetensors(path: Path) -> Iterator[GetTensor]:
+    """Yield a function that reads the tensors of one safetensors file by name."""
+    with safe_open(path, "pt") as file:
+        yield file.get_tensor

@@ -1,1 +1,1 @@
-"""Pivotal token search: the single tokens of a completion that decide whether it will be right (arXiv 2412.08905)."""
+"""Pivotal token search: finds the single tokens that decide whether a completion will be correct (arXiv 2412.08905)."""

@@ -1,4 +1,4 @@
-"""Who says whether a completion is right: a comparison with a known answer, or any judge."""
+"""Oracles, which decide whether a completion is correct: by a reference answer, or by any filter."""
 
 from __future__ import annotations
 
@@ -13,60 +13,69 @@ from textbookgen import Filter, RunError
 
 
 class Oracle(Protocol):
-    """Says which completions are right."""
+    """Decides which completions are correct."""
 
-    def right(self, asked: Sequence[tuple[Mapping[str, Any], str]]) -> list[bool]:
-        """One verdict for each question, as its row, and what was said to it."""
+    def grade(self, completions: Sequence[tuple[Mapping[str, Any], str]]) -> list[bool]:
+        """Return for each pair of a question (its row) and a completion whether the completion is correct."""
         ...
 
 
 @dataclass(frozen=True)
 class AnswerOracle:
-    """Compares what was said with the answer in a column, white space aside; with a pattern, only what it finds last."""
+    """Compares completions with the answer in a column, ignoring white space; with a pattern, only its last matches."""
 
     column: str
     pattern: str | None = None
 
-    def right(self, asked: Sequence[tuple[Mapping[str, Any], str]]) -> list[bool]:
-        """Whether both are the same; an answer without the pattern in it counts as a whole, a completion as wrong."""
-        return [self._same(str(row[self.column]), said) for row, said in asked]
+    def grade(self, completions: Sequence[tuple[Mapping[str, Any], str]]) -> list[bool]:
+        """Return whether completion and answer agree.
 
-    def _same(self, answer: str, said: str) -> bool:
-        wanted, result = self._found(answer), self._found(said)
-        return result is not None and _bare(result) == _bare(answer if wanted is None else wanted)
+        An answer in which the pattern does not match is compared as a whole; such a completion is incorrect.
+        """
+        return [self._agree(str(row[self.column]), completion) for row, completion in completions]
 
-    def _found(self, text: str) -> str | None:
-        """What the pattern finds last; without one, all of it."""
+    def _agree(self, answer: str, completion: str) -> bool:
+        expected, actual = self._extract(answer), self._extract(completion)
+        return actual is not None and _without_space(actual) == _without_space(answer if expected is None else expected)
+
+    def _extract(self, text: str) -> str | None:
+        """Return the last match of the pattern, or its group; the whole text if there is no pattern."""
         if self.pattern is None:
             return text
-        last = None
-        for last in re.finditer(self.pattern, text):  # noqa: B007
-            pass
-        return None if last is None else last[1] if last.re.groups else last[0]
+        matches = list(re.finditer(self.pattern, text))
+        return (matches[-1][1] if matches[-1].re.groups else matches[-1][0]) if matches else None
 
 
-def _bare(text: str) -> str:
+def _without_space(text: str) -> str:
     return "".join(text.split())
 
 
 @dataclass(frozen=True)
-class JudgeOracle:
-    """Asks a judge, who reads the question with what was said behind it, or what was said alone; what it keeps is right."""
+class FilterOracle:
+    """Applies a filter to the question followed by the completion, or to the completion alone; what it keeps is correct."""
 
-    judge: Filter
-    prompt: str
-    alone: bool
+    filter: Filter
+    prompt_column: str
+    completion_only: bool
     schema: Mapping[str, pl.DataType]
 
-    def right(self, asked: Sequence[tuple[Mapping[str, Any], str]]) -> list[bool]:
-        """The judge's verdicts; what it is asked twice in one go it reads once."""
-        texts = [(str(row["id"]), said if self.alone else f"{row[self.prompt]}{said}") for row, said in asked]
+    def grade(self, completions: Sequence[tuple[Mapping[str, Any], str]]) -> list[bool]:
+        """Return the decisions of the filter, which sees repeated completions of a question once.
+
+        Raises:
+            RunError: The filter did not decide on every document.
+        """
+        texts = [
+            (str(row["id"]), completion if self.completion_only else f"{row[self.prompt_column]}{completion}")
+            for row, completion in completions
+        ]
         rows: dict[tuple[str, str], dict[str, Any]] = {}
-        for key, (row, _) in zip(texts, asked, strict=True):
+        for key, (row, _) in zip(texts, completions, strict=True):
             rows.setdefault(key, {**row, "text": key[1], "id": str(len(rows))})
         frame = pl.DataFrame(list(rows.values()), schema={**self.schema, "text": pl.String(), "id": pl.String()})
-        verdicts = self.judge.decide(frame)
-        kept = dict(zip(verdicts["id"], verdicts["keep"], strict=True))
-        if kept.keys() != set(frame["id"]):
-            raise RunError(f"'{self.judge.name}' must give exactly one verdict for each document", place="oracle")
-        return [bool(kept[rows[key]["id"]]) for key in texts]
+        verdicts = self.filter.decide(frame)
+        is_kept = dict(zip(verdicts["id"], verdicts["keep"], strict=True))
+        if is_kept.keys() != set(frame["id"]):
+            problem = f"the filter '{self.filter.name}' must return exactly one verdict per document"
+            raise RunError(problem, place="oracle")
+        return [bool(is_kept[rows[key]["id"]]) for key in texts]

@@ -1,6 +1,7 @@
-"""Pivotal token search: the single tokens of a completion that decide whether it will be right (arXiv 2412.08905, 4.3).
+"""Pivotal token search for one question, as in phi-4 (arXiv 2412.08905, section 4.3).
 
-The search asks for samples and is told them; it knows neither the model nor who judges. So many can be under way at once.
+The search is a generator of requests: it yields what it needs next, rollouts or log probabilities, and is sent the result. It
+knows neither the model nor the oracle, so that many searches can run side by side and their requests be batched.
 """
 
 from __future__ import annotations
@@ -15,13 +16,24 @@ Tokens = tuple[int, ...]
 
 
 @dataclass(frozen=True)
-class Rules:
-    """What is searched for, and how hard. `samples` are drawn at each prefix; `max_rollouts` bounds those of one question."""
+class SearchSettings:
+    """Thresholds and budget of a search.
+
+    Attributes:
+        samples: Rollouts sampled from each prefix, to estimate its success rate.
+        min_gap: Change of the success rate from which a token is pivotal.
+        min_rate: Success rate below which a question is skipped.
+        max_rate: Success rate above which a question is skipped.
+        completions: Completions searched per question.
+        alternatives: Tokens tried in place of a pivotal token.
+        confirm: Re-estimate the success rates of both tokens of a pair from new samples.
+        max_rollouts: Maximum number of rollouts per question.
+    """
 
     samples: int = 64
-    least_gap: float = 0.2
-    lowest_rate: float = 0.2
-    highest_rate: float = 0.8
+    min_gap: float = 0.2
+    min_rate: float = 0.2
+    max_rate: float = 0.8
     completions: int = 2
     alternatives: int = 3
     confirm: bool = True
@@ -30,39 +42,39 @@ class Rules:
 
 @dataclass(frozen=True)
 class Rollout:
-    """How a sample went on after a prefix, to its end, and whether the whole was right."""
+    """A sampled continuation of a prefix, and whether the completion it ends is correct."""
 
     tokens: Tokens
-    right: bool
+    is_correct: bool
 
 
 @dataclass(frozen=True)
-class Draw:
-    """Wanted: `samples` ways on from each prefix. `again`: other ones than those of the first time."""
+class RolloutRequest:
+    """Asks for `samples` rollouts from each prefix; with `resample`, for others than those of the first request."""
 
     prefixes: tuple[Tokens, ...]
     samples: int
-    again: bool = False
+    resample: bool = False
 
 
 @dataclass(frozen=True)
-class Weigh:
-    """Wanted: the log probability of each of these tokens, which begin the completion."""
+class LogprobRequest:
+    """Asks for the log probability of each token of a completion."""
 
     tokens: Tokens
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What was wanted: rollouts for each prefix of a Draw, or the log probabilities of a Weigh."""
+class Response:
+    """Result of a request: rollouts for each prefix, or log probabilities in nats."""
 
     rollouts: Sequence[Sequence[Rollout]] = ()
     logprobs: Sequence[float] = ()
 
 
 @dataclass(frozen=True)
-class Pair:
-    """Two tokens that a completion may go on with after the prefix, and the rates of success before and after each."""
+class TokenPair:
+    """Two tokens that may follow a prefix, and the success rates before either and after each."""
 
     prefix: Tokens
     chosen: int
@@ -73,143 +85,163 @@ class Pair:
 
 
 @dataclass
-class Found:
-    """What came of one question: its rate, the rollouts it took, the completions searched, the pivotal tokens and the pairs."""
+class SearchResult:
+    """Result of the search for one question.
+
+    Attributes:
+        rate: Success rate of the question.
+        rollouts: Number of rollouts sampled.
+        searched: Number of completions searched.
+        pivots: Number of pivotal tokens in them.
+        exhausted: Whether the search stopped because of `max_rollouts`.
+        pairs: Pairs of a pivotal token and an alternative.
+    """
 
     rate: float = 0.0
     rollouts: int = 0
     searched: int = 0
     pivots: int = 0
-    spent: bool = False  # whether the rollouts did not suffice
-    pairs: list[Pair] = field(default_factory=list)
+    exhausted: bool = False
+    pairs: list[TokenPair] = field(default_factory=list)
 
 
-class _SpentError(Exception):
-    """The next samples would be more than are allowed."""
+class _BudgetExceededError(Exception):
+    """The next rollouts would exceed `max_rollouts`."""
 
 
-Result = TypeVar("Result")
-Client = Generator[Draw | Weigh, Answer, Result]
+ReturnType = TypeVar("ReturnType")
+#: A part of a search: yields requests, is sent responses, returns a value.
+SearchSteps = Generator[RolloutRequest | LogprobRequest, Response, ReturnType]
 
 
-class Search:
-    """The search in one question. `run` is a generator: it yields what it wants, is sent the answer, and returns Found."""
+class PivotalSearch:
+    """The search for one question; drive the generator `run` to its end."""
 
-    def __init__(self, rules: Rules) -> None:
-        self.rules = rules
-        self.found = Found()
+    def __init__(self, settings: SearchSettings) -> None:
+        self.settings = settings
+        self.result = SearchResult()
         self._rates: dict[Tokens, float] = {}
         self._rollouts: dict[Tokens, Sequence[Rollout]] = {}
 
-    def run(self) -> Client[Found]:
-        """Searches some completions of the question, if its rate of success is neither too low nor too high."""
+    def run(self) -> SearchSteps[SearchResult]:
+        """Search some completions of the question, if its success rate is between the thresholds."""
         try:
-            yield from self._draw([()])
-            self.found.rate = self._rates[()]
-            if self.rules.lowest_rate <= self.found.rate <= self.rules.highest_rate:
-                for tokens in self._chosen():
+            yield from self._estimate_rates([()])
+            self.result.rate = self._rates[()]
+            if self.settings.min_rate <= self.result.rate <= self.settings.max_rate:
+                for tokens in self._completions_to_search():
                     yield from self._search(tokens)
-        except _SpentError:
-            self.found.spent = True
-        return self.found
+        except _BudgetExceededError:
+            self.result.exhausted = True
+        return self.result
 
-    def _chosen(self) -> list[Tokens]:
-        """The completions that are searched: the first that were right and wrong in turn."""
-        right, wrong = (
-            list(dict.fromkeys(item.tokens for item in self._rollouts[()] if item.right == wanted)) for wanted in (True, False)
+    def _completions_to_search(self) -> list[Tokens]:
+        """Return the first distinct rollouts of the question, correct and incorrect ones in turn."""
+        correct, incorrect = (
+            list(dict.fromkeys(rollout.tokens for rollout in self._rollouts[()] if rollout.is_correct is wanted))
+            for wanted in (True, False)
         )
-        turns = [tokens for pair in zip(right, wrong, strict=False) for tokens in pair]
-        turns += right[len(wrong) :] + wrong[len(right) :]
-        return turns[: self.rules.completions]
+        alternating = [tokens for pair in zip(correct, incorrect, strict=False) for tokens in pair]
+        alternating += correct[len(incorrect) :] + incorrect[len(correct) :]
+        return alternating[: self.settings.completions]
 
-    def _search(self, tokens: Tokens) -> Client[None]:
-        """Finds the pivotal tokens of one completion, and for each the token that would have gone the other way."""
-        self.found.searched += 1
-        for place in (yield from self._pivots(tokens)):
-            self.found.pivots += 1
-            if any(pair.prefix == tokens[:place] for pair in self.found.pairs):
+    def _search(self, tokens: Tokens) -> SearchSteps[None]:
+        """Find the pivotal tokens of one completion, and for each an alternative with the opposite effect."""
+        self.result.searched += 1
+        for place in (yield from self._pivotal_places(tokens)):
+            self.result.pivots += 1
+            if any(pair.prefix == tokens[:place] for pair in self.result.pairs):
                 continue
-            pair = yield from self._pair(tokens[:place], tokens[place])
-            self.found.pairs += [] if pair is None else [pair]
+            pair = yield from self._find_pair(tokens[:place], tokens[place])
+            self.result.pairs += [] if pair is None else [pair]
 
-    def _pivots(self, tokens: Tokens) -> Client[list[int]]:
-        """Places of single tokens that move the rate by `least_gap`: halves are halved again while their ends are so far
-        apart, all of one length at once."""
-        surprise = [-item for item in (yield Weigh(tokens)).logprobs]
+    def _pivotal_places(self, tokens: Tokens) -> SearchSteps[list[int]]:
+        """Return the indices of tokens that change the success rate by `min_gap`, by recursive bisection.
+
+        A span is bisected while the rates at its ends differ by `min_gap`; all spans of a level are estimated together.
+        """
+        surprisals = [-logprob for logprob in (yield LogprobRequest(tokens)).logprobs]
         spans, places = [(0, len(tokens))], []
         while spans:
-            yield from self._draw(tokens[:end] for span in spans for end in span)
-            apart = [(start, stop) for start, stop in spans if self._gap(tokens[:start], tokens[:stop])]
-            places += [start for start, stop in apart if stop - start == 1]
+            yield from self._estimate_rates(tokens[:end] for span in spans for end in span)
+            decisive = [(start, stop) for start, stop in spans if self._is_gap(tokens[:start], tokens[:stop])]
+            places += [start for start, stop in decisive if stop - start == 1]
             spans = []
-            for start, stop in apart:
+            for start, stop in decisive:
                 if stop - start > 1:
-                    middle = start + halved(surprise[start:stop])
+                    middle = start + bisect_surprisal(surprisals[start:stop])
                     spans += [(start, middle), (middle, stop)]
         return sorted(places)
 
-    def _gap(self, before: Tokens, after: Tokens) -> bool:
-        return abs(self._rates[after] - self._rates[before]) >= self.rules.least_gap
+    def _is_gap(self, before: Tokens, after: Tokens) -> bool:
+        return abs(self._rates[after] - self._rates[before]) >= self.settings.min_gap
 
-    def _pair(self, prefix: Tokens, token: int) -> Client[Pair | None]:
-        """The pivotal token and, of the tokens that samples went on with at its place, the one that goes the other way."""
+    def _find_pair(self, prefix: Tokens, token: int) -> SearchSteps[TokenPair | None]:
+        """Pair a pivotal token with the sampled alternative that changes the rate most in the opposite direction."""
         before, after = self._rates[prefix], self._rates[(*prefix, token)]
         rises = after > before
-        others = Counter(item.tokens[0] for item in self._rollouts.get(prefix, ()) if item.tokens[:1] not in ((), (token,)))
-        likely = sorted(others, key=lambda item: (-others[item], item))[: self.rules.alternatives]
-        yield from self._draw((*prefix, item) for item in likely)
-        across = [item for item in likely if (self._rates[(*prefix, item)] < before) == rises]
-        across = [item for item in across if self._rates[(*prefix, item)] != before]
-        if not across:
+        counts = Counter(
+            rollout.tokens[0] for rollout in self._rollouts.get(prefix, ()) if rollout.tokens[:1] not in ((), (token,))
+        )
+        candidates = sorted(counts, key=lambda item: (-counts[item], item))[: self.settings.alternatives]
+        yield from self._estimate_rates((*prefix, candidate) for candidate in candidates)
+        rates = {candidate: self._rates[(*prefix, candidate)] for candidate in candidates}
+        opposite = [candidate for candidate, rate in rates.items() if (rate < before if rises else rate > before)]
+        if not opposite:
             return None
-        other = (min if rises else max)(across, key=lambda item: self._rates[(*prefix, item)])
+        other = (min if rises else max)(opposite, key=rates.__getitem__)
         chosen, rejected = (token, other) if rises else (other, token)
-        sure = self._rates
-        if self.rules.confirm:
-            sure = yield from self._again([(*prefix, chosen), (*prefix, rejected)])
-        high, low = sure[(*prefix, chosen)], sure[(*prefix, rejected)]
-        return Pair(prefix, chosen, rejected, before, high, low) if high - low >= self.rules.least_gap else None
+        confirmed = self._rates
+        if self.settings.confirm:
+            confirmed = yield from self._resample([(*prefix, chosen), (*prefix, rejected)])
+        high, low = confirmed[(*prefix, chosen)], confirmed[(*prefix, rejected)]
+        return TokenPair(prefix, chosen, rejected, before, high, low) if high - low >= self.settings.min_gap else None
 
-    def _draw(self, prefixes: Iterable[Tokens]) -> Client[None]:
-        """Learns the rates of prefixes that are not known yet.
+    def _estimate_rates(self, prefixes: Iterable[Tokens]) -> SearchSteps[None]:
+        """Estimate the success rates of prefixes that are not known yet.
 
-        What a sample came to is the rate of the whole of it, exactly: there is nothing more to draw.
+        The rate of a complete rollout is known exactly, so it needs no samples.
         """
         unknown = tuple(dict.fromkeys(prefix for prefix in prefixes if prefix not in self._rates))
         if not unknown:
             return
-        rollouts = yield from self._told(unknown)
-        for prefix, item in zip(unknown, rollouts, strict=True):
-            self._rollouts[prefix] = item
-            self._rates[prefix] = _rate(item)
-        for prefix, item in zip(unknown, rollouts, strict=True):
-            for rollout in item:
-                self._rates.setdefault(prefix + rollout.tokens, float(rollout.right))
+        samples = yield from self._request_rollouts(unknown)
+        for prefix, rollouts in zip(unknown, samples, strict=True):
+            self._rollouts[prefix] = rollouts
+            self._rates[prefix] = _success_rate(rollouts)
+        for prefix, rollouts in zip(unknown, samples, strict=True):
+            for rollout in rollouts:
+                self._rates.setdefault(prefix + rollout.tokens, float(rollout.is_correct))
 
-    def _again(self, prefixes: list[Tokens]) -> Client[dict[Tokens, float]]:
-        """Their rates from other samples than those that made them look good; ends have only one."""
-        open_ended = tuple(prefix for prefix in prefixes if prefix in self._rollouts)
-        rollouts = (yield from self._told(open_ended, again=True)) if open_ended else ()
+    def _resample(self, prefixes: list[Tokens]) -> SearchSteps[dict[Tokens, float]]:
+        """Return success rates from new samples, free of the selection bias of those that made a pair stand out.
+
+        Complete rollouts keep their exact rate.
+        """
+        incomplete = tuple(prefix for prefix in prefixes if prefix in self._rollouts)
+        samples = (yield from self._request_rollouts(incomplete, resample=True)) if incomplete else ()
         return {prefix: self._rates[prefix] for prefix in prefixes} | {
-            prefix: _rate(item) for prefix, item in zip(open_ended, rollouts, strict=True)
+            prefix: _success_rate(rollouts) for prefix, rollouts in zip(incomplete, samples, strict=True)
         }
 
-    def _told(self, prefixes: tuple[Tokens, ...], *, again: bool = False) -> Client[Sequence[Sequence[Rollout]]]:
-        cost = len(prefixes) * self.rules.samples
-        if self.found.rollouts + cost > self.rules.max_rollouts:
-            raise _SpentError
-        self.found.rollouts += cost
-        return (yield Draw(prefixes, self.rules.samples, again)).rollouts
+    def _request_rollouts(
+        self, prefixes: tuple[Tokens, ...], *, resample: bool = False
+    ) -> SearchSteps[Sequence[Sequence[Rollout]]]:
+        cost = len(prefixes) * self.settings.samples
+        if self.result.rollouts + cost > self.settings.max_rollouts:
+            raise _BudgetExceededError
+        self.result.rollouts += cost
+        return (yield RolloutRequest(prefixes, self.settings.samples, resample)).rollouts
 
 
-def _rate(rollouts: Sequence[Rollout]) -> float:
-    return sum(item.right for item in rollouts) / len(rollouts)
+def _success_rate(rollouts: Sequence[Rollout]) -> float:
+    return sum(rollout.is_correct for rollout in rollouts) / len(rollouts)
 
 
-def halved(surprise: Sequence[float]) -> int:
-    """Where to split tokens so that both halves are about as surprising; each has one at least."""
-    total = sum(surprise)
+def bisect_surprisal(surprisals: Sequence[float]) -> int:
+    """Return the index that splits tokens into two non-empty halves of about equal total surprisal."""
+    total = sum(surprisals)
     if total <= 0.0:
-        return len(surprise) // 2
-    past = next((at for at, so_far in enumerate(accumulate(surprise), 1) if so_far >= total / 2), len(surprise))
-    return min(past, len(surprise) - 1)
+        return len(surprisals) // 2
+    middle = next((at for at, running in enumerate(accumulate(surprisals), 1) if running >= total / 2), len(surprisals))
+    return min(middle, len(surprisals) - 1)

@@ -1,4 +1,4 @@
-"""Searches in many questions side by side: what all want next is sampled in one go, and what is done is written down."""
+"""Runs the searches of many questions side by side: batches their requests, and records finished searches in a journal."""
 
 from __future__ import annotations
 
@@ -13,14 +13,25 @@ from typing import Any
 from textbookgen import Message
 from textbookgen.api.model import TokenModel
 from textbookgen_megatron.pivotal.oracles import Oracle
-from textbookgen_megatron.pivotal.search import Answer, Client, Draw, Found, Pair, Rollout, Rules, Search, Tokens, Weigh
+from textbookgen_megatron.pivotal.search import (
+    LogprobRequest,
+    PivotalSearch,
+    Response,
+    Rollout,
+    RolloutRequest,
+    SearchResult,
+    SearchSettings,
+    SearchSteps,
+    TokenPair,
+    Tokens,
+)
 
 
 @dataclass(frozen=True)
-class Sampling:
-    """How questions are asked: from which column, how freely, up to where, and with which seed."""
+class RolloutSettings:
+    """How rollouts are sampled: prompt column, temperature, maximum tokens of a completion, stop texts, seed."""
 
-    prompt: str
+    prompt_column: str
     temperature: float
     max_tokens: int
     stop: tuple[str, ...]
@@ -28,141 +39,161 @@ class Sampling:
 
 
 class Journal:
-    """What is done, a line a question, so that a killed run goes on; a torn last line is as good as none."""
+    """Results of finished searches, one JSON line per question, so that a killed run resumes.
+
+    An incomplete last line is removed when the file is opened.
+    """
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._places: dict[str, int] = {}
+        self._offsets: dict[str, int] = {}
         self._file = path.open("a+b")
         self._file.seek(0)
         end = 0
         for line in self._file:
             if line.endswith(b"\n"):
-                self._places[json.loads(line)["id"]] = end
+                self._offsets[json.loads(line)["id"]] = end
                 end += len(line)
         self._file.truncate(end)
 
-    def get(self, key: str) -> Found | None:
-        """What was found, if the question is done."""
-        if key not in self._places:
-            return None
-        self._file.seek(self._places[key])
-        told = json.loads(self._file.readline())["found"]
-        pairs = [Pair(**{**pair, "prefix": tuple(pair["prefix"])}) for pair in told.pop("pairs")]
-        return Found(**told, pairs=pairs)
+    def __contains__(self, key: str) -> bool:
+        return key in self._offsets
 
-    def put(self, key: str, result: Found) -> None:
-        """Keeps what was found."""
-        self._places[key] = self._file.seek(0, 2)
-        self._file.write(json.dumps({"id": key, "found": asdict(result)}).encode() + b"\n")
+    def get(self, key: str) -> SearchResult:
+        """Return the result for a question.
+
+        Raises:
+            KeyError: There is none.
+        """
+        self._file.seek(self._offsets[key])
+        values = json.loads(self._file.readline())["result"]
+        pairs = [TokenPair(**{**pair, "prefix": tuple(pair["prefix"])}) for pair in values.pop("pairs")]
+        return SearchResult(**values, pairs=pairs)
+
+    def put(self, key: str, result: SearchResult) -> None:
+        """Append the result for a question."""
+        self._offsets[key] = self._file.seek(0, 2)
+        self._file.write(json.dumps({"id": key, "result": asdict(result)}).encode() + b"\n")
         self._file.flush()
 
     def close(self) -> None:
-        """Closes the file."""
+        """Close the file."""
         self._file.close()
 
 
 @dataclass
-class _Live:
-    """A question under way, and what its search wants next."""
+class _ActiveSearch:
+    """A search in progress, and its pending request."""
 
     row: Mapping[str, Any]
     question: Tokens
-    client: Client[Found]
-    wants: Draw | Weigh
+    steps: SearchSteps[SearchResult]
+    request: RolloutRequest | LogprobRequest
 
 
 @dataclass(frozen=True)
-class _Wish:
-    """One prefix to go on from, for one question."""
+class _PrefixRequest:
+    """A prefix to sample rollouts from, on behalf of a search."""
 
-    of: _Live
+    search: _ActiveSearch
     prefix: Tokens
     seed: int
 
 
 @dataclass(frozen=True)
-class Searching:
-    """The model that is searched, who says what is right, what is searched for, and where it is written down."""
+class SearchSession:
+    """Searches questions with a model and an oracle, and records the results in a journal."""
 
     model: TokenModel
     oracle: Oracle
-    rules: Rules
-    sampling: Sampling
+    search_settings: SearchSettings
+    rollout_settings: RolloutSettings
     journal: Journal
 
-    def all(self, rows: Iterator[Mapping[str, Any]], at_once: int) -> Iterator[tuple[Mapping[str, Any], Tokens, Found]]:
-        """Each question, its tokens and what was found, in order; what is found depends on nothing beside the question."""
-        while some := list(islice(rows, at_once)):
-            asked = self.model.encode([[Message("user", str(row[self.sampling.prompt]))] for row in some])
-            questions = [tuple(ids) for ids in asked]
-            self._search([pair for pair in zip(some, questions, strict=True) if self.journal.get(pair[0]["id"]) is None])
-            for row, question in zip(some, questions, strict=True):
-                result = self.journal.get(row["id"])
-                assert result is not None
-                yield row, question, result
+    def run(
+        self, rows: Iterator[Mapping[str, Any]], concurrency: int
+    ) -> Iterator[tuple[Mapping[str, Any], Tokens, SearchResult]]:
+        """Yield each question, its token ids and its result, in order; results do not depend on the other questions.
 
-    def _search(self, asked: Iterable[tuple[Mapping[str, Any], Tokens]]) -> None:
-        """Works these questions to their end."""
-        live = []
-        for row, question in asked:
-            client = Search(self.rules).run()
-            live.append(_Live(row, question, client, next(client)))
-        while live:
-            answers = self._answers(live)
-            live = [item for item, answer in zip(live, answers, strict=True) if self._goes_on(item, answer)]
+        Args:
+            rows: The questions.
+            concurrency: Number of questions searched side by side.
+        """
+        while batch := list(islice(rows, concurrency)):
+            prompts = [[Message("user", str(row[self.rollout_settings.prompt_column]))] for row in batch]
+            questions = [(row, tuple(ids)) for row, ids in zip(batch, self.model.encode(prompts), strict=True)]
+            self._search((row, ids) for row, ids in questions if row["id"] not in self.journal)
+            for row, ids in questions:
+                yield row, ids, self.journal.get(row["id"])
 
-    def _goes_on(self, item: _Live, answer: Answer) -> bool:
-        """Tells a search what it wanted; False if that was all, and then it is written down."""
+    def _search(self, questions: Iterable[tuple[Mapping[str, Any], Tokens]]) -> None:
+        """Run the searches of these questions to their end."""
+        active = []
+        for row, ids in questions:
+            steps = PivotalSearch(self.search_settings).run()
+            active.append(_ActiveSearch(row, ids, steps, next(steps)))
+        while active:
+            responses = self._respond(active)
+            active = [search for search, response in zip(active, responses, strict=True) if self._advance(search, response)]
+
+    def _advance(self, search: _ActiveSearch, response: Response) -> bool:
+        """Send a search its response; return False if that was the last, after recording the result."""
         try:
-            item.wants = item.client.send(answer)
+            search.request = search.steps.send(response)
         except StopIteration as end:
-            self.journal.put(item.row["id"], end.value)
+            self.journal.put(search.row["id"], end.value)
             return False
         return True
 
-    def _answers(self, live: Sequence[_Live]) -> list[Answer]:
-        """What each search wants, asked of the model together."""
-        draws = iter(self._drawn([wish for item in live if isinstance(item.wants, Draw) for wish in self._wishes(item)]))
-        weighed = [(item.question, item.wants.tokens) for item in live if isinstance(item.wants, Weigh)]
-        logprobs = iter(self.model.logprobs(weighed) if weighed else [])
+    def _respond(self, active: Sequence[_ActiveSearch]) -> list[Response]:
+        """Return the responses to the pending requests, from one call of the model for each kind of request."""
+        rollouts = iter(self._sample([request for search in active for request in self._prefix_requests(search)]))
+        completions = [
+            (search.question, search.request.tokens) for search in active if isinstance(search.request, LogprobRequest)
+        ]
+        logprobs = iter(self.model.logprobs(completions) if completions else [])
         return [
-            Answer(rollouts=[next(draws) for _ in item.wants.prefixes])
-            if isinstance(item.wants, Draw)
-            else Answer(logprobs=next(logprobs))
-            for item in live
+            Response(rollouts=[next(rollouts) for _ in search.request.prefixes])
+            if isinstance(search.request, RolloutRequest)
+            else Response(logprobs=next(logprobs))
+            for search in active
         ]
 
-    def _wishes(self, item: _Live) -> Iterator[_Wish]:
-        assert isinstance(item.wants, Draw)
-        for prefix in item.wants.prefixes:
-            facts = f"{self.sampling.seed}/{item.row['id']}/{prefix}/{item.wants.again}"
-            yield _Wish(item, prefix, int.from_bytes(sha256(facts.encode()).digest()[:6], "big"))
+    def _prefix_requests(self, search: _ActiveSearch) -> Iterator[_PrefixRequest]:
+        """Yield the prefixes that a search needs rollouts from, if it does, each with its own seed."""
+        if not isinstance(search.request, RolloutRequest):
+            return
+        for prefix in search.request.prefixes:
+            key = f"{self.rollout_settings.seed}/{search.row['id']}/{prefix}/{search.request.resample}"
+            yield _PrefixRequest(search, prefix, int.from_bytes(sha256(key.encode()).digest()[:6], "big"))
 
-    def _drawn(self, wishes: Sequence[_Wish]) -> list[list[Rollout]]:
-        """For each prefix its samples, each judged as a whole."""
-        if not wishes:
+    def _sample(self, requests: Sequence[_PrefixRequest]) -> list[list[Rollout]]:
+        """Sample rollouts from each prefix, and grade the completions they end."""
+        if not requests:
             return []
-        drawn = self.model.extend(
-            [wish.of.question + wish.prefix for wish in wishes],
-            max_tokens=[self.sampling.max_tokens - len(wish.prefix) for wish in wishes],
-            seeds=[wish.seed for wish in wishes],
-            temperature=self.sampling.temperature,
-            stop=self.sampling.stop,
-            samples=self.rules.samples,
+        settings = self.rollout_settings
+        samples = self.model.extend(
+            [request.search.question + request.prefix for request in requests],
+            max_tokens=[settings.max_tokens - len(request.prefix) for request in requests],
+            seeds=[request.seed for request in requests],
+            temperature=settings.temperature,
+            stop=settings.stop,
+            samples=self.search_settings.samples,
         )
-        said = [(wish, item.ids) for wish, several in zip(wishes, drawn, strict=True) for item in several]
-        right = iter(self._right(said))
-        return [[Rollout(item.ids, next(right)) for item in several] for several in drawn]
+        pairs = zip(requests, samples, strict=True)
+        grades = iter(self._grade([(request, item.ids) for request, items in pairs for item in items]))
+        return [[Rollout(item.ids, next(grades)) for item in items] for items in samples]
 
-    def _right(self, said: Sequence[tuple[_Wish, Tokens]]) -> list[bool]:
-        """Whether each completion is right; the same completion of a question is read and judged once."""
-        wholes = [(wish.of.row["id"], wish.prefix + ids) for wish, ids in said]
-        rows = {whole: wish.of.row for whole, (wish, _) in zip(wholes, said, strict=True)}
+    def _grade(self, rollouts: Sequence[tuple[_PrefixRequest, Tokens]]) -> list[bool]:
+        """Return whether each rollout makes its completion correct; equal completions of a question are graded once."""
+        completions = [(request.search.row["id"], request.prefix + ids) for request, ids in rollouts]
+        rows = {completion: request.search.row for completion, (request, _) in zip(completions, rollouts, strict=True)}
         texts = self.model.decode([ids for _, ids in rows])
-        verdicts = self.oracle.right([(row, self._cut(text)) for row, text in zip(rows.values(), texts, strict=True)])
-        known = dict(zip(rows, verdicts, strict=True))
-        return [known[whole] for whole in wholes]
+        grades = self.oracle.grade([(row, self._cut(text)) for row, text in zip(rows.values(), texts, strict=True)])
+        grade_of = dict(zip(rows, grades, strict=True))
+        return [grade_of[completion] for completion in completions]
 
     def _cut(self, text: str) -> str:
-        return text[: min((place for place in map(text.find, self.sampling.stop) if place >= 0), default=len(text))]
+        """Cut a text before the first stop text."""
+        places = (place for place in map(text.find, self.rollout_settings.stop) if place >= 0)
+        return text[: min(places, default=len(text))]

@@ -1,4 +1,4 @@
-"""A network's forward pass as a `Writer` asks it: heads read once, padded behind, and rows that go on with their cache."""
+"""A TorchModel as `BatchGenerator` uses it: prompts are read once, then decoded with a key/value cache."""
 
 from __future__ import annotations
 
@@ -7,70 +7,88 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from textbookgen_megatron.torch_model import Cache, Network
+from textbookgen.training.sampling import choose_tokens, score_targets
+from textbookgen_megatron.torch_model import KVCache, TorchModel
 
 
 class CachedDecodeState:
-    """Rows read so far, with the cache; `logits` is what comes next in each, `[rows, vocabulary]`."""
+    """Rows that are being decoded: their cache, and the logits of the next token, float32 `[rows, vocabulary]`."""
 
-    def __init__(self, network: Network, cache: Cache, logits: Tensor) -> None:
-        self._network, self._cache, self._logits = network, cache, logits
-
-    @torch.inference_mode()
-    def choose(self, draws: Sequence[float], temperature: float) -> list[int]:
-        """The likeliest token of each row; or the one where the row's draw falls among the summed probabilities."""
-        if not draws:
-            return [int(token) for token in self._logits.argmax(-1).tolist()]
-        sums = (self._logits.double() / temperature).softmax(-1).cumsum(-1)
-        falls = torch.tensor(draws, dtype=torch.float64, device=sums.device)[:, None] * sums[:, -1:]
-        places = torch.searchsorted(sums, falls, right=True).clamp_max(sums.size(-1) - 1)
-        return [int(token) for token in places[:, 0].tolist()]
+    def __init__(self, model: TorchModel, cache: KVCache, logits: Tensor) -> None:
+        self._model, self._cache, self._logits = model, cache, logits
 
     @torch.inference_mode()
-    def go_on(self, tokens: Sequence[int], keep: Sequence[int]) -> None:
-        """Reads a further token in each row that is kept."""
+    def choose(self, uniforms: Sequence[float], temperature: float) -> list[int]:
+        """Sample the next token of each row by inverse transform sampling.
+
+        Args:
+            uniforms: A random number in [0, 1) for each row; empty for greedy decoding.
+            temperature: Sampling temperature; unused for greedy decoding.
+        """
+        return choose_tokens(self._logits, uniforms, temperature)
+
+    @torch.inference_mode()
+    def step(self, tokens: Sequence[int], keep: Sequence[int]) -> None:
+        """Append a token to each row that is kept; drop the other rows.
+
+        Args:
+            tokens: One token per kept row.
+            keep: Indices of the kept rows, in increasing order.
+        """
         if len(keep) < self._logits.size(0):
-            self._cache = self._cache.rows(torch.tensor(keep, device=self._network.device))
-        newest = torch.tensor(tokens, device=self._network.device)[:, None]
-        hidden, self._cache = self._network.hidden(newest, self._cache)
-        self._logits = self._network.logits(hidden[:, -1])
+            self._cache = self._cache.rows(torch.tensor(keep, device=self._model.device))
+        newest = torch.tensor(tokens, device=self._model.device)[:, None]
+        hidden, self._cache = self._model.hidden(newest, self._cache)
+        self._logits = self._model.logits(hidden[:, -1])
 
 
-class CachedNetwork:
-    """A network that reads heads and goes on from them, and scores."""
+class CachedModel:
+    """A model that starts decoding from prompts, and scores token ids."""
 
-    def __init__(self, network: Network) -> None:
-        self._network = network
+    def __init__(self, model: TorchModel) -> None:
+        self._model = model
 
     @property
-    def window(self) -> int:
-        """Tokens that a row has at most."""
-        return self._network.shape.sequence_length
+    def context_length(self) -> int:
+        """Maximum number of tokens in a row."""
+        return self._model.shape.sequence_length
 
     @torch.inference_mode()
-    def read(self, heads: Sequence[list[int]], rows: Sequence[int], room: int) -> CachedDecodeState:
-        """Reads each head once; rows of it have caches of their own, with `room` places behind."""
-        hidden, cache = self._network.hidden(self._padded(heads))
-        lengths = torch.tensor([len(head) for head in heads], device=self._network.device)
-        logits = self._network.logits(hidden[torch.arange(len(heads), device=self._network.device), lengths - 1])
-        which = torch.tensor(rows, device=self._network.device)
-        cache = Cache(cache.keys, cache.values, lengths).rows(which).roomier(room)
-        return CachedDecodeState(self._network, cache, logits[which])
+    def prefill(self, prompts: Sequence[list[int]], rows: Sequence[int], max_new_tokens: int) -> CachedDecodeState:
+        """Read each prompt once, and start decoding rows from them.
+
+        Args:
+            prompts: The prefixes as token ids, none empty.
+            rows: For each row the index of its prefix; several rows may share one.
+            max_new_tokens: Maximum number of tokens to decode.
+        """
+        hidden, cache = self._model.hidden(self._pad(prompts))
+        lengths = torch.tensor([len(prompt) for prompt in prompts], device=self._model.device)
+        logits = self._model.logits(hidden[torch.arange(len(prompts), device=self._model.device), lengths - 1])
+        index = torch.tensor(rows, device=self._model.device)
+        cache = KVCache(cache.keys, cache.values, lengths).rows(index).extended(max_new_tokens)
+        return CachedDecodeState(self._model, cache, logits[index])
 
     @torch.inference_mode()
-    def logprobs(self, pieces: Sequence[tuple[list[int], int]]) -> list[tuple[list[float], bool]]:
-        """Of each row the log probabilities of its last ids, in float64, and whether each is the likeliest."""
-        tokens = self._padded([ids for ids, _ in pieces])
-        hidden, _ = self._network.hidden(tokens)
+    def logprobs(self, windows: Sequence[tuple[list[int], int]]) -> list[tuple[list[float], bool]]:
+        """Score the last tokens of rows.
+
+        Args:
+            windows: Token ids, and how many of the last to score.
+
+        Returns:
+            For each row the natural-log probabilities of these tokens, computed in float64, and whether greedy decoding
+            would have chosen each of them.
+        """
+        tokens = self._pad([ids for ids, _ in windows])
+        hidden, _ = self._model.hidden(tokens)
         scored = []
-        for row, (ids, count) in enumerate(pieces):
-            logprobs = self._network.logits(hidden[row, len(ids) - count - 1 : len(ids) - 1]).double().log_softmax(-1)
-            wanted = tokens[row, len(ids) - count : len(ids), None]
-            mine = logprobs.gather(-1, wanted)[:, 0].tolist()
-            scored.append((mine, bool((logprobs.argmax(-1, keepdim=True) == wanted).all())))
+        for row, (ids, count) in enumerate(windows):
+            logits = self._model.logits(hidden[row, len(ids) - count - 1 : len(ids) - 1])
+            scored.append(score_targets(logits, tokens[row, len(ids) - count : len(ids)]))
         return scored
 
-    def _padded(self, rows: Sequence[list[int]]) -> Tensor:
-        """Rows as one tensor, filled behind, where nothing looks."""
+    def _pad(self, rows: Sequence[list[int]]) -> Tensor:
+        """Return rows as int64 `[rows, longest]`, padded on the right, which causal attention ignores."""
         longest = max(map(len, rows))
-        return torch.tensor([row + [0] * (longest - len(row)) for row in rows], device=self._network.device)
+        return torch.tensor([row + [0] * (longest - len(row)) for row in rows], device=self._model.device)

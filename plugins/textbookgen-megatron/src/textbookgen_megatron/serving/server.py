@@ -1,40 +1,46 @@
-"""The serving process: `python -m textbookgen_megatron.serving.server FOLDER`, one JSON line asked, one answered."""
+"""The serving process: `python -m textbookgen_megatron.serving.server FOLDER` answers JSON lines on standard input."""
 
 from __future__ import annotations
 
 import sys
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from textbookgen import Checkpoint
+from textbookgen.api.cards import CausalLMCard, TokenizerCard
 from textbookgen.training.generation import BatchGenerator
-from textbookgen.training.job import read_card
-from textbookgen.training.model_server import answer, serve
+from textbookgen.training.model_server import handle_request, serve
 from textbookgen.training.prompt_codec import PromptCodec
 
 
 def open_generator(checkpoint: Path) -> BatchGenerator:
-    """The model of a folder, of this plugin's or of transformers, and how it is talked to.
+    """Open the model of a checkpoint of this plugin, or of a folder in the format of transformers, for generation.
 
     Raises:
-        TrainerError: the folder is not whole.
+        TrainerError: The folder is incomplete, or its model is not supported.
     """
-    from textbookgen_megatron.serving.decoding import CachedNetwork
-    from textbookgen_megatron.torch_model import Network
+    from textbookgen_megatron.serving.decoding import CachedModel
+    from textbookgen_megatron.serving.loading import load_model
 
-    return BatchGenerator(CachedNetwork(Network.load(checkpoint)), PromptCodec.at(checkpoint, _card(checkpoint)))
+    card = _card(checkpoint)
+    codec = PromptCodec.load(checkpoint, card.tokenizer.file, card.eod, card.chat)
+    return BatchGenerator(CachedModel(load_model(checkpoint)), codec)
 
 
-def _card(checkpoint: Path) -> dict[str, Any]:
-    """What serving must know of a checkpoint: its tokenizer, what ends a document, and its chat template."""
+def _card(checkpoint: Path) -> CausalLMCard:
+    """Return the card of a checkpoint; for a folder without one, what its files say of tokenizer and chat template."""
     if (checkpoint / Checkpoint.card_name).is_file():
-        return read_card(checkpoint)
+        return CausalLMCard.read(checkpoint)
     from textbookgen_megatron.exchange.reader import chat_template, end_of_document
 
-    return {"tokenizer": {"file": "tokenizer.json"}, "eod": end_of_document(checkpoint), "chat": chat_template(checkpoint)}
+    return CausalLMCard(
+        format="transformers",
+        tokenizer=TokenizerCard(name="tokenizer.json", digest="", file="tokenizer.json"),
+        eod=end_of_document(checkpoint),
+        chat=chat_template(checkpoint),
+    )
 
 
 if __name__ == "__main__":
     folder = Path(sys.argv[1])
-    serve(lambda: partial(answer, open_generator(folder)))
+    serve(lambda: partial(handle_request, open_generator(folder)))

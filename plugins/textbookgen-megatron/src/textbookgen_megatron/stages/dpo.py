@@ -17,7 +17,7 @@ class Dpo(DpoOptions, MegatronTrainOptions):
     """Direct preference optimization (DPO, arXiv 2305.18290) on pairs packed by `pack`.
 
     The log probabilities of all replies under the reference model, which is the model training starts from, are computed
-    once and stored in the step folder. With `label_smoothing`, `sigmoid` is the conservative DPO loss (cDPO, E. Mitchell, 2023).
+    once and stored in the step folder. With `label_smoothing`, `sigmoid` is conservative DPO (cDPO, E. Mitchell, 2023).
     """
 
     name: ClassVar[str] = "dpo"

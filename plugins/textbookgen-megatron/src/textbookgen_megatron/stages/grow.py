@@ -22,13 +22,13 @@ class Grow(TokenStreamOptions):
     hidden: int | None = Field(
         None,
         gt=0,
-        description="hidden size; the head size stays the same, so the number of heads grows; default: that of the smaller model",
+        description="hidden size; heads keep their size, so their number grows; default: that of the smaller model",
     )
     ffn: int | None = Field(None, gt=0, description="intermediate size of the MLP; default: scaled with `hidden`")
     method: Literal["tile", "reuse", "scratch"] = Field(
         "tile",
-        description="`tile` fills each matrix with copies and preserves the function if the width grows by an integer factor; "
-        "`reuse` copies the smaller matrix into a corner and initializes the rest; `scratch` initializes all weights (a baseline)",
+        description="`tile` fills each matrix with copies, which preserves the function if the width grows by an integer factor; "
+        "`reuse` copies each smaller matrix into a corner and initializes the rest; `scratch` initializes everything (a baseline)",
     )
     noise: float = Field(
         1.0,

@@ -27,12 +27,12 @@ class MegatronTrainOptions(TrainOptions):
     gpus: Annotated[int | None, Runtime] = Field(
         None,
         gt=0,
-        description="number of processes, one per GPU (or CPU processes where there is no GPU); processes beyond tensor_parallel "
-        "times pipeline_parallel are used for data parallelism; default: tensor_parallel times pipeline_parallel",
+        description="number of processes, one per GPU (CPU processes without one); a multiple of tensor_parallel times "
+        "pipeline_parallel, which is the default; more are used for data parallelism",
     )
     sequence_parallel: Annotated[bool, Runtime] = Field(
         False,
-        description="with `tensor_parallel`: also split LayerNorm and dropout along the sequence, which saves activation memory",
+        description="with `tensor_parallel`: also split norms and dropout along the sequence, which saves activation memory",
     )
     distributed_optimizer: Annotated[bool, Runtime] = Field(
         False, description="shard the optimizer state across data parallel processes (ZeRO-1)"
@@ -46,8 +46,8 @@ class MegatronTrainOptions(TrainOptions):
     nodes: Annotated[int, Runtime] = Field(1, gt=0, description="number of machines; `gpus` must be a multiple of it")
     launch: Annotated[Literal["local", "slurm", "script"], Runtime] = Field(
         "local",
-        description="`local` starts the processes on this machine; `slurm` submits a batch job and waits for it; `script` writes "
-        "launch.sh and launch.sbatch to the step folder and stops: run one of them, then run the recipe again",
+        description="`local` starts the processes on this machine; `slurm` submits a batch job and waits for it; `script` "
+        "writes launch.sh and launch.sbatch to the step folder and stops: run one of them, then run the recipe again",
     )
     slurm: Annotated[tuple[str, ...], Runtime] = Field(
         (), description='extra #SBATCH options of the batch job, such as "--partition=gpu" or "--time=24:00:00"'

@@ -1,4 +1,4 @@
-"""The stage `megatron/pivotal-tokens`: preferences between single tokens, found by trying how completions go on."""
+"""The stage `megatron/pivotal-tokens`: preference pairs of single tokens, by pivotal token search."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 import polars as pl
 from pydantic import Field, PrivateAttr
@@ -29,12 +29,12 @@ from textbookgen import (
 )
 from textbookgen.api.model import TokenModel
 from textbookgen.training import sampled_ids as sampled
-from textbookgen_megatron.pivotal.oracles import AnswerOracle, JudgeOracle, Oracle
-from textbookgen_megatron.pivotal.search import Found, Pair, Rules, Tokens
-from textbookgen_megatron.pivotal.session import Journal, Sampling, Searching
+from textbookgen_megatron.pivotal.oracles import AnswerOracle, FilterOracle, Oracle
+from textbookgen_megatron.pivotal.search import SearchResult, SearchSettings, TokenPair, Tokens
+from textbookgen_megatron.pivotal.session import Journal, RolloutSettings, SearchSession
 
-#: The columns of what is found, those that `pack` reads first.
-OWN: dict[str, pl.DataType] = {
+#: Columns of the pairs beyond those of all pairs; `pack` uses the token ids as they are.
+COLUMNS: dict[str, pl.DataType] = {
     **sampled.COLUMNS,
     "megatron.p_before": pl.Float64(),
     "megatron.p_chosen": pl.Float64(),
@@ -43,161 +43,171 @@ OWN: dict[str, pl.DataType] = {
 
 
 @dataclass
-class _Total:
-    """What came of all questions together."""
+class _Totals:
+    """Counts over all questions."""
 
     questions: int = 0
-    within: int = 0
+    eligible: int = 0
     searched: int = 0
     pivots: int = 0
     pairs: int = 0
-    spent: int = 0
+    exhausted: int = 0
     rollouts: int = 0
 
-    def add(self, result: Found) -> None:
+    def add(self, result: SearchResult) -> None:
         self.questions += 1
-        self.within += result.searched > 0
+        self.eligible += result.searched > 0
         self.searched += result.searched
         self.pivots += result.pivots
         self.pairs += len(result.pairs)
-        self.spent += result.spent
+        self.exhausted += result.exhausted
         self.rollouts += result.rollouts
 
-    def told(self, lowest: float, highest: float) -> str:
-        spent = f"; {self.spent} questions used up their rollouts" if self.spent else ""
+    def note(self, min_rate: float, max_rate: float) -> str:
+        exhausted = f"; {self.exhausted:,} questions reached max_rollouts" if self.exhausted else ""
         return (
-            f"{self.within:,} of {self.questions:,} questions succeed in {lowest:.0%} to {highest:.0%} of "
-            f"samples; in {self.searched:,} completions of theirs {self.pivots:,} tokens are pivotal, and {self.pairs:,} "
-            f"pairs came of them, by {self.rollouts:,} rollouts{spent}"
+            f"{self.eligible:,} of {self.questions:,} questions have a success rate of {min_rate:.0%} to {max_rate:.0%}; "
+            f"{self.pivots:,} pivotal tokens in {self.searched:,} completions gave {self.pairs:,} pairs, from "
+            f"{self.rollouts:,} rollouts{exhausted}"
         )
 
 
 class PivotalTokens(Transform):
-    """Finds the tokens of a model's completions that decide whether they will be right, and makes preferences of them
+    """Finds the tokens of a model's completions that decide whether they will be correct, and makes preference pairs of them
     (pivotal token search, phi-4, arXiv 2412.08905).
 
-    The rate of success after a beginning is the share of `samples` ways on from there that the oracle calls right. A
-    completion is halved at the middle of its log probability, and again, while the rate at both ends of a half differs by
-    `least_gap`; what is left are single tokens. The other token of a pair is one that samples went on with at that place.
-    Only questions of middling rate are searched. Rows keep token ids (`megatron.prompt_ids`, `.chosen_ids`,
-    `.rejected_ids`), which `pack` takes as they are, and `megatron.p_before`, `.p_chosen`, `.p_rejected`. A run that
-    was killed goes on with the questions that were not done.
+    The success rate of a prefix is the share of `samples` rollouts from it that the oracle accepts. A completion is bisected by
+    log probability while the success rates at both ends of a span differ by `min_gap`; the spans that remain are single tokens.
+    The other token of a pair is one that was sampled in the same place. Only questions with a medium success rate are searched.
+    Rows have token ids (`megatron.prompt_ids`, `.chosen_ids`, `.rejected_ids`), which `pack` uses as they are, and
+    `megatron.p_before`, `.p_chosen`, `.p_rejected`. A run that was killed resumes with the questions that were not finished.
     """
 
     name: ClassVar[str] = "pivotal-tokens"
+    version: ClassVar[int] = 2
     output: ClassVar[type[Artifact] | None] = Pairs
 
-    inputs: Annotated[Labels, Input(Documents)] = Field(alias="from", description="stages above whose questions are asked")
-    checkpoint: Annotated[str, Input(Checkpoint)] = Field(description="stage above that trained the model that is searched")
+    inputs: Annotated[Labels, Input(Documents)] = Field(alias="from", description="stages above with the questions")
+    checkpoint: Annotated[str, Input(Checkpoint)] = Field(description="stage above that trained the model to search")
     prompt: str = Field("text", description="column with the question, such as `reasoning.prompt`")
     answer: str | None = Field(
-        None, description="column with the right answer, such as `reasoning.answer`; a completion is right if it is the same"
+        None,
+        description="column with the reference answer, such as `reasoning.answer`; a completion is correct if it equals the "
+        "answer, ignoring white space",
     )
     answer_pattern: str | None = Field(
-        None, description="regular expression (its group, if it has one): only its last match is compared, on both sides"
+        None,
+        description="with `answer`: regular expression; its last match (or group) in completion and answer is compared instead",
     )
     oracle: Annotated[str | dict[str, Any] | None, Filters] = Field(
-        None, description="instead of `answer`: a judge that keeps what is right, such as `sandbox/tests-pass`"
+        None, description="instead of `answer`: a filter that keeps correct completions, such as `sandbox/tests-pass`"
     )
-    oracle_reads: str = Field(
-        "both", pattern="both|completion", description="the judge reads `both`, question and completion, or the `completion`"
+    oracle_input: Literal["both", "completion"] = Field(
+        "both", description="what the filter sees: the question followed by the completion (`both`), or the `completion` alone"
     )
-    samples: int = Field(64, gt=1, description="completions that a rate is measured by; fewer find what is not there")
-    least_gap: float = Field(0.2, gt=0, le=1, description="how far a token must move the rate of success (phi-4's figure: 0.2)")
-    lowest_rate: float = Field(0.2, ge=0, le=1, description="questions that succeed less often are not searched (phi-4: 0.2)")
-    highest_rate: float = Field(0.8, ge=0, le=1, description="questions that succeed more often are not searched (phi-4: 0.8)")
-    completions: int = Field(2, gt=0, description="completions searched of each question, right and wrong ones in turn")
-    alternatives: int = Field(3, gt=0, description="tokens tried in the place of a pivotal one, the likeliest first")
+    samples: int = Field(
+        64, gt=1, description="rollouts per prefix to estimate its success rate; with few, chance looks like pivotal tokens"
+    )
+    min_gap: float = Field(0.2, gt=0, le=1, description="minimum change of the success rate by a pivotal token (phi-4: 0.2)")
+    min_rate: float = Field(0.2, ge=0, le=1, description="skip questions with a lower success rate (phi-4: 0.2)")
+    max_rate: float = Field(0.8, ge=0, le=1, description="skip questions with a higher success rate (phi-4: 0.8)")
+    completions: int = Field(2, gt=0, description="completions to search per question, correct and incorrect ones in turn")
+    alternatives: int = Field(3, gt=0, description="tokens to try in place of a pivotal token, most frequent first")
     confirm: bool = Field(
-        True, description="sample after both tokens of a pair once more, and keep it only if they still differ by `least_gap`"
+        True,
+        description="re-estimate both tokens of a pair from new rollouts, and keep it only if they still differ by `min_gap`",
     )
-    max_rollouts: int = Field(20_000, gt=0, description="completions sampled for one question at most")
-    temperature: float = Field(1.0, gt=0, description="how freely completions are drawn")
-    max_tokens: int = Field(256, gt=0, description="tokens of a completion at most; a longer one is judged as it stands")
-    stop: tuple[str, ...] = Field((), description="texts that end a completion; they are left out of what the oracle reads")
-    seed: int = Field(0, description="another seed draws other completions")
-    at_once: Annotated[int, Runtime] = Field(16, gt=0, description="questions that are searched side by side")
+    max_rollouts: int = Field(20_000, gt=0, description="maximum number of rollouts per question")
+    temperature: float = Field(1.0, gt=0, description="sampling temperature")
+    max_tokens: int = Field(256, gt=0, description="maximum tokens of a completion; a longer one is graded as cut off")
+    stop: tuple[str, ...] = Field((), description="stop texts, which end a completion and are not part of it")
+    seed: int = Field(0, description="seed of the rollouts")
+    concurrency: Annotated[int, Runtime] = Field(16, gt=0, description="questions to search side by side")
 
-    _total: _Total = PrivateAttr(default_factory=_Total)
+    _totals: _Totals = PrivateAttr(default_factory=_Totals)
 
     def check(self) -> Iterable[Diagnostic]:
-        """Options that do not go together."""
+        """Report options that exclude or contradict one another."""
         if (self.answer is None) == (self.oracle is None):
-            yield Diagnostic("answer", "either `answer` or `oracle` must be given", "who says that a completion is right?")
-        if self.lowest_rate > self.highest_rate:
-            yield Diagnostic("lowest_rate", f"is more than `highest_rate`, {self.highest_rate}")
+            yield Diagnostic("answer", "exactly one of `answer` and `oracle` is required", "set one of them")
+        if self.min_rate > self.max_rate:
+            yield Diagnostic("min_rate", f"is greater than `max_rate`, {self.max_rate}")
         if self.max_rollouts < self.samples:
-            yield Diagnostic("max_rollouts", f"is not enough for the first {self.samples} samples")
+            yield Diagnostic("max_rollouts", f"is less than the first {self.samples} samples of a question", "raise it")
         try:
             re.compile(self.answer_pattern or "")
         except re.error as error:
-            yield Diagnostic("answer_pattern", f"is no regular expression: {error}")
+            yield Diagnostic("answer_pattern", f"is not a valid regular expression: {error}")
 
     def stream(self, inputs: StageInputs) -> Iterator[pl.DataFrame]:
-        """The pairs, question by question in their order.
+        """Yield the pairs, in the order of the questions.
 
         Raises:
-            RunError: a column is missing, or the model cannot be asked by token ids.
+            RunError: A column is missing, or the model does not support token ids.
         """
-        (checkpoint,) = inputs.by_label("checkpoint").values()
-        table = inputs["from"]
-        assert isinstance(checkpoint, Checkpoint) and isinstance(table, Table)
-        self._look(table)
-        self._total = _Total()
+        (checkpoint,) = inputs.by_label("checkpoint", Checkpoint).values()
+        table: Table = inputs["from"]
+        self._check_columns(table)
+        self._totals = _Totals()
         digest = checkpoint.card().get("tokenizer", {}).get("digest")
         with (
             closing(inputs.resolver.model(checkpoint.path)) as model,
-            closing(Journal(inputs.folder / "searched.jsonl")) as done,
+            closing(Journal(inputs.folder / "searched.jsonl")) as journal,
         ):
             if not isinstance(model, TokenModel):
-                problem = "the model of this checkpoint can be asked by texts alone, not by token ids"
-                raise RunError(problem, place="checkpoint", hint="search in one that `megatron` or `transformers` serves")
-            searching = Searching(model, self._oracle(inputs, table), self._rules(), self._sampling(inputs.seed), done)
+                raise RunError(
+                    "the model of this checkpoint does not support prompts of token ids",
+                    place="checkpoint",
+                    hint="use a checkpoint that the plugin `megatron` or `transformers` serves",
+                )
+            settings = SearchSettings(**{name: getattr(self, name) for name in SearchSettings.__dataclass_fields__})
+            session = SearchSession(
+                model, self._make_oracle(inputs, table), settings, self._rollout_settings(inputs.seed), journal
+            )
             rows = (row for frame in table.frames() for row in frame.iter_rows(named=True))
-            for row, question, result in searching.all(rows, self.at_once):
-                self._total.add(result)
+            for row, question, result in session.run(rows, self.concurrency):
+                self._totals.add(result)
                 if result.pairs:
                     yield self._frame(row, question, result.pairs, model, digest)
 
     def notes(self) -> Iterable[str]:
-        """What was searched and what it took."""
-        yield self._total.told(self.lowest_rate, self.highest_rate)
+        """Return the totals of the search."""
+        yield self._totals.note(self.min_rate, self.max_rate)
 
-    def _rules(self) -> Rules:
-        return Rules(**{name: getattr(self, name) for name in Rules.__dataclass_fields__})
+    def _rollout_settings(self, seed: int) -> RolloutSettings:
+        return RolloutSettings(self.prompt, self.temperature, self.max_tokens, self.stop, f"{seed}/{self.seed}")
 
-    def _sampling(self, seed: int) -> Sampling:
-        return Sampling(self.prompt, self.temperature, self.max_tokens, self.stop, f"{seed}/{self.seed}")
-
-    def _look(self, table: Table) -> None:
-        known = table.scan().collect_schema()
+    def _check_columns(self, table: Table) -> None:
+        columns = table.scan().collect_schema()
         for option, column in (("prompt", self.prompt), ("answer", self.answer)):
-            if column is not None and column not in known:
-                raise RunError(f"no document has a column {column!r}", place=option, hint=f"there are {', '.join(known)}")
+            if column is not None and column not in columns:
+                raise RunError(
+                    f"the documents have no column {column!r}", place=option, hint=f"available: {', '.join(columns)}"
+                )
 
-    def _oracle(self, inputs: StageInputs, table: Table) -> Oracle:
+    def _make_oracle(self, inputs: StageInputs, table: Table) -> Oracle:
         if self.oracle is None:
             return AnswerOracle(self.answer or "", self.answer_pattern)
-        judge = inputs.resolver.filter(self.oracle)
-        judge.prepare(inputs)
-        return JudgeOracle(judge, self.prompt, self.oracle_reads == "completion", dict(table.scan().collect_schema()))
+        filter_ = inputs.resolver.filter(self.oracle)
+        filter_.prepare(inputs)
+        return FilterOracle(filter_, self.prompt, self.oracle_input == "completion", dict(table.scan().collect_schema()))
 
     def _frame(
-        self, row: Mapping[str, Any], question: Tokens, pairs: Sequence[Pair], model: TokenModel, digest: str | None
+        self, row: Mapping[str, Any], question: Tokens, pairs: Sequence[TokenPair], model: TokenModel, digest: str | None
     ) -> pl.DataFrame:
-        """The pairs of one question as rows; texts are for readers, the ids say what is meant."""
-        texts = model.decode([ids for pair in pairs for ids in _three(pair)])
+        """Return the pairs of one question as rows; the texts are for readers, the token ids are what is trained on."""
+        texts = model.decode([ids for pair in pairs for ids in _sequences(pair)])
         rows = []
         for number, pair in enumerate(pairs):
-            begun, chosen, rejected = texts[3 * number : 3 * number + 3]
+            prefix, chosen, rejected = texts[3 * number : 3 * number + 3]
             rows.append(
                 {
                     "id": document_id(row["id"], "pivotal", pair.prefix, pair.chosen, pair.rejected),
                     "kind": "preference",
                     "parents": [row["id"]],
-                    "prompt": [_turn("user", row[self.prompt]), _turn("assistant", begun)],
-                    "chosen": [_turn("assistant", chosen.removeprefix(begun))],
-                    "rejected": [_turn("assistant", rejected.removeprefix(begun))],
+                    "prompt": [_message("user", row[self.prompt]), _message("assistant", prefix)],
+                    "chosen": [_message("assistant", chosen.removeprefix(prefix))],
+                    "rejected": [_message("assistant", rejected.removeprefix(prefix))],
                     sampled.PROMPT: [*question, *pair.prefix],
                     sampled.CHOSEN: [pair.chosen],
                     sampled.REJECTED: [pair.rejected],
@@ -207,12 +217,13 @@ class PivotalTokens(Transform):
                     "megatron.p_rejected": pair.p_rejected,
                 }
             )
-        return pl.DataFrame(rows, schema_overrides={**Pairs.schema(), **OWN})
+        return pl.DataFrame(rows, schema_overrides={**Pairs.schema(), **COLUMNS})
 
 
-def _turn(role: str, content: str) -> dict[str, str]:
+def _message(role: str, content: str) -> dict[str, str]:
     return {"role": role, "content": content}
 
 
-def _three(pair: Pair) -> tuple[Tokens, Tokens, Tokens]:
+def _sequences(pair: TokenPair) -> tuple[Tokens, Tokens, Tokens]:
+    """Return the prefix alone, with the chosen token, and with the rejected token."""
     return pair.prefix, (*pair.prefix, pair.chosen), (*pair.prefix, pair.rejected)
