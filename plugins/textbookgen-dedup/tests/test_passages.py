@@ -1,12 +1,11 @@
-"""What `dedup/passages` takes out, and that it is the same whatever the parts."""
+"""`dedup/passages`: what it removes, whatever the parts."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import polars as pl
-from hypothesis import given as drawn
-from hypothesis import settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from textbookgen_dedup.stages.passages import PassageDedup
 
@@ -24,11 +23,11 @@ def changed(folder: Path, *parts: pl.DataFrame, **options: object) -> pl.DataFra
     return pl.concat([stage.transform(part) for part in parts])
 
 
-def test_what_comes_again_is_left_out_but_for_the_first_place(tmp_path: Path) -> None:
+def test_repeated_paragraphs_are_removed_except_the_first(tmp_path: Path) -> None:
     docs = documents([f"{LICENCE}\n\n{ONE}", f"{TWO}\n\n{LICENCE.upper()}\n\nThe end", f"{THREE}\n\nThe end"])
     after = changed(tmp_path, docs)
     assert after["text"].to_list() == [docs["text"][0], f"{TWO}\n\nThe end", docs["text"][2]]
-    assert after["minhash.removed"].to_list() == [0, len(LICENCE) + 2, 0]
+    assert after["dedup.removed"].to_list() == [0, len(LICENCE) + 2, 0]
     assert [old == new for old, new in zip(docs["id"], after["id"], strict=True)] == [True, False, True]
     assert after["parents"][1].to_list() == [docs["id"][1]]
 
@@ -36,7 +35,7 @@ def test_what_comes_again_is_left_out_but_for_the_first_place(tmp_path: Path) ->
 def test_lines_more_copies_and_repetition_within_a_document(tmp_path: Path) -> None:
     docs = documents([f"{LICENCE}\n{ONE}\n{LICENCE}", f"{LICENCE}\n{TWO}", f"{LICENCE}\n{THREE}"])
     assert changed(tmp_path / "a", docs, unit="line")["text"].to_list() == [f"{LICENCE}\n{ONE}", TWO, THREE]
-    assert changed(tmp_path / "b", docs, unit="line", copies=2)["text"].to_list() == [
+    assert changed(tmp_path / "b", docs, unit="line", max_documents=2)["text"].to_list() == [
         f"{LICENCE}\n{ONE}",
         f"{LICENCE}\n{TWO}",
         THREE,
@@ -44,16 +43,16 @@ def test_lines_more_copies_and_repetition_within_a_document(tmp_path: Path) -> N
     assert changed(tmp_path / "c", docs)["text"].to_list() == docs["text"].to_list()
 
 
-def test_a_document_of_nothing_else_is_left_without_text(tmp_path: Path) -> None:
+def test_a_document_of_repeated_passages_only_becomes_empty(tmp_path: Path) -> None:
     assert changed(tmp_path, documents([LICENCE, LICENCE + "!"]))["text"].to_list() == [LICENCE, ""]
 
 
 @settings(max_examples=15, deadline=None)
-@drawn(
+@given(
     st.lists(st.lists(st.sampled_from([ONE, TWO, THREE, LICENCE, "short"]), max_size=4), min_size=1, max_size=8),
     st.integers(1, 7),
 )
-def test_parts_do_not_matter_and_each_passage_stays_once(tmp_path_factory: object, texts: list[list[str]], cut: int) -> None:
+def test_parts_do_not_matter_and_each_passage_is_kept_once(tmp_path_factory: object, texts: list[list[str]], cut: int) -> None:
     folder: Path = tmp_path_factory.mktemp("passages")  # type: ignore[attr-defined]
     docs = documents(["\n\n".join(passages) for passages in texts])
     whole = changed(folder / "whole", docs)
@@ -62,6 +61,6 @@ def test_parts_do_not_matter_and_each_passage_stays_once(tmp_path_factory: objec
     assert sorted(left) == sorted({passage for passages in texts for passage in passages} - {"short"})
 
 
-def test_what_is_changed_must_be_counted() -> None:
+def test_changed_stages_must_be_counted() -> None:
     assert [each.place for each in PassageDedup(inputs=("pages", "web"), corpus=("pages",)).check()] == ["corpus"]
     assert not list(PassageDedup(inputs=("pages",), corpus=("web", "pages")).check())

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from textbookgen import Stage, hookimpl
-from textbookgen_decontamination.stages.filter import Decontaminate
-from textbookgen_decontamination.stages.overlap import Overlap
+from textbookgen_decontamination.stages.filter import DecontaminationFilter
+from textbookgen_decontamination.stages.overlap import TrainTestOverlap
 
 
 @hookimpl
 def stages() -> list[type[Stage]]:
-    """The decontamination filter and the overlap evaluation."""
-    return [Decontaminate, Overlap]
+    """Return the decontamination filter and the train/test overlap evaluation."""
+    return [DecontaminationFilter, TrainTestOverlap]

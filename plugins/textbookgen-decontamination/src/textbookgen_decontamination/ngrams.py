@@ -1,4 +1,4 @@
-"""The n-grams of benchmarks, hashed, and where documents hold one of them."""
+"""An index of the n-grams of benchmark items, and where documents contain one of them."""
 
 from __future__ import annotations
 
@@ -7,27 +7,30 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import polars as pl
-from textbookgen_dedup.text.words import letters
+from textbookgen_dedup.text.normalize import normalize
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
+    from textbookgen_dedup.text.word_bytes import WordBytes
 
-    from textbookgen.api.benchmark import Benchmark
+    from textbookgen import Benchmark
 
 _WORD = re.compile(rb"[0-9a-z_\x80-\xff]+")
+_MIN_CAPACITY = 4096
 
 
-def words_in(text: bytes) -> list[bytes]:
-    """The words of a text that `plain` has prepared, as the kernels see them."""
-    return _WORD.findall(text.lower())
+def words_of(text: str, accents: bool = True) -> list[bytes]:
+    """Return the words of a text in UTF-8, lower-case, as the kernels see them; `accents` as in `normalize`."""
+    return _WORD.findall(normalize(pl.Series([text]), accents)[0].encode().lower())
 
 
 @dataclass(frozen=True)
 class Problem:
-    """One item of a benchmark, as decontamination looks at it."""
+    """An item of a benchmark, as decontamination looks at it."""
 
     benchmark: str
     id: str
@@ -35,24 +38,33 @@ class Problem:
     solution: str
 
     @property
-    def place(self) -> str:
+    def label(self) -> str:
         """Benchmark and item, for evidence."""
         return f"{self.benchmark} {self.id}"
 
     @cached_property
     def text(self) -> str:
-        """Prompt and solution. A prompt that ends in the middle of code goes straight on."""
+        """Prompt and solution; a prompt that ends in white space is continued directly."""
         return self.prompt + self.solution if self.prompt[-1:].isspace() else f"{self.prompt}\n{self.solution}"
 
 
-def problems_of(benchmarks: Iterable[Benchmark]) -> list[Problem]:
-    """Every item of every benchmark."""
-    return [Problem(each.name, item.id, item.prompt, item.solution) for each in benchmarks for item in each.items()]
+def read_problems(benchmarks: Iterable[Benchmark]) -> list[Problem]:
+    """Return every item of every benchmark."""
+    return [
+        Problem(benchmark.name, item.id, item.prompt, item.solution) for benchmark in benchmarks for item in benchmark.items()
+    ]
 
 
 @dataclass(frozen=True)
-class Hit:
-    """An n-gram that a document shares with items: where, of how many words, which, and the items by place."""
+class NgramHit:
+    """An n-gram that a document shares with items.
+
+    Attributes:
+        row: the document.
+        size: words in the n-gram.
+        words: the words, as evidence.
+        items: positions of the items in the list of problems.
+    """
 
     row: int
     size: int
@@ -60,75 +72,102 @@ class Hit:
     items: tuple[int, ...]
 
 
+@dataclass(frozen=True)
+class _HashTable:
+    """The arrays that `kernels.find_ngrams` searches."""
+
+    sizes: NDArray[np.int64]
+    slots: NDArray[np.uint64]
+    bitmap: NDArray[np.uint8]
+
+
 @dataclass
-class Grams:
-    """Hashed n-grams of texts, each with the texts it is from; `accents` as in `plain`."""
+class NgramIndex:
+    """Hashed n-grams of texts, each with the texts that contain it.
+
+    Attributes:
+        accents: as in `normalize`.
+        owners: for each size and hash the texts that contain the n-gram.
+    """
 
     accents: bool = True
-    texts: dict[tuple[int, int], list[int]] = field(default_factory=lambda: defaultdict(list))  # (size, hash): owners
-    _table: tuple[Any, Any, Any] | None = None
+    owners: dict[tuple[int, int], list[int]] = field(default_factory=lambda: defaultdict(list))
+    _table: _HashTable | None = None
 
     def add(self, owner: int, text: str, size: int) -> None:
-        """Adds the n-grams of a text; one of fewer words is one n-gram of all of them."""
-        many, hashes = self._hashes(text, size)
+        """Add the n-grams of a text; a text of fewer words is one n-gram."""
+        words, hashes = self._hash_text(text, size)
         for value in hashes:
-            owners = self.texts[(min(size, many), value)]
+            owners = self.owners[min(size, words), value]
             if not owners or owners[-1] != owner:
                 owners.append(owner)
         self._table = None
 
-    def allow(self, text: str, size: int) -> None:
-        """Forgets the n-grams of a text that anybody may use."""
-        _, hashes = self._hashes(text, size)
+    def remove(self, text: str, size: int) -> None:
+        """Remove the n-grams of a text, so that they are not reported."""
+        _, hashes = self._hash_text(text, size)
         for value in hashes:
-            self.texts.pop((size, value), None)
+            self.owners.pop((size, value), None)
         self._table = None
 
-    def _hashes(self, text: str, size: int) -> tuple[int, list[int]]:
+    def _hash_text(self, text: str, size: int) -> tuple[int, list[int]]:
+        """Return the number of words of a text, and the hashes of its n-grams."""
         import numpy as np
-        from textbookgen_dedup.lsh import kernels
+        from textbookgen_dedup.text.word_bytes import to_word_bytes
 
-        laid = letters(pl.Series([text]), self.accents)
-        many = len(words_in(laid.eights.tobytes()))
-        out, ends = np.empty(many + 1, np.uint64), np.zeros(1, np.int64)
-        kernels.shingle(laid.eights, laid.starts, size, out, ends)
-        return many, out[: int(ends[0])].tolist()
+        from textbookgen_decontamination import kernels
 
-    def _compiled(self) -> tuple[Any, Any, Any]:
-        """Sizes, hash table and sieve for the kernel."""
+        words, _ = _hash_words(to_word_bytes(pl.Series([text]), self.accents))
+        out = np.empty(len(words) + 1, np.uint64)
+        return len(words), out[: kernels.hash_ngrams(words, size, out)].tolist()
+
+    def _build_table(self) -> _HashTable:
         import numpy as np
-        from textbookgen_dedup.lsh import kernels
 
-        if self._table is None:
-            hashes = np.array([value for _, value in self.texts], np.uint64)
-            slots: NDArray[np.uint64] = np.zeros(1 << max(6, (4 * len(hashes)).bit_length()), np.uint64)
-            sieve: NDArray[np.uint8] = np.zeros(len(slots) // 2, np.uint8)  # sixteen bits or more for each hash
-            kernels.fill_slots(hashes, slots, sieve)
-            self._table = np.array(sorted({size for size, _ in self.texts}), np.int64), slots, sieve
-        return self._table
+        from textbookgen_decontamination import kernels
 
-    def hits(self, texts: pl.Series) -> Iterator[Hit]:
-        """Where documents share an n-gram, in order of rows and, for each size, of words."""
+        hashes = np.array([value for _, value in self.owners], np.uint64)
+        slots = np.zeros(1 << max(6, (4 * len(hashes)).bit_length()), np.uint64)
+        bitmap = np.zeros(len(slots) // 2, np.uint8)  # sixteen bits or more for each hash
+        kernels.fill_table(hashes, slots, bitmap)
+        return _HashTable(np.array(sorted({size for size, _ in self.owners}), np.int64), slots, bitmap)
+
+    def search(self, texts: pl.Series) -> Iterator[NgramHit]:
+        """Yield the n-grams that documents share with the index, by row, then by size, then by position."""
         import numpy as np
-        from textbookgen_dedup.lsh import kernels
+        from textbookgen_dedup.text.word_bytes import to_word_bytes
 
-        if not self.texts or not len(texts):
+        from textbookgen_decontamination import kernels
+
+        if not self.owners or not len(texts):
             return
-        laid, room = letters(texts, self.accents), 4096
+        table = self._table = self._table or self._build_table()
+        word_bytes, capacity = to_word_bytes(texts, self.accents), _MIN_CAPACITY
+        words, ends = _hash_words(word_bytes)
         while True:
-            rows, begins, sizes = np.empty(room, np.int64), np.empty(room, np.int64), np.empty(room, np.int64)
-            hashes = np.empty(room, np.uint64)
-            result = kernels.find_grams(laid.eights, laid.starts, *self._compiled(), rows, begins, sizes, hashes)
-            if result <= room:
+            hits, hashes = np.empty((3, capacity), np.int64), np.empty(capacity, np.uint64)
+            count = kernels.find_ngrams(words, ends, table.sizes, table.slots, table.bitmap, hits, hashes)
+            if count <= capacity:
                 break
-            room = result
-        data = laid.eights.view(np.uint8)
-        for row, begin, size, value in zip(*(item[:result].tolist() for item in (rows, begins, sizes, hashes)), strict=True):
-            if owners := self.texts.get((size, value)):
-                yield Hit(row, size, _words_at(data, begin, int(laid.starts[row + 1]) - 1, size), tuple(owners))
+            capacity = count
+        row, row_words = -1, list[bytes]()
+        for (found_row, position, size), value in zip(hits[:, :count].T.tolist(), hashes[:count].tolist(), strict=True):
+            if owners := self.owners.get((size, value)):
+                if found_row != row:
+                    row, row_words = found_row, word_bytes.words(found_row)
+                yield NgramHit(row, size, _decode(row_words[position : position + size]), tuple(owners))
 
 
-def _words_at(data: Any, begin: int, end: int, size: int) -> str:
-    """So many words from a place on, as evidence."""
-    words: Sequence[bytes] = words_in(data[begin : min(end, begin + 64 * size)].tobytes())[:size]
+def _hash_words(word_bytes: WordBytes) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
+    """Return the hashes of the words of all texts end to end, and where each text ends."""
+    import numpy as np
+    from textbookgen_dedup import kernels
+
+    words = np.empty(int(word_bytes.starts[-1]) // 2 + len(word_bytes) + 1, np.uint64)
+    ends = np.empty(len(word_bytes), np.int64)
+    kernels.hash_all_words(word_bytes.packed, word_bytes.starts, words, ends)
+    return words[: ends[-1]], ends
+
+
+def _decode(words: Sequence[bytes]) -> str:
     return b" ".join(words).decode(errors="replace")

@@ -1,4 +1,4 @@
-"""Deduplication: near-duplicates by verified MinHash, in one pass, while generating, or against an index."""
+"""Deduplication: near copies by verified MinHash, over a corpus, while generating, or against an index."""
 
 from __future__ import annotations
 
@@ -11,5 +11,5 @@ from textbookgen_dedup.stages.passages import PassageDedup
 
 @hookimpl
 def stages() -> list[type[Stage]]:
-    """The deduplication stages."""
+    """Return the deduplication stages."""
     return [MinHashDedup, OnlineDedup, PassageDedup, FilterAndDedup]

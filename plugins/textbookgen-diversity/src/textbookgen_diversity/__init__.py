@@ -1,12 +1,12 @@
-"""Diversity, measured: what a corpus says twice, how it begins, and what of the grid it was drawn from it covers."""
+"""Diversity of a corpus, measured: repeated words, openings and documents, and coverage of the grid it was drawn from."""
 
 from __future__ import annotations
 
 from textbookgen import Stage, hookimpl
-from textbookgen_diversity.measure import Measure
+from textbookgen_diversity.measure import DiversityEvaluator
 
 
 @hookimpl
 def stages() -> list[type[Stage]]:
-    """The measurement."""
-    return [Measure]
+    """Return the diversity evaluation."""
+    return [DiversityEvaluator]

@@ -1,1 +1,1 @@
-"""Locality-sensitive hashing: signatures, candidate pairs, verification, and arrays that spill to disk."""
+"""Locality-sensitive hashing: signatures, candidates, verification, indexes, and arrays that spill to disk."""

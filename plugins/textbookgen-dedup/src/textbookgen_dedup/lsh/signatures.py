@@ -1,4 +1,4 @@
-"""MinHash sketches: the size of a scheme, datasketch's permutations, and a signature for each document."""
+"""MinHash signatures and shingle sets of documents."""
 
 from __future__ import annotations
 
@@ -9,61 +9,79 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from textbookgen_dedup.text.words import in_slices
-
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-#: Share of pairs exactly at the threshold that no band may bring together.
-LOST = 5e-4
+#: Share of pairs exactly at the threshold that may share no band.
+MAX_LOSS = 5e-4
 
 
 @dataclass(frozen=True)
-class Scheme:
-    """How documents are sketched: shingles of `size` words, `permutations` values, `bands` of `rows` of them."""
+class MinHashScheme:
+    """The parameters of signatures.
+
+    Attributes:
+        size: words in a shingle.
+        permutations: values in a signature.
+        bands: bands of a signature; documents that share one are candidates.
+        rows: values in a band.
+    """
 
     size: int
     permutations: int
     bands: int
     rows: int
 
-    def found(self, jaccard: float) -> float:
-        """The probability that a pair of this Jaccard index shares a band (Leskovec, Rajaraman and Ullman, section 3.4)."""
+    @classmethod
+    def for_threshold(
+        cls, threshold: float, size: int, permutations: int, bands: int | None = None, rows: int | None = None
+    ) -> MinHashScheme:
+        """Return the scheme with the longest bands that loses at most `MAX_LOSS` of the pairs at the threshold.
+
+        If `bands` and `rows` are given, they are used instead.
+        """
+        if bands and rows:
+            return cls(size, permutations, bands, rows)
+        schemes = (cls(size, permutations, permutations // rows, rows) for rows in range(permutations, 0, -1))
+        sensitive = (scheme for scheme in schemes if scheme.candidate_probability(threshold) >= 1 - MAX_LOSS)
+        return next(sensitive, cls(size, permutations, permutations, 1))
+
+    def candidate_probability(self, jaccard: float) -> float:
+        """Return the probability that a pair of this Jaccard index shares a band.
+
+        Leskovec, Rajaraman and Ullman, "Mining of Massive Datasets", section 3.4.
+        """
         return float(1 - (1 - jaccard**self.rows) ** self.bands)
 
 
-def scheme_for(threshold: float, size: int, permutations: int, bands: int | None = None, rows: int | None = None) -> Scheme:
-    """The scheme with the longest bands that still bring together all but `LOST` of the pairs at the threshold."""
-    if bands and rows:
-        return Scheme(size, permutations, bands, rows)
-    fitting = (Scheme(size, permutations, permutations // rows, rows) for rows in range(permutations, 0, -1))
-    return next(
-        (scheme for scheme in fitting if scheme.found(threshold) >= 1 - LOST), Scheme(size, permutations, permutations, 1)
-    )
-
-
 @lru_cache(maxsize=4)
-def permutations_of(many: int) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
-    """datasketch's affine permutations `a * h + b mod 2**32`, so that signatures are those of `MinHash(many)`."""
+def datasketch_permutations(count: int) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
+    """Return multipliers and offsets of datasketch's `a * h + b mod 2**32`: signatures then equal those of `MinHash(count)`."""
     from datasketch import MinHash  # type: ignore[import-untyped]
 
-    a, b = MinHash(num_perm=many, scheme="affine32").permutations
+    a, b = MinHash(num_perm=count, scheme="affine32").permutations
     return a, b
 
 
-def sketch(ids: pl.Series, texts: pl.Series, scheme: Scheme) -> pl.DataFrame:
-    """One row a document: `id`, `exact` (16 bytes that tell its words in order), `words` (their number), `signature`."""
+def sketch_texts(ids: pl.Series, texts: pl.Series, scheme: MinHashScheme) -> pl.DataFrame:
+    """Return one row per document.
+
+    Returns:
+        `id`; `exact`, two uint64 that identify the words in order; `words`, their number; and `signature`, an array of
+        `scheme.permutations` uint32.
+    """
     import numpy as np
 
-    from textbookgen_dedup.lsh import kernels
+    from textbookgen_dedup import kernels
+    from textbookgen_dedup.text.word_bytes import word_batches
 
-    a, b = permutations_of(scheme.permutations)
+    a, b = datasketch_permutations(scheme.permutations)
     signatures = np.full((len(texts), scheme.permutations), 0xFFFFFFFF, np.uint32)
     exact, counts = np.empty((len(texts), 2), np.uint64), np.empty(len(texts), np.uint32)
-    for rows, laid in in_slices(texts):
-        words = laid.eights, laid.starts, laid.raw.data, laid.raw.starts
-        kernels.sketch(*words, scheme.size, a, b, signatures[rows], exact[rows], counts[rows])
+    for rows, words in word_batches(texts):
+        arrays = words.packed, words.starts, words.source.data, words.source.starts
+        kernels.compute_signatures(*arrays, scheme.size, a, b, signatures[rows], exact[rows], counts[rows])
     columns: dict[str, Any] = {
         "id": ids,
         "exact": pl.Series(exact, dtype=pl.Array(pl.UInt64, 2)),
@@ -73,28 +91,45 @@ def sketch(ids: pl.Series, texts: pl.Series, scheme: Scheme) -> pl.DataFrame:
     return pl.DataFrame(columns)
 
 
-def shingle_slices(texts: pl.Series, size: int) -> Iterator[tuple[slice, NDArray[np.uint64], NDArray[np.int64]]]:
-    """The sorted sets of 64-bit shingle hashes of some texts at a time, end to end, and where each ends."""
+def hash_bands(signatures: NDArray[np.uint32], scheme: MinHashScheme) -> NDArray[np.uint32]:
+    """Return the band hashes of signatures, (n, scheme.bands) uint32."""
     import numpy as np
 
-    from textbookgen_dedup.lsh import kernels
+    from textbookgen_dedup import kernels
 
-    for rows, laid in in_slices(texts):
-        room, ends = np.empty(int(laid.starts[-1]) // 2 + len(laid) + 1, np.uint64), np.empty(len(laid), np.int64)
-        kernels.shingle(laid.eights, laid.starts, size, room, ends)
+    bands = np.empty((len(signatures), scheme.bands), np.uint32)
+    kernels.hash_bands(np.ascontiguousarray(signatures), scheme.rows, bands)
+    return bands
+
+
+def shingle_set_batches(texts: pl.Series, size: int) -> Iterator[tuple[slice, NDArray[np.uint64], NDArray[np.int64]]]:
+    """Yield the shingle sets of some texts at a time.
+
+    Yields:
+        The rows; the sorted sets of 64-bit shingle hashes end to end; and where each set ends. The arrays are valid until
+        the next batch.
+    """
+    import numpy as np
+
+    from textbookgen_dedup import kernels
+    from textbookgen_dedup.text.word_bytes import word_batches
+
+    for rows, words in word_batches(texts):
+        hashes, ends = np.empty(int(words.starts[-1]) // 2 + len(words) + 1, np.uint64), np.empty(len(words), np.int64)
+        kernels.hash_shingles(words.packed, words.starts, size, hashes, ends)
         low = 0
         for high in ends.tolist():
-            room[low:high].sort()
+            hashes[low:high].sort()
             low = high
-        yield rows, room[: kernels.unique(room, ends)], ends
+        yield rows, hashes[: kernels.remove_repeats(hashes, ends)], ends
 
 
 def shingle_sets(texts: pl.Series, size: int) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
-    """The sorted set of 64-bit shingle hashes of each text, end to end, and where each ends."""
+    """Return the sorted sets of 64-bit shingle hashes of all texts end to end, and where each set ends."""
     import numpy as np
 
-    found, sizes = [np.empty(0, np.uint64)], [np.empty(0, np.int64)]
-    for _, values, ends in shingle_slices(texts, size):
-        found.append(values.copy())
+    values, sizes = [np.empty(0, np.uint64)], [np.empty(0, np.int64)]
+    for _, hashes, ends in shingle_set_batches(texts, size):
+        values.append(hashes.copy())
         sizes.append(np.diff(ends, prepend=0))
-    return np.concatenate(found), np.cumsum(np.concatenate(sizes))
+    return np.concatenate(values), np.cumsum(np.concatenate(sizes))

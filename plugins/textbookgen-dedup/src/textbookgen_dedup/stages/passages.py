@@ -1,4 +1,4 @@
-"""`dedup/passages`: a paragraph or line that a corpus has again and again is left out where it comes again."""
+"""`dedup/passages`: remove paragraphs or lines that the corpus has elsewhere."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import polars as pl
 from pydantic import Field, PrivateAttr
 
 from textbookgen import Diagnostic, Documents, Input, Labels, RunError, StageInputs, Transform, document_id
-from textbookgen_dedup.text.words import in_slices
+from textbookgen.api.files import write_frame
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,126 +20,134 @@ _SLICES = 16  # hashes are counted a sixteenth at a time, so that memory holds a
 
 
 class PassageDedup(Transform):
-    """Takes out of documents the paragraphs or lines that were in the corpus before, word by word.
+    """Removes from documents the paragraphs or lines that occurred earlier in the corpus, word for word.
 
-    As the line-level steps of CCNet (Wenzek et al. 2019, section 3.1) and Dolma (Soldaini et al. 2024, section 3), with the
-    first place kept. A document of which something was taken out is a new one, whose parent is the old. One of which all
-    was taken out is left with no text.
+    As in the line-level steps of CCNet (Wenzek et al. 2019, section 3.1) and Dolma (Soldaini et al. 2024, section 3), but the
+    first occurrence is kept. A document from which something was removed is a new one, with the original as parent. If
+    everything was removed, its text is empty.
     """
 
     name: ClassVar[str] = "passages"
 
     corpus: Annotated[Labels, Input(Documents)] = Field(
-        description="stages above whose passages are counted, in the order in which the first place counts: those of `from`, "
-        "and any whose passages are not to come again"
+        description="stages whose passages are counted, in order of precedence: those of `from`, and any others whose "
+        "passages should not be repeated"
     )
     unit: Literal["paragraph", "line"] = Field(
         "paragraph", description="what is compared: paragraphs (between empty lines) or lines"
     )
-    min_words: int = Field(8, ge=1, description="passages of fewer words may come again: headings, braces, `return result`")
-    copies: int = Field(1, ge=1, description="in how many documents a passage may be, the first of them")
-    text: str = Field("text", description="the column that is changed")
+    min_words: int = Field(8, ge=1, description="shorter passages may repeat: headings, closing braces, `return result`")
+    max_documents: int = Field(1, ge=1, description="documents that may contain the same passage; the first ones keep it")
+    text: str = Field("text", description="the column to change")
 
     _repeated: tuple[NDArray[np.uint64], list[frozenset[str]]] | None = PrivateAttr(None)
 
     def check(self) -> Iterable[Diagnostic]:
-        """Complains if documents would be changed that were not counted."""
+        """Report documents that would be changed but not counted."""
         if missing := [label for label in self.inputs if label not in self.corpus]:
             yield Diagnostic(
-                "corpus", f"`from` names {', '.join(missing)}, which `corpus` does not", "name all of `from` in `corpus`"
+                "corpus", f"{', '.join(missing)} in `from` but not in `corpus`", "name all stages of `from` in `corpus`"
             )
 
     def prepare(self, inputs: StageInputs) -> None:
-        """Counts the passages of the whole corpus the first time, a part at a time and on disk."""
+        """Count the passages of the whole corpus the first time, one part at a time and on disk."""
         import numpy as np
 
         file = inputs.folder / "repeated.parquet"
         if not file.exists():
-            _count(inputs, self, file)
+            _count_passages(inputs, self, file)
         repeated = pl.read_parquet(file)
         self._repeated = repeated["hash"].to_numpy().astype(np.uint64), [frozenset(ids) for ids in repeated["first"].to_list()]
 
+    @property
+    def _separator(self) -> str:
+        return "\n\n" if self.unit == "paragraph" else "\n"
+
     def passages(self, docs: pl.DataFrame) -> pl.DataFrame:
-        """Every passage of the documents in order: `row`, `passage`, and `hash`, null for those that may come again."""
+        """Return every passage of the documents in order: `row`, `passage`, and `hash`, null for those that may repeat."""
         import numpy as np
 
-        from textbookgen_dedup.lsh import kernels
+        from textbookgen_dedup import kernels
+        from textbookgen_dedup.text.word_bytes import word_batches
 
-        separator = "\n\n" if self.unit == "paragraph" else "\n"
-        rows = docs.select(pl.col(self.text).fill_null("").str.split(separator).alias("passage")).with_row_index("row")
+        rows = docs.select(pl.col(self.text).fill_null("").str.split(self._separator).alias("passage")).with_row_index("row")
         rows = rows.explode("passage", empty_as_null=True).with_columns(pl.col("passage").fill_null(""))
         hashes = np.empty(len(rows), np.uint64)
-        for part, laid in in_slices(rows["passage"], 8192):
-            kernels.fingerprints(laid.eights, laid.starts, hashes[part])
-        long = pl.col("passage").str.count_matches(r"\w+") >= self.min_words
-        return rows.with_columns(hash=pl.when(long).then(pl.Series(hashes)))
+        for part, words in word_batches(rows["passage"], 8192):
+            kernels.hash_word_sequences(words.packed, words.starts, hashes[part])
+        is_long = pl.col("passage").str.count_matches(r"\w+") >= self.min_words
+        return rows.with_columns(hash=pl.when(is_long).then(pl.Series(hashes)))
 
     def transform(self, docs: pl.DataFrame) -> pl.DataFrame:
-        """The documents without what was there before; `minhash.removed` has how many characters were taken out."""
+        """Return the documents without repeated passages; `dedup.removed` is the number of characters removed."""
         if self._repeated is None:
-            raise RunError("`dedup/passages` changes only after `prepare` has counted")
+            raise RunError("`dedup/passages` was called before `prepare`")
         passages = self.passages(docs)
-        kept = passages.filter(~_again(docs["id"].gather(passages["row"]), passages["hash"], *self._repeated))
-        joined = kept.group_by("row", maintain_order=True).agg(pl.col("passage"))
-        separator = "\n\n" if self.unit == "paragraph" else "\n"
-        texts = (
-            docs.select("id").with_row_index("row").join(joined, on="row", how="left", maintain_order="left")["passage"]
-            .list.join(separator).fill_null("")
-        )  # fmt: skip
-        return _changed(docs, self.text, texts)
+        repeated = _is_repeated(docs["id"].gather(passages["row"]), passages["hash"], *self._repeated)
+        joined = passages.filter(~repeated).group_by("row", maintain_order=True).agg(pl.col("passage"))
+        rows = docs.select("id").with_row_index("row").join(joined, on="row", how="left", maintain_order="left")
+        return _with_texts(docs, self.text, rows["passage"].list.join(self._separator).fill_null(""))
 
 
-def _again(ids: pl.Series, own: pl.Series, hashes: NDArray[np.uint64], firsts: list[frozenset[str]]) -> pl.Series:
-    """Whether each passage was there before: in documents enough, or earlier in this one."""
+def _is_repeated(
+    ids: pl.Series, passage_hashes: pl.Series, hashes: NDArray[np.uint64], first_documents: list[frozenset[str]]
+) -> pl.Series:
+    """Whether each passage occurs in enough earlier documents, or earlier in its own.
+
+    Args:
+        ids: the document of each passage.
+        passage_hashes: the hash of each passage, null for one that may repeat.
+        hashes: sorted hashes of repeated passages.
+        first_documents: for each of `hashes` the documents that keep the passage.
+    """
     import numpy as np
 
-    values = own.fill_null(0).to_numpy()
-    again = np.zeros(len(values), np.bool_)
+    values = passage_hashes.fill_null(0).to_numpy()
+    repeated = np.zeros(len(values), np.bool_)
     if not len(hashes):
-        return pl.Series(again)
+        return pl.Series(repeated)
     places = np.minimum(np.searchsorted(hashes, values), len(hashes) - 1)
-    known = (hashes[places] == values) & own.is_not_null().to_numpy()
+    known = (hashes[places] == values) & passage_hashes.is_not_null().to_numpy()
     seen = set[tuple[str, int]]()
     for at in known.nonzero()[0].tolist():
-        here = (ids[at], int(values[at]))
-        again[at] = here[0] not in firsts[places[at]] or here in seen
-        seen.add(here)
-    return pl.Series(again)
+        key = (ids[at], int(values[at]))
+        repeated[at] = key[0] not in first_documents[places[at]] or key in seen
+        seen.add(key)
+    return pl.Series(repeated)
 
 
-def _changed(docs: pl.DataFrame, column: str, texts: pl.Series) -> pl.DataFrame:
-    """The documents with new texts; those that are other documents now have an id of their own."""
+def _with_texts(docs: pl.DataFrame, column: str, texts: pl.Series) -> pl.DataFrame:
+    """Return the documents with new texts; those that changed get new ids, with the old ones as parents."""
     changed = texts != docs[column].fill_null("")
     ids = [
         document_id("dedup/passages", old, text) if new else old
         for old, text, new in zip(docs["id"], texts, changed, strict=True)
     ]
     removed = docs[column].fill_null("").str.len_chars().cast(pl.Int64) - texts.str.len_chars().cast(pl.Int64)
-    columns: dict[str, Any] = {"id": pl.Series(ids, dtype=pl.String), column: texts, "minhash.removed": removed}
+    columns: dict[str, Any] = {"id": pl.Series(ids, dtype=pl.String), column: texts, "dedup.removed": removed}
     if "parents" in docs.columns:
         columns["parents"] = pl.when(changed).then(pl.concat_list(docs["id"])).otherwise(docs["parents"])
     return docs.with_columns(**columns)
 
 
-def _count(inputs: StageInputs, stage: PassageDedup, file: Path) -> None:
-    """Writes the hashes that are in more than one place, sorted, with the documents that may have them."""
+def _count_passages(inputs: StageInputs, stage: PassageDedup, file: Path) -> None:
+    """Write the hashes of passages that occur more than once, sorted, with the documents that keep each."""
     folder = inputs.folder / "passages"
     folder.mkdir(parents=True, exist_ok=True)
     at = 0
     for number, docs in enumerate(inputs["corpus"].frames()):
-        result = stage.passages(docs).drop_nulls("hash").select("hash", place=pl.col("row").cast(pl.Int64) + at)
-        result.with_columns(docs["id"].gather(result["place"] - at).alias("id")).write_parquet(folder / f"{number:06d}.parquet")
+        rows = stage.passages(docs).drop_nulls("hash").select("hash", document=pl.col("row").cast(pl.Int64) + at)
+        rows = rows.with_columns(docs["id"].gather(rows["document"] - at).alias("id"))
+        rows.write_parquet(folder / f"{number:06d}.parquet")
         at += len(docs)
-    counted = [_slice(folder, number, stage.copies) for number in range(_SLICES if at else 0)]
-    repeated = pl.concat(counted) if counted else pl.DataFrame(schema={"hash": pl.UInt64, "first": pl.List(pl.String)})
-    part = file.with_suffix(".part")
-    repeated.sort("hash").write_parquet(part)
-    part.replace(file)
+    slices = [_repeated_in_slice(folder, number, stage.max_documents) for number in range(_SLICES if at else 0)]
+    repeated = pl.concat(slices) if slices else pl.DataFrame(schema={"hash": pl.UInt64, "first": pl.List(pl.String)})
+    write_frame(file, repeated.sort("hash"))
 
 
-def _slice(folder: Path, number: int, copies: int) -> pl.DataFrame:
-    """Of a sixteenth of all hashes those in more than one place, with the first documents that have each."""
+def _repeated_in_slice(folder: Path, number: int, max_documents: int) -> pl.DataFrame:
+    """Return the repeated hashes of one slice, with the first documents that contain each."""
     passages = pl.scan_parquet(folder / "*.parquet").filter(pl.col("hash") % _SLICES == number)
-    again = passages.group_by("hash").len().filter(pl.col("len") > 1).select("hash").collect()
-    documents = passages.join(again.lazy(), on="hash", how="semi").unique(["hash", "place"]).sort("hash", "place")
-    return documents.group_by("hash").agg(first=pl.col("id").head(copies)).collect()
+    repeated = passages.group_by("hash").len().filter(pl.col("len") > 1).select("hash").collect()
+    documents = passages.join(repeated.lazy(), on="hash", how="semi").unique(["hash", "document"]).sort("hash", "document")
+    return documents.group_by("hash").agg(first=pl.col("id").head(max_documents)).collect()

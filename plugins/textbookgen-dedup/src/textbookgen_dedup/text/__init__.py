@@ -1,1 +1,1 @@
-"""Text as the compiled loops read it: normalized bytes and words."""
+"""Text for the compiled loops: normalization, bytes of words, and Python code as words."""

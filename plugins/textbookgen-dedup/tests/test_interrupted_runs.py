@@ -1,4 +1,4 @@
-"""That a run with deduplication, killed at any moment, gives in the end what an undisturbed one gives."""
+"""A run with deduplication that is killed at any moment and resumed gives the verdicts of an undisturbed one."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ index = "{index}"
 [stage.twice]
 use = "dedup/filter-and-dedup"
 from = "pages"
-judges = ["template/length"]
+filters = ["template/length"]
 """
 
 
@@ -82,4 +82,4 @@ def test_a_run_killed_at_random_gives_the_same_verdicts(tmp_path: Path) -> None:
     for label in ("distinct", "twice"):
         assert verdicts(rough, label).equals(verdicts(calm, label))
         assert 0 < verdicts(calm, label)["keep"].sum() < 600
-    assert not list((rough / "work").rglob("copies"))
+    assert not list((rough / "work").rglob("dedup-scratch"))

@@ -1,4 +1,4 @@
-"""That copies of what was accepted are refused as they are drawn, and nothing else is."""
+"""`dedup/online`: near copies of accepted documents are refused, and nothing else is."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ def edited(text: str, changes: int) -> str:
     return " ".join(words)
 
 
-def ready(folder: Path, **options: object) -> OnlineDedup:
-    judge = OnlineDedup(**options)
-    judge.prepare(StageInputs({}, folder, None))  # type: ignore[arg-type]
-    return judge
+def prepared(folder: Path, **options: object) -> OnlineDedup:
+    stage = OnlineDedup(**options)
+    stage.prepare(StageInputs({}, folder, None))  # type: ignore[arg-type]
+    return stage
 
 
 def shingles(text: str) -> set[tuple[str, ...]]:
@@ -47,14 +47,14 @@ def nearest(text: str, known: list[set[tuple[str, ...]]]) -> float:
     return max(len(mine & each) / len(mine | each) for each in known)
 
 
-def test_copies_of_what_was_accepted_are_refused(tmp_path: Path) -> None:
-    judge, known = ready(tmp_path), texts(1, 300)
+def test_copies_of_accepted_documents_are_refused(tmp_path: Path) -> None:
+    stage, known = prepared(tmp_path), texts(1, 300)
     for low in range(0, 300, 50):
-        judge.add_accepted(documents(known[low : low + 50]))
-    drawn = [edited(known[n], n % 4) for n in range(0, 300, 3)] + texts(2, 100)
-    verdicts = judge.decide(documents(drawn))
+        stage.add_accepted(documents(known[low : low + 50]))
+    candidates = [edited(known[n], n % 4) for n in range(0, 300, 3)] + texts(2, 100)
+    verdicts = stage.decide(documents(candidates))
     sets = [shingles(each) for each in known]
-    wanted = [nearest(text, sets) < 0.8 for text in drawn]
+    wanted = [nearest(text, sets) < 0.8 for text in candidates]
     assert verdicts["keep"].to_list() == wanted
     assert 0 < sum(wanted) < len(wanted)
     assert verdicts.filter("keep")["reason"].null_count() == sum(wanted)
@@ -66,29 +66,29 @@ def test_copies_of_what_was_accepted_are_refused(tmp_path: Path) -> None:
 
 def test_copies_within_a_part_leave_the_first(tmp_path: Path) -> None:
     (one,), (other,) = texts(3, 1), texts(4, 1)
-    verdicts = ready(tmp_path).decide(documents([one, other, edited(one, 1), one, edited(other, 40)]))
+    verdicts = prepared(tmp_path).decide(documents([one, other, edited(one, 1), one, edited(other, 40)]))
     assert verdicts["keep"].to_list() == [True, True, False, False, True]
 
 
-def test_what_was_refused_is_not_remembered(tmp_path: Path) -> None:
-    judge, docs = ready(tmp_path), documents(texts(5, 4))
-    assert judge.decide(docs)["keep"].all()
-    judge.add_accepted(docs[:2])
-    assert judge.decide(docs)["keep"].to_list() == [False, False, True, True]
+def test_refused_documents_are_not_added_to_the_index(tmp_path: Path) -> None:
+    stage, docs = prepared(tmp_path), documents(texts(5, 4))
+    assert stage.decide(docs)["keep"].all()
+    stage.add_accepted(docs[:2])
+    assert stage.decide(docs)["keep"].to_list() == [False, False, True, True]
 
 
-def test_nothing_and_little_are_judged(tmp_path: Path) -> None:
-    judge = ready(tmp_path)
-    assert len(judge.decide(documents(["a"])[:0])) == 0
-    judge.add_accepted(documents(["a"])[:0])
-    assert judge.decide(documents(["", "two words", "two words", ""]))["keep"].to_list() == [True, True, False, False]
-    judge.add_accepted(documents(["two words"]))
-    assert judge.decide(documents(["two words", "three words here"]))["keep"].to_list() == [False, True]
+def test_empty_and_short_documents(tmp_path: Path) -> None:
+    stage = prepared(tmp_path)
+    assert len(stage.decide(documents(["a"])[:0])) == 0
+    stage.add_accepted(documents(["a"])[:0])
+    assert stage.decide(documents(["", "two words", "two words", ""]))["keep"].to_list() == [True, True, False, False]
+    stage.add_accepted(documents(["two words"]))
+    assert stage.decide(documents(["two words", "three words here"]))["keep"].to_list() == [False, True]
 
 
-def test_it_is_no_step_of_its_own(tmp_path: Path) -> None:
+def test_it_cannot_be_a_step(tmp_path: Path) -> None:
     assert [each.place for each in OnlineDedup(**{"from": "x"}).check()] == ["from"]
-    with pytest.raises(RunError, match="before it was prepared"):
+    with pytest.raises(RunError, match="before `prepare`"):
         OnlineDedup().decide(pl.DataFrame({"id": ["a"], "text": ["b"]}))
 
 
@@ -96,11 +96,11 @@ def test_it_is_no_step_of_its_own(tmp_path: Path) -> None:
 @given(
     st.lists(st.sampled_from(["", "a", "one two three four five six", "One two three, four five six!", "é 中文"]), max_size=8)
 )
-def test_kept_and_dropped_are_everything_in_order(tmp_path_factory: pytest.TempPathFactory, drawn: list[str]) -> None:
+def test_kept_and_dropped_are_everything_in_order(tmp_path_factory: pytest.TempPathFactory, candidates: list[str]) -> None:
     docs = pl.DataFrame(
-        {"id": [f"d{n}" for n in range(len(drawn))], "text": drawn}, schema={"id": pl.String, "text": pl.String}
+        {"id": [f"d{n}" for n in range(len(candidates))], "text": candidates}, schema={"id": pl.String, "text": pl.String}
     )
-    found = ready(tmp_path_factory.mktemp("novel")).decide(docs)
+    found = prepared(tmp_path_factory.mktemp("online")).decide(docs)
     assert found["id"].to_list() == docs["id"].to_list()
     assert found["keep"].null_count() == 0
     assert (found["reason"].is_null() == found["keep"]).all()

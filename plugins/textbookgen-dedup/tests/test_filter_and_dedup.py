@@ -1,4 +1,4 @@
-"""That one step with several judges gives the verdicts of several steps."""
+"""`dedup/filter-and-dedup`: one step gives the verdicts of several."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from textbookgen.api.stage import Filter, StageInputs
 
 
 class Long(Filter):
-    """Drops what has fewer words than it should."""
+    """Drops documents of few words."""
 
     name = "long"
     words: int = 60
@@ -27,7 +27,7 @@ class Long(Filter):
 
 
 class Polite(Filter):
-    """Drops what says a bad word."""
+    """Drops documents that contain a bad word."""
 
     name = "polite"
 
@@ -54,13 +54,13 @@ def corpus() -> pl.DataFrame:
     return pl.DataFrame({"id": [f"d{n}" for n in range(len(texts))], "text": texts})
 
 
-def test_one_step_is_as_good_as_three(tmp_path: Path) -> None:
+def test_one_step_gives_the_verdicts_of_three(tmp_path: Path) -> None:
     docs = corpus()
-    sieve = FilterAndDedup(inputs=("x",), judges=("polite", {"use": "long", "words": 80}))
-    sieve.prepare(StageInputs({}, tmp_path, Resolver()))  # type: ignore[arg-type]
-    sketches = pl.concat([sieve.sketch(docs[:50]), sieve.sketch(docs[50:])])
+    stage = FilterAndDedup(inputs=("x",), filters=("polite", {"use": "long", "words": 80}))
+    stage.prepare(StageInputs({}, tmp_path, Resolver()))  # type: ignore[arg-type]
+    sketches = pl.concat([stage.sketch(docs[:50]), stage.sketch(docs[50:])])
     assert sketches["id"].equals(docs["id"])
-    found = sieve.decide(sketches.lazy(), docs.lazy())
+    found = stage.decide(sketches.lazy(), docs.lazy())
 
     first = Polite().decide(docs)
     polite = docs.join(first.filter("keep"), on="id", how="semi", maintain_order="left")
@@ -87,10 +87,10 @@ def test_kept_and_dropped_are_everything_in_order(texts: list[str], cut: int) ->
     docs = pl.DataFrame(
         {"id": [f"d{n}" for n in range(len(texts))], "text": texts}, schema={"id": pl.String, "text": pl.String}
     )
-    sieve = FilterAndDedup(inputs=("x",), judges=("polite", {"use": "long", "words": 2}))
-    sieve.prepare(StageInputs({}, Path("nowhere"), Resolver()))  # type: ignore[arg-type]
-    sketches = pl.concat([sieve.sketch(docs[:cut]), sieve.sketch(docs[cut:])])
-    found = sieve.decide(sketches.lazy(), docs.lazy())
+    stage = FilterAndDedup(inputs=("x",), filters=("polite", {"use": "long", "words": 2}))
+    stage.prepare(StageInputs({}, Path("nowhere"), Resolver()))  # type: ignore[arg-type]
+    sketches = pl.concat([stage.sketch(docs[:cut]), stage.sketch(docs[cut:])])
+    found = stage.decide(sketches.lazy(), docs.lazy())
     assert found["id"].to_list() == docs["id"].to_list()
     assert found["keep"].null_count() == 0
     assert (found["reason"].is_null() == found["keep"]).all()

@@ -1,4 +1,4 @@
-"""That the kernels see the words that a regular expression sees, whatever their lengths and places."""
+"""The kernels see the words that a regular expression sees, whatever their lengths and places."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import polars as pl
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from textbookgen_dedup.lsh.signatures import scheme_for, shingle_sets, sketch
-from textbookgen_dedup.text.words import in_slices, letters, plain
+from textbookgen_dedup.lsh.signatures import MinHashScheme, shingle_sets, sketch_texts
+from textbookgen_dedup.text.normalize import normalize
+from textbookgen_dedup.text.word_bytes import to_word_bytes, word_batches
 
 TEXTS = st.lists(st.text("abcXYZ019_ \n\t.,-éßñЖ—“”", max_size=60), min_size=1, max_size=6)
 
@@ -38,7 +39,7 @@ def test_words_are_those_of_a_regular_expression(texts: list[str]) -> None:
 @given(TEXTS)
 def test_texts_are_exact_copies_if_their_words_are_the_same(texts: list[str]) -> None:
     series = pl.Series([*texts, *(text.upper() + " " for text in texts if "ß" not in text)], dtype=pl.String)
-    found = sketch(pl.Series([str(n) for n in range(len(series))]), series, scheme_for(0.8, 5, 16))
+    found = sketch_texts(pl.Series([str(n) for n in range(len(series))]), series, MinHashScheme.for_threshold(0.8, 5, 16))
     assert found["words"].to_list() == [len(words(text)) for text in series]
     hashes: dict[tuple[str, ...], set[tuple[int, ...]]] = {}
     for text, exact in zip(series, found["exact"].to_list(), strict=True):
@@ -50,19 +51,9 @@ def test_texts_are_exact_copies_if_their_words_are_the_same(texts: list[str]) ->
 
 def test_unicode_forms_are_one_and_accents_can_go() -> None:
     composed, decomposed = "na\u00efve caf\u00e9", "nai\u0308ve cafe\u0301"
-    assert plain(pl.Series([decomposed]))[0] == plain(pl.Series([composed]))[0] == composed
-    assert plain(pl.Series([composed]), accents=False)[0] == "naive cafe"
-    assert plain(pl.Series(["ASCII stays"]))[0] == "ASCII stays"
-
-
-def spelled(texts: pl.Series, accents: bool) -> list[bytes]:
-    """The words of each text as the kernels get them, a space between them."""
-    laid = letters(texts, accents)
-    data = laid.eights.tobytes()
-    return [
-        b" ".join(filter(None, data[low : high - 1].split(b"\0")))
-        for low, high in zip(laid.starts[:-1], laid.starts[1:], strict=True)
-    ]
+    assert normalize(pl.Series([decomposed]))[0] == normalize(pl.Series([composed]))[0] == composed
+    assert normalize(pl.Series([composed]), accents=False)[0] == "naive cafe"
+    assert normalize(pl.Series(["ASCII stays"]))[0] == "ASCII stays"
 
 
 ODD = "\u0301\u0308\u0327\ufe0f\u3099\u1161\u11a8\u1100\uac00\u03a3\u03c3\u212b\ufdfa\ufb01\u00bd\u4e2d\u3042\u0e01\u0e33\u20dd\u302e\U0001f600\U0001d6ba\u0130a. "
@@ -74,12 +65,13 @@ ODD = "\u0301\u0308\u0327\ufe0f\u3099\u1161\u11a8\u1100\uac00\u03a3\u03c3\u212b\
 @pytest.mark.parametrize("accents", [True, False])
 def test_the_kernels_get_the_words_that_the_rules_of_unicode_give(accents: bool, texts: list[str]) -> None:
     series = pl.Series(texts, dtype=pl.String)
-    wanted = [re.findall(rb"[0-9a-z_\x80-\xff]+", text.encode().lower()) for text in plain(series, accents)]
-    assert spelled(series, accents) == [b" ".join(each) for each in wanted]
+    expected = [re.findall(rb"[0-9a-z_\x80-\xff]+", text.encode().lower()) for text in normalize(series, accents)]
+    word_bytes = to_word_bytes(series, accents)
+    assert [word_bytes.words(row) for row in range(len(texts))] == expected
 
 
-def test_slices_are_everything_in_order() -> None:
+def test_batches_are_all_texts_in_order() -> None:
     texts = pl.Series([f"text {n}" for n in range(1030)])
-    slices = list(in_slices(texts, 512))
+    slices = list(word_batches(texts, 512))
     assert [(rows.start, rows.stop) for rows, _ in slices] == [(0, 512), (512, 1024), (1024, 1030)]
-    assert b"".join(laid.raw.data.tobytes() + b"\n" for _, laid in slices).decode().split("\n")[:-1] == texts.to_list()
+    assert b"".join(words.source.data.tobytes() + b"\n" for _, words in slices).decode().split("\n")[:-1] == texts.to_list()

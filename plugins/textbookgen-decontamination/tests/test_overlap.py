@@ -1,4 +1,4 @@
-"""That a benchmark is split by what the training data has the like of, and both parts are scored."""
+"""`decontamination/overlap`: a benchmark is split by similarity to the training data, and both parts are scored."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from textbookgen_decontamination.stages.overlap import Overlap
+from textbookgen_decontamination.stages.overlap import TrainTestOverlap
 
 from textbookgen.api.artifacts import Documents, Part, Report
 from textbookgen.api.benchmark import BenchmarkItem
@@ -47,7 +47,7 @@ class Resolver:
         return Both()
 
 
-def measured(folder: Path, *texts: str, scored: bool = True) -> tuple[dict[str, float], pl.DataFrame]:
+def evaluated(folder: Path, *texts: str, scored: bool = True) -> tuple[dict[str, float], pl.DataFrame]:
     training, report, out = folder / "training.parquet", folder / "report", folder / "out"
     report.mkdir()
     out.mkdir()
@@ -61,22 +61,22 @@ def measured(folder: Path, *texts: str, scored: bool = True) -> tuple[dict[str, 
                 "passed": [True, True, True, False],
             }
         ).write_parquet(report / "completions.parquet")
-    stage = Overlap(inputs=("scores",), training=("corpus",), benchmarks=("toy",), rates=(0.95,))
+    stage = TrainTestOverlap(inputs=("scores",), training=("corpus",), benchmarks=("toy",), rates=(0.95,))
     inputs = {"from": {"scores": Report(report)}, "training": {"corpus": Documents((Part(training),))}}
     figures = stage.evaluate(StageInputs(inputs, folder, Resolver()), out)  # type: ignore[arg-type]
     return dict(zip(figures["metric"], figures["value"], strict=True)), pl.read_parquet(out / "similar.parquet")
 
 
 def test_an_item_with_a_renamed_solution_in_training_is_similar(tmp_path: Path) -> None:
-    scores, nearest = measured(tmp_path, "Nothing of the kind.", RENAMED)
+    scores, nearest = evaluated(tmp_path, "Not related.", RENAMED)
     assert scores == {"pass@1 toy, similar at 0.95": 1.0, "pass@1 toy, not similar at 0.95": 0.5}
     assert nearest.sort("item").select("item", "rate", "document").rows() == [("toy/0", 1.0, "t1"), ("toy/9", 0.0, None)]
 
 
-def test_without_anything_similar_there_is_one_part(tmp_path: Path) -> None:
-    assert measured(tmp_path, "x = 1")[0] == {"pass@1 toy, not similar at 0.95": 0.75}
+def test_without_similar_items_there_is_one_score(tmp_path: Path) -> None:
+    assert evaluated(tmp_path, "x = 1")[0] == {"pass@1 toy, not similar at 0.95": 0.75}
 
 
 def test_a_report_without_completions_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="no completions"):
-        measured(tmp_path, "x = 1", scored=False)
+        evaluated(tmp_path, "x = 1", scored=False)

@@ -1,0 +1,40 @@
+"""What syntax trees capture of code, and what they ignore."""
+
+from __future__ import annotations
+
+import ast
+
+from textbookgen_decontamination.syntax_trees import function_bodies, linearize
+from textbookgen_dedup.text.python_code import parse_document
+
+CODE = "def f(a, b):\n    'Adds.'\n    total = a + b  # sum\n    return total\n"
+
+
+def tree(code: str) -> str:
+    return linearize(ast.parse(code))
+
+
+def test_names_comments_docstrings_and_annotations_do_not_count() -> None:
+    assert tree(CODE) == tree("def other(x: int, y: int) -> int:\n    z = x + y\n    return z\n")
+
+
+def test_operators_types_of_constants_builtins_and_attributes_count() -> None:
+    assert tree("a + b") != tree("a - b")
+    assert tree("a = 1") != tree("a = 'x'")
+    assert tree("a = 1") == tree("b = 2")
+    assert tree("len(a)") != tree("sum(a)")
+    assert tree("a.append(b)") != tree("a.remove(b)")
+
+
+def bodies_in(text: str) -> list[str]:
+    return [body for code in parse_document(text) for body in function_bodies(code)]
+
+
+def test_code_is_found_in_pages_bodies_and_broken_files() -> None:
+    whole = bodies_in(CODE)
+    assert bodies_in(f"Read this:\n\n```python\n{CODE}```\nIs it clear?") == whole
+    assert bodies_in(f"Add two numbers.\n{CODE}\nand so on.") == whole
+    assert bodies_in("    'Adds.'\n    total = a + b\n    return total\n") == whole
+    assert bodies_in(f"class C:\n    def broken(\n\n{CODE}") == whole
+    assert bodies_in(CODE.replace("\n", "\r\n")) == whole
+    assert bodies_in("nothing (here") == []
