@@ -1,9 +1,9 @@
-"""What becomes of a run whose teacher fails: rows, requests, seconds and exit codes, for each way of failing.
+"""Runs with a failing teacher: rows, failures, requests, seconds and exit code for each kind of fault.
 
     python benchmarks/bad_endpoints.py [--requests 1000] [--parallel 64]
 
-Each case is a recipe of one generator, run from the command line against a loopback server that fails for some prompts.
-The last line is JSON.
+Each case is a recipe with one generator, run from the command line against a loopback server that fails for some prompts. The
+last line is JSON.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ use = "openai"
 model = "m"
 api_base = "{address}/v1"
 max_parallel = {parallel}
-time_limit = 3.0
+timeout = 3.0
 max_tokens = 400
 [sampler.words]
 use = "tinystories/words"
@@ -45,16 +45,16 @@ CASES: dict[str, tuple[str, ...]] = {
     "5% three 500s": ("0.05:500x3",),
     "5% connection dropped once": ("0.05:dropx1",),
     "1% hang once": ("0.01:hangx1",),
-    "5% malformed JSON once": ("0.05:junkx1",),
+    "5% malformed JSON once": ("0.05:malformedx1",),
     "5% no choices once": ("0.05:emptyx1",),
     "1% always 400": ("0.01:400",),
-    "all cut at max_tokens": ("1.0:cut",),
+    "all truncated at max_tokens": ("1.0:truncate",),
 }
 
 
-def run(trouble: tuple[str, ...], requests: int, parallel: int) -> dict[str, float]:
-    """One case: what the user got, and what the server saw."""
-    options = [part for item in trouble for part in ("--trouble", item)]
+def run(faults: tuple[str, ...], requests: int, parallel: int) -> dict[str, float]:
+    """Run one case, and return what the user got and what the server received."""
+    options = [part for item in faults for part in ("--fault", item)]
     with (
         tempfile.TemporaryDirectory() as folder,
         subprocess.Popen(
@@ -65,23 +65,22 @@ def run(trouble: tuple[str, ...], requests: int, parallel: int) -> dict[str, flo
         recipe = Path(folder, "recipe.toml")
         recipe.write_text(RECIPE.format(address=address, parallel=parallel, requests=requests))
         command = [sys.executable, "-m", "textbookgen", "recipe", "run", str(recipe), "--work", f"{folder}/work", "--quiet"]
-        began = time.monotonic()
+        start = time.monotonic()
         code = subprocess.run(
             command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=300, check=False
         ).returncode
-        seconds = time.monotonic() - began
+        seconds = time.monotonic() - start
         with urlopen(f"{address}/stats") as stats:
-            asked = json.load(stats)["asked"]
+            requests_by_prompt = json.load(stats)["requests"]
         server.stdin.close()
         steps = Path(folder, "work", "steps")
         rows, failures = (_rows(steps, kind) for kind in ("data", "failures"))
-    most = max(asked.values(), default=0)
     return {
         "exit": code,
         "rows": rows,
         "failures": failures,
-        "requests": sum(asked.values()),
-        "most_a_prompt": most,
+        "requests": sum(requests_by_prompt.values()),
+        "max_per_prompt": max(requests_by_prompt.values(), default=0),
         "seconds": seconds,
     }
 
@@ -94,14 +93,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--requests", type=int, default=1000)
     parser.add_argument("--parallel", type=int, default=64)
-    given = parser.parse_args()
-    told = {}
-    print(f"{'':28}{'exit':>5}{'rows':>6}{'failures':>9}{'requests':>9}{'most a prompt':>14}{'seconds':>8}")
-    for name, trouble in CASES.items():
-        case = told[name] = run(trouble, given.requests, given.parallel)
-        counts = f"{case['exit']:>5}{case['rows']:>6}{case['failures']:>9}{case['requests']:>9}{case['most_a_prompt']:>14}"
+    options = parser.parse_args()
+    results = {}
+    print(f"{'':28}{'exit':>5}{'rows':>6}{'failures':>9}{'requests':>9}{'max per prompt':>15}{'seconds':>8}")
+    for name, faults in CASES.items():
+        case = results[name] = run(faults, options.requests, options.parallel)
+        counts = f"{case['exit']:>5}{case['rows']:>6}{case['failures']:>9}{case['requests']:>9}{case['max_per_prompt']:>15}"
         print(f"{name:28}{counts}{case['seconds']:>8.1f}", flush=True)
-    print(json.dumps(told))
+    print(json.dumps(results))
 
 
 if __name__ == "__main__":

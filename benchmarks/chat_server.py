@@ -1,11 +1,12 @@
-"""A loopback server that speaks OpenAI's chat API, answers with canned text after a while, and fails on cue.
+"""A loopback server with an OpenAI-compatible chat API: canned replies after a delay, and injected faults.
 
-    python chat_server.py [--seconds 0.02] [--words 120]
+    python benchmarks/chat_server.py [--seconds 0.02] [--words 120]
 
-prints its port and serves until its standard input closes. A prompt may hold a cue: `<<KINDxTIMES@SECONDS>>` with KIND one
-of 429, 500 (any status), cut, drop, half, hang, junk or empty; after TIMES it is answered (`<<400>>` never is). With
-`--trouble SHARE:CUE` that share of all prompts, by their hashes, is taken to hold the cue. GET /stats tells, for each
-prompt, how often it was asked and answered. Plain asyncio, so that the server takes little of the machine.
+Prints its port and serves until its standard input closes. A prompt may select a fault, `<<KINDxTIMES@SECONDS>>`. KIND is an
+HTTP status (429, 500, …), truncate, drop, half, hang, malformed or empty. After TIMES faults the prompt is answered; without
+TIMES it never is. SECONDS is the `Retry-After` header. `--fault SHARE:FAULT` injects a fault into a share of all prompts,
+chosen by their hashes. GET /stats returns the number of requests and replies for each prompt. The server is plain asyncio, to
+leave the CPU to what is measured.
 """
 
 from __future__ import annotations
@@ -18,44 +19,44 @@ import sys
 from collections import Counter
 from hashlib import sha256
 
-CUE = re.compile(rb"<<(\w+?)(?:x(\d+))?(?:@([\d.]+))?>>")
+FAULT = re.compile(rb"<<(\w+?)(?:x(\d+))?(?:@([\d.]+))?>>")
 KEY = re.compile(rb"^authorization: *(.*?)\r?$", re.IGNORECASE | re.MULTILINE)
 WORDS = ("once", "upon", "a", "time", "a", "small", "fox", "found", "a", "quiet", "path", "under", "the", "tall", "trees")
 
 
 class Chat:
-    """What the server knows: how to answer, and what it was asked."""
+    """The server's options and statistics."""
 
-    def __init__(self, seconds: float, words: int, refuse: list[str] | None, trouble: list[str]) -> None:
-        self.refuse = refuse
-        self.trouble = [(float(share), f"<<{cue}>>".encode()) for share, _, cue in (item.partition(":") for item in trouble)]
+    def __init__(self, seconds: float, words: int, always: list[str] | None, faults: list[str]) -> None:
+        self.always = always
+        self.faults = [(float(share), f"<<{fault}>>".encode()) for share, _, fault in (item.partition(":") for item in faults)]
         self.keys: set[str] = set()
         self.seconds = seconds
         self.text = " ".join(WORDS[n % len(WORDS)] for n in range(words))
-        self.asked: Counter[str] = Counter()
-        self.answered: Counter[str] = Counter()
-        self.under_way = self.most_under_way = 0
+        self.requests: Counter[str] = Counter()
+        self.replies: Counter[str] = Counter()
+        self.in_flight = self.max_in_flight = 0
 
-    def cue(self, prompt: str, body: bytes) -> re.Match[bytes] | None:
-        """What is to go wrong with this prompt."""
-        place = int(sha256(f"trouble {prompt}".encode()).hexdigest()[:8], 16) / 2**32
-        for share, cue in self.trouble:
-            if place < share:
-                return CUE.fullmatch(cue)
-            place -= share
-        return CUE.search(body)
+    def fault(self, prompt: str, body: bytes) -> re.Match[bytes] | None:
+        """Return the fault to inject for this prompt."""
+        position = int(sha256(f"trouble {prompt}".encode()).hexdigest()[:8], 16) / 2**32
+        for share, fault in self.faults:
+            if position < share:
+                return FAULT.fullmatch(fault)
+            position -= share
+        return FAULT.search(body)
 
     def stats(self) -> dict[str, object]:
         return {
-            "asked": self.asked,
-            "answered": self.answered,
-            "most_under_way": self.most_under_way,
+            "requests": self.requests,
+            "replies": self.replies,
+            "max_in_flight": self.max_in_flight,
             "keys": sorted(self.keys),
         }
 
 
 class Connection(asyncio.Protocol):
-    """One connection: requests come one after the other, as HTTP clients with a pool send them."""
+    """One connection, with one request at a time, as HTTP clients with a connection pool send them."""
 
     def __init__(self, chat: Chat) -> None:
         self.chat = chat
@@ -79,48 +80,48 @@ class Connection(asyncio.Protocol):
         if head.startswith(b"GET"):
             self.send(200, json.dumps(self.chat.stats()).encode())
             return
-        asked = json.loads(body)
-        prompt = asked["messages"][-1]["content"]
+        request = json.loads(body)
+        prompt = request["messages"][-1]["content"]
         chat = self.chat
         key = KEY.search(head)
         if key:
             chat.keys.add(key.group(1).decode())
-        chat.asked[prompt] += 1
-        chat.under_way += 1
-        chat.most_under_way = max(chat.most_under_way, chat.under_way)
-        asyncio.get_running_loop().call_later(chat.seconds, self.answer, asked, prompt, chat.cue(prompt, body))
+        chat.requests[prompt] += 1
+        chat.in_flight += 1
+        chat.max_in_flight = max(chat.max_in_flight, chat.in_flight)
+        asyncio.get_running_loop().call_later(chat.seconds, self.answer, request, prompt, chat.fault(prompt, body))
 
-    def answer(self, asked: dict, prompt: str, cue: re.Match[bytes] | None) -> None:
-        self.chat.under_way -= 1
+    def answer(self, request: dict, prompt: str, fault: re.Match[bytes] | None) -> None:
+        self.chat.in_flight -= 1
         if self.transport.is_closing():
             return
-        if self.chat.refuse:
-            self.send(int(self.chat.refuse[0]), self.chat.refuse[1].encode())
+        if self.chat.always:
+            self.send(int(self.chat.always[0]), self.chat.always[1].encode())
             return
-        if cue and self.chat.asked[prompt] <= int(cue.group(2) or 10**9):
-            self.fail(cue.group(1).decode(), (cue.group(3) or b"").decode(), asked, prompt)
+        if fault and self.chat.requests[prompt] <= int(fault.group(2) or 10**9):
+            self.fail(fault.group(1).decode(), (fault.group(3) or b"").decode(), request, prompt)
         else:
-            self.reply(asked, prompt)
+            self.reply(request, prompt)
 
-    def fail(self, kind: str, seconds: str, asked: dict, prompt: str) -> None:
+    def fail(self, kind: str, seconds: str, request: dict, prompt: str) -> None:
         if kind.isdigit():
             wait = f"Retry-After: {seconds}\r\n" if seconds else ""
-            self.send(int(kind), b'{"error": {"message": "told to fail", "code": null}}', wait)
-        elif kind == "cut":
-            self.reply(asked, prompt, finish="length")
+            self.send(int(kind), b'{"error": {"message": "injected fault", "code": null}}', wait)
+        elif kind == "truncate":
+            self.reply(request, prompt, finish="length")
         elif kind == "drop":
             self.transport.close()
         elif kind == "half":
             self.transport.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n{")
             self.transport.close()
-        elif kind == "junk":
+        elif kind == "malformed":
             self.send(200, b'{"choices": [{"mess')
         elif kind == "empty":
             self.send(200, b'{"choices": [], "usage": {"prompt_tokens": 3}}')
         elif kind != "hang":
-            self.send(400, f'{{"error": {{"message": "no such cue: {kind}"}}}}'.encode())
+            self.send(400, f'{{"error": {{"message": "unknown fault: {kind}"}}}}'.encode())
 
-    def reply(self, asked: dict, prompt: str, finish: str = "stop") -> None:
+    def reply(self, request: dict, prompt: str, finish: str = "stop") -> None:
         text = f"{sha256(prompt.encode()).hexdigest()[:12]} {self.chat.text}"
         words = text.count(" ") + 1
         message = {"role": "assistant", "content": text}
@@ -130,9 +131,9 @@ class Connection(asyncio.Protocol):
             "completion_tokens": words,
             "total_tokens": len(prompt) // 4 + 1 + words,
         }
-        about = {"id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": asked["model"]}
-        self.chat.answered[prompt] += 1
-        self.send(200, json.dumps({**about, "choices": [choice], "usage": usage}).encode())
+        header = {"id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": request["model"]}
+        self.chat.replies[prompt] += 1
+        self.send(200, json.dumps({**header, "choices": [choice], "usage": usage}).encode())
 
     def send(self, status: int, body: bytes, headers: str = "") -> None:
         head = f"HTTP/1.1 {status} X\r\nContent-Type: application/json\r\n{headers}Content-Length: {len(body)}\r\n\r\n"
@@ -148,13 +149,15 @@ async def serve(chat: Chat, port: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seconds", type=float, default=0.02)
-    parser.add_argument("--words", type=int, default=120)
-    parser.add_argument("--port", type=int, default=0)
-    parser.add_argument("--refuse", nargs=2, metavar=("STATUS", "BODY"), help="answer so to all requests")
-    parser.add_argument("--trouble", action="append", default=[], metavar="SHARE:CUE", help="fail so for this share of prompts")
-    given = parser.parse_args()
-    asyncio.run(serve(Chat(given.seconds, given.words, given.refuse, given.trouble), given.port))
+    parser.add_argument("--seconds", type=float, default=0.02, help="delay of each reply")
+    parser.add_argument("--words", type=int, default=120, help="length of replies")
+    parser.add_argument("--port", type=int, default=0, help="port to listen on; 0 chooses a free one")
+    parser.add_argument("--always", nargs=2, metavar=("STATUS", "BODY"), help="answer all requests with this status and body")
+    parser.add_argument(
+        "--fault", action="append", default=[], metavar="SHARE:FAULT", help="inject a fault into a share of prompts"
+    )
+    options = parser.parse_args()
+    asyncio.run(serve(Chat(options.seconds, options.words, options.always, options.fault), options.port))
 
 
 if __name__ == "__main__":

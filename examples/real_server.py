@@ -1,11 +1,11 @@
-"""Asks a real model on a real server: `transformers serve` on loopback, through the teachers `openai` and `litellm/chat`.
+"""Send requests to a real model: `transformers serve` on loopback, through the teachers `openai` and `litellm/chat`.
 
     pip install "transformers[serving]" accelerate torch textbookgen textbookgen-litellm
     python examples/real_server.py [--model FOLDER]
 
-FOLDER is a model in the transformers format, such as one that a recipe trained and exported. Without it a tiny one is made
-with random weights: it writes gibberish, but over the same wire. Prints what each teacher said and used; the exit code is 0
-if both answered and, asked again, were answered by the ledger for nothing.
+FOLDER is a model in the transformers format, such as one that a recipe trained and exported; by default a tiny model with
+random weights is created, which writes gibberish over the same protocol. Prints each teacher's replies and token counts. The
+exit code is 0 if both teachers replied and a second round was answered from the ledger.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 from textbookgen import Message, Request, Teacher
-from textbookgen.builtin.teachers import OpenAI
+from textbookgen.builtin.teachers import OpenAITeacher
 from textbookgen.llm import Client, bounded_map
 from textbookgen.storage.ledger import Ledger
 
 TEMPLATE = "{% for message in messages %}{{ message['role'] }}: {{ message['content'] }}\n{% endfor %}assistant: "
-PROMPTS = ("Tell a story about a fox.", "Tell a story about a boat.", "What is a loop in Python?")
+PROMPTS = ("Write a story about a fox.", "Write a story about a boat.", "What is a loop in Python?")
 
 
 def make_tiny_model(folder: Path) -> Path:
-    """A Llama with two small layers, random weights and a byte-level vocabulary of its own."""
+    """Create a Llama with two small layers, random weights and a byte-level vocabulary."""
     import torch
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
@@ -58,7 +58,7 @@ def make_tiny_model(folder: Path) -> Path:
 
 @contextmanager
 def serving(model: Path) -> Iterator[str]:
-    """`transformers serve` with this model, from when it is well until it is no longer needed."""
+    """Run `transformers serve` with a model, and yield its address once it is healthy."""
     with socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -73,10 +73,10 @@ def serving(model: Path) -> Iterator[str]:
 
 
 def wait_for(address: str, server: subprocess.Popen[bytes]) -> None:
-    """Returns once the address answers.
+    """Return once the address responds.
 
     Raises:
-        SystemExit: the server died, or was not there within three minutes.
+        SystemExit: the server exited, or did not respond within three minutes.
     """
     for _ in range(180):
         try:
@@ -84,24 +84,24 @@ def wait_for(address: str, server: subprocess.Popen[bytes]) -> None:
             return
         except (URLError, ConnectionError):
             if server.poll() is not None:
-                raise SystemExit("the server did not start; is transformers[serving] installed?") from None
+                raise SystemExit("the server did not start; check that transformers[serving] is installed") from None
             time.sleep(1)
     raise SystemExit("the server did not start within three minutes")
 
 
 async def ask(teacher: Teacher, use: str, ledger: Ledger) -> tuple[int, int]:
-    """Asks all prompts, prints the replies, and returns how many requests were sent and how many replies came."""
+    """Send all prompts, print the replies, and return the numbers of requests sent and of replies."""
     requests = [Request((Message("user", prompt),)) for prompt in PROMPTS]
     replies = 0
     async with Client(teacher, use, ledger) as client:
-        async for request, answer in bounded_map(requests, client.answer, teacher.max_parallel):
+        async for request, answer in bounded_map(requests, client.complete, teacher.max_parallel):
             if isinstance(answer, Exception):
                 print(f"{use}: {request.messages[0].content} -> {answer}")
                 continue
             replies += 1
             reply = answer.reply
-            paid = "" if answer.paid else ", from the ledger"
-            counts = f"{reply.tokens_in} tokens read, {reply.tokens_out} written, {reply.finish}{paid}"
+            origin = ", from the ledger" if answer.from_ledger else ""
+            counts = f"{reply.tokens_in} tokens in, {reply.tokens_out} out, {reply.finish}{origin}"
             print(f"{use}: {request.messages[0].content} -> {reply.text[:60]!r} ({counts})")
         return client.usage.requests, replies
 
@@ -109,16 +109,16 @@ async def ask(teacher: Teacher, use: str, ledger: Ledger) -> tuple[int, int]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--model", type=Path, help="folder of a model in the transformers format")
-    given = parser.parse_args()
-    from textbookgen_litellm import Chat
+    options = parser.parse_args()
+    from textbookgen_litellm import LiteLLMTeacher
 
     with tempfile.TemporaryDirectory() as folder:
-        model = (given.model or make_tiny_model(Path(folder, "model"))).resolve()
+        model = (options.model or make_tiny_model(Path(folder, "model"))).resolve()
         ledger = Ledger(Path(folder, "ledger.sqlite"))
         with serving(model) as address:
-            direct = OpenAI(model=str(model), api_base=(address,), max_tokens=24, max_parallel=2)
-            through = Chat(model=f"openai/{model}", api_base=address, max_tokens=24, max_parallel=2)
-            both: tuple[tuple[Teacher, str], ...] = ((direct, "openai"), (through, "litellm/chat"))
+            direct = OpenAITeacher(model=str(model), api_base=(address,), max_tokens=24, max_parallel=2)
+            through_litellm = LiteLLMTeacher(model=f"openai/{model}", api_base=address, max_tokens=24, max_parallel=2)
+            both: tuple[tuple[Teacher, str], ...] = ((direct, "openai"), (through_litellm, "litellm/chat"))
             first = [asyncio.run(ask(teacher, use, ledger)) for teacher, use in both]
             again = [asyncio.run(ask(teacher, use, ledger)) for teacher, use in both]
         ledger.close()

@@ -13,12 +13,13 @@ import pytest
 from textbookgen import hookimpl
 from textbookgen.api.annotations import Filters
 from textbookgen.api.artifacts import Checkpoint
-from textbookgen.api.errors import RecipeError, TeacherError, TrainerError
+from textbookgen.api.errors import RecipeError, RequestRefused, TeacherError, TrainerError
 from textbookgen.api.message import Message
 from textbookgen.api.model import Continuation, Score, TokenModel
 from textbookgen.api.stage import Draw, Filter, Generator, Job, Stage, Trainer, Transform
 from textbookgen.api.teacher import Reply, Request
-from textbookgen.builtin.teachers.checkpoint import OwnModel, digest_of, written
+from textbookgen.builtin.chat_prompts import render_chat
+from textbookgen.builtin.teachers.checkpoint import CheckpointTeacher, model_digest
 from textbookgen.llm import Client
 from textbookgen.recipe.parser import read_recipe
 from textbookgen.recipe.planner import make_plan
@@ -89,12 +90,12 @@ class Tokens(Texts):
 def folder_of(root: Path, weights: str, **card: Any) -> Path:
     root.mkdir(parents=True, exist_ok=True)
     (root / "model.bin").write_text(weights, encoding="utf-8")
-    (root / "checkpoint.json").write_text(json.dumps(card), encoding="utf-8")
+    (root / "checkpoint.json").write_text(json.dumps({"format": "toy", **card}), encoding="utf-8")
     return root
 
 
-def ready(folder: Path, kind: type[Texts] = Tokens, **options: Any) -> OwnModel:
-    teacher = OwnModel(checkpoint=str(folder), **options)
+def ready(folder: Path, kind: type[Texts] = Tokens, **options: Any) -> CheckpointTeacher:
+    teacher = CheckpointTeacher(checkpoint=str(folder), **options)
     teacher.prepare({}, kind)
     return teacher
 
@@ -103,7 +104,7 @@ def request(text: str, sample: int = 0) -> Request:
     return Request((Message("user", text),), sample=sample)
 
 
-async def asked(teacher: OwnModel, requests: Sequence[Request]) -> list[str]:
+async def asked(teacher: CheckpointTeacher, requests: Sequence[Request]) -> list[str]:
     return [reply.text for reply in await asyncio.gather(*map(teacher.complete, requests))]
 
 
@@ -140,7 +141,7 @@ def test_a_model_that_cannot_answer_is_an_error_for_people_who_asked(tmp_path: P
     def shut(folder: Path) -> Texts:
         raise TrainerError("the process ended", hint="look at it")
 
-    teacher = OwnModel(checkpoint=str(folder_of(tmp_path, "w")))
+    teacher = CheckpointTeacher(checkpoint=str(folder_of(tmp_path, "w")))
     teacher.prepare({}, shut)
     with pytest.raises(TeacherError, match="the process ended"):
         asyncio.run(teacher.complete(request("one")))
@@ -165,20 +166,18 @@ def test_the_ledger_knows_a_model_by_its_weights_and_not_by_its_name(tmp_path: P
     one, same, other = (folder_of(tmp_path / name, w) for name, w in (("a", "w"), ("b", "w"), ("c", "v")))
     keys = [request_key(ready(folder), "checkpoint", request("one")) for folder in (one, same, other)]
     assert keys[0] == keys[1] != keys[2]
-    named = OwnModel(checkpoint="tuned")
+    named = CheckpointTeacher(checkpoint="tuned")
     named.prepare({"tuned": Checkpoint(one)}, Tokens)
     assert request_key(named, "checkpoint", request("one")) == keys[0]
-    assert digest_of(folder_of(tmp_path / "d", "w", chat={"name": "own", "template": "x"})) != digest_of(one)
+    assert model_digest(folder_of(tmp_path / "d", "w", chat={"name": "own", "template": "x"})) != model_digest(one)
 
 
 def test_conversations_are_written_by_the_cards_template() -> None:
-    chat = {
-        "template": "{% for m in messages %}<{{ m.role }}>{{ m.content }}<end>{% endfor %}{% if add_generation_prompt %}<assistant>{% endif %}"
-    }
+    template = "{% for m in messages %}<{{ m.role }}>{{ m.content }}<end>{% endfor %}{% if add_generation_prompt %}<assistant>{% endif %}"
     talk = (Message("user", "How?"), Message("assistant", "So"))
-    assert written(talk[:1], chat) == ("<user>How?<end><assistant>", "<end>")
-    assert written(talk, chat) == ("<user>How?<end><assistant>So", "<end>")
-    assert written(talk, None) == ("How?\n\nSo", "")
+    assert render_chat(talk[:1], template) == ("<user>How?<end><assistant>", "<end>")
+    assert render_chat(talk, template) == ("<user>How?<end><assistant>So", "<end>")
+    assert render_chat(talk, None) == ("How?\n\nSo", "")
 
 
 class Forges(Trainer):
@@ -192,7 +191,7 @@ class Forges(Trainer):
 
         program = (
             "import json, sys, pathlib; told = json.load(open(sys.argv[1])); folder = pathlib.Path(told['folder']); "
-            "(folder / 'model.bin').write_text(told['options']['weights']); (folder / 'checkpoint.json').write_text('{}')"
+            "(folder / 'model.bin').write_text(told['options']['weights']); (folder / 'checkpoint.json').write_text('{\"format\": \"toy\"}')"
         )
         return [sys.executable, "-c", program, str(job.path)]
 
@@ -307,7 +306,7 @@ def test_a_folder_counts_by_what_lies_in_it(tmp_path: Path, smithy: Plugins) -> 
 
 
 def test_what_is_neither_a_stage_nor_a_folder_is_complained_of(tmp_path: Path, smithy: Plugins) -> None:
-    with pytest.raises(RecipeError, match="nothing called 'tund'") as error:
+    with pytest.raises(RecipeError, match="no earlier stage is named 'tund'") as error:
         plan_of(tmp_path, smithy, "tund")
     assert "did you mean 'tuned'" in str(error.value)
     assert "[teacher.mine]" in str(error.value)
@@ -318,21 +317,43 @@ def test_a_run_asks_the_model_it_trained_and_the_ledger_answers_the_next(tmp_pat
     plan = plan_of(tmp_path, smithy)
     summary = run_plan(plan, workspace, smithy, executor="serial").summary()
     assert summary is not None
-    said = next(each for each in summary["steps"] if each["label"] == "said")
-    assert said["requests"] == 5
+    assert summary.step("said").requests == 5
     rows = workspace.step(step_of(plan, "said").address).parts("data")
     assert all(text.startswith("w Q") for text in pl.read_parquet(rows)["text"])
-    again = run_plan(plan, workspace, smithy, executor="serial", again=frozenset({"said"})).summary()
+    again = run_plan(plan, workspace, smithy, executor="serial", rerun={"said"}).summary()
     assert again is not None
-    assert next(each for each in again["steps"] if each["label"] == "said")["requests"] == 0
+    assert again.step("said").requests == 0
+
+
+def test_a_bug_in_a_model_is_raised_in_every_waiting_request(tmp_path: Path) -> None:
+    class Broken(Tokens):
+        def extend(self, *args: Any, **options: Any) -> list[list[Continuation]]:
+            raise ZeroDivisionError
+
+    async def run() -> list[Any]:
+        teacher = ready(folder_of(tmp_path, "w"), Broken)
+        requests = [teacher.complete(request(str(n))) for n in range(3)]
+        return await asyncio.wait_for(asyncio.gather(*requests, return_exceptions=True), 10)
+
+    assert [type(result) for result in asyncio.run(run())] == [ZeroDivisionError] * 3
+
+
+def test_a_request_without_messages_is_refused_and_fails_no_other(tmp_path: Path) -> None:
+    async def run() -> list[Any]:
+        teacher = ready(folder_of(tmp_path, "w"))
+        return await asyncio.gather(teacher.complete(request("one")), teacher.complete(Request(())), return_exceptions=True)
+
+    reply, refusal = asyncio.run(run())
+    assert reply.text.startswith("w one")
+    assert isinstance(refusal, RequestRefused)
 
 
 def test_it_goes_through_the_ledger(tmp_path: Path) -> None:
-    async def ask(teacher: OwnModel) -> bool:
+    async def ask(teacher: CheckpointTeacher) -> bool:
         ledger = Ledger(tmp_path / "ledger.sqlite")
         try:
-            async with Client(teacher, "checkpoint", ledger) as asking:
-                return (await asking.answer(request("one"))).paid
+            async with Client(teacher, "checkpoint", ledger) as client:
+                return not (await client.complete(request("one"))).from_ledger
         finally:
             ledger.close()
 

@@ -1,4 +1,4 @@
-"""The built-in teachers: `fake`, and `openai` against a loopback server that fails on cue."""
+"""The built-in teachers: `fake`, and `openai` against a loopback server that injects faults."""
 
 from __future__ import annotations
 
@@ -16,12 +16,11 @@ from urllib.request import urlopen
 
 import pytest
 
-from textbookgen.api.chat_teacher import _is_strict
+from textbookgen.api.chat_teacher import supports_strict_mode
 from textbookgen.api.errors import RequestRefused, TeacherBusy, TeacherError
 from textbookgen.api.message import Message
 from textbookgen.api.teacher import Price, Reply, Request
-from textbookgen.builtin.teachers import Fake, OwnModel, teachers
-from textbookgen.builtin.teachers.openai import OpenAI
+from textbookgen.builtin.teachers import CheckpointTeacher, FakeTeacher, OpenAITeacher, teachers
 from textbookgen.llm import Client, Usage, bounded_map
 from textbookgen.storage.ledger import Ledger
 
@@ -48,13 +47,13 @@ def stats(server: str) -> dict[str, Any]:
         return json.load(answer)
 
 
-def asked(text: str, **more: Any) -> Request:
+def request_of(text: str, **more: Any) -> Request:
     return Request((Message("user", text),), **more)
 
 
 def complete(teacher: Any, *prompts: str) -> list[Reply | Exception]:
     async def run() -> list[Reply | Exception]:
-        replies = await asyncio.gather(*(teacher.complete(asked(prompt)) for prompt in prompts), return_exceptions=True)
+        replies = await asyncio.gather(*(teacher.complete(request_of(prompt)) for prompt in prompts), return_exceptions=True)
         await teacher.close()
         return replies
 
@@ -64,26 +63,26 @@ def complete(teacher: Any, *prompts: str) -> list[Reply | Exception]:
 # -- fake
 
 
-def test_fake_is_the_same_each_time_and_various() -> None:
-    replies = complete(Fake(words=5), "a fox and a hen", "a fox and a hen", "two hens")
+def test_fake_replies_are_deterministic_and_diverse() -> None:
+    replies = complete(FakeTeacher(words=5), "a fox and a hen", "a fox and a hen", "two hens")
     assert replies[0] == replies[1] != replies[2]
     assert replies[0].tokens_out == 5
-    texts = {reply.text for reply in complete(Fake(answers=("one", "two", "{prompt}!")), *map(str, range(50)))}
+    texts = {reply.text for reply in complete(FakeTeacher(replies=("one", "two", "{prompt}!")), *map(str, range(50)))}
     assert {"one", "two"} < texts
     assert any(text.endswith("!") for text in texts)
 
 
-def test_fake_fails_on_cue() -> None:
-    cues = {
+def test_fake_injects_faults() -> None:
+    faults = {
         "wolf": "busy 2",
         "bear": "busy 1 after 3",
         "fire": "refuse",
-        "long": "cut",
+        "long": "truncate",
         "void": "empty",
         "bad": "filter",
         "lost": "busy",
     }
-    teacher = Fake(cues=cues)
+    teacher = FakeTeacher(faults=faults)
     assert not list(teacher.check())
     kinds = [type(each) for each in complete(teacher, "wolf", "wolf", "wolf", "fire", "lost")]
     assert kinds == [TeacherBusy, TeacherBusy, Reply, RequestRefused, TeacherBusy]
@@ -91,11 +90,11 @@ def test_fake_fails_on_cue() -> None:
     assert busy.retry_after == 3
     cut, empty, bad = complete(teacher, "long", "void", "bad")
     assert (cut.finish, empty.text, bad.finish) == ("length", "", "filter")
-    assert [diagnostic.place for diagnostic in Fake(cues={"x": "explode"}).check()] == ["cues"]
+    assert [diagnostic.place for diagnostic in FakeTeacher(faults={"x": "explode"}).check()] == ["faults"]
 
 
-def test_fake_can_be_dear() -> None:
-    teacher = Fake(price_in=1e6, price_out=2e6, max_tokens=2)
+def test_fake_counts_words_and_cost() -> None:
+    teacher = FakeTeacher(price_in=1e6, price_out=2e6, max_tokens=2)
     (reply,) = complete(teacher, "three small words")
     assert (reply.tokens_in, reply.tokens_out, reply.cost_usd, reply.finish) == (3, 2, 7.0, "length")
 
@@ -103,22 +102,22 @@ def test_fake_can_be_dear() -> None:
 # -- openai: one request
 
 
-def test_openai_answers(server: str) -> None:
-    teacher = OpenAI(model="m", api_base=f"{server}/v1/", price_in=1.0, price_out=2.0)
+def test_openai_replies(server: str) -> None:
+    teacher = OpenAITeacher(model="m", api_base=f"{server}/v1/", price_in=1.0, price_out=2.0)
     (reply,) = complete(teacher, "hello")
     assert reply.text.split()[1:3] == ["once", "upon"]
     assert (reply.tokens_in, reply.tokens_out, reply.finish) == (2, 121, "stop")
     assert reply.cost_usd == pytest.approx((2 + 2 * 121) / 1e6)
 
 
-CUES = [
+FAULTS = [
     ("<<429>>", TeacherBusy, 0.0, None),
     ("<<429x9@7>>", TeacherBusy, 7.0, None),
     ("<<500>>", TeacherBusy, None, None),
     ("<<503x9@2>>", TeacherBusy, 2.0, None),
     ("<<drop>>", TeacherBusy, None, ConnectionResetError),
     ("<<half>>", TeacherBusy, None, ConnectionResetError),
-    ("<<junk>>", TeacherBusy, None, ValueError),
+    ("<<malformed>>", TeacherBusy, None, ValueError),
     ("<<empty>>", TeacherBusy, None, ValueError),
     ("<<400>>", RequestRefused, None, None),
     ("<<403>>", RequestRefused, None, None),
@@ -128,30 +127,30 @@ CUES = [
 ]
 
 
-@pytest.mark.parametrize(("cue", "kind", "wait", "cause"), CUES)
-def test_each_failure_is_told_apart_and_sent_once(server: str, cue: str, kind, wait, cause) -> None:
-    (failure,) = complete(OpenAI(model="m", api_base=f"{server}/v1"), cue)
+@pytest.mark.parametrize(("fault", "kind", "wait", "cause"), FAULTS)
+def test_each_failure_is_translated_and_sent_once(server: str, fault: str, kind, wait, cause) -> None:
+    (failure,) = complete(OpenAITeacher(model="m", api_base=f"{server}/v1"), fault)
     assert type(failure) is kind
     assert getattr(failure, "retry_after", None) == wait
     assert type(failure.__cause__) is (cause or type(None))
-    assert stats(server)["asked"][cue] == 1
+    assert stats(server)["requests"][fault] == 1
 
 
-def test_a_cut_reply_is_known_as_such(server: str) -> None:
-    assert complete(OpenAI(model="m", api_base=f"{server}/v1"), "<<cut>>")[0].finish == "length"
+def test_a_truncated_reply_finishes_with_length(server: str) -> None:
+    assert complete(OpenAITeacher(model="m", api_base=f"{server}/v1"), "<<truncate>>")[0].finish == "length"
 
 
-def test_nobody_there() -> None:
-    (failure,) = complete(OpenAI(model="m", api_base="http://127.0.0.1:1/v1"), "x")
+def test_a_refused_connection_is_retryable_and_not_charged() -> None:
+    (failure,) = complete(OpenAITeacher(model="m", api_base="http://127.0.0.1:1/v1"), "x")
     assert isinstance(failure, TeacherBusy)
     assert isinstance(failure.__cause__, ConnectionRefusedError)
 
 
 def read(answer: dict[str, Any], **options: Any) -> Reply:
-    return OpenAI(model="m", api_base="http://x/v1", **options)._reply(json.dumps(answer).encode(), asked("hello"))
+    return OpenAITeacher(model="m", api_base="http://x/v1", **options)._reply(json.dumps(answer).encode(), request_of("hello"))
 
 
-def test_all_that_is_told_of_a_reply_is_kept() -> None:
+def test_usage_and_finish_reason_are_read() -> None:
     usage = {
         "prompt_tokens": 100,
         "completion_tokens": 50,
@@ -165,46 +164,48 @@ def test_all_that_is_told_of_a_reply_is_kept() -> None:
     assert read({"choices": [{"message": {"content": [{"type": "text", "text": "a"}, {"text": "b"}]}}]}).text == "ab"
 
 
-def test_a_server_that_does_not_count_is_thought_dear() -> None:
+def test_tokens_are_overestimated_for_a_server_that_reports_none() -> None:
     reply = read({"choices": [{"message": {"content": "four"}}]}, price_in=1e6, price_out=1e6)
     assert (reply.tokens_in, reply.tokens_out, reply.cost_usd) == (5, 4, 9.0)
 
 
-def test_a_schema_is_sent_as_the_server_takes_it() -> None:
+def test_a_schema_is_sent_as_the_option_says() -> None:
     schema = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"], "additionalProperties": False}
 
     def body(**options: Any) -> dict[str, Any]:
-        return OpenAI(model="m", api_base="http://x/v1", **options).body(asked("x", schema=schema))
+        return OpenAITeacher(model="m", api_base="http://x/v1", **options).body(request_of("x", schema=schema))
 
     assert body()["response_format"]["json_schema"]["strict"] is True
-    assert body(structured="json")["response_format"] == {"type": "json_object"}
-    assert json.dumps(schema) in body(structured="json")["messages"][0]["content"]
-    assert "response_format" not in body(structured="instructions")
-    assert not _is_strict({"type": "array", "items": {"type": "object", "properties": {"a": {}}}})
+    assert body(structured_output="json")["response_format"] == {"type": "json_object"}
+    assert json.dumps(schema) in body(structured_output="json")["messages"][0]["content"]
+    assert "response_format" not in body(structured_output="instructions")
+    assert not supports_strict_mode({"type": "array", "items": {"type": "object", "properties": {"a": {}}}})
 
 
-def test_check_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_check_reports_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NO_KEY", raising=False)
-    teacher = OpenAI(model="m", api_base="localhost:8000", api_key_env="NO_KEY", headers={"X": "env:NO_KEY"}, budget_usd=1.0)
+    teacher = OpenAITeacher(
+        model="m", api_base="localhost:8000", api_key_env="NO_KEY", headers={"X": "env:NO_KEY"}, budget_usd=1.0
+    )
     assert [diagnostic.place for diagnostic in teacher.check()] == ["api_base", "api_key_env", "headers", "budget_usd"]
-    assert OpenAI(model="m", api_base="http://x/v1").price() == Price(0, 0)
-    assert not list(OpenAI(model="m", api_base=["http://x/v1", "http://y/v1"], budget_usd=1.0).check())
+    assert OpenAITeacher(model="m", api_base="http://x/v1").price() == Price(0, 0)
+    assert not list(OpenAITeacher(model="m", api_base=["http://x/v1", "http://y/v1"], budget_usd=1.0).check())
 
 
-def test_all_options_explain_themselves() -> None:
-    assert teachers() == (Fake, OpenAI, OwnModel)
+def test_all_options_are_described() -> None:
+    assert teachers() == (FakeTeacher, OpenAITeacher, CheckpointTeacher)
     assert all(field.description for teacher in teachers() for field in teacher.model_fields.values())
 
 
 # -- openai: many requests
 
 
-def ask_all(teacher: OpenAI, ledger: Ledger, prompts: list[str], parallel: int = 32) -> tuple[list[Any], Usage]:
+def complete_all(teacher: OpenAITeacher, ledger: Ledger, prompts: list[str], parallel: int = 32) -> tuple[list[Any], Usage]:
     async def run() -> tuple[list[Any], Usage]:
-        async with Client(teacher, "openai", ledger) as asking:
-            done = bounded_map(enumerate(prompts), lambda item: asking.answer(asked(item[1])), parallel)
+        async with Client(teacher, "openai", ledger) as client:
+            done = bounded_map(enumerate(prompts), lambda item: client.complete(request_of(item[1])), parallel)
             results = [result for _, result in sorted([(n, result) async for (n, _), result in done], key=lambda each: each[0])]
-            return [result if isinstance(result, Exception) else result.reply for result in results], asking.usage
+            return [result if isinstance(result, Exception) else result.reply for result in results], client.usage
 
     return asyncio.run(run())
 
@@ -216,53 +217,53 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
     ledger.close()
 
 
-def cued(n: int) -> str:
-    """One prompt in five is trouble, each kind as often as in life or more."""
-    trouble = {
+def prompt_with_fault(n: int) -> str:
+    """One prompt in ten has a fault, each kind at least as often as in practice."""
+    faults = {
         3: "<<429x1@0.2>>",
         23: "<<500x3>>",
         43: "<<drop>>" if n == 43 else "<<dropx1>>",
         63: "<<halfx1>>",
         83: "<<hangx1>>",
     }
-    trouble |= {13: "<<junkx1>>", 33: "<<emptyx1>>", 53: "<<400>>", 73: "<<cut>>", 93: "<<503x2@0.1>>"}
-    return f"story {n} {trouble.get(n % 100, '')}"
+    faults |= {13: "<<malformedx1>>", 33: "<<emptyx1>>", 53: "<<400>>", 73: "<<truncate>>", 93: "<<503x2@0.1>>"}
+    return f"story {n} {faults.get(n % 100, '')}"
 
 
-def test_a_bad_endpoint_costs_no_good_document_and_hangs_nothing(server: str, ledger: Ledger) -> None:
-    prompts = [cued(n) for n in range(400)]
-    teacher = OpenAI(model="m", api_base=f"{server}/v1", max_parallel=32, time_limit=2.0, retries=4)
-    began = time.monotonic()
-    results, usage = ask_all(teacher, ledger, prompts)
-    assert time.monotonic() - began < 30
+def test_a_failing_server_loses_no_document_and_does_not_hang(server: str, ledger: Ledger) -> None:
+    prompts = [prompt_with_fault(n) for n in range(400)]
+    teacher = OpenAITeacher(model="m", api_base=f"{server}/v1", max_parallel=32, timeout=2.0, max_retries=4)
+    start = time.monotonic()
+    results, usage = complete_all(teacher, ledger, prompts)
+    assert time.monotonic() - start < 30
     bad = [n for n, result in enumerate(results) if isinstance(result, Exception)]
     assert bad == [43, 53, 153, 253, 353]
     assert [n for n, result in enumerate(results) if n not in bad and result.finish == "length"] == [73, 173, 273, 373]
     assert isinstance(results[43], TeacherError)
-    told = stats(server)
-    assert [told["asked"][prompts[n]] for n in (53, 73, 3, 23, 93, 43)] == [1, 1, 2, 4, 3, 5]
-    assert all(told["answered"].get(prompt, 0) == (n not in bad) for n, prompt in enumerate(prompts))
-    again, usage = ask_all(teacher, ledger, prompts)
+    counts = stats(server)
+    assert [counts["requests"][prompts[n]] for n in (53, 73, 3, 23, 93, 43)] == [1, 1, 2, 4, 3, 5]
+    assert all(counts["replies"].get(prompt, 0) == (n not in bad) for n, prompt in enumerate(prompts))
+    again, usage = complete_all(teacher, ledger, prompts)
     assert [n for n, result in enumerate(again) if isinstance(result, Exception)] == bad
     assert usage.from_ledger == 395
     assert [again[n] for n in range(400) if n not in bad] == [results[n] for n in range(400) if n not in bad]
 
 
-def test_servers_share_the_work_and_one_that_is_gone_is_rested(ledger: Ledger) -> None:
+def test_addresses_share_the_load_and_an_unreachable_one_is_skipped(ledger: Ledger) -> None:
     with serving("--seconds", "0.02") as first, serving("--seconds", "0.02") as second:
         bases = [f"{first}/v1", f"{second}/v1", "http://127.0.0.1:1/v1"]
-        teacher = OpenAI(model="m", api_base=bases, max_parallel=30)
-        results, usage = ask_all(teacher, ledger, [str(n) for n in range(600)])
-        shares = [sum(stats(server)["asked"].values()) for server in (first, second)]
+        teacher = OpenAITeacher(model="m", api_base=bases, max_parallel=30)
+        results, usage = complete_all(teacher, ledger, [str(n) for n in range(600)])
+        shares = [sum(stats(server)["requests"].values()) for server in (first, second)]
     assert all(isinstance(result, Reply) for result in results)
     assert min(shares) > 200
     assert 0 < usage.retries < 40
 
 
-def test_the_gate_falls_before_a_server_with_a_limit(ledger: Ledger) -> None:
-    """A server that takes 4 at once turns the others away; all is answered, and few are turned away in the end."""
+def test_concurrency_falls_to_what_the_server_accepts(ledger: Ledger) -> None:
+    """A server that accepts 4 requests at once rejects the others; all are answered, and rejections become rare."""
 
-    class Narrow(OpenAI):
+    class Narrow(OpenAITeacher):
         name = "narrow"
 
         async def complete(self, request: Request) -> Reply:
@@ -274,32 +275,34 @@ def test_the_gate_falls_before_a_server_with_a_limit(ledger: Ledger) -> None:
             return Reply("x", 1, 1)
 
     busy: Counter[str] = Counter()
-    results, usage = ask_all(
+    results, usage = complete_all(
         Narrow(model="m", api_base="http://x/v1", max_parallel=64), ledger, [str(n) for n in range(600)], 64
     )
     assert all(isinstance(result, Reply) for result in results)
-    assert usage.turned_away < 450
+    assert usage.rate_limited < 450
 
 
 # -- keys
 
 
-def test_no_key_is_written_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    """The server tells the key back in its complaints, as some do."""
+def test_keys_are_masked_and_not_stored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The server repeats the key in its error messages, as some do."""
     caplog.set_level("DEBUG")
     monkeypatch.setenv("THE_KEY", SECRET)
-    telling = f'{{"error": {{"message": "{SECRET} is not welcome", "code": "{SECRET}"}}}}'
+    message = f'{{"error": {{"message": "{SECRET} is not welcome", "code": "{SECRET}"}}}}'
     ledger = Ledger(tmp_path / "ledger.sqlite")
     errors = []
     for status in (401, 429, 500):
-        with serving("--refuse", str(status), telling) as server:
-            teacher = OpenAI(
-                model="m", api_base=f"{server}/v1", api_key_env="THE_KEY", headers={"X-Key": "env:THE_KEY"}, retries=1
+        with serving("--always", str(status), message) as server:
+            teacher = OpenAITeacher(
+                model="m", api_base=f"{server}/v1", api_key_env="THE_KEY", headers={"X-Key": "env:THE_KEY"}, max_retries=1
             )
-            errors += ask_all(teacher, ledger, ["x"])[0] if status != 429 else complete(teacher, "x")
+            errors += complete_all(teacher, ledger, ["x"])[0] if status != 429 else complete(teacher, "x")
     with serving() as server:
-        teacher = OpenAI(model="m", api_base=f"{server}/v1", api_key_env="THE_KEY", headers={"X-Key": "env:THE_KEY"})
-        assert isinstance(ask_all(teacher, ledger, ["x"])[0][0], Reply)
+        teacher = OpenAITeacher(model="m", api_base=f"{server}/v1", api_key_env="THE_KEY", headers={"X-Key": "env:THE_KEY"})
+        assert isinstance(complete_all(teacher, ledger, ["x"])[0][0], Reply)
         assert stats(server)["keys"] == [f"Bearer {SECRET}"]
     ledger.close()
     assert all(isinstance(error, TeacherError) for error in errors)
@@ -308,3 +311,11 @@ def test_no_key_is_written_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert "***" in seen
     for file in tmp_path.rglob("*"):
         assert SECRET.encode() not in file.read_bytes()
+
+
+def test_header_values_from_the_environment_are_masked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PROXY_TOKEN", SECRET)
+    with serving("--always", "400", f"no entry for {SECRET}") as server:
+        teacher = OpenAITeacher(model="m", api_base=f"{server}/v1", headers={"X-Token": "env:PROXY_TOKEN", "X-Team": "no"})
+        (refusal,) = complete(teacher, "x")
+    assert str(refusal).strip() == "m: HTTP 400: no entry for ***"

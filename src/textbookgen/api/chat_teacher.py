@@ -1,4 +1,4 @@
-"""ChatTeacher: the options and the body of a chat completion, as all who speak OpenAI's API understand it."""
+"""ChatTeacher: options and request body of an OpenAI-compatible chat completion, shared by teachers behind such an API."""
 
 from __future__ import annotations
 
@@ -13,60 +13,60 @@ from textbookgen.api.annotations import Runtime
 from textbookgen.api.errors import Diagnostic, MissingRequirement
 from textbookgen.api.teacher import Price, Request, Teacher
 
-Form = Literal["schema", "json", "instructions"]
+#: How replies with a JSON schema are requested.
+StructuredOutput = Literal["schema", "json", "instructions"]
 
-_AS_JSON = "\n\nReply with JSON that satisfies this JSON schema, and with nothing else:\n"
-_FROM_ENVIRONMENT = "env:"
+_JSON_INSTRUCTIONS = "\n\nReply with a single JSON document that satisfies this JSON schema. Output nothing else:\n"
+_ENVIRONMENT_PREFIX = "env:"
 
 
 class ChatTeacher(Teacher):
-    """A language model behind a chat API. Its model and its sampling are what it is; addresses, keys and prices are not."""
+    """A language model behind a chat API. The model and its sampling options identify it; addresses, keys and prices do not."""
 
-    model: str = Field(description="name of the model, as the server knows it")
-    temperature: float | None = Field(None, ge=0, description="sampling temperature; the server's own unless given")
-    top_p: float | None = Field(None, gt=0, le=1, description="sample only from the likeliest tokens that make up this much")
-    max_tokens: int | None = Field(None, gt=0, description="most tokens of one reply; needed for a budget")
+    model: str = Field(description="model name, as the server knows it")
+    temperature: float | None = Field(None, ge=0, description="sampling temperature; unset: the server's default")
+    top_p: float | None = Field(None, gt=0, le=1, description="nucleus sampling: cumulative probability of the tokens kept")
+    max_tokens: int | None = Field(None, gt=0, description="maximum number of tokens of a reply; required for a budget")
     stop: tuple[str, ...] = Field((), description="texts at which a reply ends")
-    extra: dict[str, Any] = Field(default_factory=dict, description="further fields of the request, sent as they are")
-    structured: Literal["auto"] | Form = Field(
+    extra: dict[str, Any] = Field(default_factory=dict, description="further fields of the request body, sent as they are")
+    structured_output: Literal["auto"] | StructuredOutput = Field(
         "auto",
-        description="how a reply of a given form is asked for: by its JSON schema, by JSON mode with the schema in the "
-        "prompt, or by the prompt (instructions) alone; auto is by schema where that is known to work",
+        description="how replies with a JSON schema are requested: `schema` sends it as `response_format`, `json` turns on "
+        "JSON mode and adds the schema to the prompt, `instructions` only adds it to the prompt; `auto` uses `schema` where "
+        "the model is known to support it",
     )
 
-    api_key_env: Annotated[str | None, Runtime] = Field(None, description="environment variable that holds the API key")
+    api_key_env: Annotated[str | None, Runtime] = Field(None, description="environment variable with the API key")
     headers: Annotated[dict[str, str], Runtime] = Field(
-        default_factory=dict, description="further HTTP headers; a value `env:NAME` is read from that environment variable"
+        default_factory=dict, description="further HTTP headers; `env:NAME` as a value reads that environment variable"
     )
-    time_limit: Annotated[float, Runtime] = Field(600.0, gt=0, description="seconds after which a request is given up")
-    retries: Annotated[int, Runtime] = Field(6, ge=0, description="how often a request that failed in passing is sent again")
-    repairs: Annotated[int, Runtime] = Field(
-        2, ge=0, description="how often a reply that is not of the form asked for is sent back with the complaint"
+    timeout: Annotated[float | None, Runtime] = Field(
+        600.0, gt=0, description="seconds to wait for a reply before the request is retried"
     )
-    price_in: Annotated[float | None, Runtime] = Field(None, ge=0, description="US dollars for a million prompt tokens")
-    price_out: Annotated[float | None, Runtime] = Field(None, ge=0, description="US dollars for a million tokens of replies")
+    price_in: Annotated[float | None, Runtime] = Field(None, ge=0, description="US dollars per million prompt tokens")
+    price_out: Annotated[float | None, Runtime] = Field(None, ge=0, description="US dollars per million reply tokens")
     price_cached: Annotated[float | None, Runtime] = Field(
-        None, ge=0, description="US dollars for a million prompt tokens that the provider had in its cache"
+        None, ge=0, description="US dollars per million prompt tokens found in the provider's cache; unset: `price_in`"
     )
 
     def price(self) -> Price | None:
-        """The price that the recipe gives."""
+        """Return the price set in the recipe."""
         if self.price_in is None or self.price_out is None:
             return None
         return Price(self.price_in, self.price_out, self.price_cached)
 
     def max_output_tokens(self) -> int | None:
-        """`max_tokens`, which the server keeps to."""
+        """Return `max_tokens`, which the server enforces."""
         return self.max_tokens
 
     def check(self) -> Iterable[Diagnostic]:
-        """Complains of variables that are not set, and of a budget that could not be kept."""
+        """Yield unset environment variables, and what is missing to enforce a budget."""
         if self.api_key_env and not os.environ.get(self.api_key_env):
             yield MissingRequirement(
                 "api_key_env", f"the environment variable {self.api_key_env} is not set", f"export {self.api_key_env}=..."
             )
         for header, value in self.headers.items():
-            variable = value.removeprefix(_FROM_ENVIRONMENT)
+            variable = value.removeprefix(_ENVIRONMENT_PREFIX)
             if variable != value and not os.environ.get(variable):
                 yield MissingRequirement(
                     "headers", f"{header}: the environment variable {variable} is not set", f"export {variable}=..."
@@ -77,22 +77,29 @@ class ChatTeacher(Teacher):
     def _check_budget(self) -> Iterable[Diagnostic]:
         price = self.price()
         if price is None:
-            hint = "give `price_in` and `price_out`, in US dollars for a million tokens"
-            yield Diagnostic("budget_usd", f"the price of {self.model} is not known, so no budget can be kept", hint)
+            hint = "set `price_in` and `price_out`, in US dollars per million tokens"
+            yield Diagnostic("budget_usd", f"cannot enforce the budget: the price of {self.model} is unknown", hint)
         elif self.max_output_tokens() is None and price.output:
-            yield Diagnostic("budget_usd", "nothing bounds the length of a reply, so no budget can be kept", "set `max_tokens`")
+            yield Diagnostic("budget_usd", "cannot enforce the budget: replies have no maximum length", "set `max_tokens`")
 
-    def key(self) -> str | None:
-        """The API key, read from the environment now."""
+    def api_key(self) -> str | None:
+        """Return the API key from the environment, read at the time of the call."""
         return os.environ.get(self.api_key_env) if self.api_key_env else None
 
-    def sent_headers(self) -> dict[str, str]:
-        """The headers that the recipe gives, with values from the environment filled in."""
-        return {header: _filled(value) for header, value in self.headers.items()}
+    def resolved_headers(self) -> dict[str, str]:
+        """Return the recipe's headers with `env:NAME` values read from the environment."""
+        return {header: _resolve(value) for header, value in self.headers.items()}
+
+    def mask_secrets(self, text: str) -> str:
+        """Return a text, such as a server's error message, with the API key and header values from the environment masked."""
+        secrets = [_resolve(value) for value in self.headers.values() if value.startswith(_ENVIRONMENT_PREFIX)]
+        for secret in filter(None, (self.api_key(), *secrets)):
+            text = text.replace(secret, "***")
+        return text
 
     def body(self, request: Request) -> dict[str, Any]:
-        """The fields of the request, in OpenAI's terms."""
-        messages = [{"role": turn.role, "content": turn.content} for turn in request.messages]
+        """Return the JSON body of the request, as the OpenAI chat API defines it."""
+        messages = [{"role": message.role, "content": message.content} for message in request.messages]
         sampling = {
             "temperature": self.temperature,
             "top_p": self.top_p,
@@ -102,36 +109,39 @@ class ChatTeacher(Teacher):
         body: dict[str, Any] = {"model": self.model, "messages": messages}
         body |= {name: value for name, value in sampling.items() if value is not None}
         if request.schema is not None:
-            body |= self.response_format(messages, request.schema)
+            body |= self._require_json(messages, request.schema)
         return body | self.extra
 
-    def form(self) -> Form:
-        """How a reply of a given form is asked for."""
-        return "schema" if self.structured == "auto" else self.structured
+    def output_mode(self) -> StructuredOutput:
+        """Return how replies with a JSON schema are requested; subclasses resolve `auto` by model."""
+        return "schema" if self.structured_output == "auto" else self.structured_output
 
-    def response_format(self, messages: list[dict[str, str]], schema: Mapping[str, Any]) -> dict[str, Any]:
-        """Asks for a reply of this form: with a field of the request, or with words at the end of the last message."""
-        how = self.form()
-        if how == "schema":
-            form = {"name": "reply", "schema": dict(schema), "strict": _is_strict(schema)}
-            return {"response_format": {"type": "json_schema", "json_schema": form}}
-        messages[-1]["content"] += _AS_JSON + json.dumps(schema)
-        return {"response_format": {"type": "json_object"}} if how == "json" else {}
+    def _require_json(self, messages: list[dict[str, str]], schema: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the body's fields that require JSON, and add instructions to the last message where the mode needs them."""
+        mode = self.output_mode()
+        if mode == "schema":
+            json_schema = {"name": "reply", "schema": dict(schema), "strict": supports_strict_mode(schema)}
+            return {"response_format": {"type": "json_schema", "json_schema": json_schema}}
+        messages[-1]["content"] += _JSON_INSTRUCTIONS + json.dumps(schema)
+        return {"response_format": {"type": "json_object"}} if mode == "json" else {}
 
 
-def _filled(value: str) -> str:
-    variable = value.removeprefix(_FROM_ENVIRONMENT)
+def _resolve(value: str) -> str:
+    variable = value.removeprefix(_ENVIRONMENT_PREFIX)
     return value if variable == value else os.environ.get(variable, "")
 
 
-def _is_strict(schema: Any) -> bool:
-    """Whether all objects of a schema are closed and whole, as OpenAI wants of schemas that it enforces."""
+def supports_strict_mode(schema: Any) -> bool:
+    """Return whether OpenAI's strict mode accepts a schema: all objects closed, and all their properties required.
+
+    See https://platform.openai.com/docs/guides/structured-outputs.
+    """
     if isinstance(schema, list | tuple):
-        return all(_is_strict(item) for item in schema)
+        return all(supports_strict_mode(item) for item in schema)
     if not isinstance(schema, Mapping):
         return True
     if "properties" in schema:
-        whole = set(schema.get("required", ())) == set(schema["properties"])
-        if not whole or schema.get("additionalProperties") is not False:
+        complete = set(schema.get("required", ())) == set(schema["properties"])
+        if not complete or schema.get("additionalProperties") is not False:
             return False
-    return all(_is_strict(item) for item in schema.values())
+    return all(supports_strict_mode(item) for item in schema.values())

@@ -1,4 +1,4 @@
-"""The purse: a budget that is never passed, because the worst a request can cost is set aside before it is sent."""
+"""Budget: a spending limit that is never exceeded, since every request reserves its worst-case cost before it is sent."""
 
 from __future__ import annotations
 
@@ -8,86 +8,98 @@ from collections import deque
 
 from textbookgen.api.errors import BudgetExceeded
 
-#: Money is counted in whole millionths of a millionth of a dollar, so that no rounding ever adds up to a request too many.
-_PARTS = 10**12
+#: Amounts are whole picodollars, so that rounding errors never add up to one request too many.
+_UNITS_PER_USD = 10**12
 
 
 class Budget:
-    """US dollars that may be spent, by everyone who shares the purse; without a limit it only counts."""
+    """A spending limit in US dollars, shared by concurrent requests. Without a limit it only counts.
+
+    A request reserves its worst-case cost with `reserve`, and replaces the reservation by its actual cost with `settle`.
+    Spent and reserved amounts together never exceed the limit. Requests that do not fit wait in first-in-first-out order
+    for open reservations to be settled.
+
+    Args:
+        limit_usd: the limit in US dollars; None counts only.
+        name: the option that sets the limit, for error messages.
+        spent_usd: what was spent before.
+    """
 
     def __init__(self, limit_usd: float | None = None, *, name: str = "budget_usd", spent_usd: float = 0.0) -> None:
         self.limit_usd = limit_usd
         self.name = name
-        self._left = math.inf if limit_usd is None else math.floor(limit_usd * _PARTS)
-        self._spent = math.ceil(spent_usd * _PARTS)
+        self._limit = math.inf if limit_usd is None else math.floor(limit_usd * _UNITS_PER_USD)
+        self._spent = math.ceil(spent_usd * _UNITS_PER_USD)
         self._reserved = 0
-        self._holders = 0
-        self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
+        self._open_reservations = 0
+        self._waiters: deque[tuple[int, asyncio.Future[None]]] = deque()
 
     @property
     def spent_usd(self) -> float:
-        """What was paid."""
-        return self._spent / _PARTS
+        """The settled costs, in US dollars."""
+        return self._spent / _UNITS_PER_USD
 
     @property
     def reserved_usd(self) -> float:
-        """What requests under way could still cost."""
-        return self._reserved / _PARTS
+        """The worst-case cost of requests in flight, in US dollars."""
+        return self._reserved / _UNITS_PER_USD
 
-    async def reserve(self, worst_usd: float) -> int:
-        """Sets aside what a request can cost at worst; waits while requests under way may give some of theirs back.
+    async def reserve(self, worst_case_usd: float) -> int:
+        """Reserve the worst-case cost of a request, waiting for open reservations to be settled where it does not fit.
 
-        Returns what was set aside, for `settle`.
+        Returns:
+            The reserved amount in internal units, for `settle`.
 
         Raises:
-            BudgetExceeded: nothing is under way, and what is left is less than this.
+            BudgetExceeded: no reservation is open, and the cost does not fit into the rest of the budget.
         """
-        worst = math.ceil(worst_usd * _PARTS)
-        if self._waiting or not self._take(worst):
-            await self._wait(worst)
-        return worst
+        amount = math.ceil(worst_case_usd * _UNITS_PER_USD)
+        if self._waiters or not self._try_reserve(amount):
+            await self._wait(amount)
+        return amount
 
     def settle(self, reserved: int, cost_usd: float) -> None:
-        """Gives back what was set aside, less what the request really cost."""
+        """Replace a reservation by the actual cost, and admit waiting requests that now fit."""
         self._reserved -= reserved
-        self._spent += math.ceil(cost_usd * _PARTS)
-        self._holders -= 1
-        while self._waiting:
-            worst, place = self._waiting[0]
-            if place.done():
-                self._waiting.popleft()
-            elif self._take(worst):
-                self._waiting.popleft()
-                place.set_result(None)
-            elif self._holders:
+        self._spent += math.ceil(cost_usd * _UNITS_PER_USD)
+        self._open_reservations -= 1
+        while self._waiters:
+            amount, waiter = self._waiters[0]
+            if waiter.done():  # cancelled
+                self._waiters.popleft()
+            elif self._try_reserve(amount):
+                self._waiters.popleft()
+                waiter.set_result(None)
+            elif self._open_reservations:
                 return
             else:
-                self._waiting.popleft()
-                place.set_exception(self._over(worst))
+                self._waiters.popleft()
+                waiter.set_exception(self._exceeded(amount))
 
-    def _take(self, worst: int) -> bool:
-        if self._spent + self._reserved + worst > self._left:
+    def _try_reserve(self, amount: int) -> bool:
+        if self._spent + self._reserved + amount > self._limit:
             return False
-        self._reserved += worst
-        self._holders += 1
+        self._reserved += amount
+        self._open_reservations += 1
         return True
 
-    async def _wait(self, worst: int) -> None:
-        if not self._holders:
-            raise self._over(worst)
-        place = asyncio.get_running_loop().create_future()
-        self._waiting.append((worst, place))
+    async def _wait(self, amount: int) -> None:
+        if not self._open_reservations:
+            raise self._exceeded(amount)
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiters.append((amount, waiter))
         try:
-            await place
+            await waiter
         except asyncio.CancelledError:
-            if place.done() and not place.cancelled() and place.exception() is None:
-                self.settle(worst, 0.0)
+            if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
+                self.settle(amount, 0.0)  # admitted and cancelled at once
             raise
 
-    def _over(self, worst: int) -> BudgetExceeded:
-        left = (self._left - self._spent) / _PARTS
+    def _exceeded(self, amount: int) -> BudgetExceeded:
+        rest = (self._limit - self._spent) / _UNITS_PER_USD
         return BudgetExceeded(
-            f"the next request could cost {worst / _PARTS:.6f} US dollars, and {left:.6f} of {self.limit_usd} are left",
+            f"the next request could cost up to ${amount / _UNITS_PER_USD:,.6f}, "
+            f"but only ${max(0.0, rest):,.6f} of ${self.limit_usd:,.6f} is left",
             place=self.name,
-            hint="raise it and run the recipe again: replies paid for are in the ledger and cost nothing",
+            hint=f"raise `{self.name}` and run the same command again: replies already paid for are reused",
         )

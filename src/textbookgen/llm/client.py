@@ -1,110 +1,98 @@
-"""Asking: from a request to its reply, by way of the ledger, the purse, the gate and the teacher, many at once.
-
-A request keeps its place at the gate until its reply is written. So a run that is killed has lost at most as many
-replies as were under way, and an answer that a caller has seen is in the ledger.
-"""
+"""Client: from a request to a stored reply, by way of the ledger, the budget, the rate limiter and the teacher."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
 from types import TracebackType
 
-from textbookgen.api.errors import BudgetExceeded, RequestRefused, TeacherBusy, TeacherError, UnusableReply, WorkspaceError
+from textbookgen.api.errors import (
+    BudgetExceeded,
+    RequestRefused,
+    TeacherBusy,
+    TeacherError,
+    TextbookgenError,
+    UnusableReply,
+    WorkspaceError,
+)
 from textbookgen.api.teacher import Reply, Request, Teacher
 from textbookgen.llm.budget import Budget
-from textbookgen.llm.json_schema import bare, diagnostic, repair
+from textbookgen.llm.json_schema import repair_messages, strip_code_fence, validation_error
 from textbookgen.llm.rate_limit import RateLimiter
-from textbookgen.llm.retry import RETRIES, may_have_cost, patience, turned_away
-from textbookgen.storage.ledger import Ledger, canonical, identity, key_of
+from textbookgen.llm.retry import MAX_RATE_LIMIT_WAIT, is_rate_limited, may_be_charged, retry_policy
+from textbookgen.llm.usage import Usage
+from textbookgen.storage.ledger import Ledger, canonical_json, ledger_key, teacher_identity
 
 log = logging.getLogger(__name__)
 
-#: A reply that does not satisfy its schema is sent back so many times, unless the teacher has an option `repairs`.
-REPAIRS = 2
-#: So many requests in a row (or `max_parallel`, if that is more) that found no reply, each after all its retries, mean that
-#: the teacher is gone.
-GONE = 10
-#: Tokens that the form of a conversation adds to its words, at most: for each message, and once.
-_AROUND_MESSAGE, _AROUND_ALL = 16, 64
+#: A run stops after this many requests in a row (or `max_parallel`, if more) have failed with all their retries.
+MAX_CONSECUTIVE_FAILURES = 10
+#: Upper bounds of the tokens that a chat format adds: for each message, and for the conversation.
+_TOKENS_PER_MESSAGE, _TOKENS_PER_CONVERSATION = 16, 64
 
 
 @dataclass(frozen=True)
 class Answer:
-    """A reply, its key in the ledger, and whether it was paid for just now."""
+    """A reply, its key in the ledger, and whether it was found there instead of being paid for now."""
 
     key: str
     reply: Reply
-    paid: bool
-
-
-@dataclass
-class Usage:
-    """What asking came to so far: tokens and money of replies paid for just now, not of those from the ledger.
-
-    `lost_usd` is for requests whose replies never came though the teacher may charge for them, at their worst. What is
-    `saved` was paid once, for replies that now came from the ledger.
-    """
-
-    requests: int = 0
-    replies: int = 0
-    from_ledger: int = 0
-    retries: int = 0
-    turned_away: int = 0
-    refused: int = 0
-    truncated: int = 0
-    repairs: int = 0
-    tokens_in: int = 0
-    tokens_cached: int = 0
-    tokens_out: int = 0
-    tokens_reasoning: int = 0
-    cost_usd: float = 0.0
-    lost_usd: float = 0.0
-    saved_tokens_in: int = 0
-    saved_tokens_out: int = 0
-    saved_usd: float = 0.0
-
-    def add(self, reply: Reply) -> None:
-        """Counts a reply that came just now."""
-        self.replies += 1
-        self.truncated += reply.finish == "length"
-        self.tokens_in += reply.tokens_in
-        self.tokens_cached += reply.tokens_cached
-        self.tokens_out += reply.tokens_out
-        self.tokens_reasoning += reply.tokens_reasoning
-        self.cost_usd += reply.cost_usd
-
-    def add_again(self, reply: Reply) -> None:
-        """Counts a reply that the ledger had."""
-        self.from_ledger += 1
-        self.saved_tokens_in += reply.tokens_in
-        self.saved_tokens_out += reply.tokens_out
-        self.saved_usd += reply.cost_usd
+    from_ledger: bool
 
 
 class TeacherSession:
-    """What everyone who asks one teacher in a run shares: its gate, its purse, and the requests under way.
+    """What all clients of one teacher share in a run: its rate limiter, its budget, and its requests in flight.
 
-    The teacher is closed when the last of them has left.
+    The teacher is closed when its last client exits.
+
+    Args:
+        teacher: the teacher.
+        spent_usd: what the run spent on it before, counted against its budget.
     """
 
     def __init__(self, teacher: Teacher, *, spent_usd: float = 0.0) -> None:
         self.teacher = teacher
         self.rate_limiter = RateLimiter(teacher.max_parallel, teacher.requests_per_minute, teacher.tokens_per_minute)
         self.budget = Budget(teacher.budget_usd, name="budget_usd", spent_usd=spent_usd)
-        self.under_way: dict[str, asyncio.Future[Reply]] = {}
-        self.askers = 0
+        self.in_flight: dict[str, asyncio.Future[Reply]] = {}
+        self.open_clients = 0
+
+
+@dataclass
+class _Commit:
+    """A group commit: the replies received in one turn of the event loop are stored in one transaction."""
+
+    done: asyncio.Event = field(default_factory=asyncio.Event)
+    error: WorkspaceError | None = None
 
 
 def max_input_tokens(request: Request) -> int:
-    """More tokens than a prompt can have: no vocabulary in use has tokens of less than a byte."""
-    words = sum(len(turn.content.encode("utf-8", "replace")) + _AROUND_MESSAGE for turn in request.messages)
-    return words + _AROUND_ALL + (2 * len(canonical(request.schema)) if request.schema else 0)
+    """Return an upper bound of a prompt's tokens: one for each byte, since no vocabulary in use has shorter tokens."""
+    messages = sum(len(item.content.encode("utf-8", "replace")) + _TOKENS_PER_MESSAGE for item in request.messages)
+    return messages + _TOKENS_PER_CONVERSATION + (2 * len(canonical_json(request.schema)) if request.schema else 0)
 
 
 class Client:
-    """One stage asking one teacher. Used as `async with`; `answer` may be awaited any number of times at once."""
+    """Sends the requests of one stage to one teacher. Use with `async with`; `complete` may be awaited concurrently.
+
+    Guarantees:
+        - A reply is committed to the ledger before `complete` returns it, and a request counts as in flight until then. A
+          run that is killed therefore loses at most the `max_parallel` replies in flight.
+        - Requests with equal ledger keys are sent once: later and concurrent ones share the reply.
+        - At most `max_parallel` requests of all clients of a session are in flight.
+        - A request is sent only if its worst-case cost fits into what is left of the teacher's and the client's budget.
+
+    Args:
+        teacher: the teacher.
+        use: the name by which recipes select the teacher.
+        ledger: where replies are looked up and stored.
+        session: the session shared with other clients of the teacher; a new one by default.
+        max_cost_usd: a budget for this client alone, besides the teacher's.
+        offline: answer from the ledger only.
+        sleep: waits between retries; by default a sleep that ends when the client is stopped.
+    """
 
     def __init__(
         self,
@@ -115,6 +103,7 @@ class Client:
         session: TeacherSession | None = None,
         max_cost_usd: float | None = None,
         offline: bool = False,
+        sleep: Callable[[float], Awaitable[None]] | None = None,
     ) -> None:
         self.teacher = teacher
         self.use = use
@@ -123,140 +112,138 @@ class Client:
         self.budget = Budget(max_cost_usd, name="max_cost_usd")
         self.offline = offline
         self.usage = Usage()
-        self._who = identity(teacher, use)
-        self._reads_draw = bool(getattr(teacher, "reads_draw", False))
-        self._retries = int(getattr(teacher, "retries", RETRIES))
-        self._repairs = int(getattr(teacher, "repairs", REPAIRS))
-        self._time_limit: float | None = getattr(teacher, "time_limit", None)
+        self._identity = teacher_identity(teacher, use)
         self._price = teacher.price()
-        self._most_out = teacher.max_output_tokens()
-        self._in_vain = 0
+        self._max_output_tokens = teacher.max_output_tokens()
+        self._consecutive_failures = 0
         self._stopping = asyncio.Event()
-        self._unwritten: WorkspaceError | None = None
-        self._kept: asyncio.Event | None = None
+        self._sleep = sleep or self._sleep_unless_stopping
+        self._next_commit: _Commit | None = None
 
     async def __aenter__(self) -> Client:
         if not self.offline:
-            self._know_the_worst()
-        self.session.askers += 1
+            self._check_budgets()
+        self.session.open_clients += 1
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.session.askers -= 1
-        if not self.session.askers:
+        self.session.open_clients -= 1
+        if not self.session.open_clients:
             await self.teacher.close()
         await asyncio.to_thread(self.ledger.flush)
 
-    def _know_the_worst(self) -> None:
-        capped = [budget.name for budget in (self.budget, self.session.budget) if budget.limit_usd is not None]
-        if not capped:
+    def _check_budgets(self) -> None:
+        """Raise TeacherError if there is a budget and the worst-case cost of a request is unknown."""
+        limits = [budget.name for budget in (self.budget, self.session.budget) if budget.limit_usd is not None]
+        if not limits:
             return
         if self._price is None:
-            hint = "give the teacher's price in the recipe (`price_in` and `price_out`, in US dollars for a million tokens)"
-            raise TeacherError("the price of this teacher is not known, so no budget can be kept", place=capped[0], hint=hint)
-        if self._most_out is None and self._price.output:
-            hint = "set the teacher's `max_tokens`"
-            raise TeacherError("nothing bounds the length of a reply, so no budget can be kept", place=capped[0], hint=hint)
+            hint = "set `price_in` and `price_out` of the teacher, in US dollars per million tokens"
+            raise TeacherError("cannot enforce the budget: the teacher's price is unknown", place=limits[0], hint=hint)
+        if self._max_output_tokens is None and self._price.output:
+            hint = "set `max_tokens` of the teacher"
+            raise TeacherError("cannot enforce the budget: replies have no maximum length", place=limits[0], hint=hint)
 
     def key(self, request: Request) -> str:
-        """The key under which the ledger keeps the reply to this request."""
-        return key_of(self._who, request, reads_draw=self._reads_draw)
+        """Return the ledger key of a request."""
+        return ledger_key(self._identity, request, reads_draw=self.teacher.reads_draw)
 
     def stop(self) -> None:
-        """Lets requests under way finish, but sends no more; who waits to be sent is refused with TeacherError."""
+        """Send no further request; those in flight complete, and those waiting fail with TeacherError."""
         self._stopping.set()
 
-    async def answer(self, request: Request) -> Answer:
-        """The reply to a request: from the ledger if it was ever given, and else from the teacher.
+    async def complete(self, request: Request) -> Answer:
+        """Return the reply to a request, from the ledger if it is there, and else from the teacher.
 
-        With a schema, a reply that does not satisfy it is sent back with the complaint at most `repairs` times.
+        If the request has a schema, a reply that violates it is returned to the teacher for correction, at most
+        `max_repairs` times.
 
         Raises:
-            RequestRefused: asking again would not help; or, offline, the ledger has no reply.
-            TeacherBusy: there was no reply to this one, after all retries; later there may be.
-            BudgetExceeded: it could cost more than is left.
+            RequestRefused: this request can never succeed; or, offline, its reply is not in the ledger.
+            TeacherBusy: this request failed with all its retries.
+            BudgetExceeded: its worst-case cost does not fit into the budget.
             UnusableReply: no reply satisfied the schema.
-            TeacherError: the teacher cannot be asked at all: the key is wrong, or nobody has answered for long.
+            TeacherError: no request can succeed (invalid key, too many consecutive failures), or the client is stopping.
+            WorkspaceError: the reply could not be stored.
         """
-        answer = await self._one(request)
+        answer = await self._complete(request)
         if request.schema is None:
             return answer
-        talk = request
-        for repairs in range(self._repairs + 1):
-            text = bare(answer.reply.text)
-            problem = diagnostic(text, request.schema)
+        conversation = request
+        for repairs in range(self.teacher.max_repairs + 1):
+            text = strip_code_fence(answer.reply.text)
+            problem = validation_error(text, request.schema)
             if not problem:
                 return replace(answer, reply=replace(answer.reply, text=text))
             if answer.reply.finish == "length":
-                problem = "it was cut off at the most tokens that a reply may have"
-                break
-            if repairs < self._repairs:
+                raise UnusableReply("the JSON reply was truncated at the token limit", hint="raise the teacher's `max_tokens`")
+            if repairs < self.teacher.max_repairs:
                 self.usage.repairs += 1
-                talk = replace(talk, messages=(*talk.messages, *repair(answer.reply.text, problem)))
-                answer = await self._one(talk)
-        raise UnusableReply(f"the reply does not satisfy its schema: {problem}")
+                messages = (*conversation.messages, *repair_messages(answer.reply.text, problem))
+                conversation = replace(conversation, messages=messages)
+                answer = await self._complete(conversation)
+        raise UnusableReply(f"the reply violates its JSON schema: {problem}")
 
-    async def _one(self, request: Request) -> Answer:
+    async def _complete(self, request: Request) -> Answer:
+        """Return the reply from an equal request in flight, from the ledger, or from the teacher."""
         key = self.key(request)
-        under_way = self.session.under_way
-        while True:
-            reply = self.ledger.get(key)
-            if reply is not None:
-                self.usage.add_again(reply)
-                return Answer(key, reply, paid=False)
-            other = under_way.get(key)
-            if other is None:
-                break
+        in_flight = self.session.in_flight
+        while (other := in_flight.get(key)) is not None:
             await asyncio.wait((other,))
             if not other.cancelled() and (error := other.exception()):
                 raise error
+        reply = self.ledger.get(key)
+        if reply is not None:
+            self.usage.add_from_ledger(reply)
+            return Answer(key, reply, from_ledger=True)
         if self.offline:
-            raise RequestRefused("the ledger has no reply to this, and no teacher is asked offline")
-        under_way[key] = mine = asyncio.get_running_loop().create_future()
+            raise RequestRefused("offline: the ledger has no reply to this request", hint="run once without `--offline`")
+        in_flight[key] = own = asyncio.get_running_loop().create_future()
         try:
-            reply = await self._pay(key, request)
-        except TeacherError as error:
-            mine.set_exception(error)
-            mine.exception()  # nobody else may be waiting for it
+            reply = await self._send_until_final(key, request)
+        except TextbookgenError as error:
+            own.set_exception(error)
+            own.exception()  # marks it as retrieved: no other request may be waiting for it
             raise
         finally:
-            del under_way[key]
-            mine.cancel()
-        return Answer(key, reply, paid=True)
+            del in_flight[key]
+            own.cancel()
+        return Answer(key, reply, from_ledger=False)
 
-    async def _pay(self, key: str, request: Request) -> Reply:
-        """Sends a request until there is a reply, or no more hope of one."""
+    async def _send_until_final(self, key: str, request: Request) -> Reply:
+        """Send a request, with retries, until there is a reply or a final error."""
         try:
             try:
                 return await self._send(key, request)
             except TeacherBusy as busy:
-                return await self._send_again(key, request, busy)
+                return await self._retry(key, request, busy)
         except RequestRefused:
             self.usage.refused += 1
             raise
         except BudgetExceeded:
             raise
         except TeacherBusy as busy:
-            raise self._gave_up(busy) from busy
+            raise self._final_error(busy) from busy
         except TeacherError:
-            self.stop()  # what is said to one request is said to all
+            self.stop()  # an invalid key or an unknown model fails every request
             raise
 
-    def _gave_up(self, busy: TeacherBusy) -> TeacherError:
-        """The error for one request without reply; or, once there were too many of these in a row, for the whole teacher."""
-        self._in_vain += 1
-        if self._in_vain < max(GONE, self.teacher.max_parallel):
-            return TeacherBusy(
-                f"no reply after several tries: {busy.problem}", retry_after=busy.retry_after, place=busy.place, hint=busy.hint
-            )
+    def _final_error(self, busy: TeacherBusy) -> TeacherError:
+        """Return the error of one request; or, after too many consecutive ones, a TeacherError that ends the run."""
+        self._consecutive_failures += 1
+        if self._consecutive_failures < max(MAX_CONSECUTIVE_FAILURES, self.teacher.max_parallel):
+            attempts = f"{self.teacher.max_retries + 1} attempts" if self.teacher.max_retries else "1 attempt"
+            effort = f"{MAX_RATE_LIMIT_WAIT / 60:g} minutes of rate limiting" if is_rate_limited(busy) else attempts
+            problem = f"gave up after {effort}: {busy.problem}"
+            return TeacherBusy(problem, retry_after=busy.retry_after, place=busy.place, hint=busy.hint)
         self.stop()
-        hint = busy.hint or "run the recipe again once it is back: what was answered is in the ledger"
-        return TeacherError(f"the teacher has not answered the last {self._in_vain} requests: {busy.problem}", hint=hint)
+        hint = busy.hint or "once the teacher is available again, run the same command: received replies are reused"
+        return TeacherError(f"{self._consecutive_failures} consecutive requests failed; the last: {busy.problem}", hint=hint)
 
-    async def _send_again(self, key: str, request: Request, busy: TeacherBusy) -> Reply:
-        """What follows a first failure. Most requests know none, and are spared the cost of being ready for it."""
+    async def _retry(self, key: str, request: Request, busy: TeacherBusy) -> Reply:
+        """Apply the retry policy after a first failure. Requests that succeed at once are spared the policy's overhead."""
         failures = [busy]
 
         async def send() -> Reply:
@@ -264,36 +251,36 @@ class Client:
                 raise failures.pop()
             return await self._send(key, request)
 
-        return await patience(self._retries, self._told, self._rest)(send)
+        return await retry_policy(self.teacher.max_retries, self._count_retry, self._sleep)(send)
 
-    def _told(self, busy: TeacherBusy) -> None:
+    def _count_retry(self, busy: TeacherBusy) -> None:
         self.usage.retries += 1
-        log.debug("%s is asked again: %s", self.use, busy.problem)
+        log.debug("retrying a request to %s: %s", self.use, busy.problem)
 
-    async def _rest(self, seconds: float) -> None:
+    async def _sleep_unless_stopping(self, seconds: float) -> None:
         try:
             await asyncio.wait_for(self._stopping.wait(), seconds)
         except TimeoutError:
             pass
 
-    def _go_on(self) -> None:
+    def _raise_if_stopping(self) -> None:
         if self._stopping.is_set():
-            raise TeacherError("the run is stopping, so this was not asked")
+            raise TeacherError("not sent: the run is stopping")
 
     async def _send(self, key: str, request: Request) -> Reply:
-        """Sends a request once, with what it can cost at worst set aside meanwhile."""
-        self._go_on()
-        read = max_input_tokens(request)
-        worst = self._price.cost(read, self._most_out or 0) if self._price else 0.0
+        """Send a request once, with its worst-case cost reserved in both budgets meanwhile."""
+        self._raise_if_stopping()
+        input_tokens, output_tokens = max_input_tokens(request), self._max_output_tokens or 0
+        worst_case = self._price.cost(input_tokens, output_tokens) if self._price else 0.0
         cost = 0.0
-        own = await self.budget.reserve(worst)
+        own = await self.budget.reserve(worst_case)
         try:
-            shared = await self.session.budget.reserve(worst)
+            shared = await self.session.budget.reserve(worst_case)
             try:
-                reply = await self._pass_gate(key, request, read + (self._most_out or 0))
+                reply = await self._send_within_limits(key, request, input_tokens + output_tokens)
                 cost = reply.cost_usd
             except TeacherBusy as busy:
-                cost = worst if may_have_cost(busy) else 0.0
+                cost = worst_case if may_be_charged(busy) else 0.0
                 self.usage.lost_usd += cost
                 raise
             finally:
@@ -302,51 +289,50 @@ class Client:
             self.budget.settle(own, cost)
         return reply
 
-    async def _pass_gate(self, key: str, request: Request, most_tokens: int) -> Reply:
-        """Asks the teacher when there is room, and makes room again once the reply is written."""
+    async def _send_within_limits(self, key: str, request: Request, max_tokens: int) -> Reply:
+        """Send a request when the rate limiter admits it; its slot is held until the reply is committed."""
         rate_limiter = self.session.rate_limiter
-        expected = await rate_limiter.enter(self, most_tokens)
-        took, away = 0, False
+        acquired = await rate_limiter.acquire(self, max_tokens)
+        used, rejected = 0, False
         try:
-            self._go_on()
+            self._raise_if_stopping()
             self.usage.requests += 1
-            reply = await self._complete(request)
-            took = reply.tokens_in + reply.tokens_out
-            self.usage.add(reply)
-            self._in_vain = 0
-            await self._keep(key, request, reply)
+            reply = await self._call_teacher(request)
+            used = reply.tokens_in + reply.tokens_out
+            self.usage.add_received(reply)
+            self._consecutive_failures = 0
+            await self._store(key, request, reply)
         except TeacherBusy as busy:
-            away = turned_away(busy)
-            self.usage.turned_away += away
+            rejected = is_rate_limited(busy)
+            self.usage.rate_limited += rejected
             raise
         finally:
-            rate_limiter.leave(expected, took, turned_away=away)
+            rate_limiter.release(acquired, used, rejected=rejected)
         return reply
 
-    async def _complete(self, request: Request) -> Reply:
+    async def _call_teacher(self, request: Request) -> Reply:
         try:
-            async with asyncio.timeout(self._time_limit):
-                reply = await self.teacher.complete(request)
+            async with asyncio.timeout(self.teacher.timeout):
+                return await self.teacher.complete(request)
         except TimeoutError as error:
-            raise TeacherBusy(
-                f"no reply within {self._time_limit or 0:g} seconds", hint="raise `time_limit` if it needs longer"
-            ) from error
-        return reply
+            hint = "raise the teacher's `timeout` if replies take longer"
+            raise TeacherBusy(f"no reply within {self.teacher.timeout or 0:g} seconds", hint=hint) from error
 
-    async def _keep(self, key: str, request: Request, reply: Reply) -> None:
-        """Returns once the reply is written, with all others that came in at the same moment."""
-        self.ledger.put(key, request, reply, self._who)
-        if self._kept is None:
-            self._kept = asyncio.Event()
-            asyncio.get_running_loop().call_soon(self._write, self._kept)
-        await self._kept.wait()
-        if self._unwritten is not None:
-            raise self._unwritten
+    async def _store(self, key: str, request: Request, reply: Reply) -> None:
+        """Put a reply into the ledger, and return once it is committed along with others of this event loop turn."""
+        self.ledger.put(key, request, reply, self._identity)
+        commit = self._next_commit
+        if commit is None:
+            self._next_commit = commit = _Commit()
+            asyncio.get_running_loop().call_soon(self._flush, commit)
+        await commit.done.wait()
+        if commit.error is not None:
+            raise commit.error
 
-    def _write(self, kept: asyncio.Event) -> None:
-        self._kept = None
+    def _flush(self, commit: _Commit) -> None:
+        self._next_commit = None
         try:
             self.ledger.flush()
-        except WorkspaceError as error:  # a disk that is full: raised where the replies are waited for
-            self._unwritten = error
-        kept.set()
+        except WorkspaceError as error:  # such as a full disk: raised in each request that waits for this commit
+            commit.error = error
+        commit.done.set()

@@ -1,4 +1,4 @@
-"""Many things worked at once, handed on as they are done, with no more of them in memory than are being worked."""
+"""bounded_map: apply a coroutine function to many items with bounded concurrency and memory."""
 
 from __future__ import annotations
 
@@ -14,84 +14,84 @@ Result = TypeVar("Result")
 
 
 async def bounded_map(
-    items: Iterable[Item], work: Callable[[Item], Awaitable[Result]], parallel: int
+    items: Iterable[Item], function: Callable[[Item], Awaitable[Result]], max_parallel: int
 ) -> AsyncIterator[tuple[Item, Result | TextbookgenError]]:
-    """Works `items`, at most `parallel` at once, and gives each with its result as it is done: a slow one holds up nobody.
+    """Apply `function` to each item, at most `max_parallel` at once, and yield (item, result) pairs as they complete.
 
-    An error meant for people (a refusal, a budget that is used up) is given as the result; any other ends the work.
-    Items are taken one by one as there is room, and no more than `parallel` results wait to be taken away. Closed early
-    (`contextlib.aclosing`), it takes no more items and lets those being worked finish, since their replies may have been
-    paid for; cancelled, it drops them.
+    Items are taken lazily, and fewer than twice `max_parallel` results wait for the consumer. A TextbookgenError (a refusal,
+    an exceeded budget) is yielded as the item's result; any other exception cancels the rest and is raised. When the
+    generator is closed early (`contextlib.aclosing`), no further item is started, but those in progress complete, since
+    their replies may have been paid for. When it is cancelled, they are cancelled too.
     """
-    crowd = _BoundedMap(iter(items), work, parallel)
-    crowd.begin()
-    drain = True
+    workers = _Workers(iter(items), function, max_parallel)
+    workers.start()
+    complete_running = True
     try:
-        async for item, result in crowd.results():
+        async for item, result in workers.results():
             yield item, result
     except asyncio.CancelledError:
-        drain = False
+        complete_running = False
         raise
     finally:
-        await crowd.end(drain)
+        await workers.stop(complete_running)
 
 
-class _BoundedMap(Generic[Item, Result]):
-    """Workers that share an iterator, and a shelf of what they made."""
+class _Workers(Generic[Item, Result]):
+    """Tasks that share an iterator of items and a bounded buffer of results."""
 
-    def __init__(self, items: Iterator[Item], work: Callable[[Item], Awaitable[Result]], parallel: int) -> None:
+    def __init__(self, items: Iterator[Item], function: Callable[[Item], Awaitable[Result]], max_parallel: int) -> None:
         self._items = items
-        self._work = work
-        self._parallel = parallel
-        self._shelf: deque[tuple[Item, Result | TextbookgenError]] = deque()
-        self._over = False
-        self._made = asyncio.Event()
-        self._room = asyncio.Event()
-        self._workers: list[asyncio.Task[None]] = []
+        self._function = function
+        self._max_parallel = max_parallel
+        self._buffer: deque[tuple[Item, Result | TextbookgenError]] = deque()
+        self._exhausted = False
+        self._result_ready = asyncio.Event()
+        self._space_free = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
 
-    def begin(self) -> None:
-        self._workers = [asyncio.create_task(self._worker()) for _ in range(self._parallel)]
-        for worker in self._workers:
-            worker.add_done_callback(lambda _: self._made.set())
+    def start(self) -> None:
+        self._tasks = [asyncio.create_task(self._run()) for _ in range(self._max_parallel)]
+        for task in self._tasks:
+            task.add_done_callback(lambda _: self._result_ready.set())
 
-    async def _worker(self) -> None:
-        while not self._over:
-            if len(self._shelf) >= self._parallel:
-                self._room.clear()
-                await self._room.wait()
+    async def _run(self) -> None:
+        while not self._exhausted:
+            if len(self._buffer) >= self._max_parallel:
+                self._space_free.clear()
+                await self._space_free.wait()
                 continue
             for item in self._items:
-                await self._work_one(item)
+                await self._process(item)
                 break
             else:
-                self._over = True
+                self._exhausted = True
 
-    async def _work_one(self, item: Item) -> None:
+    async def _process(self, item: Item) -> None:
         try:
-            self._shelf.append((item, await self._work(item)))
+            self._buffer.append((item, await self._function(item)))
         except TextbookgenError as error:
-            self._shelf.append((item, error))
-        self._made.set()
+            self._buffer.append((item, error))
+        self._result_ready.set()
 
     async def results(self) -> AsyncIterator[tuple[Item, Result | TextbookgenError]]:
         while True:
-            self._made.clear()
-            while self._shelf:
-                result = self._shelf.popleft()
-                self._room.set()
+            self._result_ready.clear()
+            while self._buffer:
+                result = self._buffer.popleft()
+                self._space_free.set()
                 yield result
-            for worker in self._workers:
-                if worker.done():
-                    worker.result()
-            if all(worker.done() for worker in self._workers) and not self._shelf:
+            for task in self._tasks:
+                if task.done():
+                    task.result()
+            if all(task.done() for task in self._tasks) and not self._buffer:
                 return
-            await self._made.wait()
+            await self._result_ready.wait()
 
-    async def end(self, drain: bool) -> None:
-        self._over = True
-        self._room.set()
-        broken = any(worker.done() and not worker.cancelled() and worker.exception() for worker in self._workers)
-        if broken or not drain:
-            for worker in self._workers:
-                worker.cancel()
-        await asyncio.gather(*self._workers, return_exceptions=True)
+    async def stop(self, complete_running: bool) -> None:
+        self._exhausted = True
+        self._space_free.set()
+        failed = any(task.done() and not task.cancelled() and task.exception() for task in self._tasks)
+        if failed or not complete_running:
+            for task in self._tasks:
+                task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -1,4 +1,4 @@
-"""Replies that must be JSON of a given schema: is this one, and if not, what is wrong with it."""
+"""Validation of replies against a JSON schema, and the messages that ask for a correction."""
 
 from __future__ import annotations
 
@@ -9,29 +9,32 @@ from typing import Any
 
 from textbookgen.api.message import Message
 
-_FENCE = re.compile(r"^\s*```(?:json)?\s*\n(.*?)\n\s*```\s*$", re.DOTALL)
+_CODE_FENCE = re.compile(r"^\s*```(?:json)?\s*\n(.*?)\n\s*```\s*$", re.DOTALL)
 
 
-def bare(text: str) -> str:
-    """The reply without the fence that many models put around JSON."""
-    fenced = _FENCE.match(text)
+def strip_code_fence(text: str) -> str:
+    """Return the text without the Markdown code fence that many models put around JSON."""
+    fenced = _CODE_FENCE.match(text)
     return fenced.group(1) if fenced else text.strip()
 
 
-def diagnostic(text: str, schema: Mapping[str, Any]) -> str:
-    """What keeps the text from satisfying the JSON schema, in words for its writer; empty if nothing does."""
+def validation_error(text: str, schema: Mapping[str, Any]) -> str:
+    """Return why a text violates a JSON schema (draft 2020-12), worded for its author; empty if it satisfies the schema."""
     from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
     from jsonschema.exceptions import best_match  # type: ignore[import-untyped]
 
     try:
         value = json.loads(text)
     except ValueError as error:
-        return f"it is not JSON: {error}"
-    worst = best_match(Draft202012Validator(schema).iter_errors(value))
-    return "" if worst is None else f"at {worst.json_path}: {worst.message}"
+        return f"it is not valid JSON: {error}"
+    violation = best_match(Draft202012Validator(schema).iter_errors(value))
+    return "" if violation is None else f"at {violation.json_path}: {violation.message}"
 
 
-def repair(text: str, problem: str) -> tuple[Message, Message]:
-    """The turns that follow a reply which does not satisfy its schema."""
-    ask = f"Your reply does not satisfy the schema: {problem}\nReply again with the whole corrected JSON and nothing else."
-    return Message("assistant", text), Message("user", ask)
+def repair_messages(text: str, problem: str) -> tuple[Message, Message]:
+    """Return the invalid reply, and a message that asks the teacher to correct it."""
+    correction = (
+        f"Your reply does not satisfy the JSON schema: {problem}\n"
+        "Reply with the complete corrected JSON document. Output nothing else."
+    )
+    return Message("assistant", text), Message("user", correction)

@@ -1,4 +1,4 @@
-"""The one policy of retries: what is asked again, how often, and after how long."""
+"""Retry policy: which failed requests are retried, how often, and after which wait."""
 
 from __future__ import annotations
 
@@ -9,60 +9,67 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wai
 
 from textbookgen.api.errors import TeacherBusy
 
-#: A request that failed in passing is sent again so many times, unless the teacher has an option `retries`.
-RETRIES = 6
-#: The first wait is up to this, in seconds; each later one up to twice the one before, to `LONGEST_WAIT`.
-FIRST_WAIT = 0.5
-LONGEST_WAIT = 60.0
-#: A teacher that says it has too much to do does not use up retries, but is waited for no longer than this, in seconds.
-PATIENCE = 900.0
+#: Seconds: the first wait is random between 0 and this; the range doubles with each retry.
+INITIAL_BACKOFF = 0.5
+#: Seconds: the upper end of the range stops growing here.
+MAX_BACKOFF = 60.0
+#: Seconds: how long one request waits for a rate limit in total. Such waits use up no retries.
+MAX_RATE_LIMIT_WAIT = 900.0
 
-_jitter = wait_random_exponential(multiplier=FIRST_WAIT, max=LONGEST_WAIT)
+#: Exponential backoff with full jitter (https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/).
+_backoff = wait_random_exponential(multiplier=INITIAL_BACKOFF, max=MAX_BACKOFF)
 
 
-def turned_away(busy: TeacherBusy) -> bool:
-    """Whether the teacher had too much to do (HTTP 429), and not a failure: it then names a wait, if only of 0 seconds."""
+def is_rate_limited(busy: TeacherBusy) -> bool:
+    """Return whether the teacher rejected the request for a rate limit: it then names a wait, if only of 0 seconds."""
     return busy.retry_after is not None
 
 
-def may_have_cost(busy: TeacherBusy) -> bool:
-    """Whether the teacher may have worked, and charge for it, though its reply never came: it was cut off or too slow."""
+def may_be_charged(busy: TeacherBusy) -> bool:
+    """Return whether the provider may charge for a failed request: the reply was lost, late or unreadable."""
     cause = busy.__cause__
     return isinstance(cause, TimeoutError | ConnectionError | ValueError) and not isinstance(cause, ConnectionRefusedError)
 
 
-def _busy(state: RetryCallState) -> TeacherBusy | None:
-    error = state.outcome.exception() if state.outcome else None
-    return error if isinstance(error, TeacherBusy) else None
+def retry_policy(
+    max_retries: int, on_retry: Callable[[TeacherBusy], None], sleep: Callable[[float], Awaitable[None]]
+) -> AsyncRetrying:
+    """Return a tenacity policy that retries on TeacherBusy, and raises the last failure unchanged.
 
+    Rate-limited requests wait as long as the teacher asks, up to `MAX_RATE_LIMIT_WAIT` in total. Other failures are retried
+    `max_retries` times with exponential backoff.
 
-def _wait(state: RetryCallState) -> float:
-    """The teacher's own wish and up to a quarter more, so that not all come back at once; without a wish a random wait."""
-    busy = _busy(state)
-    wished = busy.retry_after if busy else None
-    return wished * (1 + random.random() / 4) if wished else _jitter(state)
-
-
-def patience(retries: int, told: Callable[[TeacherBusy], None], rest: Callable[[float], Awaitable[None]]) -> AsyncRetrying:
-    """Asks again when a teacher is Busy: when the teacher said, or else after a random wait that doubles.
-
-    `told` hears of each failure that is followed by another try, and `rest` waits so many seconds. The last failure is
-    raised as it is.
+    Args:
+        max_retries: retries after failures other than rate limits.
+        on_retry: called with each failure that is followed by a retry.
+        sleep: waits for a number of seconds.
     """
     failures = 0
 
     def stop(state: RetryCallState) -> bool:
         nonlocal failures
-        busy = _busy(state)
-        if busy is None or not turned_away(busy):
+        busy = _failure(state)
+        if busy is None or not is_rate_limited(busy):
             failures += 1
-            return failures > retries
-        return (state.seconds_since_start or 0.0) + (busy.retry_after or 0.0) > PATIENCE
+            return failures > max_retries
+        return (state.seconds_since_start or 0.0) + (busy.retry_after or 0.0) > MAX_RATE_LIMIT_WAIT
 
-    def note(state: RetryCallState) -> None:
-        busy = _busy(state)
+    def before_sleep(state: RetryCallState) -> None:
+        busy = _failure(state)
         if busy is not None:
-            told(busy)
+            on_retry(busy)
 
     retry = retry_if_exception_type(TeacherBusy)
-    return AsyncRetrying(retry=retry, stop=stop, wait=_wait, before_sleep=note, sleep=rest, reraise=True)
+    return AsyncRetrying(retry=retry, stop=stop, wait=_wait, before_sleep=before_sleep, sleep=sleep, reraise=True)
+
+
+def _failure(state: RetryCallState) -> TeacherBusy | None:
+    error = state.outcome.exception() if state.outcome else None
+    return error if isinstance(error, TeacherBusy) else None
+
+
+def _wait(state: RetryCallState) -> float:
+    """Return the wait that the teacher asked for plus up to a quarter, to spread the retries; or else a backoff."""
+    busy = _failure(state)
+    retry_after = busy.retry_after if busy else None
+    return retry_after * (1 + random.random() / 4) if retry_after else _backoff(state)

@@ -1,14 +1,14 @@
-"""The teacher `litellm/chat`: any provider and model that litellm knows, by name."""
+"""The teacher `litellm/chat`: any provider and model that litellm supports."""
 
 from __future__ import annotations
 
 from textbookgen import Teacher, hookimpl
-from textbookgen_litellm.chat import Chat
+from textbookgen_litellm.teacher import LiteLLMTeacher
 
-__all__ = ["Chat"]
+__all__ = ["LiteLLMTeacher"]
 
 
 @hookimpl
 def teachers() -> tuple[type[Teacher], ...]:
-    """The teacher of this plugin."""
-    return (Chat,)
+    """Return the teacher of this plugin."""
+    return (LiteLLMTeacher,)

@@ -1,18 +1,17 @@
-"""The teachers that come with the house: `fake`, which needs nobody, `openai`, for servers that speak OpenAI's API, and
-`checkpoint`, a model of one's own."""
+"""Built-in teachers: `openai` (OpenAI-compatible servers), `checkpoint` (a trained model) and `fake` (for tests)."""
 
 from __future__ import annotations
 
 from textbookgen.api.hookspecs import hookimpl
 from textbookgen.api.teacher import Teacher
-from textbookgen.builtin.teachers.checkpoint import OwnModel
-from textbookgen.builtin.teachers.fake import Fake
-from textbookgen.builtin.teachers.openai import OpenAI
+from textbookgen.builtin.teachers.checkpoint import CheckpointTeacher
+from textbookgen.builtin.teachers.fake import FakeTeacher
+from textbookgen.builtin.teachers.openai import OpenAITeacher
 
-__all__ = ["Fake", "OpenAI", "OwnModel"]
+__all__ = ["CheckpointTeacher", "FakeTeacher", "OpenAITeacher"]
 
 
 @hookimpl
 def teachers() -> tuple[type[Teacher], ...]:
-    """The built-in teachers."""
-    return Fake, OpenAI, OwnModel
+    """Return the built-in teachers."""
+    return FakeTeacher, OpenAITeacher, CheckpointTeacher

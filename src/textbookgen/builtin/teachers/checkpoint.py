@@ -1,4 +1,4 @@
-"""The teacher `checkpoint`: a model that a recipe trained, or that lies in a folder, answers requests itself."""
+"""The teacher `checkpoint`: a local model, trained by an earlier stage or read from a folder, answers requests."""
 
 from __future__ import annotations
 
@@ -6,193 +6,177 @@ import asyncio
 import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
-from hashlib import file_digest, sha256
+from hashlib import sha256
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import Field, PrivateAttr
 
 from textbookgen.api.annotations import Input, Runtime
 from textbookgen.api.artifacts import Artifact, Checkpoint
+from textbookgen.api.cards import CheckpointCard
 from textbookgen.api.errors import RequestRefused, TeacherError, TextbookgenError, TrainerError
-from textbookgen.api.message import Message
+from textbookgen.api.hashing import file_digest
 from textbookgen.api.model import Model, TokenModel
 from textbookgen.api.teacher import Price, Reply, Request, Teacher
+from textbookgen.builtin.chat_prompts import read_chat_template, render_chat
 
-#: The files of a folder that make a model what it is: weights, shape and tokenizer.
-_MAKES_IT = ("*.safetensors", "*.bin", "*.pt", "*.gguf", "config.json", "tokenizer*", "vocab*", "merges*", "chat_template*")
+#: The files of a checkpoint that determine its replies: weights, architecture and tokenizer.
+_MODEL_FILES = ("*.safetensors", "*.bin", "*.pt", "*.gguf", "config.json", "tokenizer*", "vocab*", "merges*", "chat_template*")
+#: Seconds between two batches, for callers that have just been answered to send their next request.
+_BATCH_DELAY = 0.002
 
 
-class OwnModel(Teacher):
-    """A checkpoint of any trainer, such as one that this recipe trained above: self-play, and data written by a model of
-    one's own.
+class CheckpointTeacher(Teacher):
+    """A checkpoint of any trainer, such as one trained by an earlier stage of the recipe: for self-play, and for data
+    written by a local model.
 
-    Messages are written by the checkpoint's own chat template; a model without one is given their texts and goes on. The
-    ledger knows the model by its weights, wherever it lies and whatever it is called. Requests that wait together are
-    answered together (`max_parallel` at once), and a reply does not depend on which.
+    Messages are formatted with the checkpoint's chat template; without one, they are joined by blank lines. The ledger
+    identifies the model by a digest of its weights, whatever its folder or label. Waiting requests are answered in batches
+    of up to `max_parallel`; a reply does not depend on the others in its batch.
     """
 
     name = "checkpoint"
 
     checkpoint: Annotated[str, Input(Checkpoint, or_name=True)] = Field(
-        description="a stage above that gives a checkpoint, or a folder with one"
+        description="an earlier stage that writes a checkpoint, or the folder of one"
     )
-    temperature: float = Field(1.0, ge=0, description="how freely words are chosen; 0 always takes the likeliest")
-    max_tokens: int = Field(512, gt=0, description="tokens after which a reply is cut")
-    stop: tuple[str, ...] = Field((), max_length=16, description="texts that end a reply; they are left out of it")
-    seed: int = Field(0, description="another seed gives other replies to the same requests")
-    time_limit: Annotated[float | None, Runtime] = Field(None, gt=0, description="seconds after which a request is given up")
-    retries: Annotated[int, Runtime] = Field(0, ge=0, description="how often a request that failed in passing is sent again")
+    temperature: float = Field(1.0, ge=0, description="sampling temperature; 0 is greedy decoding")
+    max_tokens: int = Field(512, gt=0, description="maximum number of tokens of a reply")
+    stop: tuple[str, ...] = Field((), max_length=16, description="texts at which a reply ends; not included in it")
+    seed: int = Field(0, description="sampling seed; each reply depends on it and on the request alone")
+    max_retries: Annotated[int, Runtime] = Field(
+        0, ge=0, description="how often a failed request is retried; a local model usually fails the same way again"
+    )
 
     _folder: Path | None = PrivateAttr(None)
-    _open: Callable[[Path], Model] | None = PrivateAttr(None)
+    _open_model: Callable[[Path], Model] | None = PrivateAttr(None)
     _model: Model | None = PrivateAttr(None)
-    _waiting: list[tuple[Request, asyncio.Future[Reply]]] = PrivateAttr(default_factory=list)
-    _answering: asyncio.Task[None] | None = PrivateAttr(None)
+    _queue: list[tuple[Request, asyncio.Future[Reply]]] = PrivateAttr(default_factory=list)
+    _batch_task: asyncio.Task[None] | None = PrivateAttr(None)
 
     def prepare(self, inputs: Mapping[str, Artifact], open_model: Callable[[Path], Model]) -> None:
-        """Remembers the folder and the door; the model is opened by the first request that no ledger answers."""
-        result = inputs.get(self.checkpoint)
-        self._folder = result.path if isinstance(result, Checkpoint) else Path(self.checkpoint)
-        self._open = open_model
-        self._waiting = []
+        """Locate the checkpoint; the model is loaded by the first request that the ledger cannot answer."""
+        checkpoint = inputs.get(self.checkpoint)
+        self._folder = checkpoint.path if isinstance(checkpoint, Checkpoint) else Path(self.checkpoint)
+        self._open_model = open_model
+        self._queue = []
 
     def digest(self) -> str:
-        """Of weights, shape, tokenizer and chat template; empty while there is no such folder."""
+        """Return the digest of weights, architecture, tokenizer and chat template; empty while the folder does not exist."""
         folder = self._folder or Path(self.checkpoint)
-        return digest_of(folder) if folder.is_dir() else ""
+        return model_digest(folder) if folder.is_dir() else ""
 
     def price(self) -> Price:
-        """Nothing but one's own electricity."""
+        """Free: the model runs locally."""
         return Price(0.0, 0.0)
 
     def max_output_tokens(self) -> int:
-        """`max_tokens`."""
+        """Return `max_tokens`."""
         return self.max_tokens
 
     async def complete(self, request: Request) -> Reply:
-        """The model's reply; requests that come while it works on others are answered together after them.
+        """Return the model's reply; requests that arrive while it is busy form the next batch.
 
         Raises:
-            TeacherError: the model cannot be opened, or could not answer.
+            RequestRefused: the request has no messages.
+            TeacherError: the model cannot be loaded, or failed.
         """
-        coming: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
-        self._waiting.append((request, coming))
-        if self._answering is None or self._answering.done():
-            self._answering = asyncio.create_task(self._answer_all())
-        return await coming
+        if not request.messages:
+            raise RequestRefused("the request has no messages")
+        reply: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        self._queue.append((request, reply))
+        if self._batch_task is None or self._batch_task.done():
+            self._batch_task = asyncio.create_task(self._run_batches())
+        return await reply
 
-    async def _answer_all(self) -> None:
-        while self._waiting:
-            await asyncio.sleep(0.002)  # so that those who were told at the same moment can ask again, and be together
-            some, self._waiting[:] = self._waiting[: self.max_parallel], self._waiting[self.max_parallel :]
+    async def _run_batches(self) -> None:
+        while self._queue:
+            await asyncio.sleep(_BATCH_DELAY)
+            batch, self._queue[:] = self._queue[: self.max_parallel], self._queue[self.max_parallel :]
+            waiting = [reply for _, reply in batch]
             try:
-                replies: Sequence[Reply | TextbookgenError] = await asyncio.to_thread(
-                    self._answer, [request for request, _ in some]
-                )
+                replies = await asyncio.to_thread(self._complete_batch, [request for request, _ in batch])
             except TextbookgenError as error:
-                replies = [TeacherError(error.problem, place=error.place, hint=error.hint)] * len(some)
-            for (_, coming), reply in zip(some, replies, strict=True):
-                if coming.done():
-                    continue
-                if isinstance(reply, Reply):
-                    coming.set_result(reply)
-                else:
-                    coming.set_exception(reply)
+                _fail(waiting, TeacherError(error.problem, place=error.place, hint=error.hint))
+            except Exception as error:  # a bug in a trainer's model: raised in the callers, who would wait forever otherwise
+                _fail(waiting, error)
+            else:
+                for future, reply in zip(waiting, replies, strict=True):
+                    if not future.done():
+                        future.set_result(reply)
 
-    def _answer(self, requests: Sequence[Request]) -> list[Reply]:
+    def _complete_batch(self, requests: Sequence[Request]) -> list[Reply]:
+        if self._open_model is None or self._folder is None:
+            raise TrainerError("the teacher was not prepared", hint="call `prepare` before the first request")
         if self._model is None:
-            if self._open is None or self._folder is None:
-                raise TrainerError("the model was never made ready", hint="teachers are made ready by `prepare`")
-            self._model = self._open(self._folder)
+            self._model = self._open_model(self._folder)
         if isinstance(self._model, TokenModel):
-            return self._by_tokens(self._model, requests)
-        return [self._by_text(self._model, request) for request in requests]
+            return self._complete_token_ids(self._model, requests)
+        template = read_chat_template(self._folder)
+        return [self._complete_text(self._model, request, template) for request in requests]
 
-    def _by_tokens(self, model: TokenModel, requests: Sequence[Request]) -> list[Reply]:
-        asked = model.encode([self._told(request) for request in requests])
-        said = model.extend(
-            asked,
+    def _complete_token_ids(self, model: TokenModel, requests: Sequence[Request]) -> list[Reply]:
+        prompts = model.encode([request.messages for request in requests])
+        continuations = model.extend(
+            prompts,
             max_tokens=self.max_tokens,
             temperature=self.temperature,
             stop=self.stop,
             seeds=[self._seed(request) for request in requests],
         )
         return [
-            Reply(item.text, len(ids), len(item.ids), finish="stop" if item.ended else "length")
-            for ids, (item,) in zip(asked, said, strict=True)
+            Reply(continuation.text, len(prompt), len(continuation.ids), finish="stop" if continuation.ended else "length")
+            for prompt, (continuation,) in zip(prompts, continuations, strict=True)
         ]
 
-    def _by_text(self, model: Model, request: Request) -> Reply:
-        """A model that is asked by texts alone is asked alone too, for its draws depend on what stands beside them."""
-        assert self._folder is not None
-        prompt, ending = written(self._told(request), card_of(self._folder).get("chat"))
+    def _complete_text(self, model: Model, request: Request, template: str | None) -> Reply:
+        """Complete one request: the samples of such a model may depend on the other prompts of a batch."""
+        prompt, end_of_turn = render_chat(request.messages, template)
         ((text,),) = model.complete(
             [prompt],
             max_tokens=self.max_tokens,
             temperature=self.temperature,
-            stop=(*self.stop, *([ending] if ending else [])),
+            stop=(*self.stop, *([end_of_turn] if end_of_turn else [])),
             seed=self._seed(request),
         )
         return Reply(text)
 
-    def _told(self, request: Request) -> tuple[Message, ...]:
-        if not request.messages:
-            raise RequestRefused("the request holds no message")
-        return request.messages
-
     def _seed(self, request: Request) -> int:
-        """A seed of the request's own, so that a reply depends on nothing else."""
-        facts = [self.seed, request.sample, [[turn.role, turn.content] for turn in request.messages]]
+        """Return a 48-bit seed that depends on the request and the option `seed` only."""
+        facts = [self.seed, request.sample, [[message.role, message.content] for message in request.messages]]
         return int.from_bytes(sha256(json.dumps(facts).encode()).digest()[:6], "big")
 
     async def close(self) -> None:
-        """Ends the model's process; the next request opens it again."""
+        """Unload the model; the next request loads it again."""
         model, self._model = self._model, None
         if model is not None:
             await asyncio.to_thread(model.close)
 
 
-def card_of(folder: Path) -> dict[str, Any]:
-    """What a checkpoint says of itself; empty where it has no card."""
-    card = folder / Checkpoint.card_name
-    return dict(json.loads(card.read_text(encoding="utf-8"))) if card.is_file() else {}
+def _fail(replies: Sequence[asyncio.Future[Reply]], error: Exception) -> None:
+    for reply in replies:
+        if not reply.done():
+            reply.set_exception(error)
 
 
-def written(messages: Sequence[Message], chat: Mapping[str, str] | None) -> tuple[str, str]:
-    """A conversation as text up to where the assistant's next words begin, and what the template writes behind them.
+def model_digest(folder: Path) -> str:
+    """Return the digest of a checkpoint, 64 hexadecimal digits: of its model files and of shape, eod and chat on its card.
 
-    `chat` is a card's: its `template` is in the language of transformers' `chat_template`. Without one, the texts alone.
+    Empty if the folder contains no model files.
     """
-    if not chat:
-        return "\n\n".join(message.content for message in messages), ""
-    from jinja2.sandbox import ImmutableSandboxedEnvironment
-
-    template = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True).from_string(chat["template"])
-    begun = messages[-1].content if messages[-1].role == "assistant" else ""
-    told = [{"role": message.role, "content": message.content} for message in (messages[:-1] if begun else messages)]
-
-    def render(turns: list[dict[str, str]], ask: bool) -> str:
-        return template.render(messages=turns, add_generation_prompt=ask, bos_token="", eos_token="")
-
-    whole = render([*told, {"role": "assistant", "content": "\ue000"}], False)
-    return render(told, True) + begun, whole.rpartition("\ue000")[2].strip()
-
-
-def digest_of(folder: Path) -> str:
-    """The digest of a model: of the files that make it what it is, and of what its card says of tokenizer and chat."""
     total = sha256()
-    files = {file for pattern in _MAKES_IT for file in folder.glob(pattern) if file.is_file()}
+    files = {file for pattern in _MODEL_FILES for file in folder.glob(pattern) if file.is_file()}
     for file in sorted(files):
         status = file.stat()
-        total.update(f"{file.name}\x1f{_digest(file, status.st_size, status.st_mtime_ns)}\x1f".encode())
-    told = card_of(folder)
-    total.update(json.dumps([told.get(fact) for fact in ("shape", "eod", "chat")], sort_keys=True).encode())
+        total.update(f"{file.name}\x1f{_cached_digest(file, status.st_size, status.st_mtime_ns)}\x1f".encode())
+    card = CheckpointCard.read(folder) if (folder / CheckpointCard.file_name).is_file() else CheckpointCard(format="")
+    chat = card.chat.model_dump() if card.chat else None
+    total.update(json.dumps([card.shape, card.eod, chat], sort_keys=True).encode())
     return total.hexdigest() if files else ""
 
 
 @lru_cache(maxsize=256)
-def _digest(file: Path, size: int, changed: int) -> str:
-    """Read once for each state of a file."""
-    with file.open("rb") as stream:
-        return file_digest(stream, "sha256").hexdigest()
+def _cached_digest(file: Path, size: int, modified_ns: int) -> str:
+    """Return a file's digest, read once for each size and modification time."""
+    return file_digest(file)

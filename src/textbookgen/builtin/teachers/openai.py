@@ -1,4 +1,4 @@
-"""The teacher `openai`: servers that speak OpenAI's chat API (vLLM, SGLang, llama.cpp, TGI), asked with little ado."""
+"""The teacher `openai`: servers with an OpenAI-compatible chat API (vLLM, SGLang, llama.cpp, TGI), with minimal overhead."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 from pydantic import Field, PrivateAttr
 
@@ -19,112 +19,127 @@ from textbookgen.api.teacher import Finish, Price, Reply, Request
 if TYPE_CHECKING:
     from aiohttp import ClientResponse, ClientSession
 
-_PASSING = frozenset((408, 409, 425, 429, 500, 502, 503, 504, 520, 522, 524, 529))
-#: No key, no money, no such model or address: what is said to one request is said to all.
-_FOR_ALL = frozenset((401, 402, 404, 405))
+#: Temporary failures, worth a retry.
+_RETRYABLE = frozenset((408, 409, 425, 429, 500, 502, 503, 504, 520, 522, 524, 529))
+#: Invalid key, no credit, unknown model or path: these fail every request.
+_FATAL = frozenset((401, 402, 404, 405))
+_FATAL_HINTS = {
+    402: "add credit or raise the limit at the provider, then run the same command again: received replies are reused",
+    404: "check that `model` is the name the server uses, and `api_base` its address up to and including `/v1`",
+    405: "check that `api_base` is the address up to and including `/v1`",
+}
 _FINISH: dict[str | None, Finish] = {"length": "length", "content_filter": "filter"}
-#: A server that failed so many times in a row is rested, first so many seconds, then twice as long each time.
-_FAILURES, _FIRST_REST, _LONGEST_REST = 3, 1.0, 60.0
-#: Idle connections are let go before servers do so (uvicorn after 5 s): a request on a closing one would be lost.
+#: An endpoint that failed this often in a row is skipped for a while (in seconds), which doubles with each further failure.
+_MAX_FAILURES, _MIN_COOLDOWN, _MAX_COOLDOWN = 3, 1.0, 60.0
+#: Seconds until idle connections are closed: before servers do so (uvicorn: 5 s), since a request sent meanwhile is lost.
 _KEEP_ALIVE = 4.0
+_ADDRESS_HINT = "an address looks like http://localhost:8000/v1"
 
 
 @dataclass
-class _Server:
-    """One address, and how it has been doing."""
+class _Endpoint:
+    """One address of the model, and its state as a circuit breaker."""
 
     url: str
     proxy: str | None = None
-    under_way: int = 0
+    in_flight: int = 0
     failures: int = 0
-    rests_until: float = 0.0
+    skipped_until: float = 0.0
 
-    def did_well(self) -> None:
-        self.failures, self.rests_until = 0, 0.0
+    def record_success(self) -> None:
+        self.failures, self.skipped_until = 0, 0.0
 
-    def failed(self, *, gone: bool) -> None:
-        self.failures = max(self.failures + 1, _FAILURES if gone else 0)
-        if self.failures >= _FAILURES:
-            rest = _FIRST_REST * 2.0 ** min(self.failures - _FAILURES, 16)
-            self.rests_until = time.monotonic() + min(rest, _LONGEST_REST)
+    def record_failure(self, *, unreachable: bool) -> None:
+        self.failures = max(self.failures + 1, _MAX_FAILURES if unreachable else 0)
+        if self.failures >= _MAX_FAILURES:
+            cooldown = _MIN_COOLDOWN * 2.0 ** min(self.failures - _MAX_FAILURES, 16)
+            self.skipped_until = time.monotonic() + min(cooldown, _MAX_COOLDOWN)
 
 
-class OpenAI(ChatTeacher):
-    """A model on servers of one's own, or on any that speak OpenAI's chat API.
+class _TokenCounts(NamedTuple):
+    """Tokens of the prompt, of these cached, of the reply, and of these reasoning."""
 
-    Several addresses share the work: each request goes to the one with least to do. One that cannot be reached, or
-    fails three times in a row, is rested and tried again.
+    prompt: int
+    cached: int
+    reply: int
+    reasoning: int
+
+
+class OpenAITeacher(ChatTeacher):
+    """A model behind an OpenAI-compatible chat API, self-hosted or at a provider.
+
+    With several addresses, each request goes to the one with the fewest requests in flight. An address that is unreachable,
+    or fails three times in a row, is skipped for 1, 2, 4, … up to 60 seconds.
     """
 
     name = "openai"
 
     api_base: Annotated[Labels, Runtime] = Field(
-        description="address of the server up to and with `/v1`, or a list of addresses that serve the same model"
+        description="address of the server up to and including `/v1`, or a list of addresses that serve the same model"
     )
 
-    _servers: list[_Server] = PrivateAttr(default_factory=list)
+    _endpoints: list[_Endpoint] = PrivateAttr(default_factory=list)
     _session: ClientSession | None = PrivateAttr(None)
-    _key: str | None = PrivateAttr(None)
 
     def check(self) -> Iterable[Diagnostic]:
-        """Complains of addresses that are none, besides what all chat teachers complain of."""
+        """Yield malformed addresses, and what all chat teachers check."""
         for base in self.api_base:
             if not base.startswith(("http://", "https://")):
-                yield Diagnostic("api_base", f"{base!r} is no address", "it looks like http://localhost:8000/v1")
+                yield Diagnostic("api_base", f"{base!r} is not an HTTP address", _ADDRESS_HINT)
         if not self.api_base:
-            yield Diagnostic("api_base", "no address is given", "it looks like http://localhost:8000/v1")
+            yield Diagnostic("api_base", "the list of addresses is empty", _ADDRESS_HINT)
         yield from super().check()
 
     def price(self) -> Price | None:
-        """The price that the recipe gives; a server of one's own, for which it gives none, is free."""
+        """Return the price set in the recipe; without a price and without a key, the server is self-hosted and free."""
         free = self.price_in is None and self.price_out is None and not self.api_key_env
         return Price(0.0, 0.0) if free else super().price()
 
     async def complete(self, request: Request) -> Reply:
-        """Asks the server that has least to do."""
+        """Send the request to the least busy endpoint."""
         import aiohttp
 
-        session = self._session or self._open()
-        server = self._least_busy()
-        server.under_way += 1
+        session = self._session or self._open_session()
+        endpoint = self._least_busy()
+        endpoint.in_flight += 1
         try:
             body = json.dumps(self.body(request)).encode()
-            async with session.post(server.url, data=body, proxy=server.proxy, allow_redirects=False) as response:
-                text = await response.read()
+            async with session.post(endpoint.url, data=body, proxy=endpoint.proxy, allow_redirects=False) as response:
+                content = await response.read()
                 if response.status != 200:
-                    raise self._failure(response, text)
-            reply = self._reply(text, request)
+                    raise self._error(response, content)
+            reply = self._reply(content, request)
         except (TeacherBusy, TimeoutError):
-            server.failed(gone=False)
+            endpoint.record_failure(unreachable=False)
             raise
         except aiohttp.ClientConnectorError as error:
-            server.failed(gone=True)
-            raise TeacherBusy(f"{self.model}: {error}", hint="is the server running?") from ConnectionRefusedError(str(error))
+            endpoint.record_failure(unreachable=True)
+            problem, hint = f"{self.model}: {error}", "check that the server is running and that `api_base` is its address"
+            raise TeacherBusy(problem, hint=hint) from ConnectionRefusedError(str(error))
         except (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError, ConnectionError) as error:
-            server.failed(gone=False)
-            raise TeacherBusy(f"{self.model}: the connection was lost: {error}") from ConnectionResetError(str(error))
+            endpoint.record_failure(unreachable=False)
+            raise TeacherBusy(f"{self.model}: connection lost: {error}") from ConnectionResetError(str(error))
         except aiohttp.ClientError as error:
             raise RequestRefused(f"{self.model}: {error}") from error
         finally:
-            server.under_way -= 1
-        server.did_well()
+            endpoint.in_flight -= 1
+        endpoint.record_success()
         return reply
 
     async def close(self) -> None:
-        """Lets go of all connections."""
+        """Close all connections."""
         session, self._session = self._session, None
         if session is not None:
             await session.close()
 
-    def _open(self) -> ClientSession:
-        """Opens the session, in the event loop that will use it; the gate alone says how many requests there are."""
+    def _open_session(self) -> ClientSession:
+        """Open a session in the running event loop. It has no connection limit: the rate limiter alone sets one."""
         import aiohttp
 
-        self._key = self.key()
-        headers = {"Content-Type": "application/json"} | self.sent_headers()
-        if self._key:
-            headers.setdefault("Authorization", f"Bearer {self._key}")
-        self._servers = [_Server(base.rstrip("/") + "/chat/completions", _proxy(base)) for base in self.api_base]
+        headers = {"Content-Type": "application/json"} | self.resolved_headers()
+        if key := self.api_key():
+            headers.setdefault("Authorization", f"Bearer {key}")
+        self._endpoints = [_Endpoint(base.rstrip("/") + "/chat/completions", _proxy(base)) for base in self.api_base]
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEP_ALIVE),
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -133,92 +148,93 @@ class OpenAI(ChatTeacher):
         )
         return self._session
 
-    def _least_busy(self) -> _Server:
+    def _least_busy(self) -> _Endpoint:
         now = time.monotonic()
-        return min(self._servers, key=lambda server: (max(0.0, server.rests_until - now), server.under_way))
+        return min(self._endpoints, key=lambda endpoint: (max(0.0, endpoint.skipped_until - now), endpoint.in_flight))
 
-    def _failure(self, response: ClientResponse, text: bytes) -> TeacherError:
-        """What a reply other than 200 means: ask again, never ask this, or (TeacherError) ask nothing at all."""
-        status, told = response.status, self._told(text)
-        problem = f"{self.model}: HTTP {status}: {told or response.reason}"
-        if status in _FOR_ALL or "insufficient_quota" in told:
-            return TeacherError(problem, hint=self._hint(status))
+    def _error(self, response: ClientResponse, content: bytes) -> TeacherError:
+        """Return the error that a status other than 200 means: retryable, of this request, or of every request."""
+        status, message = response.status, self._error_message(content)
+        problem = f"{self.model}: HTTP {status}: {message or response.reason}"
+        if status in _FATAL or "insufficient_quota" in message:
+            return TeacherError(problem, hint=self._fatal_hint(status))
         if 300 <= status < 400:
-            return TeacherError(f"{problem} (moved to {response.headers.get('Location', 'nowhere')})", hint="change `api_base`")
-        if status not in _PASSING:
+            location = response.headers.get("Location", "an unnamed address")
+            return TeacherError(f"{problem} (redirects to {location})", hint="set `api_base` to the new address")
+        if status not in _RETRYABLE:
             return RequestRefused(problem)
         wait = _retry_after(response.headers)
         return TeacherBusy(problem, retry_after=0.0 if wait is None and status == 429 else wait)
 
-    def _hint(self, status: int) -> str:
+    def _fatal_hint(self, status: int) -> str:
         if status == 401:
-            return f"the key is in {self.api_key_env}" if self.api_key_env else "name the key's variable with `api_key_env`"
-        return (
-            "is `model` the name that the server knows, and `api_base` its address up to and with /v1?" if status == 404 else ""
-        )
+            variable = self.api_key_env
+            return f"check the API key in {variable}" if variable else "set `api_key_env` to the variable with the API key"
+        return _FATAL_HINTS.get(status, _FATAL_HINTS[402])
 
-    def _told(self, text: bytes) -> str:
-        """The server's own words for what is wrong, without the key."""
+    def _error_message(self, content: bytes) -> str:
+        """Return the server's error message, at most 500 characters, with secrets masked."""
         try:
-            answer = json.loads(text)
+            body = json.loads(content)
         except ValueError:
-            answer = text.decode("utf-8", "replace")
-        error = answer.get("error", answer) if isinstance(answer, dict) else answer
-        told = json.dumps(error) if isinstance(error, dict | list) else str(error)
+            body = content.decode("utf-8", "replace")
+        error = body.get("error", body) if isinstance(body, dict) else body
+        message = json.dumps(error) if isinstance(error, dict | list) else str(error)
         if isinstance(error, dict) and isinstance(error.get("message"), str):
-            told = f"{error['message']} ({error['code']})" if error.get("code") else error["message"]
-        return (told.replace(self._key, "***") if self._key else told)[:500]
+            message = f"{error['message']} ({error['code']})" if error.get("code") else error["message"]
+        return self.mask_secrets(message)[:500]
 
-    def _reply(self, text: bytes, request: Request) -> Reply:
+    def _reply(self, content: bytes, request: Request) -> Reply:
         try:
-            answer = json.loads(text)
-            if not answer.get("choices"):
-                raise ValueError(f"it has no choices: {self._told(text)}")
-            choice = answer["choices"][0]
-            return self._read(choice["message"], choice.get("finish_reason"), answer.get("usage"), request)
+            body = json.loads(content)
+            if not body.get("choices"):
+                raise ValueError(f"it has no choices: {self._error_message(content)}")
+            choice = body["choices"][0]
+            return self._read_choice(choice["message"], choice.get("finish_reason"), body.get("usage"), request)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            unread = ValueError(str(error))
-            raise TeacherBusy(f"{self.model}: the reply is no chat completion: {error}") from unread
+            cause = ValueError(str(error))
+            raise TeacherBusy(f"{self.model}: the response is not a chat completion: {error}") from cause
 
-    def _read(self, message: Mapping[str, Any], finish: str | None, usage: Any, request: Request) -> Reply:
-        content = message.get("content") or ""
-        if isinstance(content, list):
-            content = "".join(part.get("text", "") for part in content)
-        if not content and message.get("refusal"):
-            content, finish = message["refusal"], "content_filter"
-        content = content.encode("utf-8", "replace").decode() if not content.isascii() else content
-        read, cached, written, thought = _tokens(usage) if usage else _guessed(request, content)
+    def _read_choice(self, message: Mapping[str, Any], finish: str | None, usage: Any, request: Request) -> Reply:
+        text = message.get("content") or ""
+        if isinstance(text, list):
+            text = "".join(part.get("text", "") for part in text)
+        if not text and message.get("refusal"):
+            text, finish = message["refusal"], "content_filter"
+        text = text.encode("utf-8", "replace").decode() if not text.isascii() else text
+        tokens = _reported_tokens(usage) if usage else _upper_bound(request, text)
         price = self.price()
-        cost = price.cost(read, written, cached) if price else 0.0
-        return Reply(content, read, written, cost, _FINISH.get(finish, "stop"), cached, thought)
+        cost = price.cost(tokens.prompt, tokens.reply, tokens.cached) if price else 0.0
+        return Reply(text, tokens.prompt, tokens.reply, cost, _FINISH.get(finish, "stop"), tokens.cached, tokens.reasoning)
 
 
-def _tokens(usage: Mapping[str, Any]) -> tuple[int, int, int, int]:
-    """Tokens read, of these cached, written, and of these thought."""
+def _reported_tokens(usage: Mapping[str, Any]) -> _TokenCounts:
     cached = (usage.get("prompt_tokens_details") or {}).get("cached_tokens") or 0
-    thought = (usage.get("completion_tokens_details") or {}).get("reasoning_tokens") or 0
-    return usage.get("prompt_tokens") or 0, cached, usage.get("completion_tokens") or 0, thought
+    reasoning = (usage.get("completion_tokens_details") or {}).get("reasoning_tokens") or 0
+    return _TokenCounts(usage.get("prompt_tokens") or 0, cached, usage.get("completion_tokens") or 0, reasoning)
 
 
-def _guessed(request: Request, content: str) -> tuple[int, int, int, int]:
-    """Tokens of a reply whose server does not count them: a byte each, the most there can be, so that no budget is passed."""
-    return sum(len(turn.content.encode()) for turn in request.messages), 0, len(content.encode()), 0
+def _upper_bound(request: Request, text: str) -> _TokenCounts:
+    """Return counts for a server that reports none: one token a byte, so that a budget is not exceeded unnoticed."""
+    return _TokenCounts(
+        sum(len(message.content.encode("utf-8", "replace")) for message in request.messages), 0, len(text.encode()), 0
+    )
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:
-    """The wait that the server wishes, in seconds: `Retry-After` is a number of them, or a date."""
-    if wished := headers.get("retry-after-ms"):
-        return _number(wished, 0.001)
-    wished = headers.get("Retry-After")
-    if not wished:
+    """Return the wait that the server asks for, in seconds: `Retry-After` is a number of seconds or a date (RFC 9110)."""
+    if milliseconds := headers.get("retry-after-ms"):
+        return _parse_seconds(milliseconds, 0.001)
+    value = headers.get("Retry-After")
+    if not value:
         return None
     try:
-        return max(0.0, parsedate_to_datetime(wished).timestamp() - time.time())
+        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
     except ValueError:
-        return _number(wished, 1.0)
+        return _parse_seconds(value, 1.0)
 
 
-def _number(text: str, unit: float) -> float | None:
+def _parse_seconds(text: str, unit: float) -> float | None:
     try:
         return max(0.0, float(text) * unit)
     except ValueError:
@@ -226,7 +242,7 @@ def _number(text: str, unit: float) -> float | None:
 
 
 def _proxy(base: str) -> str | None:
-    """The proxy that the environment names for an address; asked once, since asking for each request is slow."""
+    """Return the proxy that the environment sets for an address; looked up once, since each look-up is slow."""
     from urllib.parse import urlsplit
     from urllib.request import getproxies, proxy_bypass
 

@@ -1,14 +1,15 @@
-"""The ledger: every reply ever paid for, found by what was asked."""
+"""The reply ledger: every reply a teacher was paid for, stored under a hash of the request."""
 
-from textbookgen.storage.ledger.keys import canonical, identity, key_of, request_key
-from textbookgen.storage.ledger.store import Entry, Ledger, Spending
+from textbookgen.storage.ledger.keys import canonical_json, ledger_key, request_key, teacher_identity
+from textbookgen.storage.ledger.records import LedgerEntry, TeacherTotals
+from textbookgen.storage.ledger.store import Ledger
 
 __all__ = [
-    "Entry",
     "Ledger",
-    "Spending",
-    "canonical",
-    "identity",
-    "key_of",
+    "LedgerEntry",
+    "TeacherTotals",
+    "canonical_json",
+    "ledger_key",
     "request_key",
+    "teacher_identity",
 ]

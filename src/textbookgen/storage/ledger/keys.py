@@ -1,4 +1,4 @@
-"""Keys: who is asked and what, as one name under which the reply is kept."""
+"""Ledger keys: a hash of the teacher's identity and the request, under which the reply is stored."""
 
 from __future__ import annotations
 
@@ -12,60 +12,66 @@ from textbookgen.api.errors import RunError
 from textbookgen.api.teacher import Request, Teacher
 
 
-def _plain(value: Any) -> Any:
-    """Mappings that are no dict, for the JSON encoder; anything else has no stable form."""
+def _encode_mapping(value: Any) -> Any:
+    """Convert mappings that are not dictionaries for the JSON encoder; reject everything else."""
     if isinstance(value, Mapping):
         return dict(value)
     raise RunError(
-        f"a draw holds {value!r}, a {type(value).__name__}, which has no stable form in JSON",
-        hint="draw texts, numbers, booleans, lists and mappings of these",
+        f"cannot write {value!r} ({type(value).__name__}) as JSON, so the request has no ledger key",
+        hint="a draw may contain strings, numbers, booleans, null, lists and mappings only",
     )
 
 
-_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False, default=_plain)
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False, default=_encode_mapping)
 
 
-def canonical(value: Any) -> str:
-    """The one JSON text of a value: keys sorted, no blanks.
+def canonical_json(value: Any) -> str:
+    """Return the canonical JSON of a value: ASCII, sorted keys, no whitespace. Equal values give equal text.
 
     Raises:
-        RunError: the value has no stable JSON.
+        RunError: the value cannot be written as JSON, or contains NaN or an infinity.
     """
     try:
         return _ENCODER.encode(value)
     except (TypeError, ValueError) as error:
-        raise RunError(f"a value has no stable form in JSON: {error}") from error
+        raise RunError(f"cannot write a request as JSON, so it has no ledger key: {error}") from error
 
 
-def identity(teacher: Teacher, use: str) -> str:
-    """Who is asked, as canonical JSON: its name, its version, and the options that make its replies what they are.
+def teacher_identity(teacher: Teacher, use: str) -> str:
+    """Return what identifies a teacher as canonical JSON: its name, version, digest and the options that shape its replies.
 
-    Options left at their defaults are not named, so that a plugin may gain options without losing its paid replies.
-    Neither is what an option calls a stage: two recipes may call two models by one label. The teacher's digest tells them
-    apart.
+    Options at their defaults are left out, so that a plugin can add options without invalidating stored replies. So are
+    `Runtime` options (addresses, keys, limits, prices) and the labels of input stages: two recipes may give two models the
+    same label, and the teacher's digest distinguishes them.
+
+    Args:
+        teacher: the teacher with its options.
+        use: the name by which a recipe selects the teacher, such as `openai`.
     """
-    left_out = {name for mark in (type(Runtime), Input) for name, _ in options_with(type(teacher), mark)}
-    options = teacher.model_dump(mode="json", exclude=left_out, exclude_defaults=True)
-    who = {"use": use, "version": teacher.version, "options": options}
+    excluded = {name for annotation in (type(Runtime), Input) for name, _ in options_with(type(teacher), annotation)}
+    options = teacher.model_dump(mode="json", exclude=excluded, exclude_defaults=True)
+    identity: dict[str, Any] = {"use": use, "version": teacher.version, "options": options}
     if digest := teacher.digest():
-        who["digest"] = digest
-    if getattr(teacher, "reads_draw", False):
-        who["reads_draw"] = True
-    return canonical(who)
+        identity["digest"] = digest
+    if teacher.reads_draw:
+        identity["reads_draw"] = True
+    return canonical_json(identity)
 
 
-def key_of(who: str, request: Request, *, reads_draw: bool) -> str:
-    """The key of a request to the teacher of this identity; `task` and `draw` count only if it reads them."""
-    asked: list[Any] = [[[turn.role, turn.content] for turn in request.messages], request.sample, request.schema]
+def ledger_key(identity: str, request: Request, *, reads_draw: bool) -> str:
+    """Return the key of a request, 64 hexadecimal digits: SHA-256 of the teacher's identity and the request.
+
+    Args:
+        identity: the teacher's `teacher_identity`.
+        request: the request; its messages, sample and schema are part of the key.
+        reads_draw: include `task` and `draw`, for teachers that are programs and work from these.
+    """
+    parts: list[Any] = [[[message.role, message.content] for message in request.messages], request.sample, request.schema]
     if reads_draw:
-        asked += [request.task, request.draw]
-    return sha256(f"{who}\n{canonical(asked)}".encode()).hexdigest()
+        parts += [request.task, request.draw]
+    return sha256(f"{identity}\n{canonical_json(parts)}".encode()).hexdigest()
 
 
 def request_key(teacher: Teacher, use: str, request: Request) -> str:
-    """The key of a request: SHA-256 of who is asked and what. The same key has the same reply, which is paid for once.
-
-    Teachers whose class says `reads_draw = True` are programs that work from `task` and `draw`, so these count; for
-    others only messages, sample and schema do.
-    """
-    return key_of(identity(teacher, use), request, reads_draw=getattr(teacher, "reads_draw", False))
+    """Return the ledger key of a request to a teacher; requests with equal keys share one reply, paid for once."""
+    return ledger_key(teacher_identity(teacher, use), request, reads_draw=teacher.reads_draw)

@@ -1,7 +1,7 @@
-"""The store: every reply ever paid for, found by what was asked.
+"""The ledger's store: one sqlite file in WAL mode, which several processes may use at once.
 
-One sqlite file in WAL mode, which several processes may use. A commit only writes to the log, which takes some
-microseconds a reply, so it is done where the reply came in; what waits for the disk is done by a thread of its own.
+A commit appends to the write-ahead log and takes microseconds a reply, so it runs in the event loop that received the reply.
+Syncing to disk runs in a separate thread (`wal_sync`).
 """
 
 from __future__ import annotations
@@ -10,9 +10,8 @@ import json
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,10 +19,10 @@ from typing import Any
 import zstandard
 
 from textbookgen.api.errors import WorkspaceError
-from textbookgen.api.message import Message
 from textbookgen.api.teacher import Reply, Request
-from textbookgen.storage.ledger.keys import canonical
-from textbookgen.storage.ledger.syncing import Syncing
+from textbookgen.storage.ledger.keys import canonical_json
+from textbookgen.storage.ledger.records import LedgerEntry, TeacherTotals, request_from_dict, request_to_dict
+from textbookgen.storage.ledger.wal_sync import WalSyncer
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS teachers (id INTEGER PRIMARY KEY, identity TEXT NOT NULL UNIQUE);
@@ -38,191 +37,177 @@ _REPLY = "text, tokens_in, tokens_out, cost_usd, finish, tokens_cached, tokens_r
 _GET = f"SELECT {_REPLY} FROM replies WHERE key = ?"
 _ENTRY = f"SELECT key, request, identity, at, {_REPLY} FROM replies JOIN teachers ON teachers.id = teacher"
 
-
-@dataclass(frozen=True)
-class Entry:
-    """One reply of the ledger with all that is known of it; `teacher` is its identity: `use`, `version`, `options`."""
-
-    key: str
-    request: Request
-    reply: Reply
-    teacher: Mapping[str, Any]
-    at: datetime
-
-
-@dataclass(frozen=True)
-class Spending:
-    """What the ledger holds of one teacher; `bytes` are those of requests and replies as stored."""
-
-    use: str
-    options: Mapping[str, Any]
-    replies: int
-    tokens_in: int
-    tokens_out: int
-    cost_usd: float
-    bytes: int
+#: Seconds that a commit waits for another process to finish its own.
+_LOCK_TIMEOUT = 60
+#: What to do, by the primary result code of sqlite (https://www.sqlite.org/rescode.html).
+_HINTS = {
+    sqlite3.SQLITE_FULL: "free some disk space and run the same command again; stored replies are reused",
+    sqlite3.SQLITE_IOERR: "check the disk and the file system, then run the same command again; stored replies are reused",
+    sqlite3.SQLITE_BUSY: "another process has locked the ledger; wait for it or end it, then run the same command again",
+    sqlite3.SQLITE_READONLY: "make the file and its folder writable for this user",
+    sqlite3.SQLITE_CANTOPEN: "check that the folder exists and is writable for this user",
+}
+_RECOVER = "the ledger holds every paid reply: repair it with `sqlite3 ledger.sqlite .recover`, do not delete it"
 
 
 class Ledger:
-    """Every reply ever paid for.
+    """Every reply that was received, by ledger key.
 
-    Replies are put down in memory and written by the next `flush`, all that gathered in one commit. What was flushed is not
-    lost to a killed process; a machine that loses its power loses those of the last tenth of a second, and the file stays
-    whole. Made in the process that uses it, and usable from all of its threads.
+    `put` buffers a reply in memory; `flush` commits everything buffered in one transaction (group commit). A flushed reply
+    survives a killed process. A power failure loses at most the last tenth of a second and leaves the file consistent.
+    An instance belongs to the process that created it and may be used from all its threads.
+
+    Raises:
+        WorkspaceError: the file cannot be opened, or is not a ledger.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._guard = threading.Lock()
-        self._rows: list[tuple[Any, ...]] = []
-        self._teachers: set[str] = set()
-        self._replies: dict[str, Reply] = {}
+        self._lock = threading.Lock()
+        self._pending_rows: list[tuple[Any, ...]] = []
+        self._pending_identities: set[str] = set()
+        self._pending_replies: dict[str, Reply] = {}
         self._closed = False
-        self._pack = zstandard.ZstdCompressor(level=3).compress  # one for all: making one takes longer than a short text
+        self._compress = zstandard.ZstdCompressor(level=3).compress  # reused: building one costs more than a short text
         path.parent.mkdir(parents=True, exist_ok=True)
-        with self._trouble():
-            self._file = _open(path)
-        self._syncing = Syncing(path)
+        with self._translate_errors():
+            self._connection = _connect(path)
+        self._syncer = WalSyncer(path)
 
     @contextmanager
-    def _trouble(self) -> Iterator[None]:
+    def _translate_errors(self) -> Iterator[None]:
         try:
             yield
         except sqlite3.Error as error:
-            raise self._in_trouble(error) from error
+            raise self._workspace_error(error) from error
 
-    def _in_trouble(self, error: sqlite3.Error) -> WorkspaceError:
-        """An error of sqlite as one for people."""
-        hint = "the ledger holds every reply paid for: mend it with `sqlite3 ledger.sqlite .recover`, do not delete it"
-        full = "disk" in str(error) or "locked" in str(error)
-        return WorkspaceError(f"the ledger cannot be used: {error}", place=str(self.path), hint="" if full else hint)
+    def _workspace_error(self, error: sqlite3.Error) -> WorkspaceError:
+        code = getattr(error, "sqlite_errorcode", None)  # absent where the Python module itself raised
+        hint = _HINTS.get(code & 0xFF, _RECOVER) if code is not None else _RECOVER
+        return WorkspaceError(f"cannot use the ledger: {error}", place=str(self.path), hint=hint)
 
     # -- one reply
 
     def get(self, key: str) -> Reply | None:
-        """The reply to what was asked under this key; None if it never was."""
-        with self._guard:
-            result = self._replies.get(key)
-            if result is not None:
-                return result
-            try:
-                row = self._file.execute(_GET, (bytes.fromhex(key),)).fetchone()
+        """Return the reply stored under a key, or None. Replies not flushed yet are included."""
+        with self._lock:
+            pending = self._pending_replies.get(key)
+            if pending is not None:
+                return pending
+            try:  # not `_translate_errors`: a context manager would be a measurable part of this call
+                row = self._connection.execute(_GET, (bytes.fromhex(key),)).fetchone()
             except sqlite3.Error as error:
-                raise self._in_trouble(error) from error
+                raise self._workspace_error(error) from error
         return None if row is None else _reply(row)
 
-    def put(self, key: str, request: Request, reply: Reply, teacher: str, *, at: datetime | None = None) -> None:
-        """Notes a reply, to be written by the next `flush`; `teacher` is its `identity`, `at` is when it came if not just now.
+    def put(self, key: str, request: Request, reply: Reply, identity: str, *, at: datetime | None = None) -> None:
+        """Buffer a reply; the next `flush` stores it. A key that is already stored keeps its first reply.
 
-        A key that is there already keeps its first reply.
-        """
-        came = time.time() if at is None else at.timestamp()
-        asked = canonical(asked_of(request)).encode()
-        with self._guard:
-            if self._closed:
-                raise WorkspaceError("the ledger is closed", place=str(self.path))
-            blobs = self._pack(asked), self._pack(reply.text.encode("utf-8", "surrogatepass"))
-            tokens = (reply.tokens_in, reply.tokens_out, reply.tokens_cached, reply.tokens_reasoning)
-            row = (bytes.fromhex(key), teacher, came, *blobs, reply.finish, reply.cost_usd, *tokens)
-            self._rows.append(row)
-            self._teachers.add(teacher)
-            self._replies[key] = reply
-
-    def flush(self) -> None:
-        """Returns once everything put so far is written, whoever dies then.
+        Args:
+            key: the ledger key of the request.
+            request: the request.
+            reply: the reply.
+            identity: the teacher's `teacher_identity`.
+            at: when the reply was received; now by default.
 
         Raises:
-            WorkspaceError: it could not be written; it waits for the next flush.
+            WorkspaceError: the ledger is closed.
+            RunError: the request cannot be written as JSON.
         """
-        with self._guard:
-            if not self._rows:
+        received = time.time() if at is None else at.timestamp()
+        request_json = canonical_json(request_to_dict(request)).encode()
+        with self._lock:
+            if self._closed:
+                raise WorkspaceError("the ledger is closed", place=str(self.path))
+            blobs = self._compress(request_json), self._compress(reply.text.encode("utf-8", "surrogatepass"))
+            tokens = (reply.tokens_in, reply.tokens_out, reply.tokens_cached, reply.tokens_reasoning)
+            self._pending_rows.append((bytes.fromhex(key), identity, received, *blobs, reply.finish, reply.cost_usd, *tokens))
+            self._pending_identities.add(identity)
+            self._pending_replies[key] = reply
+
+    def flush(self) -> None:
+        """Commit all buffered replies in one transaction; on return they survive the end of the process.
+
+        Raises:
+            WorkspaceError: the commit failed; the replies stay buffered for the next flush.
+        """
+        with self._lock:
+            if not self._pending_rows:
                 return
             self._commit()
-            self._rows, self._teachers, self._replies = [], set(), {}
-            self._syncing.begin()
+            self._pending_rows, self._pending_identities, self._pending_replies = [], set(), {}
+            self._syncer.notify()
 
     def _commit(self) -> None:
-        with self._trouble():
-            self._file.execute("BEGIN IMMEDIATE")
+        with self._translate_errors():
+            self._connection.execute("BEGIN IMMEDIATE")
             try:
-                self._file.executemany(
-                    "INSERT OR IGNORE INTO teachers (identity) VALUES (?)", [(who,) for who in self._teachers]
+                self._connection.executemany(
+                    "INSERT OR IGNORE INTO teachers (identity) VALUES (?)",
+                    [(identity,) for identity in self._pending_identities],
                 )
-                self._file.executemany(_INSERT, self._rows)
-                self._file.execute("COMMIT")
+                self._connection.executemany(_INSERT, self._pending_rows)
+                self._connection.execute("COMMIT")
             except BaseException:
-                self._file.execute("ROLLBACK")
+                if self._connection.in_transaction:  # a full disk has rolled back by itself
+                    self._connection.execute("ROLLBACK")
                 raise
 
     def close(self) -> None:
-        """Writes what is left and lets go of the file."""
+        """Flush, sync and close the file.
+
+        Raises:
+            WorkspaceError: the last commit failed.
+        """
         if self._closed:
             return
         try:
             self.flush()
         finally:
             self._closed = True
-            self._syncing.end()
-            with self._trouble():
-                self._file.close()
+            self._syncer.close()
+            with self._translate_errors():
+                self._connection.close()
 
     # -- all replies
 
-    def entry(self, key: str) -> Entry | None:
-        """All that is known of one reply, for those who ask why a document is as it is."""
+    def entry(self, key: str) -> LedgerEntry | None:
+        """Return one reply with its request and teacher, or None."""
         self.flush()
-        with self._guard, self._trouble():
-            row = self._file.execute(f"{_ENTRY} WHERE key = ?", (bytes.fromhex(key),)).fetchone()
+        with self._lock, self._translate_errors():
+            row = self._connection.execute(f"{_ENTRY} WHERE key = ?", (bytes.fromhex(key),)).fetchone()
         return None if row is None else _entry(row)
 
-    def entries(self) -> Iterator[Entry]:
-        """All replies in the order they came."""
+    def entries(self) -> Iterator[LedgerEntry]:
+        """Yield all replies in the order they were stored."""
         self.flush()
-        with self._trouble():
-            connection = _open(self.path)
+        with self._translate_errors():
+            connection = _connect(self.path)
             try:
                 for row in connection.execute(f"{_ENTRY} ORDER BY replies.rowid"):
                     yield _entry(row)
             finally:
                 connection.close()
 
-    def export_parquet(self, path: Path, *, use: str | None = None) -> int:
-        """Writes all replies, or those of one teacher by what a recipe would `use`, to a parquet file; returns how many."""
-        from textbookgen.storage.ledger.exchange import export_parquet
-
-        return export_parquet(self, path, use)
-
-    def import_parquet(self, path: Path) -> int:
-        """Adds the replies of a file that `export_parquet` wrote; returns how many were new.
-
-        Each is checked to stand under the key of what was asked, so that a damaged file does no harm.
-
-        Raises:
-            WorkspaceError: the file is no export, or a reply does not belong to its key.
-        """
-        from textbookgen.storage.ledger.exchange import import_parquet
-
-        return import_parquet(self, path)
-
-    def summary(self) -> list[Spending]:
-        """How many replies there are of each teacher, and what they cost; the dearest first."""
+    def totals(self) -> list[TeacherTotals]:
+        """Return replies, tokens, cost and size by teacher, the most expensive first."""
         self.flush()
         sums = "count(*), sum(tokens_in), sum(tokens_out), sum(cost_usd), sum(length(request) + length(text))"
         query = f"SELECT identity, {sums} FROM replies JOIN teachers ON teachers.id = teacher GROUP BY teacher"
-        with self._guard, self._trouble():
-            rows = self._file.execute(f"{query} ORDER BY sum(cost_usd) DESC, count(*) DESC, identity").fetchall()
-        return [_spending(*row) for row in rows]
+        with self._lock, self._translate_errors():
+            rows = self._connection.execute(f"{query} ORDER BY sum(cost_usd) DESC, count(*) DESC, identity").fetchall()
+        return [_totals(*row) for row in rows]
 
 
-def _open(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, timeout=60, isolation_level=None, check_same_thread=False)
-    for left in range(100, -1, -1):
-        try:  # sqlite does not wait for its turn when two processes make a file at once
+def _connect(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=_LOCK_TIMEOUT, isolation_level=None, check_same_thread=False)
+    for attempts_left in range(100, -1, -1):
+        try:  # sqlite ignores its timeout when two processes switch a new file to WAL at once
             connection.execute("PRAGMA journal_mode = WAL")
             connection.executescript(_SCHEMA)
             break
         except sqlite3.OperationalError as error:
-            if "locked" not in str(error) or not left:
+            if "locked" not in str(error) or not attempts_left:
                 raise
             time.sleep(0.05)
     connection.execute("PRAGMA synchronous = NORMAL")
@@ -234,29 +219,17 @@ def _reply(row: tuple[Any, ...]) -> Reply:
     return Reply(zstandard.decompress(row[0]).decode("utf-8", "surrogatepass"), *row[1:])
 
 
-def _entry(row: tuple[Any, ...]) -> Entry:
-    key, asked, who, at, *reply = row
-    return Entry(
+def _entry(row: tuple[Any, ...]) -> LedgerEntry:
+    key, request, identity, at, *reply = row
+    return LedgerEntry(
         key.hex(),
-        request_of(json.loads(zstandard.decompress(asked))),
+        request_from_dict(json.loads(zstandard.decompress(request))),
         _reply(tuple(reply)),
-        json.loads(who),
+        json.loads(identity),
         datetime.fromtimestamp(at, UTC),
     )
 
 
-def asked_of(request: Request) -> dict[str, Any]:
-    """A request as plain values, for JSON."""
-    asked: dict[str, Any] = {"messages": [[turn.role, turn.content] for turn in request.messages], "draw": request.draw}
-    return asked | {"task": request.task, "sample": request.sample, "schema": request.schema}
-
-
-def request_of(asked: dict[str, Any]) -> Request:
-    """The request that `asked_of` gave as plain values."""
-    messages = tuple(Message(role, content) for role, content in asked.pop("messages"))
-    return Request(messages, **asked)
-
-
-def _spending(who: str, *sums: Any) -> Spending:
-    identity = json.loads(who)
-    return Spending(identity["use"], identity["options"], *sums)
+def _totals(identity: str, *sums: Any) -> TeacherTotals:
+    teacher = json.loads(identity)
+    return TeacherTotals(teacher["use"], teacher["options"], *sums)

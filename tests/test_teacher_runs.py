@@ -1,4 +1,4 @@
-"""Whole runs against a server: what fails is told and asked again later, budgets hold, and no key is written anywhere."""
+"""Whole runs against a server: failures are reported and retried by the next run, budgets hold, no key is written to a file."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SECRET = "sk-textbookgen-secret-4711"
 Ran = Callable[..., RunFolder]
 RECIPE = """
 [recipe]
-name = "asking"
+name = "teacher-runs"
 [teacher.server]
 use = "openai"
 model = "m"
@@ -54,42 +54,42 @@ def recipe(address: str, *, teacher: str = "", stage: str = "") -> str:
     return RECIPE.format(address=address, things=json.dumps([f"thing-{n}" for n in range(200)]), teacher=teacher, stage=stage)
 
 
-def asked(address: str) -> int:
+def request_count(address: str) -> int:
     with urlopen(f"{address}/stats") as stats:
-        return sum(json.load(stats)["asked"].values())
+        return sum(json.load(stats)["requests"].values())
 
 
 def rows(folder: Path, kind: str = "data") -> pl.DataFrame:
     return pl.concat([pl.read_parquet(file) for file in sorted(folder.glob(f"work/steps/echoes-*/{kind}/*.parquet"))])
 
 
-def test_what_is_refused_is_told_and_only_that_is_asked_again(ran: Ran, folder: Path) -> None:
-    with serving("--trouble", "0.2:400") as address:
+def test_refused_requests_are_failures_and_the_next_run_sends_only_these(ran: Ran, folder: Path) -> None:
+    with serving("--fault", "0.2:400") as address:
         done = ran(recipe(address))
         failures = rows(folder, "failures")
-        assert asked(address) == 120
-    (step,) = done.summary()["steps"]
-    assert 5 < len(failures) == step["failures"] < 60
+        assert request_count(address) == 120
+    summary = done.summary()
+    assert 5 < len(failures) == summary.failures < 60
     assert len(rows(folder)) == 120 - len(failures)
     assert set(failures["reason"].str.contains("HTTP 400")) == {True}
     with serving() as address:
-        ran(recipe(address), again=frozenset({"echoes"}))
-        assert asked(address) == len(failures)
+        ran(recipe(address), rerun={"echoes"})
+        assert request_count(address) == len(failures)
     assert len(rows(folder)) == 120
 
 
-def test_passing_failures_cost_no_document(ran: Ran, folder: Path) -> None:
-    trouble = ("0.1:429x1@0.1", "0.1:500x2", "0.1:dropx1", "0.1:junkx1")
-    with serving(*(part for each in trouble for part in ("--trouble", each))) as address:
+def test_temporary_failures_lose_no_document(ran: Ran, folder: Path) -> None:
+    faults = ("0.1:429x1@0.1", "0.1:500x2", "0.1:dropx1", "0.1:malformedx1")
+    with serving(*(part for fault in faults for part in ("--fault", fault))) as address:
         ran(recipe(address))
     assert len(rows(folder)) == 120
     with serving() as address:
-        ran(recipe(address), again=frozenset({"echoes"}))
-        assert asked(address) == 0
+        ran(recipe(address), rerun={"echoes"})
+        assert request_count(address) == 0
 
 
 @pytest.mark.parametrize("where", ["teacher", "stage"])
-def test_a_run_over_its_budget_stops_and_goes_on_with_a_larger_one(ran: Ran, folder: Path, where: str) -> None:
+def test_a_run_that_exceeds_its_budget_stops_and_resumes_with_a_larger_one(ran: Ran, folder: Path, where: str) -> None:
     prices = "price_in = 0.0\nprice_out = 1000.0\nmax_tokens = 130\n"
 
     def budgeted(address: str, dollars: float) -> str:
@@ -101,38 +101,38 @@ def test_a_run_over_its_budget_stops_and_goes_on_with_a_larger_one(ran: Ran, fol
     with serving() as address:
         with pytest.raises(BudgetExceeded):
             ran(budgeted(address, 5.0))
-        first = asked(address)
+        first = request_count(address)
         assert 0.97 * 5 <= first * 0.121 <= 5
         ran(budgeted(address, 15.0))
-        assert asked(address) == 120
+        assert request_count(address) == 120
     assert len(rows(folder)) == 120
 
 
-def test_no_key_is_in_any_file_of_a_failed_and_of_a_good_run(
+def test_no_file_of_a_failed_or_a_completed_run_contains_the_key(
     ran: Ran, folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The server tells the key back when it refuses, as some do."""
+    """The server repeats the key in its error message, as some do."""
     caplog.set_level("DEBUG")
     monkeypatch.setenv("THE_KEY", SECRET)
-    keys = 'api_key_env = "THE_KEY"\nheaders = { "X-Key" = "env:THE_KEY" }\nretries = 0'
-    told = caplog.text
-    telling = f'{{"error": {{"message": "{SECRET} is not welcome"}}}}'
-    with serving("--refuse", "401", telling) as address:
+    keys = 'api_key_env = "THE_KEY"\nheaders = { "X-Key" = "env:THE_KEY" }\nmax_retries = 0'
+    output = caplog.text
+    message = f'{{"error": {{"message": "{SECRET} is not welcome"}}}}'
+    with serving("--always", "401", message) as address:
         with pytest.raises(TeacherError, match="is not welcome") as caught:
             ran(recipe(address, teacher=keys))
-        told += str(caught.value) + repr(caught.value.__cause__)
-        assert asked(address) <= 16
-    with serving("--refuse", "403", telling) as address:
+        output += str(caught.value) + repr(caught.value.__cause__)
+        assert request_count(address) <= 16
+    with serving("--always", "403", message) as address:
         done = ran(recipe(address, teacher=keys).replace("max_failures = 0.9", "max_failures = 1.0"))
-        told += done.report.read_text(encoding="utf-8")
+        output += done.report.read_text(encoding="utf-8")
     assert rows(folder, "failures")["reason"].str.contains("is not welcome", literal=True).all()
     with serving() as address:
-        done = ran(recipe(address, teacher=keys), again=frozenset({"echoes"}))
-        told += done.report.read_text(encoding="utf-8")
+        done = ran(recipe(address, teacher=keys), rerun={"echoes"})
+        output += done.report.read_text(encoding="utf-8")
         with urlopen(f"{address}/stats") as stats:
             assert json.load(stats)["keys"] == [f"Bearer {SECRET}"]
     assert len(rows(folder)) == 120
-    assert SECRET not in told + caplog.text
+    assert SECRET not in output + caplog.text
     files = [file for file in folder.rglob("*") if file.is_file()]
     assert len(files) > 10
     for file in files:

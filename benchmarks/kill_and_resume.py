@@ -1,12 +1,12 @@
-"""Kills a run at random moments, starts it again, and counts what was lost.
+"""Kill a run at random moments, resume it, and count lost replies.
 
-    python benchmarks/kills.py [--trials 50] [--requests 1000]
+    python benchmarks/kill_and_resume.py [--trials 50] [--requests 1000]
 
-Each trial runs a recipe of one generator, whose teacher is a loopback server, as a user would: from the command line. When
-the server has answered a random number of requests, the whole process tree is killed (SIGKILL) and the same command given
-again. Lost are replies that had been answered and were asked for again: at most those under way. The finished corpus must
-be, byte for byte, that of an undisturbed run with one request at a time. The last line is JSON; the exit code is 1 if
-anything was not as promised.
+Each trial runs a recipe with one generator from the command line; its teacher is a loopback server. When the server has
+answered a random number of requests, the process tree is killed (SIGKILL) and the same command is run again. A reply is lost
+if the server had sent it and had to send it again: at most as many as were in flight. The finished corpus must equal, byte
+for byte, that of an uninterrupted run with one request at a time. The last line is JSON; the exit code is 1 if any of this
+was violated.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from urllib.request import urlopen
 SERVER = Path(__file__).with_name("chat_server.py")
 RECIPE = """
 [recipe]
-name = "kills"
+name = "kill-and-resume"
 [teacher.server]
 use = "openai"
 model = "m"
@@ -43,11 +43,11 @@ teacher = "server"
 sampler = "words"
 count = {requests}
 """
-HANGS_AFTER = 120.0
+TIMEOUT = 120.0
 
 
 class Trial:
-    """One recipe in a folder of its own, and the server it asks."""
+    """One recipe in a folder, and the server it uses."""
 
     def __init__(self, folder: Path, address: str, parallel: int, requests: int) -> None:
         self.folder, self.address, self.requests = folder, address, requests
@@ -71,27 +71,27 @@ class Trial:
             return subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
 
     def finish(self) -> int:
-        """Runs to the end; raises TimeoutExpired if it hangs."""
+        """Run to the end; raise TimeoutExpired if it hangs."""
         process = self.start()
         try:
-            return process.wait(HANGS_AFTER)
+            return process.wait(TIMEOUT)
         finally:
             _kill(process)
 
-    def answered(self) -> dict[str, int]:
+    def replies(self) -> dict[str, int]:
         with urlopen(f"{self.address}/stats") as stats:
-            return json.load(stats)["answered"]
+            return json.load(stats)["replies"]
 
-    def kill_at(self, answers: int) -> int:
-        """Runs until the server gave so many answers, kills everything, and returns how many it gave by then."""
+    def kill_at(self, replies: int) -> int:
+        """Run until the server has sent a number of replies, kill all processes, and return how many it had sent by then."""
         process = self.start()
-        began = time.monotonic()
-        while process.poll() is None and time.monotonic() - began < HANGS_AFTER:
-            if len(self.answered()) >= answers:
+        start = time.monotonic()
+        while process.poll() is None and time.monotonic() - start < TIMEOUT:
+            if len(self.replies()) >= replies:
                 break
             time.sleep(0.005)
         _kill(process)
-        return len(self.answered())
+        return len(self.replies())
 
     def corpus(self) -> str:
         digest = hashlib.sha256()
@@ -110,7 +110,7 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
 
 @contextmanager
 def trial(parallel: int, requests: int) -> Iterator[Trial]:
-    """A recipe and a server, gone afterwards."""
+    """Yield a recipe and a server, removed afterwards."""
     with (
         tempfile.TemporaryDirectory() as folder,
         subprocess.Popen([sys.executable, str(SERVER)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server,
@@ -119,7 +119,7 @@ def trial(parallel: int, requests: int) -> Iterator[Trial]:
         server.stdin.close()
 
 
-def undisturbed(parallel: int, requests: int) -> str:
+def uninterrupted(parallel: int, requests: int) -> str:
     with trial(parallel, requests) as one:
         assert one.finish() == 0
         return one.corpus()
@@ -130,36 +130,36 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=50)
     parser.add_argument("--requests", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0)
-    given = parser.parse_args()
-    rng = random.Random(given.seed)
-    corpora = {parallel: undisturbed(parallel, given.requests) for parallel in (1, 64, 256)}
+    options = parser.parse_args()
+    rng = random.Random(options.seed)
+    corpora = {parallel: uninterrupted(parallel, options.requests) for parallel in (1, 64, 256)}
     same = len(set(corpora.values())) == 1
-    print(f"undisturbed, 1, 64 and 256 at once: {'the same bytes' if same else 'NOT THE SAME'}", flush=True)
-    lost, broken = [], 0
-    for number in range(given.trials):
+    print(f"uninterrupted with 1, 64 and 256 in flight: {'identical' if same else 'DIFFERENT'}", flush=True)
+    lost, failed = [], 0
+    for number in range(options.trials):
         parallel = rng.choice((64, 256))
-        with trial(parallel, given.requests) as one:
-            answered = one.kill_at(rng.randint(1, given.requests))
+        with trial(parallel, options.requests) as one:
+            replies = one.kill_at(rng.randint(1, options.requests))
             code = one.finish()
-            again = sum(times - 1 for times in one.answered().values())
-            good = code == 0 and again <= parallel and one.corpus() == corpora[1]
-            if not good:
-                print(f"exit code {code}, corpus {one.corpus()[:8]} for {corpora[1][:8]}\n{one.log.read_text()[-2000:]}")
-        lost.append(again)
-        broken += not good
+            repeated = sum(times - 1 for times in one.replies().values())
+            passed = code == 0 and repeated <= parallel and one.corpus() == corpora[1]
+            if not passed:
+                print(f"exit code {code}, corpus {one.corpus()[:8]}, expected {corpora[1][:8]}\n{one.log.read_text()[-2000:]}")
+        lost.append(repeated)
+        failed += not passed
         print(
-            f"{number + 1:3}  {parallel:3} at once, killed at {answered:5}: {again:3} lost{'' if good else '  BROKEN'}",
+            f"{number + 1:3}  {parallel:3} in flight, killed at {replies:5}: {repeated:3} lost{'' if passed else '  FAILED'}",
             flush=True,
         )
-    told = {
-        "trials": given.trials,
-        "broken": broken,
+    summary = {
+        "trials": options.trials,
+        "failed": failed,
         "same_corpus": same,
-        "most_lost": max(lost),
+        "max_lost": max(lost),
         "mean_lost": sum(lost) / len(lost),
     }
-    print(json.dumps(told))
-    sys.exit(broken > 0 or not same)
+    print(json.dumps(summary))
+    sys.exit(failed > 0 or not same)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What litellm's own tables say of a model: its provider, its price, what it can do. Read as files; litellm stays asleep."""
+"""Model information from litellm's tables: provider, price, capabilities. The files are read without importing litellm."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from textbookgen import Price
 _PRICES = "model_prices_and_context_window_backup.json"
 _PROVIDERS = "llms/openai_like/providers.json"
 
-#: Variables of providers whose key is not called PROVIDER_API_KEY; any one of a list will do.
-_VARIABLES: dict[str, tuple[str, ...]] = {
+#: Variables of providers whose key is not in PROVIDER_API_KEY; one of them is enough.
+_KEY_VARIABLES: dict[str, tuple[str, ...]] = {
     "anthropic": ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"),
     "ai21_chat": ("AI21_API_KEY",),
     "azure": ("AZURE_API_KEY", "AZURE_AD_TOKEN", "AZURE_CLIENT_ID"),
@@ -34,8 +34,8 @@ _VARIABLES: dict[str, tuple[str, ...]] = {
     "text-completion-openai": ("OPENAI_API_KEY",),
     "together_ai": ("TOGETHERAI_API_KEY", "TOGETHER_API_KEY", "TOGETHER_AI_API_KEY", "TOGETHER_AI_TOKEN"),
 }
-#: Providers whose key is sure to be in PROVIDER_API_KEY.
-_BY_NAME = frozenset(
+#: Providers whose key is known to be in PROVIDER_API_KEY.
+_STANDARD_VARIABLE = frozenset(
     (
         "openai",
         "deepseek",
@@ -60,73 +60,82 @@ _BY_NAME = frozenset(
 
 
 @dataclass(frozen=True)
-class Facts:
-    """What is known of a model; `listed` says whether the table of prices has it."""
+class ModelInfo:
+    """What litellm's tables say about a model.
+
+    Attributes:
+        provider: the provider; None if it is unknown.
+        listed: whether the price table has the model.
+        price: the price, if listed.
+        reasoning_price: US dollars per million reasoning tokens, where these have their own price.
+        max_output_tokens: the model's limit of tokens of a reply.
+        reasoning: whether it is a reasoning model.
+        supports_schema: whether it accepts a JSON schema as `response_format`.
+    """
 
     provider: str | None
     listed: bool
     price: Price | None = None
     reasoning_price: float | None = None
     max_output_tokens: int | None = None
-    reasons: bool = False
-    takes_schema: bool = False
+    reasoning: bool = False
+    supports_schema: bool = False
 
 
-def facts(model: str) -> Facts:
-    """What litellm's tables say of a model, named as in a recipe: `openai/gpt-4o-mini`, or `gpt-4o-mini` alone."""
+def model_info(model: str) -> ModelInfo:
+    """Return what litellm's tables say about a model, named as in a recipe: `openai/gpt-4o-mini`, or `gpt-4o-mini` alone."""
     prefix, _, rest = model.partition("/")
     row = _table(_PRICES).get(model)
     if row is None and rest:
-        bare = _table(_PRICES).get(rest)
-        row = bare if bare and _same(prefix, bare.get("litellm_provider", "")) else None
-    if row is None:
-        return Facts(prefix if rest and prefix in _known_providers() else None, listed=False)
-    return _facts(row, prefix if rest and prefix in _known_providers() else None)
+        unprefixed = _table(_PRICES).get(rest)
+        row = unprefixed if unprefixed and _same_provider(prefix, unprefixed.get("litellm_provider", "")) else None
+    provider = prefix if rest and prefix in _known_providers() else None
+    return ModelInfo(provider, listed=False) if row is None else _read_row(row, provider)
 
 
-def _facts(row: Mapping[str, Any], prefix: str | None) -> Facts:
-    read, written = row.get("input_cost_per_token"), row.get("output_cost_per_token")
-    cached, thought = row.get("cache_read_input_token_cost"), row.get("output_cost_per_reasoning_token")
+def _read_row(row: Mapping[str, Any], provider: str | None) -> ModelInfo:
+    input_price, output_price = row.get("input_cost_per_token"), row.get("output_cost_per_token")
+    cached_price, reasoning_price = row.get("cache_read_input_token_cost"), row.get("output_cost_per_reasoning_token")
     price = None
-    if read is not None and written is not None:
-        price = Price(read * 1e6, written * 1e6, None if cached is None else cached * 1e6)
-    most = row.get("max_output_tokens")
-    return Facts(
-        provider=prefix or row.get("litellm_provider"),
+    if input_price is not None and output_price is not None:
+        price = Price(input_price * 1e6, output_price * 1e6, None if cached_price is None else cached_price * 1e6)
+    max_output_tokens = row.get("max_output_tokens")
+    return ModelInfo(
+        provider=provider or row.get("litellm_provider"),
         listed=True,
         price=price,
-        reasoning_price=None if thought is None else thought * 1e6,
-        max_output_tokens=most if isinstance(most, int) else None,
-        reasons=bool(row.get("supports_reasoning")),
-        takes_schema=bool(row.get("supports_response_schema")),
+        reasoning_price=None if reasoning_price is None else reasoning_price * 1e6,
+        max_output_tokens=max_output_tokens if isinstance(max_output_tokens, int) else None,
+        reasoning=bool(row.get("supports_reasoning")),
+        supports_schema=bool(row.get("supports_response_schema")),
     )
 
 
 def key_variables(provider: str) -> tuple[str, ...]:
-    """The environment variables that litellm looks for a provider's key in; empty if none is needed, or that is not known."""
-    if provider in _VARIABLES:
-        return _VARIABLES[provider]
-    if provider in _BY_NAME:
+    """Return the environment variables in which litellm looks for a provider's key; empty if there are none or unknown."""
+    if provider in _KEY_VARIABLES:
+        return _KEY_VARIABLES[provider]
+    if provider in _STANDARD_VARIABLE:
         return (f"{provider.upper()}_API_KEY",)
     variable = _table(_PROVIDERS).get(provider, {}).get("api_key_env")
     return (variable,) if variable else ()
 
 
-def missing_key(provider: str) -> str | None:
-    """The variable to set, if a provider needs a key and none of its variables holds one."""
+def missing_key_variable(provider: str) -> str | None:
+    """Return the variable to set, if a provider needs a key and none of its variables has one."""
     variables = key_variables(provider)
-    return variables[0] if variables and not any(os.environ.get(item) for item in variables) else None
+    return variables[0] if variables and not any(os.environ.get(variable) for variable in variables) else None
 
 
-def similar(model: str) -> list[str]:
-    """Models of the table with names like this one."""
+def similar_models(model: str) -> list[str]:
+    """Return up to three models of the price table with a similar name."""
     from difflib import get_close_matches
 
     return get_close_matches(model, _table(_PRICES), n=3, cutoff=0.7)
 
 
-def _same(prefix: str, provider: str) -> bool:
-    """Whether a model listed without its provider's name is that provider's: bedrock's are listed as bedrock_converse's."""
+def _same_provider(prefix: str, provider: str) -> bool:
+    """Return whether a model listed without a prefix belongs to the provider: `bedrock` is listed as `bedrock_converse`."""
     return provider == prefix or provider.startswith((f"{prefix}-", f"{prefix}_"))
 
 
@@ -145,7 +154,7 @@ def _table(name: str) -> dict[str, dict[str, Any]]:
 
 
 def _package() -> Path:
-    """The folder of litellm, found without running any of it: to import it takes seconds."""
+    """Return litellm's folder without importing it, which takes seconds."""
     spec = find_spec("litellm")
     if spec is None or spec.origin is None:
         raise ModuleNotFoundError("litellm is not installed")

@@ -1,10 +1,10 @@
-"""What asking costs on top of the teacher: the whole pipeline beside bare loops, against one loopback server, in one run.
+"""Overhead of requests to a teacher: the whole pipeline against bare HTTP loops, with one loopback server.
 
-    python benchmarks/asking.py [--quick]
+    python benchmarks/client_overhead.py [--quick]
 
-The server answers each request after 20 ms with a canned text. The pipeline is a recipe of one generator: draw, render, ask,
-ledger, parquet. Each measurement is a process of its own, timed after its imports; memory is the most it ever held. The
-last line is JSON for 64 at once and the most requests.
+The server answers each request after 20 ms with a canned text. The pipeline is a recipe with one generator: draw, render,
+request, ledger, parquet. Each measurement runs in a separate process and is timed after its imports; memory is the process's
+peak. The last line is JSON for 64 requests in flight and the largest number of requests.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ PROMPT = (
 )
 RECIPE = """
 [recipe]
-name = "asking"
+name = "client-overhead"
 [teacher.server]
 use = "{use}"
 model = "{model}"
@@ -44,7 +44,7 @@ count = {requests}
 """
 
 
-# -- the contestants, each in a process of its own
+# -- the candidates, each in a separate process
 
 
 async def _bare_aiohttp(address: str, requests: int, parallel: int) -> None:
@@ -101,8 +101,8 @@ def _pipeline(use: str, model: str, address: str, requests: int, parallel: int) 
 
 
 @contextmanager
-def _nothing_kept() -> Any:
-    """The pipeline without its ledger, to see what the ledger costs."""
+def _without_ledger() -> Any:
+    """Disable the ledger, to measure its share of the cost."""
     from textbookgen.storage.ledger import Ledger
 
     put, get = Ledger.put, Ledger.get
@@ -113,7 +113,7 @@ def _nothing_kept() -> Any:
         Ledger.put, Ledger.get = put, get  # type: ignore[method-assign]
 
 
-def _work(name: str, address: str, requests: int, parallel: int) -> None:
+def _run(name: str, address: str, requests: int, parallel: int) -> None:
     if name == "bare_aiohttp":
         asyncio.run(_bare_aiohttp(address, requests, parallel))
     elif name == "bare_litellm":
@@ -123,12 +123,12 @@ def _work(name: str, address: str, requests: int, parallel: int) -> None:
     elif name == "openai":
         _pipeline("openai", "m", address, requests, parallel)
     else:
-        with _nothing_kept():
+        with _without_ledger():
             _pipeline("openai", "m", address, requests, parallel)
 
 
 def _import_first(name: str) -> None:
-    """What would be imported anyway, before the clock starts."""
+    """Import what a run needs anyway, before the clock starts."""
     if name != "bare_litellm":
         import aiohttp  # noqa: F401
     if "litellm" in name:
@@ -145,7 +145,7 @@ def _measure(name: str, address: str, requests: int, parallel: int, profile: boo
     if profile:
         return _profile(name, address, requests, parallel)
     wall, cpu = time.perf_counter(), time.process_time()
-    _work(name, address, requests, parallel)
+    _run(name, address, requests, parallel)
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return {"cpu_ms": cpu / requests * 1e3, "requests_per_s": requests / wall, "peak_mib": peak}
@@ -156,24 +156,24 @@ def _profile(name: str, address: str, requests: int, parallel: int) -> dict[str,
     import pstats
 
     profiler = cProfile.Profile()
-    profiler.runcall(_work, name, address, requests, parallel)
+    profiler.runcall(_run, name, address, requests, parallel)
     pstats.Stats(profiler, stream=sys.stderr).sort_stats("tottime").print_stats(40)
     return {}
 
 
-# -- the run
+# -- the measurements
 
 
 @contextmanager
 def serving() -> Any:
-    """The loopback server, in a process of its own."""
+    """Start the loopback server in a separate process, and yield its address."""
     with subprocess.Popen([sys.executable, str(SERVER)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         yield f"http://127.0.0.1:{process.stdout.readline().strip()}"
         process.stdin.close()
 
 
 def measure(name: str, requests: int, parallel: int, *more: str) -> dict[str, float]:
-    """One measurement, in a process of its own, against a server of its own."""
+    """Run one measurement in a new process, with a new server."""
     with serving() as address:
         command = [sys.executable, __file__, "--one", name, address, str(requests), str(parallel), *more]
         environment = {**os.environ, "LITELLM_LOCAL_MODEL_COST_MAP": "True"}
@@ -184,27 +184,25 @@ def measure(name: str, requests: int, parallel: int, *more: str) -> dict[str, fl
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="2,000 requests only")
-    parser.add_argument("--profile", metavar="NAME", help="print where the time of one contestant goes")
+    parser.add_argument("--profile", metavar="NAME", help="print a profile of one candidate")
     parser.add_argument("--one", nargs=4, help=argparse.SUPPRESS)
-    given = parser.parse_args()
-    if given.one:
-        name, address, requests, parallel = given.one
-        print(json.dumps(_measure(name, address, int(requests), int(parallel), given.profile is not None)))
+    options = parser.parse_args()
+    if options.one:
+        name, address, requests, parallel = options.one
+        print(json.dumps(_measure(name, address, int(requests), int(parallel), options.profile is not None)))
         return
-    if given.profile:
-        measure(given.profile, 1500, 64, "--profile", "yes")
+    if options.profile:
+        measure(options.profile, 1500, 64, "--profile", "yes")
         return
-    sizes = (2_000,) if given.quick else (2_000, 10_000)
+    sizes = (2_000,) if options.quick else (2_000, 10_000)
     figures = {}
-    print(f"{'':14}{'at once':>8}{'requests':>10}{'CPU ms':>9}{'req/s':>8}{'MiB':>6}")
+    print(f"{'':14}{'parallel':>8}{'requests':>10}{'CPU ms':>9}{'req/s':>8}{'MiB':>6}")
     for requests in sizes:
         for parallel in (64, 256):
             for name in ("bare_aiohttp", "openai", "no_ledger", "bare_litellm", "litellm"):
-                told = figures[name, parallel, requests] = measure(name, requests, parallel)
-                print(
-                    f"{name:14}{parallel:>8}{requests:>10,}{told['cpu_ms']:>9.3f}{told['requests_per_s']:>8.0f}{told['peak_mib']:>6.0f}",
-                    flush=True,
-                )
+                result = figures[name, parallel, requests] = measure(name, requests, parallel)
+                cpu, rate, peak = result["cpu_ms"], result["requests_per_s"], result["peak_mib"]
+                print(f"{name:14}{parallel:>8}{requests:>10,}{cpu:>9.3f}{rate:>8.0f}{peak:>6.0f}", flush=True)
     names = ("openai", "litellm", "bare_aiohttp", "bare_litellm", "no_ledger")
     print(json.dumps({name: {key: round(value, 3) for key, value in figures[name, 64, sizes[-1]].items()} for name in names}))
 
