@@ -141,7 +141,7 @@ def test_teacher_ledger_counts_replies_and_carries_them(work: str, tmp_path: Pat
 
 
 def test_teacher_ask_asks_once(tmp_path: Path) -> None:
-    (tmp_path / "r.toml").write_text('[recipe]\nname = "r"\n[teacher.t]\nuse = "fake"\nanswers = ["blue"]\n', encoding="utf-8")
+    (tmp_path / "r.toml").write_text('[recipe]\nname = "r"\n[teacher.t]\nuse = "fake"\nreplies = ["blue"]\n', encoding="utf-8")
     asked = called("teacher", "ask", str(tmp_path / "r.toml"), "t", "What colour?", "--work", str(tmp_path / "work"))
     assert asked.stdout == "blue\n"
     again = called("teacher", "ask", str(tmp_path / "r.toml"), "t", "What colour?", "--work", str(tmp_path / "work"))
@@ -214,7 +214,7 @@ def test_failed_documents_give_an_exit_code_of_their_own(tmp_path: Path) -> None
 name = "r"
 [teacher.t]
 use = "fake"
-answers = ["no score here"]
+replies = ["no score here"]
 [stage.books]
 use = "jsonl"
 path = "books/b.jsonl"

@@ -181,7 +181,7 @@ def test_judges_that_remember_are_told_in_order_over_the_seams_of_parts(folder: 
 name = "order"
 [teacher.writer]
 use = "fake"
-answers = ["{prompt}"]
+replies = ["{prompt}"]
 [stage.numbers]
 use = "toy/numbers"
 count = 2100

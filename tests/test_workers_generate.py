@@ -85,7 +85,7 @@ def test_a_larger_sample_holds_a_smaller_one(ran: Ran, folder: Path) -> None:
 
 
 def test_refused_documents_are_rows_and_asked_again(ran: Ran, folder: Path) -> None:
-    failing = stage(sampler="things", count=16, max_failures=1.0).replace("words = 12", 'cues = { owl = "refuse" }')
+    failing = stage(sampler="things", count=16, max_failures=1.0).replace("words = 12", 'faults = { owl = "refuse" }')
     run = ran(failing)
     failures = rows(folder, "failures")
     assert (step(run)["failures"], step(run)["rows_out"], len(failures)) == (4, 12, 4)
@@ -122,7 +122,7 @@ def test_a_budget_holds_for_all_stages_that_share_the_teacher(ran: Ran, folder: 
 
 
 def test_a_teacher_that_stays_busy_fails_documents_and_not_the_run(ran: Ran, folder: Path) -> None:
-    busy = stage(sampler="things", count=16, max_failures=1.0).replace("words = 12", 'cues = { owl = "busy 99" }\nretries = 1')
+    busy = stage(sampler="things", count=16, max_failures=1.0).replace("words = 12", 'faults = { owl = "busy 99" }\nmax_retries = 1')
     run = ran(busy)
     assert (step(run)["failures"], step(run)["rows_out"]) == (4, 12)
     assert rows(folder, "failures")["reason"].str.starts_with("no reply: ").all()
@@ -131,7 +131,7 @@ def test_a_teacher_that_stays_busy_fails_documents_and_not_the_run(ran: Ran, fol
 @pytest.mark.parametrize("truncated_replies", ["fail", "keep"])
 def test_truncated_replies_fail_or_are_kept_and_flagged(ran: Ran, folder: Path, truncated_replies: str) -> None:
     text = stage(sampler="things", count=16, max_failures=1.0, truncated_replies=truncated_replies).replace(
-        "words = 12", 'words = 12\ncues = { cat = "cut" }'
+        "words = 12", 'words = 12\nfaults = { cat = "truncate" }'
     )
     run = ran(text)
     kept = rows(folder)

@@ -14,7 +14,7 @@ from textbookgen.api.message import Message
 from textbookgen.api.stage import Generator
 from textbookgen.api.teacher import Reply
 from textbookgen.builtin.shipped_files import prompt_folders
-from textbookgen.llm.json_schema import diagnostic
+from textbookgen.llm.json_schema import validation_error
 from textbookgen.recipe.prompts import Prompts
 
 _PROMPTS = Prompts(prompt_folders())
@@ -48,7 +48,7 @@ class Script:
         if isinstance(answer, dict):
             assert schema is not None
             answer = json.dumps(answer)
-            assert diagnostic(answer, schema) == ""
+            assert validation_error(answer, schema) == ""
         return answer if isinstance(answer, Reply) else Reply(answer)
 
     def render(self, template: str, variables: Mapping[str, Any]) -> str:
