@@ -10,6 +10,7 @@ import time
 import polars as pl
 import pytest
 from textbookgen_megatron.exchange.convert import main
+from textbookgen_megatron.serving.loading import load_model
 from textbookgen_megatron.stages.dpo import Dpo
 from textbookgen_megatron.stages.export import Export
 from textbookgen_megatron.stages.grow import Grow
@@ -64,9 +65,7 @@ def pairs(tmp_path_factory):
     [(1, 500, 0, "after step 1 of 1 the loss of held-out text"), (6, 1, 0, "at step 2 of 6"), (8, 1, 8, "at step [3-8] of 8")],
     ids=["at-the-end", "after-a-save", "on-the-way"],
 )
-def test_a_loss_that_is_no_number_ends_the_run_and_no_save_of_such_weights_is_called_good(
-    context, shards, steps, every, warmup, where
-):
+def test_a_non_finite_loss_aborts_and_saves_of_corrupt_weights_are_deleted(context, shards, steps, every, warmup, where):
     rate = 1e25 if not warmup else 1e4
     stage = Pretrain(
         **TINY, tokens=steps * A_STEP, learning_rate=rate, warmup_steps=warmup, checkpoint_every=every, max_grad_norm=0
@@ -81,18 +80,18 @@ def test_a_loss_that_is_no_number_ends_the_run_and_no_save_of_such_weights_is_ca
     assert all(int(each.removeprefix("step-")) < failed - 1 for each in kept)
 
 
-def test_measurements_on_the_way_want_something_held_out(context, tmp_path):
+def test_validation_during_training_requires_held_out_data(context, tmp_path):
     shards = pack(tmp_path, documents(tmp_path, stories(40)), validation_share=0)
     stage = Pretrain(**TINY, tokens=4 * A_STEP, validate_every=2, patience=1)
     assert "validate_every" in told(context, "nothing-held-out", stage, shards=shards)
 
 
-def test_a_batch_larger_than_all_there_is(context, shards, grouped):
+def test_a_batch_larger_than_the_data_is_rejected(context, shards, grouped):
     said = told(context, "too-large", Sft(shards="s", checkpoint="c", batch_size=64_000), shards=shards, checkpoint=grouped)
     assert "a batch of 64000 is more than there is" in said
 
 
-def test_pairs_are_for_dpo_and_documents_are_not(context, shards, pairs, grouped):
+def test_pairs_are_accepted_by_dpo_only(context, shards, pairs, grouped):
     assert "megatron/dpo" in told(context, "pairs-as-text", Pretrain(**TINY, tokens=A_STEP), shards=pairs)
     assert "megatron/dpo" in told(
         context, "pairs-as-chats", Sft(shards="s", checkpoint="c", batch_size=4), shards=pairs, checkpoint=grouped
@@ -102,7 +101,7 @@ def test_pairs_are_for_dpo_and_documents_are_not(context, shards, pairs, grouped
     )
 
 
-def test_another_vocabulary_than_the_checkpoints(context, grouped, tmp_path):
+def test_a_tokenizer_mismatch_is_reported(context, grouped, tmp_path):
     shards = pack(tmp_path, documents(tmp_path, stories(40)))
     manifest = json.loads((shards / "manifest.json").read_text())
     manifest["tokenizer"] |= {"name": "hf:other.json", "digest": "other"}
@@ -113,7 +112,7 @@ def test_another_vocabulary_than_the_checkpoints(context, grouped, tmp_path):
 
 
 @pytest.mark.parametrize(("hidden", "near"), [(40, "give 48"), (36, "give 48")])
-def test_widths_that_heads_do_not_fill(context, shards, grouped, hidden, near):
+def test_widths_that_are_no_multiple_of_the_heads_are_rejected(context, shards, grouped, hidden, near):
     stage = Grow(shards="s", checkpoint="c", hidden=hidden, tokens=0, batch_size=8)
     assert near in told(context, f"grown-{hidden}", stage, shards=shards, checkpoint=grouped)
 
@@ -128,11 +127,11 @@ def test_widths_that_heads_do_not_fill(context, shards, grouped, hidden, near):
         ({"gpus": 3, "tensor_parallel": 2}, "gpus"),
     ],
 )
-def test_options_that_do_not_go_together_are_told_before_anything_runs(options, place):
+def test_incompatible_options_are_reported_before_training(options, place):
     assert place in {each.place for each in Pretrain(**{**TINY, "tokens": 1, **options}).check()}
 
 
-def test_frozen_tables_of_a_tied_model_train_over_two_stages_as_in_one(context, shards, grouped):
+def test_frozen_tied_embeddings_train_the_same_with_two_pipeline_stages(context, shards, grouped):
     options = {"shards": "s", "checkpoint": "c", "freeze_embeddings": True, "batch_size": 8, "dropout": 0.0}
     one = context.work("frozen-1", Sft(**options), shards=shards, checkpoint=grouped)
     two = context.work("frozen-2", Sft(**options, pipeline_parallel=2), shards=shards, checkpoint=grouped)
@@ -140,7 +139,7 @@ def test_frozen_tables_of_a_tied_model_train_over_two_stages_as_in_one(context, 
 
 
 @pytest.mark.parametrize("layout", [{}, {"pipeline_parallel": 2}], ids=["one", "pipeline"])
-def test_frozen_layers_are_saved_and_gone_on_with(context, shards, grouped, layout):
+def test_a_run_with_frozen_layers_resumes(context, shards, grouped, layout):
     options = {"shards": "s", "checkpoint": "c", "freeze_layers": 1, "batch_size": 8, "dropout": 0.0, "learning_rate": 1e-3}
     name = "-".join(("frozen-layer", *layout))
     whole = context.work(f"{name}-whole", Sft(**options), shards=shards, checkpoint=grouped)
@@ -156,7 +155,7 @@ def test_frozen_layers_are_saved_and_gone_on_with(context, shards, grouped, layo
 
 
 @pytest.mark.parametrize("harm", ["bytes changed", "cut short", "missing", "card cut short"])
-def test_a_checkpoint_that_was_harmed_is_never_loaded(context, shards, grouped, tmp_path, harm):
+def test_a_corrupt_checkpoint_is_never_loaded(context, shards, grouped, tmp_path, harm):
     shutil.copytree(grouped, tmp_path / "c")
     weights, card = tmp_path / "c" / "model.safetensors", tmp_path / "c" / "checkpoint.json"
     whole = weights.read_bytes()
@@ -177,7 +176,7 @@ def test_a_checkpoint_that_was_harmed_is_never_loaded(context, shards, grouped, 
 
 
 @pytest.mark.parametrize("harm", ["config without its vocabulary", "config cut short", "weights cut short", "another width"])
-def test_a_folder_of_transformers_that_does_not_fit_is_told(context, grouped, tmp_path, harm, capsys):
+def test_an_inconsistent_transformers_folder_is_reported(context, grouped, tmp_path, harm, capsys):
     assert main(context.job(f"sound-{harm.replace(' ', '-')}", Export(checkpoint="c"), checkpoint=grouped).path) == 0
     folder = context.folder / f"sound-{harm.replace(' ', '-')}"
     config, weights = folder / "config.json", folder / "model.safetensors"

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 from textbookgen_megatron.backend import weights
-from textbookgen_megatron.backend.data import WholeDocuments, batch
+from textbookgen_megatron.backend.data import DocumentSamples, collate
 from textbookgen_megatron.backend.device import process_groups
 from textbookgen_megatron.backend.gpt_model import build_model
 from textbookgen_megatron.backend.objective import token_nll
@@ -42,12 +42,12 @@ def talks(count):
     ]
 
 
-def test_packed_chats_count_what_is_learned_and_leave_out_what_has_no_answer(tmp_path):
+def test_packed_chats_mask_the_loss_and_skip_chats_without_an_answer(tmp_path):
     table = chats(tmp_path, [*talks(30), [Message("user", "?")], [Message("user", "?"), Message("assistant", " ")]])
     shards = PackedShards.read(pack(tmp_path, table, validation_share=0))
     counts = shards.counts("train")
     answers = [each.content for talk in talks(30) for each in talk if each.role == "assistant"]
-    assert shards.card["unanswered"] == 2
+    assert shards.manifest.unanswered == 2
     assert counts.documents == 30
     assert counts.loss_bytes == sum(len(answer.encode()) for answer in answers)
     assert counts.loss_tokens == counts.loss_bytes + len(answers)  # each ended by a token, the last one's is the eod
@@ -61,18 +61,18 @@ SHAPE = Shape("llama", layers=2, hidden=32, heads=4, kv_heads=2, ffn=64, vocabul
 def test_parity_of_packed_and_unpacked_chats(tmp_path):
     folder = pack(tmp_path, chats(tmp_path, talks(24)), sequence_length=256, validation_share=0)
     shards = PackedShards.read(folder)
-    encoder = ChatEncoder.of(ByteTokenizer().encode_batch, 256, None)
+    encoder = ChatEncoder.for_tokenizer(ByteTokenizer().encode_batch, 256, None)
     with process_groups():
         model = build_model(SHAPE)
         draw = torch.Generator().manual_seed(5)
         whole = {name: w + 0.2 * torch.randn(w.shape, generator=draw) for name, w in weights.gather(model, SHAPE).items()}
         weights.load(model, whole, SHAPE)
-        windows = WholeDocuments(shards, "train")
-        shown = batch([windows.window(index) for index in range(len(windows))])
+        windows = DocumentSamples(shards, "train")
+        shown = collate([windows.window(index) for index in range(len(windows))])
         packed = float((token_nll(model.eval(), shown) * shown["loss_mask"]).sum())
         alone = 0.0
         for talk in talks(24):
-            [(ids, learned)] = encoder.encode([ChatTemplate.of("plain").pieces(talk)])
+            [(ids, learned)] = encoder.encode([ChatTemplate.resolve("plain").pieces(talk)])
             last = len(learned) - learned[::-1].index(1)
             assert ids[last - 1] == 256  # the template ends the last answer with the eod
             ids, learned = ids[:last], learned[:last]

@@ -44,7 +44,7 @@ def free_port():
         return door.getsockname()[1]
 
 
-def test_printed_command_trains_on_two_machines_as_one_process_does(alone, context, shards):
+def test_the_launch_script_trains_on_two_machines_like_one_process(alone, context, shards):
     """Two machines are two calls of launch.sh here, which meet as they would over a network."""
     stage = Pretrain(**OPTIONS, gpus=2, nodes=2, launch="script")
     job = context.job("printed", stage, shards=shards)
@@ -62,7 +62,7 @@ def test_printed_command_trains_on_two_machines_as_one_process_does(alone, conte
     assert main("script", job.path) == 0  # the same recipe again finds it done
 
 
-def test_slurm_file_says_what_was_asked_for(context, shards):
+def test_the_batch_file_has_the_requested_options(context, shards):
     stage = Pretrain(**OPTIONS, gpus=4, nodes=2, launch="slurm", slurm=("--partition=gpu", "--gpus-per-node=2"))
     job = context.job("batch", stage, shards=shards)
     with pytest.raises(TrainerError):
@@ -76,7 +76,7 @@ def test_slurm_file_says_what_was_asked_for(context, shards):
         subprocess.run(["bash", "-n", str(job.path.parent / file)], check=True)
 
 
-def test_without_slurm_the_hint_says_what_to_do(context, shards, monkeypatch):
+def test_a_missing_sbatch_is_reported_with_a_hint(context, shards, monkeypatch):
     monkeypatch.setenv("PATH", "")
     job = context.job("nowhere", Pretrain(**OPTIONS, launch="slurm"), shards=shards)
     with pytest.raises(TrainerError, match=r"no sbatch(.|\n)*print"):
@@ -84,7 +84,7 @@ def test_without_slurm_the_hint_says_what_to_do(context, shards, monkeypatch):
 
 
 @pytest.mark.skipif(not slurm_answers(), reason="there is no Slurm cluster here")
-def test_slurm_trains_as_one_process_does(alone, context, shards, monkeypatch):
+def test_slurm_trains_like_one_process(alone, context, shards, monkeypatch):
     monkeypatch.setenv("GLOO_SOCKET_IFNAME", "lo")
     stage = Pretrain(**OPTIONS, gpus=2, nodes=2, launch="slurm", slurm=("--time=5",))
     trained = context.work("sent", stage, shards=shards)

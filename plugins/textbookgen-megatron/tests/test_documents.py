@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from textbookgen_megatron.backend import weights
-from textbookgen_megatron.backend.data import Stream, WholeDocuments, batch
+from textbookgen_megatron.backend.data import DocumentSamples, TokenStreamSamples, collate
 from textbookgen_megatron.backend.device import process_groups
 from textbookgen_megatron.backend.gpt_model import build_model
 from textbookgen_megatron.backend.objective import token_nll
@@ -33,23 +33,23 @@ def asked(tmp_path_factory):
 
 
 @torch.no_grad()
-def test_packed_documents_are_read_as_if_each_stood_alone(asked):
+def test_packed_documents_have_the_loss_of_separate_documents(asked):
     folder, texts = asked
     shards = PackedShards.read(folder)
     with process_groups():
-        windows = WholeDocuments(shards, "train")
+        windows = DocumentSamples(shards, "train")
         model = build_model(SHAPE)
         draw = torch.Generator().manual_seed(5)
         whole = {name: w + 0.2 * torch.randn(w.shape, generator=draw) for name, w in weights.gather(model, SHAPE).items()}
         weights.load(model, whole, SHAPE)
-        shown = batch([windows.window(index) for index in range(len(windows))])
+        shown = collate([windows.window(index) for index in range(len(windows))])
         packed = float((token_nll(model.eval(), shown) * shown["loss_mask"]).sum())
         learned = int(shown["loss_mask"].sum())
     # the other way round: only what follows each prompt, scored by the serving code, one document at a time
     network = TorchModel(SHAPE, {**whole, "output_layer.weight": whole["output_layer.weight"]})
     network.logits = lambda hidden: hidden @ network.weights["output_layer.weight"].T  # training's softmax has the padding too
-    encoder = ChatEncoder.of(lambda given: [_with_end(text) for text in given], 256, None)
-    writer = BatchGenerator(CachedModel(network), PromptCodec.of(None, encoder, ByteTokenizer().decode))
+    encoder = ChatEncoder.for_tokenizer(lambda given: [_with_end(text) for text in given], 256, None)
+    writer = BatchGenerator(CachedModel(network), PromptCodec.create(None, encoder, ByteTokenizer().decode))
     heads = [text.split(".")[0] + "." for text in texts]
     scores = writer.score([(head, text[len(head) :] + "\0") for head, text in zip(heads, texts, strict=True)])
     assert len(windows) < len(texts) / 2
@@ -61,10 +61,10 @@ def _with_end(text: str) -> list[int]:
     return [256 if byte == 0 else byte for byte in text.encode()]
 
 
-def test_every_token_of_every_document_is_shown_once_an_epoch(asked):
+def test_every_token_of_every_document_occurs_once_per_epoch(asked):
     folder, texts = asked
     with process_groups():
-        windows = WholeDocuments(PackedShards.read(folder), "train", seed=1)
+        windows = DocumentSamples(PackedShards.read(folder), "train", seed=1)
         for epoch in range(2):
             numbers = range(epoch * len(windows), (epoch + 1) * len(windows))
             owners = [windows[number] for number in numbers]
@@ -79,21 +79,21 @@ def test_every_token_of_every_document_is_shown_once_an_epoch(asked):
     assert orders[0] != orders[1]
 
 
-def test_documents_longer_than_a_window_are_cut_and_nothing_is_lost(tmp_path):
+def test_documents_longer_than_a_window_are_split_without_loss(tmp_path):
     text = "".join(chr(97 + i % 26) for i in range(150))
     folder = pack(tmp_path, documents(tmp_path, [text, "short"]), sequence_length=64, validation_share=0)
     with process_groups():
-        windows = WholeDocuments(PackedShards.read(folder), "train")
+        windows = DocumentSamples(PackedShards.read(folder), "train")
         labels = [window["labels"][window["loss_mask"] > 0].tolist() for window in map(windows.window, range(len(windows)))]
     assert sorted(label for window in labels for label in window) == sorted([*text.encode(), 256, *b"short", 256])
 
 
-def test_a_stream_shows_each_document_once_an_epoch_and_the_same_samples_again(shards, tmp_path):
+def test_a_stream_has_each_document_once_per_epoch_and_is_reproducible(shards, tmp_path):
     packed = PackedShards.read(shards)
     samples = packed.counts("train").tokens // packed.sequence_length - 1
     with process_groups():
-        first, again = (Stream(packed, samples, 0, tmp_path / str(run)) for run in range(2))
-        other = Stream(packed, samples, 1, tmp_path / "other")
+        first, again = (TokenStreamSamples([packed], samples, 0, tmp_path / str(run)) for run in range(2))
+        other = TokenStreamSamples([packed], samples, 1, tmp_path / "other")
         seen = np.concatenate([first[number]["labels"].numpy() for number in range(samples)])
         assert all(torch.equal(first[number]["tokens"], again[number]["tokens"]) for number in range(samples))
         assert not all(torch.equal(first[number]["tokens"], other[number]["tokens"]) for number in range(samples))

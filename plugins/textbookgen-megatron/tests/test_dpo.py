@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 import torch
 from textbookgen_megatron.backend import weights
-from textbookgen_megatron.backend.data import ReplyPairs, batch
+from textbookgen_megatron.backend.data import PairSamples, collate
 from textbookgen_megatron.backend.device import process_groups
 from textbookgen_megatron.backend.gpt_model import build_model
 from textbookgen_megatron.backend.objective import PreferenceObjective
@@ -56,10 +56,10 @@ def replies(tmp_path_factory):
     return pack(folder, pairs(folder, ROWS), sequence_length=96, validation_share=0.2)
 
 
-def test_pairs_are_packed_chosen_first_and_only_replies_are_learned(replies):
+def test_pairs_are_packed_chosen_first_with_the_loss_on_replies_only(replies):
     shards = PackedShards.read(replies)
     with process_groups():
-        source = ReplyPairs(shards, "train")
+        source = PairSamples(shards, "train")
         sample = source.pair(0)
     texts = [
         "".join(map(chr, row[mask > 0].tolist()[:-1])) for row, mask in zip(sample["labels"], sample["loss_mask"], strict=True)
@@ -69,11 +69,11 @@ def test_pairs_are_packed_chosen_first_and_only_replies_are_learned(replies):
     assert len(source) * 2 == shards.counts("train").documents
 
 
-def test_a_prompt_that_the_assistant_began_is_gone_on_with(tmp_path):
+def test_a_prompt_ending_in_an_assistant_message_is_continued(tmp_path):
     begun = [{"role": "user", "content": "Two and two?"}, {"role": "assistant", "content": "It is "}]
     folder = pack(tmp_path, pairs(tmp_path, [(begun, "4", "5")] * 2), sequence_length=64, validation_share=0)
     with process_groups():
-        sample = ReplyPairs(PackedShards.read(folder), "train").pair(0)
+        sample = PairSamples(PackedShards.read(folder), "train").pair(0)
     assert [row[mask > 0].tolist() for row, mask in zip(sample["labels"], sample["loss_mask"], strict=True)] == [[52], [53]]
 
 
@@ -81,16 +81,16 @@ def test_a_prompt_that_the_assistant_began_is_gone_on_with(tmp_path):
     ("row", "problem"),
     [(("Hi", None, "no"), "has no chosen reply"), (("Hi", "yes", " "), "has no rejected reply"), (("Hi", "", "no"), "chosen")],
 )
-def test_pairs_without_a_reply_are_told(tmp_path, row, problem):
+def test_pairs_without_a_reply_are_reported(tmp_path, row, problem):
     with pytest.raises(RunError, match=problem) as caught:
         pack(tmp_path, pairs(tmp_path, [*ROWS[:3], row]))
     assert "pair3" in str(caught.value)
 
 
-def test_pairs_longer_than_a_window_are_left_out_and_counted(tmp_path):
+def test_pairs_longer_than_a_window_are_skipped_and_counted(tmp_path):
     folder = pack(tmp_path, pairs(tmp_path, [*ROWS[:6], ("Hi", "x" * 99, "y")]), sequence_length=96, validation_share=0)
     shards = PackedShards.read(folder)
-    assert (shards.card["too_long"], shards.counts("train").documents) == (1, 12)
+    assert (shards.manifest.too_long, shards.counts("train").documents) == (1, 12)
     with pytest.raises(RunError, match="1 longer than a window"):
         (tmp_path / "other").mkdir()
         pack(tmp_path / "other", pairs(tmp_path, [("Hi", "x" * 99, "y")]), sequence_length=96, validation_share=0)
@@ -168,7 +168,7 @@ def hf_twins(replies):
     config = config_of(SHAPE, 256)
     config.pop("model_type")
     with process_groups():
-        source = ReplyPairs(PackedShards.read(replies), "train")
+        source = PairSamples(PackedShards.read(replies), "train")
         first = moved(weights.gather(build_model(SHAPE), SHAPE), 0.1, 1)
         policy = moved(first, 0.02, 2)
         models = []
@@ -176,7 +176,7 @@ def hf_twins(replies):
             model = transformers.LlamaForCausalLM(transformers.LlamaConfig(**config, attn_implementation="eager"))
             model.load_state_dict(dict(to_transformers(whole.__getitem__, SHAPE)))
             models.append(model)
-        shown = batch([source.pair(index) for index in range(6)])
+        shown = collate([source.pair(index) for index in range(6)])
         reference = build_model(SHAPE)
         weights.load(reference, first, SHAPE)
         with torch.no_grad():
@@ -189,7 +189,7 @@ STEPS = {"batch_size": 8, "learning_rate": 1e-3, "dropout": 0.0}
 
 
 @pytest.mark.parametrize("layout", [{}, {"tensor_parallel": 2}, {"pipeline_parallel": 2}, {"gpus": 2}], ids=str)
-def test_preferences_are_learned_at_every_layout(context, replies, layout):
+def test_preferences_are_learned_in_every_layout(context, replies, layout):
     if not (context.folder / "speaker").exists():
         table = context.folder / "speaker-shards"
         table.mkdir()
@@ -211,7 +211,7 @@ def test_preferences_are_learned_at_every_layout(context, replies, layout):
         assert [line["loss"] for line in lines] == pytest.approx([line["loss"] for line in metrics(other)], rel=1e-4)
 
 
-def test_preference_training_wants_pairs_and_finetuning_does_not(context, replies, shards):
+def test_dpo_requires_pairs_and_sft_rejects_them(context, replies, shards):
     from textbookgen_megatron.stages.sft import Sft
 
     if not (context.folder / "speaker" / "checkpoint.json").exists():
@@ -225,6 +225,6 @@ def test_preference_training_wants_pairs_and_finetuning_does_not(context, replie
         assert process.returncode == 1 and problem in diagnostics and "Traceback" not in diagnostics
 
 
-def test_robust_wants_its_share_of_wrong_labels():
+def test_the_robust_loss_requires_label_smoothing():
     assert {each.place for each in Dpo(shards="s", checkpoint="c", loss="robust").check()} == {"label_smoothing"}
     assert not list(Dpo(shards="s", checkpoint="c", loss="robust", label_smoothing=0.1).check())

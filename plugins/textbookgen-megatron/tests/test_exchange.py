@@ -1,4 +1,4 @@
-"""That exported models compute in transformers what they compute in Megatron-core, and come back unchanged."""
+"""Exported models compute the same in transformers as in Megatron-core, and are imported unchanged."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ import torch
 from textbookgen_megatron.backend import weights
 from textbookgen_megatron.backend.device import process_groups
 from textbookgen_megatron.backend.gpt_model import build_model
-from textbookgen_megatron.exchange import files
+from textbookgen_megatron.exchange import weight_files
 from textbookgen_megatron.exchange.configs import config_of, shape_of
-from textbookgen_megatron.exchange.convert import export, import_model
+from textbookgen_megatron.exchange.convert import export_model, import_model
 from textbookgen_megatron.exchange.reader import read_model
 from textbookgen_megatron.exchange.weight_names import from_transformers, to_transformers
 from textbookgen_megatron.serving.loading import load_model
@@ -25,10 +25,12 @@ from textbookgen_megatron.stages.export import Export
 from textbookgen_megatron.stages.grow import Grow
 from textbookgen_megatron.stages.import_ import Import
 from textbookgen_megatron.stages.sft import Sft
+from textbookgen_megatron.torch_model import TorchModel
 
+from textbookgen.api.cards import CausalLMCard, TokenizerCard
 from textbookgen.api.errors import TrainerError
 from textbookgen.training.architectures import NAMED
-from textbookgen.training.job import Flow, write_card
+from textbookgen.training.job import JobInput
 
 from .conftest import card, documents, pack, stories
 
@@ -50,53 +52,51 @@ SHAPES = {
 
 
 def trained(shape: Shape) -> dict[str, torch.Tensor]:
-    """Weights of which none is at its start."""
+    """Weights that all differ from their initial values."""
     draw = torch.Generator().manual_seed(5)
     whole = weights.gather(build_model(shape), shape)
     moved = {name: weight + 0.1 * torch.randn(weight.shape, generator=draw) for name, weight in whole.items()}
     for name in ("embedding.word_embeddings.weight", "output_layer.weight", "output_layer.bias"):
         if name in moved:
-            moved[name][shape.vocabulary :] = 0  # transformers has no padding, and comes back with zeros
+            moved[name][shape.vocabulary :] = 0  # transformers has no padding rows; import fills them with zeros
     return moved
 
 
 def checkpoint(folder, shape, whole):
-    """A finished step's folder."""
+    """A finished checkpoint."""
     from safetensors.torch import save_file
 
     folder.mkdir(exist_ok=True)
     save_file(whole, folder / "model.safetensors")
-    told = {
-        "format": "megatron",
-        "shape": shape.card(),
-        "parameters": shape.parameters(),
-        "tokens_total": 7,
-        "tokenizer": {"name": "bytes", "digest": "bytes", "file": None},
-        "eod": 256,
-        "chat": None,
-        "weights": "model.safetensors",
-        "weights_digest": hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest(),
-    }
-    write_card(folder, told)
+    CausalLMCard(
+        format="megatron",
+        shape=shape.card(),
+        parameters=shape.parameters(),
+        tokens_total=7,
+        tokenizer=TokenizerCard(name="bytes", digest="bytes"),
+        eod=256,
+        weights="model.safetensors",
+        weights_digest=hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest(),
+    ).write(folder)
     return folder
 
 
 @pytest.fixture(scope="module", params=SHAPES)
-def sent(request, tmp_path_factory):
+def exported(request, tmp_path_factory):
     """A shape, its weights, and the folder they were exported to."""
-    folder, shape = tmp_path_factory.mktemp("sent"), SHAPES[request.param]
+    folder, shape = tmp_path_factory.mktemp("exported"), SHAPES[request.param]
     with process_groups():
         whole = trained(shape)
-    export(Export(checkpoint="c"), Flow("c", checkpoint(folder / "ours", shape, whole)), folder / "theirs")
+    export_model(Export(checkpoint="c"), JobInput("c", checkpoint(folder / "ours", shape, whole)), folder / "theirs")
     return shape, whole, folder / "theirs"
 
 
-def relative(found: torch.Tensor, expected: torch.Tensor) -> float:
-    return float(torch.linalg.norm(found - expected) / torch.linalg.norm(expected))
+def relative(actual: torch.Tensor, expected: torch.Tensor) -> float:
+    return float(torch.linalg.norm(actual - expected) / torch.linalg.norm(expected))
 
 
-def test_parity_of_logits_and_gradients_with_transformers(sent):
-    shape, whole, folder = sent
+def test_parity_of_logits_and_gradients_with_transformers(exported):
+    shape, whole, folder = exported
     theirs = transformers.AutoModelForCausalLM.from_pretrained(folder, attn_implementation="eager").float()
     assert type(theirs).__name__ == card(folder)["transformers"]
     tokens = torch.randint(0, 257, (2, 48), generator=torch.Generator().manual_seed(0))
@@ -107,14 +107,14 @@ def test_parity_of_logits_and_gradients_with_transformers(sent):
     with process_groups():
         ours = build_model(shape)
         weights.load(ours, whole, shape)
-        found = ours(tokens, torch.arange(48).expand_as(tokens), None)[..., :257]
-        torch.nn.functional.cross_entropy(found.flatten(0, 1), labels.flatten(), reduction="sum").backward()
+        actual = ours(tokens, torch.arange(48).expand_as(tokens), None)[..., :257]
+        torch.nn.functional.cross_entropy(actual.flatten(0, 1), labels.flatten(), reduction="sum").backward()
         gradients = {name: parameter.grad for name, parameter in weights.full_names(ours, shape).items()}
-    assert relative(found.detach(), expected.detach()) < 1e-5
+    assert relative(actual.detach(), expected.detach()) < 1e-5
     mine = dict(to_transformers(gradients.__getitem__, shape))
     for name, parameter in theirs.named_parameters():
         if name == "lm_head.bias" and not shape.head_bias:
-            continue  # phi's head always has one in transformers; ours has none, so it is not learned
+            continue  # PhiForCausalLM always has one; this model has none, so it is not trained
         if name.replace("lm_head", "embed_out") in mine and shape.architecture in ("neox", "pythia"):
             name = name.replace("lm_head", "embed_out")
         if "k_proj.bias" in name:
@@ -124,44 +124,44 @@ def test_parity_of_logits_and_gradients_with_transformers(sent):
         assert relative(mine[name], parameter.grad) < 1e-5, name
 
 
-def test_what_was_exported_comes_back_to_the_last_bit(sent, tmp_path):
-    shape, whole, folder = sent
+def test_export_and_import_are_bit_exact(exported, tmp_path):
+    shape, whole, folder = exported
     import_model(Import(folder=str(folder)), tmp_path)
-    found = card(tmp_path)
+    imported = card(tmp_path)
     again, back = read_model(folder)
-    # what transformers has only one way to say is said
+    # options for which transformers has no default are set
     assert replace(again, rotary=shape.rotary, positions=shape.positions, sequence_length=48) == shape
-    assert found["eod"] == 256
+    assert imported["eod"] == 256
     assert back.keys() == whole.keys()
     assert all(torch.equal(back[name], whole[name]) for name in whole)
 
 
-def test_the_serving_code_reads_transformers_folders(sent):
-    shape, whole, folder = sent
+def test_the_torch_model_reads_transformers_folders(exported):
+    shape, whole, folder = exported
     tokens = torch.randint(0, 257, (2, 40), generator=torch.Generator().manual_seed(3))
     with torch.no_grad():
-        network = load_model(folder)
+        model = load_model(folder)
         expected = TorchModel(shape, whole)
-        assert torch.equal(network.logits(network.hidden(tokens)[0]), expected.logits(expected.hidden(tokens)[0]))
+        assert torch.equal(model.logits(model.hidden(tokens)[0]), expected.logits(expected.hidden(tokens)[0]))
         # one token at a time as well
-        hidden, cache = network.hidden(tokens[:, :20])
-        cache = cache.roomier(20)
+        hidden, cache = model.hidden(tokens[:, :20])
+        cache = cache.extended(20)
         for place in range(20, 40):
-            hidden, cache = network.hidden(tokens[:, place : place + 1], cache)
-        step = network.logits(hidden[:, -1])
+            hidden, cache = model.hidden(tokens[:, place : place + 1], cache)
+        step = model.logits(hidden[:, -1])
         assert relative(step, expected.logits(expected.hidden(tokens)[0])[:, -1]) < 1e-5
 
 
-def test_megatron_and_serving_agree(sent):
-    shape, whole, _ = sent
+def test_parity_of_the_torch_model_with_megatron(exported):
+    shape, whole, _ = exported
     tokens = torch.randint(0, 257, (2, 40), generator=torch.Generator().manual_seed(3))
     with process_groups(), torch.no_grad():
-        model = build_model(shape)
-        weights.load(model, whole, shape)
-        ours = model(tokens, torch.arange(40).expand_as(tokens), None)[..., :257]
-    network = TorchModel(shape, whole)
+        megatron = build_model(shape)
+        weights.load(megatron, whole, shape)
+        expected = megatron(tokens, torch.arange(40).expand_as(tokens), None)[..., :257]
+    model = TorchModel(shape, whole)
     with torch.no_grad():
-        assert relative(network.logits(network.hidden(tokens)[0]), ours) < 1e-5
+        assert relative(model.logits(model.hidden(tokens)[0]), expected) < 1e-5
 
 
 @pytest.mark.parametrize("name", NAMED)
@@ -174,8 +174,8 @@ def test_named_shapes_have_the_parameters_that_transformers_counts(name):
     assert sum(parameter.numel() for parameter in built.parameters()) == shape.parameters()
 
 
-def test_the_tokenizer_of_bytes_goes_along(sent):
-    _, _, folder = sent
+def test_the_byte_tokenizer_is_exported(exported):
+    _, _, folder = exported
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
     text = "Once – upon\n a\ttime \U0001f642 naïve"
     assert tokenizer(text)["input_ids"] == list(text.encode())
@@ -184,12 +184,14 @@ def test_the_tokenizer_of_bytes_goes_along(sent):
 
 
 def test_large_models_are_written_in_several_files(tmp_path, monkeypatch):
-    monkeypatch.setattr(files, "FILE_BYTES", 20_000)
+    monkeypatch.setattr(weight_files, "MAX_FILE_BYTES", 20_000)
     shape = SHAPES["llama"]
     with process_groups():
         whole = trained(shape)
-    export(
-        Export(checkpoint="c", dtype="bfloat16"), Flow("c", checkpoint(tmp_path / "ours", shape, whole)), tmp_path / "theirs"
+    export_model(
+        Export(checkpoint="c", dtype="bfloat16"),
+        JobInput("c", checkpoint(tmp_path / "ours", shape, whole)),
+        tmp_path / "theirs",
     )
     assert len(list((tmp_path / "theirs").glob("model-*-of-*.safetensors"))) > 2
     model = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "theirs")
@@ -198,7 +200,7 @@ def test_large_models_are_written_in_several_files(tmp_path, monkeypatch):
     assert all(torch.equal(back[name], whole[name].bfloat16().float()) for name in whole)
 
 
-def test_a_model_that_transformers_saved_is_grown_and_finetuned(context, tmp_path):
+def test_a_model_saved_by_transformers_is_grown_and_finetuned(context, tmp_path):
     config = transformers.PhiConfig(
         vocab_size=257, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2,
         max_position_embeddings=64, partial_rotary_factor=0.5, bos_token_id=256, eos_token_id=256,
@@ -236,25 +238,25 @@ def test_a_model_that_transformers_saved_is_grown_and_finetuned(context, tmp_pat
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
-        ({"model_type": "mamba"}, "cannot be read"),
-        ({"rope_scaling": {"type": "linear", "factor": 2.0}}, "scaled"),
+        ({"model_type": "mamba"}, "unsupported model_type"),
+        ({"rope_scaling": {"type": "linear", "factor": 2.0}}, "RoPE scaling"),
         ({"attention_bias": True}, "attention_bias"),
-        ({"head_dim": 64}, "heads of 64"),
+        ({"head_dim": 64}, "head_dim 64"),
         ({"hidden_act": "relu"}, "hidden_act"),
     ],
     ids=["kind", "rope", "bias", "head", "activation"],
 )
-def test_models_that_compute_otherwise_are_refused(change, problem):
+def test_unsupported_configs_are_rejected(change, problem):
     with pytest.raises(TrainerError, match=problem):
         shape_of({**config_of(SHAPES["llama"], 0), **change}, "config.json")
 
 
-def test_a_window_without_a_counterpart_is_refused():
+def test_a_window_that_transformers_lacks_is_rejected():
     with pytest.raises(TrainerError, match="window"):
         config_of(replace(SHAPES["llama"], window=8), 0)
 
 
-def test_names_go_both_ways():
+def test_weight_names_map_in_both_directions():
     shape = SHAPES["neox"]
     with process_groups():
         whole = trained(shape)

@@ -70,7 +70,7 @@ def test_rounding_down_spreads_copies_evenly_when_depth_doubles():
 @pytest.mark.parametrize("noise", [0.0, 1.0])
 @pytest.mark.parametrize("factor", [2, 3])
 @pytest.mark.parametrize("shape", [PHI, LLAMA, TIED, *OTHERS], ids=name_of)
-def test_tiling_by_a_whole_factor_keeps_the_logits(shape, factor, noise):
+def test_tiling_by_an_integer_factor_preserves_the_logits(shape, factor, noise):
     large = wider(shape, factor)
     with process_groups():
         small = trained(shape)
@@ -79,7 +79,7 @@ def test_tiling_by_a_whole_factor_keeps_the_logits(shape, factor, noise):
     assert torch.linalg.norm(after - before) / torch.linalg.norm(before) < 1e-5
 
 
-def test_noise_sets_copies_apart_and_its_absence_does_not():
+def test_noise_breaks_the_symmetry_of_copies():
     large = wider(PHI, 2)
     with process_groups():
         small = trained(PHI)
@@ -88,7 +88,7 @@ def test_noise_sets_copies_apart_and_its_absence_does_not():
             assert torch.equal(grown[: PHI.ffn], grown[PHI.ffn :]) is alike
 
 
-def test_a_width_that_is_no_whole_factor_stays_near():
+def test_tiling_by_another_factor_stays_close():
     large = replace(PHI, hidden=48, heads=3, kv_heads=3, ffn=192)
     with process_groups():
         small = trained(PHI)
@@ -99,7 +99,7 @@ def test_a_width_that_is_no_whole_factor_stays_near():
     assert 1e-5 < gap < 0.5
 
 
-def test_copied_layers_are_the_ones_of_the_map():
+def test_copied_layers_follow_the_layer_map():
     large = replace(PHI, layers=3)
     with process_groups():
         small = trained(PHI)
@@ -110,7 +110,7 @@ def test_copied_layers_are_the_ones_of_the_map():
 
 
 @pytest.mark.parametrize("shape", [PHI, LLAMA], ids=lambda shape: shape.architecture)
-def test_reuse_keeps_the_small_matrix_in_the_corner_and_draws_the_rest(shape):
+def test_reuse_copies_the_small_matrix_into_a_corner(shape):
     large = wider(shape, 2)
     with process_groups():
         small, fresh = trained(shape), weights.gather(build_model(large, seed=9), large)
@@ -127,10 +127,10 @@ def test_reuse_keeps_the_small_matrix_in_the_corner_and_draws_the_rest(shape):
     ("change", "problem"),
     [
         ({"layers": 1}, "layers would shrink"),
-        ({"hidden": 40}, "no multiple"),
-        ({"hidden": 48, "heads": 3, "kv_heads": 1}, "cannot share"),
+        ({"hidden": 40}, "not a multiple"),
+        ({"hidden": 48, "heads": 3, "kv_heads": 1}, "cannot share keys and values"),
     ],
 )
-def test_growth_that_cannot_be_is_told(change, problem):
+def test_impossible_growth_is_reported(change, problem):
     with pytest.raises(TrainerError, match=problem):
         growth.check_growth(PHI, replace(PHI, **change))

@@ -78,7 +78,7 @@ LONG = {**GQA, "tokens": 60 * BATCH * 64, "checkpoint_every": 2}
     ],
     ids=["from-tensor-to-pipeline-parallel", "distributed-optimizer-from-two-to-one"],
 )
-def test_parity_of_a_run_taken_up_at_another_layout(context, shards, before, after):
+def test_parity_of_a_run_resumed_in_another_layout(context, shards, before, after):
     name = f"moved-{'-'.join(before)}"
     if "whole" not in {path.name for path in context.folder.iterdir()}:
         context.work("whole", Pretrain(**LONG), shards=shards)
@@ -87,7 +87,7 @@ def test_parity_of_a_run_taken_up_at_another_layout(context, shards, before, aft
     assert losses(context.folder / name) == pytest.approx(losses(context.folder / "whole"), rel=1e-5)
 
 
-def test_a_save_that_was_damaged_is_passed_over_and_none_of_another_optimizer_is_read(context, shards):
+def test_a_damaged_save_is_skipped_and_one_of_another_optimizer_rejected(context, shards):
     stopped_after(context, shards, "damaged", 5, LONG)
     folder = context.folder / "damaged"
     newest = sorted(folder.glob("saves/step-*"))[-1]
@@ -107,7 +107,7 @@ def test_a_save_that_was_damaged_is_passed_over_and_none_of_another_optimizer_is
     assert losses(folder) == pytest.approx(losses(context.folder / "whole"), rel=1e-5)
 
 
-def test_torn_token_files_are_told_before_the_first_step(context, tmp_path):
+def test_truncated_token_files_are_reported_before_the_first_step(context, tmp_path):
     folder = pack(tmp_path, documents(tmp_path, stories(40)))
     with (folder / "train.bin").open("r+b") as file:
         file.truncate(100)
@@ -118,7 +118,7 @@ def test_torn_token_files_are_told_before_the_first_step(context, tmp_path):
     assert not metrics(context.folder / "torn")
 
 
-def test_a_token_that_the_model_does_not_have_ends_the_run(context, tmp_path):
+def test_a_token_id_beyond_the_vocabulary_ends_the_run(context, tmp_path):
     folder = pack(tmp_path, documents(tmp_path, stories(40)))
     path = folder / "manifest.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "vocabulary": 100}))
@@ -128,7 +128,7 @@ def test_a_token_that_the_model_does_not_have_ends_the_run(context, tmp_path):
     assert "the model only 128" in said and "Traceback" not in said
 
 
-def test_more_memory_than_there_is_is_told_before_anything_is_built(context, shards):
+def test_insufficient_memory_is_reported_before_the_model_is_built(context, shards):
     process = context.start("vast", Pretrain(shards="s", shape="phi-4", tokens=64, batch_size=1), shards=shards)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 1

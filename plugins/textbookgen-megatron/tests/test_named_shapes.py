@@ -21,12 +21,12 @@ from textbookgen.training.architectures import NAMED
         ("phi-4", 14.66),
     ],
 )
-def test_shapes_have_the_parameters_of_the_models_they_are_named_after(name, billions):
+def test_named_shapes_have_the_published_number_of_parameters(name, billions):
     digits = len(str(billions).partition(".")[2])
     assert round(Shape(**NAMED[name]).parameters() / 1e9, digits) == billions
 
 
-def test_phi_1_and_tinystories_1m_have_their_parameters_to_the_last():
+def test_phi_1_and_tinystories_1m_have_exactly_their_parameters():
     assert Shape(**NAMED["phi-1"]).parameters() == 1_418_270_720
     assert Shape(**NAMED["tinystories-1m"]).parameters() == 3_745_984
     assert Shape(**NAMED["tinystories-1m"]).block_parameters() == 398_464
@@ -44,13 +44,13 @@ def test_phi_1_and_tinystories_1m_have_their_parameters_to_the_last():
         ("tinystories-2layers-33m", 36.0, 78.8),
     ],
 )
-def test_tinystories_are_counted_with_ten_thousand_ids_and_as_they_are_stored(name, millions, stored):
+def test_tinystories_parameters_with_the_paper_s_and_the_stored_vocabulary(name, millions, stored):
     paper = replace(Shape(**NAMED[name]), vocabulary=10_000, positions=512)
     assert paper.parameters() / 1e6 == pytest.approx(millions, abs=0.06)
     assert Shape(**NAMED[name]).parameters() / 1e6 == pytest.approx(stored, abs=0.06)
 
 
-def test_recipes_name_shapes_and_are_told_of_those_that_are_not():
+def test_unknown_and_impossible_shapes_are_reported():
     def places(**options):
         return {each.place for each in Pretrain(shards="s", tokens=1, batch_size=8, **options).check()}
 

@@ -1,3 +1,5 @@
+"""Pivotal token search: the search itself on a toy model, the stage, packing of its pairs, and training on them."""
+
 from __future__ import annotations
 
 import json
@@ -10,8 +12,9 @@ from typing import ClassVar
 import polars as pl
 import pytest
 from textbookgen_megatron import open_model
-from textbookgen_megatron.backend.data import ReplyPairs
+from textbookgen_megatron.backend.data import PairSamples
 from textbookgen_megatron.backend.device import process_groups
+from textbookgen_megatron.pivotal.oracles import AnswerOracle, FilterOracle
 from textbookgen_megatron.pivotal.search import (
     PivotalSearch,
     Response,
@@ -38,43 +41,44 @@ from .conftest import documents, pack
 LENGTH, END = 24, 256
 
 
-class Toy:
-    """Writes so many letters a or b, each as likely; what decides is the letter at one place."""
+class ToyModel:
+    """A TokenModel that writes random letters a and b; a completion is correct if a certain letter is an a.
+
+    Questions end with a question mark.
+    """
 
     def __init__(self, place=13, length=LENGTH, chance=0.5):
         self.place, self.length, self.chance = place, length, chance
         self.rollouts, self.calls = 0, 0
 
-    def right(self, text):
+    def is_correct(self, text):
         return text[self.place : self.place + 1] == "a"
 
-    def goes_on(self, prefix, draws):
-        letters = [97 if draws.random() < self.chance else 98 for _ in range(self.length - len(prefix))]
+    def sample(self, prefix, rng):
+        letters = [97 if rng.random() < self.chance else 98 for _ in range(self.length - len(prefix))]
         return (*letters, END)
 
-    # -- as a TokenModel, of which questions end with "?"
-
     def encode(self, prompts):
-        return [list((p if isinstance(p, str) else p[-1].content).encode()) for p in prompts]
+        return [list((prompt if isinstance(prompt, str) else prompt[-1].content).encode()) for prompt in prompts]
 
     def decode(self, tokens):
-        return [bytes(each for each in row if each < 256).decode() for row in tokens]
+        return [bytes(token for token in row if token < 256).decode() for row in tokens]
 
     def extend(self, prefixes, *, max_tokens, seeds, temperature=1.0, stop=(), samples=1):
         self.calls += 1
         self.rollouts += samples * len(prefixes)
-        written = []
-        for prefix, room, seed in zip(prefixes, max_tokens, seeds, strict=True):
-            said, draws = prefix[list(prefix).index(63) + 1 :], random.Random(seed)
-            each = [self.goes_on(said, draws)[:room] for _ in range(samples)]
-            written.append([Continuation(ids, self.decode([ids])[0], ids[-1] == END) for ids in each])
-        return write_documents
+        continuations = []
+        for prefix, limit, seed in zip(prefixes, max_tokens, seeds, strict=True):
+            completion, rng = prefix[list(prefix).index(63) + 1 :], random.Random(seed)
+            sampled = [self.sample(completion, rng)[:limit] for _ in range(samples)]
+            continuations.append([Continuation(ids, self.decode([ids])[0], ids[-1] == END) for ids in sampled])
+        return continuations
 
     def logprobs(self, pairs):
         return [[-math.log(2)] * len(after) for _, after in pairs]
 
-    def complete(self, prompts, **wish):
-        raise AssertionError("nothing is to be tokenised again")
+    def complete(self, prompts, **options):
+        raise AssertionError("sampled ids must not be tokenized again")
 
     score = complete
 
@@ -82,90 +86,84 @@ class Toy:
         pass
 
 
-def searched(toy, rules, seed=0):
-    """Drives one search as the stage does."""
-    search, draws = PivotalSearch(settings), random.Random(seed)
-    client = search.run()
+def search(model, settings, seed=0):
+    """Drive one search as the session does."""
+    steps, rng = PivotalSearch(settings).run(), random.Random(seed)
     try:
-        wants = next(client)
+        request = next(steps)
         while True:
-            if isinstance(wants, RolloutRequest):
-                drawn = [[toy.goes_on(prefix, draws) for _ in range(wants.samples)] for prefix in wants.prefixes]
-                toy.rollouts += sum(map(len, drawn))
-                told = [
-                    [Rollout(each, toy.right(toy.decode([prefix + each])[0])) for each in several]
-                    for prefix, several in zip(wants.prefixes, drawn, strict=True)
+            if isinstance(request, RolloutRequest):
+                sampled = [[model.sample(prefix, rng) for _ in range(request.samples)] for prefix in request.prefixes]
+                model.rollouts += sum(map(len, sampled))
+                rollouts = [
+                    [Rollout(ids, model.is_correct(model.decode([prefix + ids])[0])) for ids in of_prefix]
+                    for prefix, of_prefix in zip(request.prefixes, sampled, strict=True)
                 ]
-                wants = client.send(Response(rollouts=told))
+                request = steps.send(Response(rollouts=rollouts))
             else:
-                wants = client.send(Response(logprobs=[-math.log(2)] * len(wants.tokens)))
+                request = steps.send(Response(logprobs=[-math.log(2)] * len(request.tokens)))
     except StopIteration as end:
         return end.value
 
 
 @pytest.mark.parametrize("place", [0, 1, 7, 13, LENGTH - 1])
-def test_the_one_token_that_decides_is_found_and_no_other(place):
-    toy = Toy(place)
-    found = searched(toy, SearchSettings(samples=200, completions=2))
-    assert found.searched == found.pivots == 2
-    assert len(found.pairs) == len({pair.prefix for pair in found.pairs}) == (2 if place > 1 else len(found.pairs))
-    assert {(len(pair.prefix), pair.chosen, pair.rejected) for pair in found.pairs} == {(place, 97, 98)}
-    assert all((pair.p_chosen, pair.p_rejected) == (1, 0) and 0.35 < pair.p_before < 0.65 for pair in found.pairs)
+def test_exactly_the_decisive_token_is_found(place):
+    result = search(ToyModel(place), SearchSettings(samples=200, completions=2))
+    assert result.searched == result.pivots == 2
+    assert len(result.pairs) == len({pair.prefix for pair in result.pairs}) == (2 if place > 1 else len(result.pairs))
+    assert {(len(pair.prefix), pair.chosen, pair.rejected) for pair in result.pairs} == {(place, 97, 98)}
+    assert all((pair.p_chosen, pair.p_rejected) == (1, 0) and 0.35 < pair.p_before < 0.65 for pair in result.pairs)
 
 
-def test_halving_takes_a_fraction_of_the_samples_that_trying_every_place_would():
-    toy = Toy(length=64)
-    found = searched(toy, SearchSettings(samples=100, completions=1))
-    assert found.pivots == 1
-    # two ends at each of log2(64) halvings, the start, the other token, and both tokens once more
-    assert found.rollouts == toy.rollouts <= 100 * (2 * 6 + 1 + 1 + 2)
+def test_bisection_needs_a_fraction_of_the_rollouts_of_an_exhaustive_search():
+    model = ToyModel(length=64)
+    result = search(model, SearchSettings(samples=100, completions=1))
+    assert result.pivots == 1
+    # two ends at each of log2(64) levels, the start, the alternative, and both tokens of the pair again
+    assert result.rollouts == model.rollouts <= 100 * (2 * 6 + 1 + 1 + 2)
 
 
-def test_rollouts_are_never_more_than_allowed():
-    toy = Toy()
-    found = searched(toy, SearchSettings(samples=100, completions=4, max_rollouts=450))
-    assert found.spent
-    assert toy.rollouts == found.rollouts <= 450
+def test_max_rollouts_is_never_exceeded():
+    model = ToyModel()
+    result = search(model, SearchSettings(samples=100, completions=4, max_rollouts=450))
+    assert result.exhausted
+    assert model.rollouts == result.rollouts <= 450
 
 
 @pytest.mark.parametrize("chance", [0.05, 0.95])
-def test_questions_that_are_too_hard_or_too_easy_are_left_alone(chance):
-    found = searched(toy := Toy(chance=chance), SearchSettings(samples=100))
-    assert (found.searched, found.pairs) == (0, [])
-    assert toy.rollouts == 100
+def test_questions_that_are_too_hard_or_too_easy_are_skipped(chance):
+    result = search(model := ToyModel(chance=chance), SearchSettings(samples=100))
+    assert (result.searched, result.pairs) == (0, [])
+    assert model.rollouts == 100
 
 
-def test_where_nothing_decides_nothing_is_found():
-    class Coin(Toy):
-        """Whether it is right is drawn at the end, when nothing is written any more that could have decided it."""
+def test_no_pair_is_found_where_no_token_is_decisive():
+    class HashModel(ToyModel):
+        """Correctness is a hash of the complete text, so it is open until the last letters."""
 
-        def right(self, text):
-            return self.place_after(text) < 0.5
+        def is_correct(self, text):
+            return random.Random(text).random() < 0.5
 
-        def place_after(self, text):
-            return random.Random(text).random()
-
-    found = searched(Coin(length=60), SearchSettings(samples=400, completions=2, min_gap=0.3))
-    # only the last letter or two can, since the text as a whole is what is drawn by
-    assert all(len(pair.prefix) >= 57 for pair in found.pairs)
+    result = search(HashModel(length=60), SearchSettings(samples=400, completions=2, min_gap=0.3))
+    assert all(len(pair.prefix) >= 57 for pair in result.pairs)
 
 
-def test_what_looked_good_by_chance_is_not_kept():
-    class Fickle(Toy):
-        """Every sample is a coin, whatever is written."""
+def test_confirmation_drops_pairs_that_stood_out_by_chance():
+    class RandomModel(ToyModel):
+        """Correctness is random, whatever the text."""
 
-        def right(self, text):
+        def is_correct(self, text):
             return random.random() < 0.5
 
-    def pairs(confirm):
+    def count_pairs(confirm):
         random.seed(3)
-        rules = SearchSettings(samples=8, completions=4, min_gap=0.3, confirm=confirm)
-        return sum(len(searched(Fickle(), rules, seed).pairs) for seed in range(30))
+        settings = SearchSettings(samples=8, completions=4, min_gap=0.3, confirm=confirm)
+        return sum(len(search(RandomModel(), settings, seed).pairs) for seed in range(30))
 
-    assert pairs(confirm=True) < 0.5 * pairs(confirm=False)
+    assert count_pairs(confirm=True) < 0.5 * count_pairs(confirm=False)
 
 
-def test_tokens_are_halved_where_half_of_their_surprise_lies_behind():
+def test_tokens_are_bisected_at_half_of_their_surprisal():
     assert bisect_surprisal([1, 1, 1, 1]) == 2
     assert bisect_surprisal([8, 1, 1, 1]) == 1
     assert bisect_surprisal([1, 1, 1, 8]) == 3
@@ -173,34 +171,67 @@ def test_tokens_are_halved_where_half_of_their_surprise_lies_behind():
     assert bisect_surprisal([0, 3, 0, 3]) == 2
 
 
+# -- oracles
+
+
+@pytest.mark.parametrize(
+    ("pattern", "answer", "completion", "is_correct"),
+    [
+        (None, "1 2", "12\n", True),
+        (None, "12", "1 3", False),
+        (r"= (\d+)", "1 + 2 = 3", "first = 2, then = 3", True),
+        (r"= (\d+)", "1 + 2 = 3", "first = 3, then = 2", False),
+        (r"\d+", "the answer is 7", "7", True),
+        (r"\d+", "seven", "seven", False),  # a completion without a match is incorrect, even if it equals the answer
+        (r"= (\d+)", "7", "it is = 7", True),  # an answer without a match is compared as a whole
+    ],
+)
+def test_an_answer_oracle_compares_without_space_or_by_the_last_match(pattern, answer, completion, is_correct):
+    assert AnswerOracle("answer", pattern).grade([({"answer": answer}, completion)]) == [is_correct]
+
+
+def test_a_filter_that_drops_a_verdict_is_an_error():
+    class Forgetful(Filter):
+        name = "forgetful"
+
+        def decide(self, docs):
+            return docs.select("id", keep=pl.lit(True), reason=pl.lit(None, pl.String)).head(1)
+
+    oracle = FilterOracle(Forgetful.model_validate({"from": "x"}), "text", False, {"id": pl.String(), "text": pl.String()})
+    row = {"id": "one", "text": "Q?"}
+    assert oracle.grade([(row, "a"), (row, "a")]) == [True, True]
+    with pytest.raises(RunError, match="exactly one verdict"):
+        oracle.grade([(row, "a"), (row, "b")])
+
+
 # -- the stage
 
 
 @dataclass
 class Resolver:
-    """Doors to one model, and to judges by class."""
+    """Resolves any checkpoint to one model, and filters by name."""
 
-    toy: object
-    judges: dict[str, Filter] = field(default_factory=dict)
+    model_of_all: object
+    filters: dict[str, Filter] = field(default_factory=dict)
 
     def model(self, checkpoint):
-        return self.toy
+        return self.model_of_all
 
     def filter(self, use):
-        return self.judges[use if isinstance(use, str) else use["use"]]
+        return self.filters[use if isinstance(use, str) else use["use"]]
 
 
-class BeginsWell(Filter):
-    """Keeps what has an a at the place that decides."""
+class DecisiveLetter(Filter):
+    """Keeps completions with an a in the decisive place."""
 
-    name = "begins-well"
+    name = "decisive-letter"
     seen: ClassVar[list[str]] = []
 
     def decide(self, docs):
         self.seen.extend(docs["text"])
         keep = [text.partition("?")[2][13:14] == "a" for text in docs["text"]]
         return docs.select(
-            "id", keep=pl.Series(keep), reason=pl.Series([None if each else "no" for each in keep], dtype=pl.String)
+            "id", keep=pl.Series(keep), reason=pl.Series([None if kept else "no" for kept in keep], dtype=pl.String)
         )
 
 
@@ -208,132 +239,129 @@ def questions(folder, count=5):
     return write_documents(folder, rows_of([f"Q{n}?" for n in range(count)], solution=["a"] * count))
 
 
-def found_in(folder, toy, table=None, **options):
-    """What the stage finds: rows, and what it has to say."""
+def run_stage(folder, model, table=None, **options):
+    """Return the rows and the note of the stage."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "checkpoint.json").write_text(json.dumps({"tokenizer": {"digest": ByteTokenizer().digest}}))
-    options = {"oracle": "begins-well", "samples": 100, "min_gap": 0.3, **options}
+    options = {"oracle": "decisive-letter", "samples": 100, "min_gap": 0.3, **options}
     stage = PivotalTokens.model_validate({"from": "questions", "checkpoint": "model", **options})
     inputs = {"from": {"questions": table or questions(folder)}, "checkpoint": {"model": Checkpoint(folder)}}
-    frames = list(
-        stage.stream(
-            StageInputs(inputs, folder / "own", Resolver(toy, {"begins-well": BeginsWell.model_validate({"from": "x"})}))
-        )
-    )
+    resolver = Resolver(model, {"decisive-letter": DecisiveLetter.model_validate({"from": "x"})})
+    frames = list(stage.stream(StageInputs(inputs, folder / "own", resolver)))
     return pl.concat(frames) if frames else pl.DataFrame(), next(iter(stage.notes()))
 
 
-def test_the_stage_gives_pairs_with_the_ids_that_were_sampled(tmp_path):
-    assert isinstance(Toy(), TokenModel)
-    rows, note = found_in(tmp_path, Toy())
+def test_the_stage_yields_pairs_with_the_sampled_ids(tmp_path):
+    assert isinstance(ToyModel(), TokenModel)
+    rows, note = run_stage(tmp_path, ToyModel())
     assert len(rows) == 10
     assert {name: rows.schema[name] for name in COLUMNS} == COLUMNS
     assert rows["id"].n_unique() == len(rows)
     for row in rows.iter_rows(named=True):
-        said = bytes(row["megatron.prompt_ids"]).decode()
-        question, begun = row["prompt"]
-        assert said == question["content"] + begun["content"]
-        assert len(begun["content"]) == 13
+        prompt_text = bytes(row["megatron.prompt_ids"]).decode()
+        question, prefix = row["prompt"]
+        assert prompt_text == question["content"] + prefix["content"]
+        assert len(prefix["content"]) == 13
         assert (row["chosen"], row["rejected"]) == (
             [{"role": "assistant", "content": "a"}],
             [{"role": "assistant", "content": "b"}],
         )
         assert (row["megatron.chosen_ids"], row["megatron.rejected_ids"]) == ([97], [98])
     assert note.startswith(
-        "5 of 5 questions succeed in 20% to 80% of samples; in 10 completions of theirs 10 tokens are pivotal"
+        "5 of 5 questions have a success rate of 20% to 80%; 10 pivotal tokens in 10 completions gave 10 pairs, from"
     )
 
 
-def test_what_is_found_does_not_depend_on_what_is_searched_beside_it(tmp_path):
-    alone, _ = found_in(tmp_path / "one", Toy(), concurrency=1)
-    beside, _ = found_in(tmp_path / "all", Toy(), concurrency=5)
-    assert alone.equals(beside)
-    other, _ = found_in(tmp_path / "other", Toy(), seed=1)
+def test_results_do_not_depend_on_concurrency(tmp_path):
+    alone, _ = run_stage(tmp_path / "one", ToyModel(), concurrency=1)
+    together, _ = run_stage(tmp_path / "all", ToyModel(), concurrency=5)
+    assert alone.equals(together)
+    other, _ = run_stage(tmp_path / "other", ToyModel(), seed=1)
     assert not other["id"].equals(alone["id"])
 
 
-def test_questions_side_by_side_are_sampled_together(tmp_path):
-    one, five = Toy(), Toy()
-    found_in(tmp_path / "one", one, concurrency=1)
-    found_in(tmp_path / "all", five, concurrency=5)
+def test_requests_of_concurrent_questions_are_batched(tmp_path):
+    one, five = ToyModel(), ToyModel()
+    run_stage(tmp_path / "one", one, concurrency=1)
+    run_stage(tmp_path / "all", five, concurrency=5)
     assert five.rollouts == one.rollouts
     assert five.calls < one.calls / 3
 
 
-def test_a_run_that_was_killed_goes_on_with_what_was_not_done(tmp_path):
-    class Killed(Toy):
-        def extend(self, *args, **wish):
+def test_a_killed_run_resumes_with_unfinished_questions(tmp_path):
+    class KilledModel(ToyModel):
+        def extend(self, *args, **options):
             if self.calls == 30:
                 raise KeyboardInterrupt
-            return super().extend(*args, **wish)
+            return super().extend(*args, **options)
 
-    whole, note = found_in(tmp_path / "whole", toy := Toy(), concurrency=1)
+    complete, note = run_stage(tmp_path / "complete", model := ToyModel(), concurrency=1)
     with pytest.raises(KeyboardInterrupt):
-        found_in(tmp_path / "killed", killed := Killed(), concurrency=1)
+        run_stage(tmp_path / "killed", killed := KilledModel(), concurrency=1)
     journal = tmp_path / "killed" / "own" / "searched.jsonl"
     with journal.open("a") as file:
-        file.write('{"id": "torn')
-    rows, told = found_in(tmp_path / "killed", rest := Toy(), concurrency=1)
-    assert rows.equals(whole)
-    assert told == note
-    assert rest.rollouts < toy.rollouts
-    assert killed.rollouts + rest.rollouts - toy.rollouts < toy.rollouts / 4  # at most one question of five twice
+        file.write('{"id": "incomplete')
+    rows, resumed_note = run_stage(tmp_path / "killed", resumed := ToyModel(), concurrency=1)
+    assert rows.equals(complete)
+    assert resumed_note == note
+    assert resumed.rollouts < model.rollouts
+    assert killed.rollouts + resumed.rollouts - model.rollouts < model.rollouts / 4  # at most one question of five twice
 
 
-def test_an_answer_in_a_column_is_compared_with_what_the_pattern_finds_last(tmp_path):
-    rows, _ = found_in(tmp_path, Toy(), oracle=None, answer="solution", answer_pattern="^.{13}(.)", samples=50)
-    assert set(rows["megatron.prompt_ids"].list.len()) == {3 + 13}  # the answer itself has no such place, and counts as a whole
-    rows, _ = found_in(tmp_path / "last", Toy(), oracle=None, answer="solution", answer_pattern="[ab]", samples=50)
+def test_completions_are_compared_by_the_last_match_of_the_pattern(tmp_path):
+    rows, _ = run_stage(tmp_path, ToyModel(), oracle=None, answer="solution", answer_pattern="^.{13}(.)", samples=50)
+    assert set(rows["megatron.prompt_ids"].list.len()) == {3 + 13}
+    rows, _ = run_stage(tmp_path / "last", ToyModel(), oracle=None, answer="solution", answer_pattern="[ab]", samples=50)
     assert set(rows["megatron.prompt_ids"].list.len()) == {3 + LENGTH - 1}
 
 
-@pytest.mark.parametrize("reads", ["both", "completion"])
-def test_a_judge_reads_each_completion_of_a_round_once(tmp_path, reads):
-    BeginsWell.seen.clear()
-    toy = Toy(length=3, place=1)
-    options = {"samples": 300, "concurrency": 1, "oracle_input": reads, "completions": 1}
-    found_in(tmp_path, toy, questions(tmp_path, 1), **options)
-    assert len(BeginsWell.seen) <= 8 * toy.calls < toy.rollouts / 5  # there are eight texts of three letters
-    assert all(text.startswith("Q0?") == (reads == "both") for text in BeginsWell.seen)
+@pytest.mark.parametrize("oracle_input", ["both", "completion"])
+def test_a_filter_sees_equal_completions_once(tmp_path, oracle_input):
+    DecisiveLetter.seen.clear()
+    model = ToyModel(length=3, place=1)
+    options = {"samples": 300, "concurrency": 1, "oracle_input": oracle_input, "completions": 1}
+    run_stage(tmp_path, model, questions(tmp_path, 1), **options)
+    assert len(DecisiveLetter.seen) <= 8 * model.calls < model.rollouts / 5  # there are eight texts of three letters
+    assert all(text.startswith("Q0?") == (oracle_input == "both") for text in DecisiveLetter.seen)
 
 
 @pytest.mark.parametrize(
     ("options", "problem"),
     [
-        ({"prompt": "nowhere"}, "no document has a column 'nowhere'"),
-        ({"oracle": None, "answer": "gone"}, "no document has a column 'gone'"),
+        ({"prompt": "nowhere"}, "the documents have no column 'nowhere'"),
+        ({"oracle": None, "answer": "gone"}, "the documents have no column 'gone'"),
     ],
 )
-def test_a_column_that_is_missing_is_said(tmp_path, options, problem):
+def test_a_missing_column_is_reported(tmp_path, options, problem):
     with pytest.raises(RunError, match=problem):
-        found_in(tmp_path, Toy(), **options)
+        run_stage(tmp_path, ToyModel(), **options)
 
 
-def test_a_model_that_knows_texts_alone_is_refused(tmp_path):
-    class Texts:
+def test_a_model_without_token_ids_is_rejected(tmp_path):
+    class TextModel:
         def close(self):
             pass
 
-    with pytest.raises(RunError, match="by texts alone"):
-        found_in(tmp_path, Texts())
+    with pytest.raises(RunError, match="does not support prompts of token ids"):
+        run_stage(tmp_path, TextModel())
 
 
-def test_options_that_do_not_go_together_are_complained_of():
-    def diagnostics(**options):
+def test_incompatible_options_are_reported():
+    def places(**options):
         stage = PivotalTokens.model_validate({"from": "questions", "checkpoint": "model", **options})
-        return [each.place for each in stage.check()]
+        return [diagnostic.place for diagnostic in stage.check()]
 
-    assert diagnostics() == diagnostics(answer="a", oracle="sandbox/tests-pass") == ["answer"]
-    assert diagnostics(answer="a", min_rate=0.9) == ["min_rate"]
-    assert diagnostics(answer="a", answer_pattern="(") == ["answer_pattern"]
-    assert diagnostics(answer="a", samples=64, max_rollouts=10) == ["max_rollouts"]
-    assert diagnostics(answer="a") == []
-
-
-# -- packed
+    assert places() == places(answer="a", oracle="sandbox/tests-pass") == ["answer"]
+    assert places(answer="a", min_rate=0.9) == ["min_rate"]
+    assert places(answer="a", answer_pattern="(") == ["answer_pattern"]
+    assert places(answer="a", samples=64, max_rollouts=10) == ["max_rollouts"]
+    assert places(answer="a") == []
 
 
-def kept_pairs(folder, digest):
+# -- packing
+
+
+def pairs_with_ids(folder, digest):
     rows = {
         "id": ["one", "two"],
         "prompt": [[{"role": "user", "content": "How?"}, {"role": "assistant", "content": "It is "}]] * 2,
@@ -350,9 +378,9 @@ def kept_pairs(folder, digest):
     return Pairs((Part(folder / "pairs.parquet"),))
 
 
-def learned(shards):
+def loss_tokens(shards):
     with process_groups():
-        source = ReplyPairs(PackedShards.read(shards), "train")
+        source = PairSamples(PackedShards.read(shards), "train")
         samples = [source.pair(n) for n in range(len(source))]
     return [
         [
@@ -363,53 +391,53 @@ def learned(shards):
     ]
 
 
-def test_pairs_are_packed_by_the_ids_they_were_sampled_with(tmp_path):
-    shards = pack(tmp_path, kept_pairs(tmp_path, ByteTokenizer().digest), validation_share=0)
-    kept, told = learned(shards)
-    assert [each[0] for each in kept] == [[1], [2]]
-    assert [each[0] for each in told] == [list(b"so"), list(b"no")]
+def test_pairs_are_packed_with_their_sampled_ids(tmp_path):
+    shards = pack(tmp_path, pairs_with_ids(tmp_path, ByteTokenizer().digest), validation_share=0)
+    with_ids, without_ids = loss_tokens(shards)
+    assert [each[0] for each in with_ids] == [[1], [2]]
+    assert [each[0] for each in without_ids] == [list(b"so"), list(b"no")]
     assert PackedShards.read(shards).chat is not None
 
 
-def test_ids_of_another_tokenizer_are_not_believed(tmp_path):
-    shards = pack(tmp_path, kept_pairs(tmp_path, "another"), validation_share=0)
-    assert [[each[0] for each in pair] for pair in learned(shards)] == [[list(b"so"), list(b"no")]] * 2
+def test_ids_of_another_tokenizer_are_ignored(tmp_path):
+    shards = pack(tmp_path, pairs_with_ids(tmp_path, "another"), validation_share=0)
+    assert [[each[0] for each in pair] for pair in loss_tokens(shards)] == [[list(b"so"), list(b"no")]] * 2
 
 
-# -- with a model that was trained
+# -- on a trained model
 
 
-def two_ways(count=2_400):
-    """Sums that are told right after `A`, and by chance after `B`."""
-    draw = random.Random(0)
+def sums_of_two_kinds(count=2_400):
+    """Sums that are correct after `A`, and random after `B`."""
+    rng = random.Random(0)
     texts = []
     for _ in range(count):
-        one, other = draw.randint(0, 4), draw.randint(0, 4)
-        way = draw.choice("AB")
-        texts.append(f"{one}+{other}={way}{one + other if way == 'A' else draw.randint(0, 9)}")
+        one, other = rng.randint(0, 4), rng.randint(0, 4)
+        kind = rng.choice("AB")
+        texts.append(f"{one}+{other}={kind}{one + other if kind == 'A' else rng.randint(0, 9)}")
     return texts
 
 
 def rate(folder, prompts, answers, samples=40):
     """The share of completions that tell the sum right."""
     with closing(open_model(folder)) as model:
-        said = model.complete(prompts, max_tokens=6, temperature=1.0, samples=samples, seed=5)
-    right = [text[1:] == answer for texts, answer in zip(said, answers, strict=True) for text in texts]
-    return sum(right) / len(right)
+        completions = model.complete(prompts, max_tokens=6, temperature=1.0, samples=samples, seed=5)
+    correct = [text[1:] == answer for texts, answer in zip(completions, answers, strict=True) for text in texts]
+    return sum(correct) / len(correct)
 
 
 @pytest.mark.slow
 def test_a_model_learns_from_its_own_pivotal_tokens(context, tmp_path):
-    shards = pack(tmp_path, documents(tmp_path, two_ways()), sequence_length=16, validation_share=0.02)
+    shards = pack(tmp_path, documents(tmp_path, sums_of_two_kinds()), sequence_length=16, validation_share=0.02)
     shape = {"architecture": "llama", "layers": 2, "hidden": 64, "heads": 4, "threads": 1, "dropout": 0.0}
     tokens = int(PackedShards.read(shards).counts("train").tokens) * 8
-    stage = Pretrain(shards="shards", **shape, batch_size=32, learning_rate=4e-3, tokens=tokens)
-    context.work("talker", stage, shards=shards)
+    pretrain = Pretrain(shards="shards", **shape, batch_size=32, learning_rate=4e-3, tokens=tokens)
+    context.work("talker", pretrain, shards=shards)
     talker = context.folder / "talker"
     prompts = [f"{one}+{other}=" for one in range(5) for other in range(5)]
     answers = [str(one + other) for one in range(5) for other in range(5)]
     table = write_documents(tmp_path, rows_of(prompts, answer=answers))
-    found = PivotalTokens.model_validate(
+    stage = PivotalTokens.model_validate(
         {
             "from": "questions",
             "checkpoint": "model",
@@ -420,14 +448,14 @@ def test_a_model_learns_from_its_own_pivotal_tokens(context, tmp_path):
         }
     )
 
-    class Open:
+    class OpenModels:
         def model(self, checkpoint):
             return open_model(checkpoint)
 
     inputs = {"from": {"questions": table}, "checkpoint": {"model": Checkpoint(talker)}}
-    rows = pl.concat(found.stream(StageInputs(inputs, tmp_path / "own", Open())))
+    rows = pl.concat(stage.stream(StageInputs(inputs, tmp_path / "own", OpenModels())))
     first = rows.filter(pl.col("megatron.prompt_ids").list.len() == 4)
-    assert len(first) >= 10  # of nearly every question, whether to say A or B
+    assert len(first) >= 10  # for nearly every question, whether to begin with A or B
     assert set(first["megatron.chosen_ids"].list.first()) == {ord("A")}
     rows.write_parquet(tmp_path / "pairs.parquet")
     pairs = pack(tmp_path, Pairs((Part(tmp_path / "pairs.parquet"),)), sequence_length=16, validation_share=0)
@@ -435,6 +463,6 @@ def test_a_model_learns_from_its_own_pivotal_tokens(context, tmp_path):
     tune = Dpo(shards="pairs", checkpoint="talker", epochs=20, batch_size=8, learning_rate=2e-4, loss="nca_pair", threads=1)
     context.work("tuned", tune, shards=pairs, checkpoint=talker)
     before, after = rate(talker, prompts, answers), rate(context.folder / "tuned", prompts, answers)
-    print(f"right before {before:.3f}, after {after:.3f}; {len(rows)} pairs")
+    print(f"correct before {before:.3f}, after {after:.3f}; {len(rows)} pairs")
     assert 0.35 < before < 0.65
     assert after > before + 0.05

@@ -38,7 +38,7 @@ def rates(context, shards, name, steps, **options):
     return [line["learning_rate"] for line in metrics(context.folder / name)]
 
 
-def test_schedules_are_what_they_are_called(context, shards):
+def test_schedules_follow_their_definition(context, shards):
     high, low, warm, steps = 1e-3, 1e-4, 4, 16
     common = {"warmup_steps": warm, "min_learning_rate": low}
     rising = [high * (n + 1) / warm for n in range(warm)]
@@ -81,7 +81,7 @@ PHASES = (
 )
 
 
-def test_phases_show_what_they_say_and_are_gone_on_with_after_a_kill_at_another_layout(context, shards, numbers):
+def test_phases_train_on_their_data_and_resume_in_another_layout(context, shards, numbers):
     options = {
         **SMALL,
         "shards": ["a", "b"],
@@ -107,7 +107,7 @@ def test_phases_show_what_they_say_and_are_gone_on_with_after_a_kill_at_another_
     assert [line["loss"] for line in again] == pytest.approx([line["loss"] for line in whole], rel=1e-5)
 
 
-def test_a_blend_shows_each_in_its_share(context, shards, numbers):
+def test_a_blend_samples_in_proportion_to_its_weights(context, shards, numbers):
     """A model that learns from one in nine windows of digits is far worse at them than one that learns from eight in nine."""
     found = {}
     for name, weights in (("few", {"a": 8.0, "b": 1.0}), ("many", {"a": 1.0, "b": 8.0})):
@@ -118,7 +118,7 @@ def test_a_blend_shows_each_in_its_share(context, shards, numbers):
     assert found["few"][1] > found["many"][1] + 0.2
 
 
-def test_training_ends_early_and_the_best_weights_are_kept(context, shards):
+def test_early_stopping_keeps_the_best_weights(context, shards):
     context.work("before", Pretrain(shards="s", tokens=40 * A_STEP, **{**SMALL, "learning_rate": 5e-3}), shards=shards)
     options = {
         "shards": "s",
@@ -141,7 +141,7 @@ def test_training_ends_early_and_the_best_weights_are_kept(context, shards):
     assert not (context.folder / "early" / "best.safetensors").exists()
 
 
-def test_utilisation_is_told_where_the_peak_is_known(context, shards):
+def test_utilization_is_reported_if_the_peak_is_known(context, shards):
     context.work("used", Pretrain(shards="s", tokens=3 * A_STEP, peak_tflops=0.01, **SMALL), shards=shards)
     weights = load_file(context.folder / "used" / "model.safetensors")
     multiplied = sum(each.numel() for name, each in weights.items() if each.dim() == 2 and "word_embeddings" not in name)
@@ -151,7 +151,7 @@ def test_utilisation_is_told_where_the_peak_is_known(context, shards):
 
 
 @pytest.mark.parametrize("architecture", ["phi", "llama"])
-def test_dropout_falls_on_attention_too(architecture):
+def test_dropout_is_applied_to_attention(architecture):
     shape = Shape(architecture, layers=2, hidden=32, heads=2, kv_heads=2, ffn=64, vocabulary=100, sequence_length=16)
     tokens = torch.randint(0, 100, (2, 16), generator=torch.Generator().manual_seed(0))
     with process_groups(), torch.no_grad():

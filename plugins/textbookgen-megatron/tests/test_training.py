@@ -39,7 +39,7 @@ def wait_for(process, folder, step):
         time.sleep(0.01)
 
 
-def test_training_learns_and_tells(small, context):
+def test_training_reduces_the_loss_and_records_it(small, context):
     lines = metrics(context.folder / "small")
     assert [line["step"] for line in lines] == list(range(1, STEPS + 1))
     assert lines[-1]["loss"] < lines[0]["loss"] - 1
@@ -49,7 +49,7 @@ def test_training_learns_and_tells(small, context):
         assert sum(file.get_tensor(name).numel() for name in file.keys()) == small["parameters_with_padding"]  # noqa: SIM118
 
 
-def test_tensor_parallel_parity_and_going_on_after_a_kill_at_another_layout(small, context, shards):
+def test_tensor_parallel_parity_and_resuming_after_a_kill_in_another_layout(small, context, shards):
     process = context.start("killed", Pretrain(**SMALL, checkpoint_every=5, tensor_parallel=2), shards=shards)
     wait_for(process, context.folder / "killed", 13)
     process.kill()
@@ -69,7 +69,7 @@ def test_tensor_parallel_parity_and_going_on_after_a_kill_at_another_layout(smal
     assert not (context.folder / "killed" / "saves").exists()
 
 
-def test_a_stopped_run_saves_and_goes_on_with_dropout_as_if_it_had_not_stopped(context, shards):
+def test_a_stopped_run_with_dropout_resumes_as_if_uninterrupted(context, shards):
     options = {**SMALL, "dropout": 0.1, "tokens": 30 * BATCH * 64}
     whole = context.work("undisturbed", Pretrain(**options), shards=shards)
     process = context.start("stopped", Pretrain(**options), shards=shards)
@@ -82,7 +82,7 @@ def test_a_stopped_run_saves_and_goes_on_with_dropout_as_if_it_had_not_stopped(c
 
 
 @pytest.mark.parametrize("layout", [{"tensor_parallel": 2}, {"gpus": 2}], ids=["tensor-parallel", "data-parallel"])
-def test_layouts_agree_on_parity_of_growth_and_finetuning(small, context, shards, layout):
+def test_parity_of_growth_across_layouts(small, context, shards, layout):
     name = next(iter(layout))
     grow = Grow(shards="s", checkpoint="c", hidden=64, tokens=4 * BATCH * 64, batch_size=BATCH, dropout=0.0, **layout)
     grown = context.work(f"grown-{name}", grow, shards=shards, checkpoint=context.folder / "small")
@@ -109,7 +109,7 @@ def test_growing_without_tokens_and_from_scratch(small, context, shards):
     assert scratch["bits_per_byte"] > small["bits_per_byte"] + 1
 
 
-def test_finetuning_learns_what_follows_the_prompt(small, context, tmp_path):
+def test_finetuning_learns_the_text_after_the_prompt(small, context, tmp_path):
     texts = [f"{text} Q? yes yes yes" for text in stories(120, seed=3)]
     table = documents(tmp_path, texts, **{"t.prompt": [text.removesuffix(" yes yes yes") for text in texts]})
     shards = pack(tmp_path, table, prompt="t.prompt", validation_share=0.2, sequence_length=512)
@@ -128,7 +128,7 @@ def test_finetuning_learns_what_follows_the_prompt(small, context, tmp_path):
     ],
     ids=["vocabulary", "format"],
 )
-def test_what_does_not_fit_is_told_in_words(small, context, shards, change, problem):
+def test_a_mismatched_checkpoint_is_reported(small, context, shards, change, problem):
     path = context.folder / "small" / "checkpoint.json"
     before = path.read_text()
     path.write_text(json.dumps({**json.loads(before), **change}))
@@ -141,7 +141,7 @@ def test_what_does_not_fit_is_told_in_words(small, context, shards, change, prob
     assert problem in said and "hint: " in said and "Traceback" not in said
 
 
-def test_a_loss_that_is_no_number_ends_the_run_and_names_the_last_good_save(context, shards):
+def test_a_non_finite_loss_aborts_and_names_the_last_good_save(context, shards):
     stage = Pretrain(
         **{**SMALL, "learning_rate": 1e18, "warmup_steps": 3, "max_grad_norm": 0.0}, checkpoint_every=1, tensor_parallel=2
     )
@@ -153,7 +153,7 @@ def test_a_loss_that_is_no_number_ends_the_run_and_names_the_last_good_save(cont
     assert not (context.folder / "burst" / "checkpoint.json").exists()
 
 
-def test_layouts_that_cannot_be_are_complained_about_before_anything_runs():
+def test_impossible_layouts_are_reported_before_training():
     def places(**options):
         return {diagnostic.place for diagnostic in Pretrain(**{**SMALL, **options}).check()}
 
@@ -164,14 +164,14 @@ def test_layouts_that_cannot_be_are_complained_about_before_anything_runs():
     assert places(heads=5) == {"heads"}
 
 
-def test_the_hours_of_phi_1_are_foreseen():
+def test_the_gpu_hours_of_phi_1_are_estimated():
     phi_1 = Pretrain(shards="s", layers=24, hidden=2048, heads=32, tokens=50_300_000_000)
     estimated = phi_1.estimate({})
     assert estimated is not None
     assert estimated.gpu_hours == pytest.approx(770, rel=0.1)
 
 
-def test_the_plugin_brings_its_stages():
+def test_the_plugin_provides_its_stages():
     assert [stage.name for stage in stages()] == [
         "pack",
         "pretrain",
@@ -184,7 +184,7 @@ def test_the_plugin_brings_its_stages():
     ]
 
 
-def test_figures_for_tensorboard_and_where_a_step_spends_its_time(context, shards):
+def test_tensorboard_events_and_the_profile_of_a_step(context, shards):
     events = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     stage = Pretrain(**{**SMALL, "tokens": 6 * BATCH * 64}, tensorboard=True, profile_step=4)
     context.work("watched", stage, shards=shards)
