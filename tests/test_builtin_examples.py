@@ -1,4 +1,4 @@
-"""The examples do what they say: others' tools read what we write, and a third party's plugin is a plugin."""
+"""The examples work: other tools read the exports, and the third-party plugin filters."""
 
 import importlib.util
 import re
@@ -12,7 +12,7 @@ import pytest
 from textbookgen.api.artifacts import MESSAGES, Chats, Pairs, Part, Table
 from textbookgen.api.stage import StageInputs
 from textbookgen.api.tokenizer import ByteTokenizer
-from textbookgen.builtin.sources.files import Text
+from textbookgen.builtin.sources.text import Text
 from textbookgen.builtin.stages.export import Export
 from textbookgen.testing import documents, write_documents
 
@@ -55,24 +55,24 @@ def tables(folder: Path) -> dict[str, Table]:
         ("trl", "documents", {}),
         ("trl", "chats", {"validation": 0.25}),
         ("trl", "pairs", {}),
-        ("tokenised", "documents", {"tokenizer": "bytes", "rows_per_file": 10}),
+        ("tokenized", "documents", {"tokenizer": "bytes", "rows_per_file": 10}),
     ],
 )
-def test_a_trainer_from_outside_reads_every_layout(tmp_path, layout, flow, options):
+def test_an_external_trainer_reads_every_layout(tmp_path, layout, flow, options):
     out = tmp_path / "out"
     out.mkdir()
     export = Export(**{"from": "corpus"}, layout=layout, **options)
     export.pack(StageInputs({"from": {"corpus": tables(tmp_path)[flow]}}, out, Resolver()), out)
     script = EXAMPLES / "external_trainer" / "bigram.py"
-    without_us = f"import sys; sys.modules['textbookgen'] = None; sys.argv = ['bigram.py', {str(out)!r}]"
+    without_textbookgen = f"import sys; sys.modules['textbookgen'] = None; sys.argv = ['bigram.py', {str(out)!r}]"
     run = f"import runpy; runpy.run_path({str(script)!r}, run_name='__main__')"
-    done = subprocess.run([sys.executable, "-c", f"{without_us}; {run}"], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", f"{without_textbookgen}; {run}"], capture_output=True, text=True, check=True)
     first, second = done.stdout.splitlines()
     held_out = 9 if "validation" in options else 1 if layout == "parquet-text" else 0
-    assert first.startswith(f"{layout}: {36 - held_out} documents in {4 if layout == 'tokenised' else 1} files")
-    learnt = int(re.search(r"(\d+) (character|token)s", first)[1])
+    assert first.startswith(f"{layout}: {36 - held_out} documents in {4 if layout == 'tokenized' else 1} files")
+    trained = int(re.search(r"(\d+) (character|token)s", first)[1])
     if flow == "documents" and not held_out:
-        assert learnt == sum(len(text) + 1 for text in TEXTS)
+        assert trained == sum(len(text) + 1 for text in TEXTS)
     assert ("validation" if held_out else "training") in second
     assert 0.3 < float(second.split()[0]) < 4  # such sentences are easier than 96 equal characters, at 6.6 bits each
 
@@ -83,8 +83,8 @@ def shards(tmp_path):
     pytest.importorskip("megatron.core.datasets.indexed_dataset")
     out = tmp_path / "out"
     out.mkdir()
-    given = StageInputs({"from": {"corpus": write_documents(tmp_path, documents([*TEXTS, "é"]))}}, out, Resolver())
-    pack(**{"from": "corpus"}, tokenizer="bytes", validation_share=0.3).pack(given, out)
+    inputs = StageInputs({"from": {"corpus": write_documents(tmp_path, documents([*TEXTS, "é"]))}}, out, Resolver())
+    pack(**{"from": "corpus"}, tokenizer="bytes", validation_share=0.3).pack(inputs, out)
     return out
 
 

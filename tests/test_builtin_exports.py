@@ -1,4 +1,4 @@
-"""Exports are read back by others' libraries alone, hold every row once, and are the same on every run."""
+"""Exports can be read by other libraries, contain every row once, and are the same in every run."""
 
 import json
 import random
@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from textbookgen.api.artifacts import MESSAGES, Chats, Documents, Pairs, Part, Shards
+from textbookgen.api.cards import ExportManifest
 from textbookgen.api.errors import RunError
 from textbookgen.api.stage import StageInputs
 from textbookgen.api.tokenizer import ByteTokenizer
@@ -25,7 +26,7 @@ class Resolver:
 
 
 def documents(folder: Path, texts: list[str], parts: int = 3) -> Documents:
-    made = []
+    part_files = []
     size = -(-len(texts) // parts) or 1
     for start in range(0, len(texts), size):
         rows = pl.DataFrame(
@@ -35,8 +36,8 @@ def documents(folder: Path, texts: list[str], parts: int = 3) -> Documents:
             rows = rows.with_columns(pl.lit(start, dtype=pl.Int32).alias("own.start"))
         file = folder / f"{start}.parquet"
         rows.write_parquet(file)
-        made.append(Part(file))
-    return Documents(tuple(made))
+        part_files.append(Part(file))
+    return Documents(tuple(part_files))
 
 
 def export(folder: Path, table, **options) -> Shards:
@@ -47,10 +48,10 @@ def export(folder: Path, table, **options) -> Shards:
     return Shards(folder)
 
 
-def test_parquet_text_is_what_nanochat_reads(tmp_path):
+def test_parquet_text_follows_the_contract_of_nanochat(tmp_path):
     texts = [f"Text {n}.\n" + "x" * (n % 50) for n in range(5000)]
-    made = export(tmp_path / "out", documents(tmp_path, texts), layout="parquet-text", rows_per_file=1500)
-    files = sorted(made.path.glob("*.parquet"))
+    exported = export(tmp_path / "out", documents(tmp_path, texts), layout="parquet-text", rows_per_file=1500)
+    files = sorted(exported.path.glob("*.parquet"))
     assert [file.name for file in files] == [f"shard_{n:05}.parquet" for n in range(5)]
     tables = [pq.read_table(file) for file in files]
     assert {tuple(table.column_names) for table in tables} == {("text",)}
@@ -58,18 +59,20 @@ def test_parquet_text_is_what_nanochat_reads(tmp_path):
     assert sorted(text for table in tables for text in table["text"].to_pylist()) == sorted(texts)
     assert pq.ParquetFile(files[0]).metadata.row_group(0).num_rows == 1024
     assert all(1100 < table.num_rows < 1400 for table in tables[:4])
-    card = made.card()
+    card = exported.card()
     assert (card["format"], card["documents"], card["validation_documents"]) == ("parquet-text", 5000, 50)
     assert card["bytes"] == sum(len(text) for text in texts)
     assert [file["split"] for file in card["files"]] == ["train"] * 4 + ["validation"]
     assert card["digests"].keys() == {file.name for file in files}
-    assert {path.name for path in made.path.iterdir()} == {file.name for file in files} | {"manifest.json"}
+    assert {path.name for path in exported.path.iterdir()} == {file.name for file in files} | {"manifest.json"}
 
 
-def test_rows_are_mixed_and_validation_is_a_sample_of_all(tmp_path):
+def test_rows_are_shuffled_and_validation_is_a_sample_of_all(tmp_path):
     texts = [str(n) for n in range(4000)]
-    made = export(tmp_path / "out", documents(tmp_path, texts), layout="parquet-text", validation=0.1)
-    train, held_out = ([int(text) for text in pl.read_parquet(made.path / f"shard_0000{n}.parquet")["text"]] for n in range(2))
+    exported = export(tmp_path / "out", documents(tmp_path, texts), layout="parquet-text", validation=0.1)
+    train, held_out = (
+        [int(text) for text in pl.read_parquet(exported.path / f"shard_0000{n}.parquet")["text"]] for n in range(2)
+    )
     assert abs(sum(held_out) / len(held_out) - 2000) < 250  # four standard errors
     assert len(held_out) == 400
     halves = sum(number < 2000 for number in train[:1000])
@@ -80,24 +83,26 @@ def test_rows_are_mixed_and_validation_is_a_sample_of_all(tmp_path):
 
 @settings(max_examples=15, deadline=None)
 @given(st.integers(2, 120), st.integers(1, 60), st.booleans(), st.sampled_from([0.0, 0.2]), st.integers(1, 5))
-def test_every_row_is_written_once_whatever_the_sizes(tmp_path_factory, rows, rows_per_file, shuffle, validation, parts):
+def test_every_row_is_written_once_for_all_sizes(tmp_path_factory, rows, rows_per_file, shuffle, validation, parts):
     folder = tmp_path_factory.mktemp("rows")
     options = {"layout": "jsonl", "rows_per_file": rows_per_file, "shuffle": shuffle, "validation": validation}
     table = documents(folder, [str(n) for n in range(rows)], parts)
-    made = export(folder / "out", table, **options)
-    files = sorted(file for file in made.path.iterdir() if file.name.startswith("train"))
+    exported = export(folder / "out", table, **options)
+    files = sorted(file for file in exported.path.iterdir() if file.name.startswith("train"))
     lines = [json.loads(line)["text"] for file in files for line in file.read_text().splitlines()]
-    held_out = [json.loads(line)["text"] for file in made.path.glob("validation*") for line in file.read_text().splitlines()]
+    held_out = [
+        json.loads(line)["text"] for file in exported.path.glob("validation*") for line in file.read_text().splitlines()
+    ]
     assert sorted(lines + held_out, key=int) == [str(n) for n in range(rows)]
     assert len(held_out) == (max(1, round(rows * validation)) if validation else 0)
     if not shuffle:
         assert lines == sorted(lines, key=int)
         assert [len(file.read_text().splitlines()) for file in files[:-1]] == [rows_per_file] * (len(files) - 1)
     again = export(folder / "again", documents(folder, [str(n) for n in range(rows)], parts=1), **options)
-    assert again.card()["digests"] == made.card()["digests"]
+    assert again.card()["digests"] == exported.card()["digests"]
 
 
-def test_a_corpus_larger_than_memory_is_sorted_on_disk_to_the_same_files(tmp_path, monkeypatch):
+def test_a_corpus_larger_than_the_buffer_gives_the_same_files(tmp_path, monkeypatch):
     rng = random.Random("corpus")
     texts = [rng.randbytes(100).hex() for _ in range(2000)]
     before = export(tmp_path / "before", documents(tmp_path, texts), layout="parquet-text", rows_per_file=300)
@@ -106,30 +111,37 @@ def test_a_corpus_larger_than_memory_is_sorted_on_disk_to_the_same_files(tmp_pat
     assert before.card() == after.card()
 
 
-def test_a_run_that_was_killed_leaves_nothing_in_the_next(tmp_path):
+def test_the_spill_of_a_killed_run_is_discarded(tmp_path):
     unsorted = tmp_path / "out" / "unsorted" / "000000"
     unsorted.mkdir(parents=True)
-    pl.DataFrame({"text": ["stale"], "_place": [0], "_file": [0]}).write_parquet(unsorted / "0.parquet")
+    pl.DataFrame({"text": ["stale"], "_position": [0], "_file": [0]}).write_parquet(unsorted / "0.parquet")
     stage = Export(**{"from": "corpus"}, layout="jsonl")
     stage.pack(StageInputs({"from": {"corpus": documents(tmp_path, ["a", "b"])}}, tmp_path, Resolver()), tmp_path / "out")
     assert sorted((tmp_path / "out" / "train-00000-of-00001.jsonl").read_text().split()) == ['{"text":"a"}', '{"text":"b"}']
 
 
-def test_tokenised_rows_end_their_documents(tmp_path):
-    made = export(tmp_path / "out", documents(tmp_path, ["ab", "é", ""]), layout="tokenised", tokenizer="bytes", shuffle=False)
-    table = pq.read_table(made.path / "train-00000-of-00001.parquet")
+def test_tokenized_rows_end_with_the_end_of_document(tmp_path):
+    exported = export(
+        tmp_path / "out", documents(tmp_path, ["ab", "é", ""]), layout="tokenized", tokenizer="bytes", shuffle=False
+    )
+    table = pq.read_table(exported.path / "train-00000-of-00001.parquet")
     assert table["input_ids"].to_pylist() == [[97, 98, 256], [195, 169, 256], [256]]
     assert str(table.schema.field("input_ids").type.value_type) == "int32"
-    card = made.card()
+    card = exported.card()
     assert (card["tokens"], card["bytes"], card["vocabulary"]) == (7, 4, 257)
-    assert card["tokenizer"] == {"name": "bytes", "digest": "bytes", "eod": 256}
+    assert card["eod"] == 256
+    assert card["tokenizer"] == {"name": "bytes", "digest": "bytes"}
+    assert card["files"] == [
+        {"name": "train-00000-of-00001.parquet", "split": "train", "documents": 3, "bytes": 4, "tokens": 7}
+    ]
+    assert ExportManifest.read(exported.path).files[0].tokens == 7
 
 
 def message(role: str, content: str) -> dict[str, str]:
     return {"role": role, "content": content}
 
 
-def test_chats_and_pairs_are_written_as_trl_reads_them(tmp_path):
+def test_chats_and_pairs_have_the_columns_of_trl(tmp_path):
     messages = [[message("user", "hi"), message("assistant", f"hello {n}")] for n in range(10)]
     pl.DataFrame({"id": list("abcdefghij"), "messages": messages}, schema_overrides={"messages": MESSAGES}).write_parquet(
         tmp_path / "c"
@@ -152,11 +164,11 @@ def test_chats_and_pairs_are_written_as_trl_reads_them(tmp_path):
     }
 
 
-def test_further_columns_are_written_and_null_where_a_part_has_none(tmp_path):
-    made = export(
+def test_further_columns_are_null_in_parts_that_lack_them(tmp_path):
+    exported = export(
         tmp_path / "out", documents(tmp_path, ["a", "b", "c"]), layout="jsonl", columns=["id", "own.start"], shuffle=False
     )
-    rows = [json.loads(line) for line in (made.path / "train-00000-of-00001.jsonl").read_text().splitlines()]
+    rows = [json.loads(line) for line in (exported.path / "train-00000-of-00001.jsonl").read_text().splitlines()]
     assert rows == [
         {"text": "a", "id": "id0", "own.start": None},
         {"text": "b", "id": "id1", "own.start": 1},
@@ -164,14 +176,14 @@ def test_further_columns_are_written_and_null_where_a_part_has_none(tmp_path):
     ]
 
 
-def test_what_cannot_be_written_is_said(tmp_path):
+def test_invalid_exports_are_reported(tmp_path):
     def places(**options):
         return [diagnostic.place for diagnostic in Export(**{"from": "x"}, **options).check()]
 
-    assert places(layout="tokenised") == ["tokenizer"]
+    assert places(layout="tokenized") == ["tokenizer"]
     assert places(layout="jsonl", tokenizer="bytes") == ["tokenizer"]
     assert places(layout="parquet-text", validation=0) == ["validation"]
-    with pytest.raises(RunError, match="takes Documents, and Chats flow in"):
+    with pytest.raises(RunError, match="requires Documents, but the input is Chats"):
         export(tmp_path / "chats", Chats(()), layout="parquet-text")
     with pytest.raises(RunError, match="too few"):
         export(tmp_path / "one", documents(tmp_path, ["a"]), layout="parquet-text")
@@ -179,3 +191,17 @@ def test_what_cannot_be_written_is_said(tmp_path):
         export(tmp_path / "columns", documents(tmp_path, ["a"]), layout="jsonl", columns=["quality.score"])
     assert "own.start" not in caught.value.hint
     assert caught.value.place == "columns"
+
+
+def test_a_derived_kind_of_table_is_exported_by_its_content(tmp_path):
+    class Reviews(Chats):
+        """A plugin's kind of chats."""
+
+        name = "Reviews"
+
+    rows = {"id": ["a"], "messages": [[message("user", "hi"), message("assistant", None)]]}
+    pl.DataFrame(rows, schema_overrides={"messages": MESSAGES}).write_parquet(tmp_path / "r")
+    exported = export(tmp_path / "out", Reviews((Part(tmp_path / "r"),)), layout="jsonl")
+    assert exported.card()["bytes"] == 2
+    [line] = (exported.path / "train-00000-of-00001.jsonl").read_text().splitlines()
+    assert json.loads(line) == {"messages": rows["messages"][0]}

@@ -1,8 +1,7 @@
-"""textbookgen: small language models trained on synthetic data that is better than the web.
+"""textbookgen: train small language models on synthetic textbook-quality data, from one recipe.
 
-`import textbookgen as tg` gives plugin authors and notebooks the public names below. Each is imported when it is first used,
-so that importing the package alone costs nothing. Everything else a plugin may import is in `textbookgen.api` and
-`textbookgen.training`.
+`import textbookgen as tg` provides the names that plugins and notebooks use most. Each is imported on first use, so importing
+the package costs nothing. Everything else that a plugin may import is in `textbookgen.api` and `textbookgen.training`.
 """
 
 from __future__ import annotations
@@ -11,19 +10,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from textbookgen.api.annotations import Filters, Input, Label, Labels, Runtime, Template
+    from textbookgen.api.annotations import Filters, Input, Labels, Runtime, Template
     from textbookgen.api.artifacts import (
         Artifact,
         Chats,
         Checkpoint,
         Documents,
         Pairs,
-        PairShards,
         Report,
-        Shards,
         Table,
         TokenShards,
-        TrainedTokenizer,
     )
     from textbookgen.api.benchmark import Benchmark, BenchmarkItem
     from textbookgen.api.errors import (
@@ -38,12 +34,11 @@ if TYPE_CHECKING:
         TrainerError,
         UnusableReply,
     )
-    from textbookgen.api.executor import Executor
     from textbookgen.api.hashing import document_id
     from textbookgen.api.hookspecs import hookimpl
     from textbookgen.api.message import Message
     from textbookgen.api.model import Model
-    from textbookgen.api.sampler import AcceptedStats, Grid, Sampler
+    from textbookgen.api.sampler import AcceptedStats, Sampler
     from textbookgen.api.stage import (
         Ask,
         CorpusFilter,
@@ -62,7 +57,6 @@ if TYPE_CHECKING:
         Transform,
     )
     from textbookgen.api.teacher import Price, Reply, Request, Teacher
-    from textbookgen.api.tokenizer import Tokenizer
 
 __version__ = "0.1.0"
 
@@ -80,20 +74,16 @@ __all__ = [
     "Draw",
     "Estimate",
     "Evaluator",
-    "Executor",
     "Filter",
     "Filters",
     "Generator",
-    "Grid",
     "Input",
     "Job",
-    "Label",
     "Labels",
     "Message",
     "MissingRequirement",
     "Model",
     "Packer",
-    "PairShards",
     "Pairs",
     "PluginError",
     "Price",
@@ -106,7 +96,6 @@ __all__ = [
     "RunError",
     "Runtime",
     "Sampler",
-    "Shards",
     "Source",
     "Stage",
     "StageInputs",
@@ -116,8 +105,6 @@ __all__ = [
     "Template",
     "TextbookgenError",
     "TokenShards",
-    "Tokenizer",
-    "TrainedTokenizer",
     "Trainer",
     "TrainerError",
     "Transform",
@@ -126,21 +113,21 @@ __all__ = [
     "hookimpl",
 ]
 
-#: The modules that define the public names.
+#: The public names by the module that defines them.
 _MODULES = {
-    "api.annotations": "Filters Input Label Labels Runtime Template",
-    "api.artifacts": "Artifact Chats Checkpoint Documents PairShards Pairs Report Shards Table TokenShards TrainedTokenizer",
+    "api.annotations": "Filters Input Labels Runtime Template",
+    "api.artifacts": "Artifact Chats Checkpoint Documents Pairs Report Table TokenShards",
     "api.benchmark": "Benchmark BenchmarkItem",
-    "api.errors": "Diagnostic MissingRequirement PluginError RecipeError RequestRefused RunError TeacherBusy TextbookgenError TrainerError UnusableReply",
-    "api.executor": "Executor",
+    "api.errors": "Diagnostic MissingRequirement PluginError RecipeError RequestRefused RunError TeacherBusy TextbookgenError "
+    "TrainerError UnusableReply",
     "api.hashing": "document_id",
     "api.hookspecs": "hookimpl",
     "api.message": "Message",
     "api.model": "Model",
-    "api.sampler": "AcceptedStats Grid Sampler",
-    "api.stage": "Ask CorpusFilter Draw Estimate Evaluator Filter Generator Job Packer Resolver Source Stage StageInputs Trainer Transform",
+    "api.sampler": "AcceptedStats Sampler",
+    "api.stage": "Ask CorpusFilter Draw Estimate Evaluator Filter Generator Job Packer Resolver Source Stage StageInputs "
+    "Trainer Transform",
     "api.teacher": "Price Reply Request Teacher",
-    "api.tokenizer": "Tokenizer",
 }
 
 

@@ -1,4 +1,16 @@
-"""The marks an option can carry: which stage, teacher or sampler it names, and whether it is part of identity."""
+"""Annotations of options: what an option names, and whether it is part of a step's fingerprint.
+
+They are written into the type of a field: `Annotated[str, Input(Documents)]`. A plain option has none and is part of the
+fingerprint.
+
+| annotation | the option is |
+|---|---|
+| `Input(*types)` | the label of an earlier stage, or of several with the type `Labels` |
+| `Label("teacher")`, `Label("sampler")` | the label of a teacher or sampler |
+| `Template` | the name of a prompt template, whose text is part of the fingerprint |
+| `Filters` | one or several filters: names, or tables of options with `use` |
+| `Runtime` | a setting of how, where or how fast to run, left out of the fingerprint: it must not change the output |
+"""
 
 from __future__ import annotations
 
@@ -13,9 +25,11 @@ from textbookgen.api.artifacts import Artifact
 
 @dataclass(frozen=True, init=False)
 class Input:
-    """The option names a stage above (or a list of them); what flows out of it must be one of `takes`.
+    """The option is the label of an earlier stage, or a list of labels. For samplers, see `Sampler.reads`.
 
-    With `or_name` the option may also be a name that is no label, such as `hf:tokenizer.json`.
+    Attributes:
+        types: the artifact types that the output of the stage may have.
+        or_name: whether the option may also be a name that is not a label, such as `hf:tokenizer.json`.
     """
 
     types: tuple[type[Artifact], ...]
@@ -28,24 +42,28 @@ class Input:
 
 @dataclass(frozen=True)
 class Label:
-    """The option names a table of the recipe other than a stage."""
+    """The option is the label of a teacher or a sampler.
+
+    Attributes:
+        table: the kind of table.
+    """
 
     table: Literal["teacher", "sampler"]
 
 
 @dataclass(frozen=True)
 class TemplateOption:
-    """The option names a prompt template."""
+    """The option is the name of a prompt template; write `Template`."""
 
 
 @dataclass(frozen=True)
 class FiltersOption:
-    """The option names judges by what a recipe would `use`, each a string or a table of options with `use`."""
+    """The option names filters, each a string or a table of options with `use`; write `Filters`."""
 
 
 @dataclass(frozen=True)
 class RuntimeOption:
-    """The option says where or how fast, never what: it is left out of the fingerprint."""
+    """The option does not influence the output and is left out of the fingerprint; write `Runtime`."""
 
 
 Template = TemplateOption()
@@ -53,24 +71,32 @@ Filters = FiltersOption()
 Runtime = RuntimeOption()
 
 
-def _one_or_many(value: Any) -> Any:
+def _as_tuple(value: Any) -> Any:
     return (value,) if isinstance(value, str) else value
 
 
-Mark = TypeVar("Mark")
+AnnotationT = TypeVar("AnnotationT")
 
-#: The type of a pipe that takes one label or a list of them.
-Labels = Annotated[tuple[str, ...], BeforeValidator(_one_or_many)]
+#: The type of an option that takes one label or a list of labels.
+Labels = Annotated[tuple[str, ...], BeforeValidator(_as_tuple)]
 
 
-def options_with(options: type[BaseModel], mark: type[Mark]) -> Iterator[tuple[str, Mark]]:
-    """The fields of a class of options that carry this kind of mark, with the mark."""
+def options_with(options: type[BaseModel], annotation: type[AnnotationT]) -> Iterator[tuple[str, AnnotationT]]:
+    """Yield the options that carry an annotation of this class.
+
+    Args:
+        options: the class of a stage, teacher or sampler.
+        annotation: the class of the annotation, such as `Input` or `RuntimeOption`.
+
+    Yields:
+        The name of the field and the annotation.
+    """
     for name, field in options.model_fields.items():
-        for item in field.metadata:
-            if isinstance(item, mark):
-                yield name, item
+        for metadata in field.metadata:
+            if isinstance(metadata, annotation):
+                yield name, metadata
 
 
 def option_name(options: type[BaseModel], field: str) -> str:
-    """What a recipe calls the field: its alias, or else its name."""
+    """Return the name of a field in recipes: its alias if it has one, such as `from` for `inputs`."""
     return options.model_fields[field].alias or field

@@ -1,4 +1,4 @@
-"""Benchmark: items that must stay out of training data, and that models are scored by."""
+"""Benchmark: problems to score models on, which must not occur in training data."""
 
 from __future__ import annotations
 
@@ -9,11 +9,17 @@ from typing import Protocol
 
 @dataclass(frozen=True)
 class BenchmarkItem:
-    """One problem: what a model is given, one right answer, and how an answer is checked.
+    """One problem, and how to check a completion.
 
-    For code, `prompt` ends where the model goes on (signature and docstring), `solution` is the right continuation, and
-    `tests` is code that raises unless `prompt + completion` is right. For others `tests` is empty and an answer is
-    right if it equals `solution`.
+    For code, `tests` is not empty: a completion passes if the program `prompt + completion + "\\n" + tests` runs without an
+    error. For others, a completion passes if it equals `solution`, apart from white space.
+
+    Attributes:
+        id: unique within the benchmark, such as `HumanEval/0`.
+        prompt: what the model completes; for code usually a signature with a docstring.
+        solution: a correct completion.
+        tests: Python code that raises an error unless the completion is correct; empty for items without code.
+        entry_point: the name of the function that the tests call; may be empty.
     """
 
     id: str
@@ -24,11 +30,20 @@ class BenchmarkItem:
 
 
 class Benchmark(Protocol):
-    """A set of items with a name."""
+    """A named list of problems. A plugin provides one through the hook `open_benchmark`.
+
+    Attributes:
+        name: what reports call it.
+        stop: texts that end a completion; the completion is cut before the first of them.
+    """
 
     name: str
-    stop: tuple[str, ...]  # a completion ends before the first of these
+    stop: tuple[str, ...]
 
     def items(self) -> Iterator[BenchmarkItem]:
-        """Every item, in a fixed order."""
+        """Yield every item, in a fixed order. This is where files or addresses are read.
+
+        Raises:
+            RunError: the items cannot be read.
+        """
         ...

@@ -54,7 +54,15 @@ class ParentCard(BaseModel):
 
 @dataclass(frozen=True)
 class SplitCounts:
-    """Size of a split; `loss_tokens` and `loss_bytes` count only what the loss is computed on (all without a loss mask)."""
+    """Size of a split.
+
+    Attributes:
+        documents: number of documents, as in the token files.
+        tokens: number of tokens, end-of-document tokens included.
+        bytes: UTF-8 bytes of text.
+        loss_tokens: tokens that the loss is computed on; all without a loss mask.
+        loss_bytes: bytes of text of these tokens.
+    """
 
     documents: int = 0
     tokens: int = 0

@@ -1,16 +1,19 @@
-"""What can go wrong, as a tree; each error says place, problem and hint, in that order.
+"""Errors: each has a problem and, where known, a place and a hint.
 
-TextbookgenError
-├─ RecipeError         complaints about a recipe, all at once
-├─ PluginError         a plugin that is missing, broken or at odds with the hooks
-├─ WorkspaceError      files of a run that are not as they should be
-├─ RunError            a step that could not be worked
-├─ TeacherError        a teacher could not be asked
-│  ├─ Busy             not now: ask again (rate limits, dropped connections, server errors)
-│  ├─ Refused          never: asking again would not help (content filter, bad request)
-│  ├─ UnusableReply         the reply came, but holds no document
-│  └─ BudgetExceeded       the next request could cost more than is left
-└─ TrainerError        a trainer stopped, or left no whole checkpoint
+    TextbookgenError
+    ├─ RecipeError             a recipe has mistakes, all reported at once
+    ├─ PluginError             a plugin is missing, does not load, or violates the contract of the hooks
+    ├─ WorkspaceError          a file of the workspace is missing, locked or damaged
+    ├─ RunError                a step failed
+    ├─ TeacherError            a request failed
+    │  ├─ TeacherBusy          temporarily: rate limits, connection errors, server errors; the request is retried
+    │  ├─ RequestRefused       permanently: content filters, invalid requests; a retry would fail again
+    │  ├─ UnusableReply        the reply contains no document
+    │  └─ BudgetExceeded       the request could cost more than is left of a budget
+    └─ TrainerError            a training process failed or left no complete checkpoint
+
+Raise one of these for every problem that a user can solve, with a hint that says how; the command line prints it without a
+traceback. Any other exception is a bug. All of them pickle, so they can be raised in worker processes.
 """
 
 from __future__ import annotations
@@ -21,7 +24,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Diagnostic:
-    """One thing that is wrong: where, what, and what to do about it."""
+    """One mistake: where it is, what is wrong, and what to do about it. Yield it from `check`.
+
+    Attributes:
+        place: the name of an option in `check`, and otherwise a file, stage or other location; may be empty.
+        problem: what is wrong; one or more lines.
+        hint: what to do about it; may be empty.
+    """
 
     place: str
     problem: str
@@ -37,16 +46,23 @@ class Diagnostic:
 
 @dataclass(frozen=True)
 class MissingRequirement(Diagnostic):
-    """What keeps a well-written recipe from running here and now: a key, a library, a file that is not there.
+    """Something that a valid recipe needs to run and this machine lacks: a key, a library, a file.
 
-    `recipe check` tells it and goes on; a plain Complaint is a mistake in the recipe, and nothing more is foreseen.
+    `recipe check` reports it and still estimates the cost; `recipe run` refuses to start.
     """
-
-    __str__ = Diagnostic.__str__
 
 
 class TextbookgenError(Exception):
-    """An error meant for people: it has a problem, and where known a place and a hint."""
+    """The base of all errors that are meant for users.
+
+    Args:
+        problem: what is wrong.
+        place: where, such as a file or an option; may be empty. The engine adds the stage.
+        hint: what to do about it; may be empty.
+
+    Attributes:
+        diagnostics: all mistakes; one, except for RecipeError.
+    """
 
     def __init__(self, problem: str, *, place: str = "", hint: str = "") -> None:
         super().__init__(problem)
@@ -54,17 +70,17 @@ class TextbookgenError(Exception):
 
     @property
     def problem(self) -> str:
-        """What is wrong, in one or more sentences."""
+        """What is wrong, according to the first diagnostic."""
         return self.diagnostics[0].problem
 
     @property
     def place(self) -> str:
-        """Where it is wrong, as the recipe names it; empty if unknown."""
+        """Where it is wrong; empty if unknown."""
         return self.diagnostics[0].place
 
     @property
     def hint(self) -> str:
-        """What to do about it; empty if there is nothing to say."""
+        """What to do about it; may be empty."""
         return self.diagnostics[0].hint
 
     def __str__(self) -> str:
@@ -75,7 +91,7 @@ class TextbookgenError(Exception):
 
 
 def _rebuild(kind: type[TextbookgenError], diagnostics: tuple[Diagnostic, ...], state: dict[str, object]) -> TextbookgenError:
-    """Makes an error again that crossed a process boundary, whatever its constructor takes."""
+    """Return an unpickled error, whatever arguments its constructor takes."""
     error = kind.__new__(kind)
     Exception.__init__(error, diagnostics[0].problem)
     error.__dict__.update(state)
@@ -83,7 +99,11 @@ def _rebuild(kind: type[TextbookgenError], diagnostics: tuple[Diagnostic, ...], 
 
 
 class RecipeError(TextbookgenError):
-    """Everything that is wrong with a recipe, in file order."""
+    """A recipe has mistakes.
+
+    Args:
+        diagnostics: at least one, in the order of the file.
+    """
 
     def __init__(self, diagnostics: Sequence[Diagnostic]) -> None:
         first = diagnostics[0]
@@ -92,23 +112,30 @@ class RecipeError(TextbookgenError):
 
 
 class PluginError(TextbookgenError):
-    """A plugin that is missing, does not load, or breaks the contract of the hooks."""
+    """A plugin is missing, does not load, or violates the contract of the hooks; or no plugin provides a name."""
 
 
 class WorkspaceError(TextbookgenError):
-    """A file of the workspace that is missing, locked or not what it should be."""
+    """A file of the workspace is missing, locked or damaged."""
 
 
 class RunError(TextbookgenError):
-    """A step that could not be worked."""
+    """A step failed: raise it from a stage's method if its inputs or files make the work impossible."""
 
 
 class TeacherError(TextbookgenError):
-    """A teacher that could not be asked."""
+    """A request failed. Raised from `Teacher.complete`, this class itself stops the run: no request can succeed."""
 
 
 class TeacherBusy(TeacherError):
-    """Not now: the same request may succeed later; `retry_after` is the teacher's own wish, in seconds."""
+    """The request failed for now and is retried; after all retries, the document counts as failed.
+
+    Args:
+        problem: what is wrong.
+        retry_after: seconds after which the teacher asks to retry; None leaves it to the retry policy.
+        place: where; may be empty.
+        hint: what to do about it; may be empty.
+    """
 
     def __init__(self, problem: str, *, retry_after: float | None = None, place: str = "", hint: str = "") -> None:
         super().__init__(problem, place=place, hint=hint)
@@ -116,16 +143,16 @@ class TeacherBusy(TeacherError):
 
 
 class RequestRefused(TeacherError):
-    """Never: asking the same again would not help."""
+    """The teacher rejects this request and would do so again; the document counts as failed, and the run continues."""
 
 
 class UnusableReply(TeacherError):
-    """The teacher replied, but no document can be read from the reply."""
+    """The reply contains no document: raise it from `Generator.parse`. The document counts as failed."""
 
 
 class BudgetExceeded(TeacherError):
-    """The next request could cost more than is left of the budget."""
+    """The next request could cost more than is left of a budget; raised before it is sent, and stops the run."""
 
 
 class TrainerError(TextbookgenError):
-    """A trainer that stopped before its time, or left no whole checkpoint."""
+    """A training process failed, left no complete checkpoint, or cannot use its inputs."""

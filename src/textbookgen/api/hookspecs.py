@@ -1,4 +1,12 @@
-"""The doors of the house: everything a plugin can be asked, and nothing else."""
+"""Hook specifications: every extension point that a plugin can implement.
+
+A plugin is a package with an entry point in the group `textbookgen`. Its module implements any of these hooks as functions that
+are decorated with `hookimpl`. The entry point's name is the prefix of everything the plugin provides: the stage `length` of the
+plugin `my-filters` is used as `my-filters/length`.
+
+Hooks are called in the process of the run and in every worker process, so importing the module must be cheap: import heavy
+libraries inside the methods that need them.
+"""
 
 from __future__ import annotations
 
@@ -23,69 +31,72 @@ if TYPE_CHECKING:
 hookspec = HookspecMarker("textbookgen")
 hookimpl = HookimplMarker("textbookgen")
 
-# -- What do you bring?  Asked once, when plugins are loaded.
+# -- What a plugin provides: called once, when plugins are loaded
 
 
 @hookspec
 def stages() -> Iterable[type[Stage]]:
-    """Stages that a recipe may `use`."""
+    """Return the stages that a recipe can use."""
     return ()
 
 
 @hookspec
 def teachers() -> Iterable[type[Teacher]]:
-    """Minds that can be asked: an API, a local model, a recording."""
+    """Return the teachers that a recipe can use: an API, a local model, a recording."""
     return ()
 
 
 @hookspec
 def samplers() -> Iterable[type[Sampler]]:
-    """Diversity controllers: what is drawn for each document."""
+    """Return the samplers that a recipe can use."""
     return ()
 
 
 @hookspec
 def prompt_folders() -> Iterable[Traversable]:
-    """Folders of Jinja templates, searched after the recipe's own."""
+    """Return folders of prompt templates (Jinja), searched after the recipe's own."""
     return ()
 
 
 @hookspec
 def recipe_folders() -> Iterable[Traversable]:
-    """Folders of recipes, for `recipe list`, `recipe show` and `recipe new --like`."""
+    """Return folders of recipes for `recipe list`, `recipe show` and `recipe new --like`."""
     return ()
 
 
-# -- Can you open this?  The first plugin that knows the name answers.
+# -- What a plugin can open by name: the first plugin that returns something wins; return None for names of others
 
 
 @hookspec(firstresult=True)
 def open_tokenizer(name: str) -> Tokenizer | None:
-    """The tokenizer of this name, such as `hf:tokenizer.json` or `bytes`."""
+    """Return the tokenizer of this name, such as `hf:tokenizer.json` or `bytes`."""
     return None
 
 
 @hookspec(firstresult=True)
 def open_benchmark(name: str) -> Benchmark | None:
-    """The benchmark of this name, to decontaminate against or to score by."""
+    """Return the benchmark of this name, such as `humaneval`; do not read it before its `items` are requested."""
     return None
 
 
 @hookspec(firstresult=True)
 def open_model(checkpoint: Path) -> Model | None:
-    """The trained model in this folder, ready to complete and to score text."""
+    """Return the model in this folder if its card, `checkpoint.json`, has a `format` that the plugin supports."""
     return None
 
 
 @hookspec(firstresult=True)
 def open_executor(name: str) -> Executor | None:
-    """Where parts are worked: `serial`, `processes`, or a cluster such as `ray`."""
+    """Return the executor of this name, such as `serial`, `processes` or that of a cluster."""
     return None
 
 
-# -- Something happened.  Told, not asked.
+# -- What a plugin can observe
 
 
 @hookspec
 def observe(event: Event) -> None:
-    """Each event of a run, in order; a plugin that raises is reported once and told no more."""
+    """Receive each event of a run, in order (see `textbookgen.api.events`).
+
+    An observer that raises an error is reported once and receives no further events; the run continues.
+    """

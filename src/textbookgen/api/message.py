@@ -1,4 +1,4 @@
-"""Message: one turn of a conversation."""
+"""Message: one message of a conversation."""
 
 from __future__ import annotations
 
@@ -7,7 +7,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Message:
-    """One turn of a conversation; `role` is `system`, `user` or `assistant`."""
+    """One message of a conversation.
+
+    Attributes:
+        role: `system`, `user` or `assistant`.
+        content: its text.
+    """
 
     role: str
     content: str

@@ -1,4 +1,4 @@
-"""Model: what a checkpoint can be asked, to complete and to score text; TokenModel: the same by token ids."""
+"""Model: a trained model that completes and scores text; TokenModel: one that also takes token ids."""
 
 from __future__ import annotations
 
@@ -11,15 +11,25 @@ from textbookgen.api.message import Message
 
 @dataclass(frozen=True)
 class Score:
-    """How likely a text is: the sum of natural-log probabilities of its tokens, and how many tokens that was."""
+    """The likelihood of a text.
+
+    Attributes:
+        logprob: the sum of the natural-log probabilities of its tokens.
+        tokens: the number of its tokens.
+        greedy: whether every token was the most probable one.
+    """
 
     logprob: float
     tokens: int
-    greedy: bool  # whether every token was the likeliest
+    greedy: bool
 
 
 class Model(Protocol):
-    """A trained model, ready for use; it works in a process of its trainer's own until it is closed."""
+    """A trained model, loaded in a separate process until it is closed.
+
+    A plugin provides one through the hook `open_model`; `textbookgen.training.model_client` and `model_server` implement the
+    two ends. Every method is deterministic: the same arguments give the same results, whatever was called before.
+    """
 
     def complete(
         self,
@@ -31,27 +41,45 @@ class Model(Protocol):
         samples: int = 1,
         seed: int = 0,
     ) -> list[list[str]]:
-        """For each prompt, `samples` completions (without the prompt), each cut before the first `stop` text.
+        """Complete each prompt.
 
-        Temperature 0 is greedy. The same arguments give the same completions.
+        Args:
+            prompts: the texts to continue.
+            max_tokens: the maximum length of a completion in tokens.
+            temperature: the sampling temperature; 0 is greedy.
+            stop: texts that end a completion, which is cut before the first of them.
+            samples: completions per prompt.
+            seed: the seed of sampling.
+
+        Returns:
+            For each prompt its completions, without the prompt.
+
+        Raises:
+            TrainerError: the process failed or cannot load the model.
         """
         ...
 
     def score(self, pairs: Sequence[tuple[str, str]]) -> list[Score]:
-        """How likely each second text is after the first (which may be empty)."""
+        """Return how likely each second text is after the first one, which may be empty.
+
+        Raises:
+            TrainerError: the process failed or cannot load the model.
+        """
         ...
 
     def close(self) -> None:
-        """Ends its process."""
+        """End the process."""
         ...
 
 
 @dataclass(frozen=True)
 class Continuation:
-    """Tokens that a model went on with.
+    """A sampled continuation of token ids.
 
-    `ended`: by itself, or with a stop text, rather than at the most tokens that were allowed. Where it ended by itself,
-    `ids` hold the token that says so. `text` is what a reader sees: without that token, and cut before the stop text.
+    Attributes:
+        ids: the generated ids, including the end-of-document or end-of-turn id if the model generated it.
+        text: the text for a reader: without control tokens, and cut before the stop text.
+        ended: whether it ended with such an id or a stop text, rather than at `max_tokens`.
     """
 
     ids: tuple[int, ...]
@@ -61,22 +89,23 @@ class Continuation:
 
 @runtime_checkable
 class TokenModel(Model, Protocol):
-    """A model that can also be asked by token ids, so that nothing that was sampled is ever tokenised again.
+    """A model that also takes token ids, so that what was sampled need not be tokenized again.
 
-    A trainer need not bring it; what needs it says so. Ids are those of the checkpoint's own tokenizer; the token that
-    the model was taught to begin documents with, if any, is put before them by the model and never named.
+    Optional for trainers; stages that need it say so. Ids are those of the checkpoint's tokenizer. If the model was trained to
+    begin documents with a certain id, the model adds it and it never appears in arguments or results.
     """
 
     def encode(self, prompts: Sequence[str | Sequence[Message]]) -> list[list[int]]:
-        """Each text as ids; each conversation up to where the assistant's next words begin, by the checkpoint's own chat
-        template (without one, as the texts of its messages with blank lines between).
+        """Return the ids of texts and conversations.
 
-        Where the assistant has the last word, it is gone on with.
+        A conversation is rendered with the checkpoint's chat template up to where the assistant's next words begin; without a
+        template, as the contents of its messages separated by blank lines. If the last message is the assistant's, it is left
+        open to be continued.
         """
         ...
 
     def decode(self, tokens: Sequence[Sequence[int]]) -> list[str]:
-        """Each row of ids as a reader sees it: without control tokens, and without what ends an answer."""
+        """Return each row of ids as text, without control tokens and without the end of an answer."""
         ...
 
     def extend(
@@ -89,10 +118,21 @@ class TokenModel(Model, Protocol):
         stop: Sequence[str] = (),
         samples: int = 1,
     ) -> list[list[Continuation]]:
-        """For each row of ids, `samples` continuations drawn with the seed of its own: what stands beside a row changes
-        nothing of what comes of it. Temperature 0 is greedy; `max_tokens` is one bound for all, or one for each row."""
+        """Continue rows of ids. The result of a row depends on that row and its seed only, not on the other rows.
+
+        Args:
+            prefixes: the ids to continue.
+            max_tokens: the maximum number of new ids, for all rows or for each.
+            seeds: the seed of each row.
+            temperature: the sampling temperature; 0 is greedy.
+            stop: texts that end a continuation.
+            samples: continuations per row.
+
+        Returns:
+            For each row its continuations.
+        """
         ...
 
     def logprobs(self, pairs: Sequence[tuple[Sequence[int], Sequence[int]]]) -> list[list[float]]:
-        """The natural-log probability of each id of the second row, after the first row and those before it."""
+        """Return the natural-log probability of each id of the second row, given the first row and the ids before it."""
         ...

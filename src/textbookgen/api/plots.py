@@ -1,8 +1,9 @@
-"""Plots for reports: pygal's charts as SVG, in one style."""
+"""Plots for reports: pygal charts as SVG, in one style."""
 
 from __future__ import annotations
 
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -10,16 +11,27 @@ from textbookgen.api.files import write_text
 
 
 def chart(kind: str, **options: Any) -> Any:
-    """A chart of pygal's class of this name, such as `XY` or `HorizontalBar`, without scripts."""
+    """Return an empty pygal chart that loads no external scripts; call its method `add` for each series.
+
+    Args:
+        kind: the name of pygal's class, such as `XY`, `Line` or `HorizontalBar`.
+        options: pygal's options, such as `title`, `x_title` and `y_title`.
+    """
     import pygal
     from pygal.style import CleanStyle
 
-    # pygal leaves an import hook whose form makes later imports warn
-    sys.meta_path[:] = [finder for finder in sys.meta_path if type(finder).__module__.partition(".")[0] != "pygal"]
-    given = {"js": [], "style": CleanStyle, "height": 360, "legend_at_bottom": True, **options}
-    return getattr(pygal, kind)(**given)
+    if sys.version_info < (3, 12):
+        # pygal installs an import hook of the old protocol, so that every import that fails issues this warning
+        warnings.filterwarnings("ignore", r"PluginImportFixer\.find_spec\(\) not found", ImportWarning)
+    defaults = {"js": [], "style": CleanStyle, "height": 360, "legend_at_bottom": True}
+    return getattr(pygal, kind)(**(defaults | options))
 
 
-def write_chart(drawn: Any, file: Path) -> None:
-    """Writes a chart whole, or not at all."""
-    write_text(file, drawn.render(is_unicode=True, disable_xml_declaration=True))
+def write_chart(figure: Any, file: Path) -> None:
+    """Write a chart as an SVG file, atomically.
+
+    Args:
+        figure: what `chart` returned.
+        file: the file to create or replace.
+    """
+    write_text(file, figure.render(is_unicode=True, disable_xml_declaration=True))

@@ -1,7 +1,27 @@
-"""What a stage is: one frozen class whose fields are its options and whose one method is its work.
+"""Stages: the steps of a recipe, in eight families.
 
-There are eight families. A plugin's stage derives from one of them and writes its one method; everything around it
-(files, resume, concurrency, counting, dropping, telling) is the engine's.
+A stage is a frozen pydantic class. Its fields are its options, each with a description; one method does its work. A plugin
+derives from a family, sets `name`, writes that method, and returns the class from the hook `stages`. Files, resuming,
+concurrency, verdicts, counting and reporting are the engine's task.
+
+| family | method | output |
+|---|---|---|
+| `Source` | `read` yields frames of documents | Documents |
+| `Generator` | `parse` turns a teacher's reply into documents | Documents, Chats or Pairs |
+| `Transform` | `transform` changes a part, or `stream` the whole input | the type of the input |
+| `Filter` | `decide` returns a verdict per document | the type of the input |
+| `CorpusFilter` | `sketch` per part, then `decide` over all sketches | the type of the input |
+| `Packer` | `pack` writes a folder | Shards or another folder |
+| `Trainer` | `command` returns the command line of a training process | Checkpoint |
+| `Evaluator` | `evaluate` returns metrics | Report |
+
+**Determinism.** The output of a stage must depend only on its options, its inputs, `StageInputs.seed` and, for a source, on
+what `digest` identifies. Parts are processed in any order, in any process and again after a crash, so no method may depend on
+another part, on time or on global random state. If output changes for the same options, raise `version`.
+
+**Processes.** Filters, corpus filters and transforms are pickled and run in several processes. Options always pickle. Keep
+what `prepare` loads in pydantic private attributes: a stage is pickled before `prepare`, which runs again in each process. All
+other families run in the process of the run.
 """
 
 from __future__ import annotations
@@ -9,7 +29,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Protocol
+from typing import Annotated, Any, ClassVar, Literal, Protocol, TypeVar, overload
 
 import polars as pl
 from pydantic import BaseModel, ConfigDict, Field
@@ -24,36 +44,59 @@ from textbookgen.api.sampler import Target
 from textbookgen.api.teacher import Reply
 from textbookgen.api.tokenizer import Tokenizer
 
+ArtifactT = TypeVar("ArtifactT", bound=Artifact)
+
+#: The prompt variables of one document, by name.
 Draw = Mapping[str, Any]
 
 
 class Resolver(Protocol):
-    """What a stage can ask the house to open, whoever brought it. Each raises PluginError if nobody knows the name."""
+    """Opens tokenizers, benchmarks, models and filters of any plugin by name."""
 
     def tokenizer(self, name: str) -> Tokenizer:
-        """The tokenizer of this name."""
+        """Return the tokenizer of this name, such as `hf:tokenizer.json`.
+
+        Raises:
+            PluginError: no plugin provides it.
+        """
         ...
 
     def benchmark(self, name: str) -> Benchmark:
-        """The benchmark of this name."""
+        """Return the benchmark of this name, such as `humaneval`.
+
+        Raises:
+            PluginError: no plugin provides it.
+        """
         ...
 
     def model(self, checkpoint: Path) -> Model:
-        """The model in this folder."""
+        """Return the model in a checkpoint's folder; close it after use.
+
+        Raises:
+            PluginError: no plugin can open it.
+        """
         ...
 
     def filter(self, use: str | Mapping[str, Any]) -> Filter:
-        """The judge of this name (or table of options with `use`), ready to judge after `prepare`."""
+        """Return a filter that is not yet prepared, by name or as a table of options with `use`.
+
+        Raises:
+            PluginError: no plugin provides it, or it is not a filter.
+        """
         ...
 
 
 @dataclass(frozen=True)
 class StageInputs:
-    """What a step has to work with: what flows in, a folder of its own, and the doors.
+    """What a step receives: the outputs of earlier stages, a folder, and a resolver.
 
-    `inputs["from"]` is what flows in through the option `from`; several tables come as one, in the order named.
-    `given.by_label("from")` keeps them apart, by label. `folder` is the step's own place for what it learns in `prepare`;
-    it stays between runs until the step is done.
+    `inputs["from"]` is the input of the option `from`; several tables become one, in the order of the recipe.
+
+    Attributes:
+        inputs: the artifacts by option (as recipes call it) and by label.
+        folder: the step's own folder for what `prepare` computes. It is kept until the step is finished, and may not exist.
+        resolver: opens tokenizers, benchmarks, models and filters by name.
+        seed: the `seed` of the recipe.
     """
 
     inputs: Mapping[str, Mapping[str, Artifact]]
@@ -65,26 +108,62 @@ class StageInputs:
         inputs = list(self.inputs[option].values())
         if len(inputs) == 1:
             return inputs[0]
-        tables = [flow for flow in inputs if isinstance(flow, Table)]
+        tables = [artifact for artifact in inputs if isinstance(artifact, Table)]
         if not tables or len(tables) != len(inputs):
-            raise RunError(f"`{option}` takes one thing here, and was given {len(inputs)}")
+            raise RunError(f"`{option}` takes a single stage here, but names {len(inputs)}", place=option)
         return type(tables[0]).concatenate(tables)
 
-    def by_label(self, option: str) -> Mapping[str, Artifact]:
-        """What flows in through this option, by label."""
-        return self.inputs.get(option, {})
+    @overload
+    def by_label(self, option: str) -> Mapping[str, Artifact]: ...
+    @overload
+    def by_label(self, option: str, kind: type[ArtifactT]) -> Mapping[str, ArtifactT]: ...
+    def by_label(self, option: str, kind: type[Artifact] = Artifact) -> Mapping[str, Artifact]:
+        """Return the inputs of an option by the label of their stages, in the order of the recipe; empty if it is unset.
+
+        Args:
+            option: the option, as recipes call it.
+            kind: the artifact type that all of them must have.
+
+        Raises:
+            RunError: an input is of another type.
+        """
+        artifacts = self.inputs.get(option, {})
+        for label, artifact in artifacts.items():
+            if not isinstance(artifact, kind):
+                raise RunError(f"'{label}' is {artifact.name}, but `{option}` requires {kind.name}", place=option)
+        return artifacts
 
     def tokenizer(self, option: str, name: str) -> Tokenizer:
-        """The tokenizer that an option names: a stage above that trained one, or a name to open."""
-        for flow in self.by_label(option).values():
-            if isinstance(flow, TrainedTokenizer):
-                return self.resolver.tokenizer(f"hf:{flow.file}")
+        """Return the tokenizer that an option names: of an earlier stage that trained one, or any that a plugin provides.
+
+        Args:
+            option: the option, annotated with `Input(TrainedTokenizer, or_name=True)`.
+            name: its value.
+
+        Raises:
+            PluginError: no plugin provides it.
+        """
+        for artifact in self.by_label(option).values():
+            if isinstance(artifact, TrainedTokenizer):
+                return self.resolver.tokenizer(f"hf:{artifact.file}")
         return self.resolver.tokenizer(name)
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """How much flows, or is asked and spent, as `recipe check` foresees it; None is not known."""
+    """What a step is expected to output and to spend, for `recipe check`; None means unknown.
+
+    Attributes:
+        documents: rows of the output.
+        tokens: tokens of text in the output; tokens trained on for a Checkpoint.
+        requests: requests to the teacher.
+        tokens_in: prompt tokens of all requests.
+        tokens_out: reply tokens of all requests.
+        disk_bytes: size on disk.
+        gpu_hours: GPU time of training.
+        parameters: parameters of the model, for a Checkpoint.
+        synthetic: whether a teacher wrote the documents.
+    """
 
     documents: float | None = None
     tokens: float | None = None
@@ -93,71 +172,101 @@ class Estimate:
     tokens_out: float = 0.0
     disk_bytes: float | None = None
     gpu_hours: float = 0.0
-    parameters: float | None = None  # of a model
-    synthetic: bool = False  # written by a teacher
+    parameters: float | None = None
+    synthetic: bool = False
 
 
 class Stage(BaseModel):
-    """One step of a recipe: its fields are its options, its method is its work."""
+    """The base of all families; derive from a family, not from this class.
+
+    Attributes:
+        name: a recipe uses the stage as `PLUGIN/NAME`.
+        output: the artifact type of the output; None means the type of the input `from`.
+        version: part of the fingerprint; raise it when the same options give another output.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
-    name: ClassVar[str]  # a recipe writes `use = "PLUGIN/NAME"`
-    output: ClassVar[type[Artifact] | None] = None  # None: the same as flows in through `from`
-    version: ClassVar[int] = 1  # raise it when the same options would give other output
+    name: ClassVar[str]
+    output: ClassVar[type[Artifact] | None] = None
+    version: ClassVar[int] = 1
 
     def check(self) -> Iterable[Diagnostic]:
-        """What would keep the step from being worked, found without working it; places are option names."""
+        """Report what would make the step fail, without running it.
+
+        Returns:
+            A Diagnostic for each mistake in the recipe, and a MissingRequirement for what this machine lacks (a key, a
+            library, a file). Their `place` is the name of an option.
+        """
         return ()
 
     def output_type(self, inputs: Sequence[type[Artifact]]) -> type[Artifact]:
-        """What it gives where these flow in through `from`."""
+        """Return the artifact type of the output, given the types of the inputs in `from`."""
         return self.output or inputs[0]
 
     @classmethod
     def limited(cls, options: dict[str, Any], limit: int) -> dict[str, Any]:
-        """The options for `--limit`, where a taste of some `limit` documents is wanted."""
+        """Return the options for a preview of about `limit` documents (`recipe run --limit`).
+
+        Args:
+            options: the options of the recipe, before validation.
+            limit: the number of documents.
+        """
         return options
 
     def estimate(self, inputs: Mapping[str, Estimate]) -> Estimate | None:
-        """How much will flow out and be spent; None for the family's own guess.
+        """Estimate the output and the cost of the step; None leaves it to the default of the family.
 
-        `flows` has what flows in by option (`from`), and by option and label (`from.web`).
+        Args:
+            inputs: the estimates of the inputs, by option (`from`, a sum) and by option and label (`from.web`).
         """
         return None
 
     def warnings(self, inputs: Mapping[str, Estimate]) -> Iterable[str]:
-        """What a user should know before running, though it keeps nothing from being run; `flows` as for `foresee`."""
+        """Return what a user should know before the run, one sentence each; it does not prevent the run.
+
+        Args:
+            inputs: as for `estimate`.
+        """
         return ()
 
 
-class _Prepared(Stage):
-    """A stage whose parts are worked apart from each other, in several processes if there are."""
+class _PreparedStage(Stage):
+    """A stage whose parts are processed independently, in several processes."""
 
     def prepare(self, inputs: StageInputs) -> None:
-        """Called before the first part, once in the run's own process and once in each process that works parts.
+        """Load what `transform`, `decide` or `sketch` need besides the options: other inputs, benchmarks, models.
 
-        The place to learn from other pipes or to open a benchmark. What is costly is written to `inputs.folder` the
-        first time and read from there afterwards; what parts need is kept in pydantic private attributes.
+        Called in the process of the run before the first part, and then once in each process that works on parts. Store
+        expensive results in `inputs.folder` the first time and read them from there afterwards; keep what parts need in
+        pydantic private attributes.
         """
 
 
 class Source(Stage):
-    """Reads documents from outside."""
+    """Reads documents from outside the recipe."""
 
     output: ClassVar[type[Artifact] | None] = Documents
 
     def read(self) -> Iterator[pl.DataFrame]:
-        """Frames of some hundreds or thousands of rows: `id` (see `artifacts.document_id`), `text`, and if wanted `kind`
-        and own columns `PLUGIN.NAME`; always in the same order."""
+        """Yield frames of hundreds to thousands of rows, always the same rows in the same order.
+
+        Yields:
+            Frames with `id` (String, unique; see `textbookgen.document_id`), `text` (String), and optionally `kind` (String)
+            and own columns named `PLUGIN.NAME`. The engine adds the other standard columns (see `api.artifacts`).
+        """
         raise NotImplementedError
 
     def digest(self) -> str:
-        """Tells one state of what is read from another: files and their contents, or names, sizes and times."""
+        """Identify the state of what is read, such as names, sizes and times of files; another digest reads again."""
         return ""
 
 
 class Ask(Protocol):
-    """How a generator asks: awaited any number of times; an answer that was given before comes from the ledger."""
+    """Sends requests to the stage's teacher; a generator may await it any number of times, also concurrently.
+
+    A reply that is in the ledger is returned without a request. Retries, rate limits, budgets and repairs of replies that do
+    not fit a schema are handled before it returns.
+    """
 
     async def __call__(
         self,
@@ -168,162 +277,239 @@ class Ask(Protocol):
         sample: int | None = None,
         schema: Mapping[str, Any] | None = None,
     ) -> Reply:
-        """The reply to a prompt (a text, or a conversation).
+        """Return the reply to a prompt.
 
-        `draw` and `task` are this document's unless given. Raises Refused if the teacher will not answer.
+        Args:
+            prompt: a text, sent as one user message, or a conversation.
+            draw: variables for teachers that are programs; the document's own unless given.
+            task: what is requested, for teachers that are programs; the stage's `task` unless given.
+            sample: distinguishes requests that are otherwise equal, to get several replies to one prompt: 0 to 999.
+            schema: a JSON schema that the reply must satisfy.
+
+        Raises:
+            RequestRefused: the teacher will not answer this request.
+            TeacherBusy: the teacher did not answer after all retries.
+            UnusableReply: the reply does not satisfy the schema after all repairs.
+            BudgetExceeded: the request could exceed a budget. Do not catch it: it stops the run.
         """
         ...
 
     def render(self, template: str, variables: Draw) -> str:
-        """The text of a prompt template with these variables; one that the template needs and that is missing is an error."""
+        """Return the text of a prompt template.
+
+        Args:
+            template: the name of the template.
+            variables: its variables.
+
+        Raises:
+            TextbookgenError: the template does not exist or is malformed, or a variable is missing.
+        """
         ...
 
 
 class Generator(Stage):
-    """Writes documents by asking a teacher: a prompt, a sampler, and a reader of replies.
+    """Writes documents with a teacher: a prompt, a sampler for its variables, and a parser of replies.
 
-    With a `from`, each of its documents (or `sample` of them) is asked about; without, `count` documents are written.
+    Without `from`, it draws until `count` documents are accepted. With `from`, it makes one draw per input document (or
+    `sample` of them). Documents that raise RequestRefused, TeacherBusy or UnusableReply are recorded as failures.
+
+    Attributes:
+        task: what is requested, for teachers that are programs.
+        kind: the value of the column `kind`, unless a row has its own.
     """
 
     output: ClassVar[type[Artifact] | None] = Documents
-    task: ClassVar[str] = ""  # what is asked, for teachers that are programs
-    kind: ClassVar[str] = "document"  # of the documents written
+    task: ClassVar[str] = ""
+    kind: ClassVar[str] = "document"
 
-    teacher: Annotated[str, Label("teacher")] = Field(description="label of the teacher that is asked")
+    teacher: Annotated[str, Label("teacher")] = Field(description="label of the teacher")
     prompt: Annotated[str, Template] = Field(description="name of the prompt template")
     sampler: Annotated[str | None, Label("sampler")] = Field(
-        None, description="label of the sampler that draws what each document is about"
+        None, description="label of the sampler that draws the prompt variables of each document"
     )
     inputs: Annotated[Labels, Input(Documents, Chats, Pairs)] = Field(
-        (), alias="from", description="stages above whose documents are asked about"
+        (), alias="from", description="stages above: one draw for each of their documents"
     )
-    count: int | None = Field(None, gt=0, description="how many documents are to be accepted; without `from` it must be given")
-    sample: int | None = Field(None, gt=0, description="with `from`: only so many of its documents, drawn evenly")
-    seed: int = Field(0, description="another seed draws other documents from the same sampler")
+    count: int | None = Field(None, gt=0, description="number of documents to accept; required without `from`")
+    sample: int | None = Field(None, gt=0, description="with `from`: use only N of its documents, a random sample")
+    seed: int = Field(0, description="another seed gives other documents from the same sampler")
     accept: Annotated[tuple[str | dict[str, Any], ...], Filters] = Field(
-        (), description="judges that a document must please to count"
+        (), description="filters that a document must pass to be accepted, in order"
     )
     target: Target | None = Field(
         None,
-        description="what the accepted documents are to be like together, such as { openings = 0.02, coverage = 0.95 }: no "
-        "opening (five words) in more than 2 % of them, and 95 % of the sampler's combinations; the report says if it was "
+        description="diversity of the accepted documents, such as { openings = 0.02, coverage = 0.95 }: no opening (five "
+        "words) in more than 2% of them, and at least 95% of the sampler's combinations; the report states whether it was "
         "reached",
     )
     max_draws: int | None = Field(
-        None, gt=0, description="stop after so many draws even if `count` was not reached; 20 times `count` unless given"
+        None, gt=0, description="stop after N draws even if `count` was not reached; 20 times `count` unless given"
     )
     truncated_replies: Literal["fail", "keep"] = Field(
         "fail",
-        description="a reply cut at the teacher's `max_tokens` fails its document (the ledger has it), or is kept: "
-        "then the column `truncated` says so",
+        description="a reply truncated at the teacher's `max_tokens` fails its document, or is kept with `truncated` = true "
+        "in its row",
     )
     max_failures: Annotated[float, Runtime] = Field(
         0.1, ge=0, le=1, description="share of documents that may fail before the step stops"
     )
-    reply_tokens: Annotated[int, Runtime] = Field(
-        500, gt=0, description="tokens a reply has, as `recipe check` should expect them"
-    )
+    reply_tokens: Annotated[int, Runtime] = Field(500, gt=0, description="tokens per reply that `recipe check` should assume")
     max_cost_usd: Annotated[float | None, Runtime] = Field(
-        None, ge=0, description="US dollars this step may spend; never passed"
+        None, ge=0, description="maximum cost of this step in US dollars, never exceeded"
     )
 
     @classmethod
     def limited(cls, options: dict[str, Any], limit: int) -> dict[str, Any]:
-        """Fewer documents, and no target: a handful reaches none."""
+        """Limit `count` and `sample`, and drop the target, which a few documents cannot reach."""
         fewer = {key: min(options[key], limit) for key in ("count", "sample") if isinstance(options.get(key), int)}
         return {key: value for key, value in options.items() if key != "target"} | fewer
 
     def parse(self, draw: Draw, reply: Reply) -> Iterable[dict[str, Any]]:
-        """The documents in one reply: rows with `text` (or `messages`, or `prompt`, `chosen` and `rejected`), and if wanted
-        `kind` and own columns `PLUGIN.NAME`. With a `from`, `draw["document"]` is the source row.
+        """Return the documents in a reply.
+
+        Args:
+            draw: the variables of the draw. With `from`, `draw["document"]` is the input row, a mapping of its columns.
+            reply: the teacher's reply. If `reply.finish` is `length` it is truncated: raise UnusableReply unless a part of a
+                document is of use. With `truncated_replies = "keep"` the engine passes truncated replies as complete ones.
+
+        Returns:
+            Rows with the content columns of the output type (`text`; or `messages`; or `prompt`, `chosen` and `rejected`),
+            and optionally `kind` and own columns named `PLUGIN.NAME`. The engine adds `id`, `parents`, `reply` and `draw`.
 
         Raises:
-            UnusableReply: the reply holds no document.
+            UnusableReply: the reply contains no document.
         """
         raise NotImplementedError
 
     async def generate(self, draw: Draw, ask: Ask) -> Iterable[dict[str, Any]]:
-        """The documents for one draw. Override it for work of several turns."""
+        """Return the documents of one draw; override it for several requests per document.
+
+        It must depend on its arguments only: after a crash it is called again, with replies from the ledger.
+
+        Args:
+            draw: as for `parse`.
+            ask: sends requests to the teacher.
+
+        Returns:
+            Rows as for `parse`. The column `reply` is the ledger key of the last request.
+
+        Raises:
+            UnusableReply: the replies contain no document.
+        """
         return self.parse(draw, await ask(ask.render(self.prompt, draw)))
 
 
-class Transform(_Prepared):
-    """Changes documents, a part at a time."""
+class Transform(_PreparedStage):
+    """Changes documents: part by part with `transform`, or all of them in order with `stream`."""
 
     inputs: Annotated[Labels, Input(Documents, Chats, Pairs)] = Field(
-        alias="from", description="stages above whose documents flow in"
+        alias="from", description="stages above whose documents are changed"
     )
 
     def transform(self, docs: pl.DataFrame) -> pl.DataFrame:
-        """The changed rows. A row that is another document gets an `id` of its own and names its `parents`."""
+        """Return the changed rows of one part.
+
+        Args:
+            docs: the rows, with all standard columns.
+
+        Returns:
+            Rows with at least `id` and the content columns. A row that becomes another document gets a new `id` and the ids
+            of its originals in `parents`.
+        """
         raise NotImplementedError
 
     def stream(self, inputs: StageInputs) -> Iterator[pl.DataFrame]:
-        """All rows in order, for a transform that must see what flows in as a whole or keep its inputs apart.
+        """Yield all output rows, for a transform that needs the whole input, or its inputs by label.
 
-        Write it instead of `change`. It is worked once, and from the start after a kill; `given.by_label("from")` has the inputs
-        by label.
+        Override it instead of `transform`. It runs once, in the process of the run, without `prepare`, and from the start
+        after a crash.
         """
         raise NotImplementedError
 
     def notes(self) -> Iterable[str]:
-        """After `stream`: sentences for the report."""
+        """Return sentences for the report, after `stream`."""
         return ()
 
 
-class Filter(_Prepared):
-    """Says of each document whether it flows on. It never touches a document: it writes verdicts."""
+class Filter(_PreparedStage):
+    """Decides for each document whether it is kept. A filter writes verdicts and never changes documents.
+
+    A filter can also be used in a generator's `accept`, where `inputs` is empty.
+    """
 
     inputs: Annotated[Labels, Input(Documents, Chats, Pairs)] = Field(
-        (), alias="from", description="stages above whose documents are judged"
+        (), alias="from", description="stages above whose documents are filtered"
     )
 
     def decide(self, docs: pl.DataFrame) -> pl.DataFrame:
-        """Verdicts, one row a document: `id`, `keep` (Boolean), `reason` (String, short and countable; null or empty when
-        kept), if wanted `score` (Float64), `detail` (String: the evidence) and own columns."""
+        """Return the verdicts of some documents; each must depend on its document only.
+
+        Args:
+            docs: any number of rows, with all standard columns.
+
+        Returns:
+            One row per document, in any order: `id` (String), `keep` (Boolean, no nulls), `reason` (String: short, the same
+            for similar cases, since reports count by it; null or empty if kept), and optionally `score` (Float64), `detail`
+            (String: the evidence) and own columns.
+        """
         raise NotImplementedError
 
     def add_accepted(self, accepted: pl.DataFrame) -> None:
-        """Where it stands in a generator's `accept`: told of the documents that counted, after each part and in order.
+        """In a generator's `accept`: receive the documents that were accepted, after each part and in order.
 
-        For judges that compare what is drawn with what was accepted before it. After a kill all of them are told again.
+        For filters that compare new documents with accepted ones, such as `dedup/online`. After a crash it is called again
+        with all parts.
         """
 
 
-class CorpusFilter(_Prepared):
-    """Judges each document in the light of all: sketches part by part, then verdicts once over all sketches."""
+class CorpusFilter(_PreparedStage):
+    """Decides about each document in view of the whole corpus: sketches part by part, then verdicts over all sketches."""
 
     inputs: Annotated[Labels, Input(Documents, Chats, Pairs)] = Field(
-        alias="from", description="stages above whose documents are judged"
+        alias="from", description="stages above whose documents are filtered"
     )
 
     def sketch(self, docs: pl.DataFrame) -> pl.DataFrame:
-        """What is needed of each document: rows with `id` and whatever `judge` looks at."""
+        """Return what `decide` needs of each document: one row per document in their order, `id` and any columns."""
         raise NotImplementedError
 
     def decide(self, sketches: pl.LazyFrame, corpus: pl.LazyFrame) -> pl.DataFrame:
-        """Verdicts (as a Judge's), one row a document in any order; `sketches` is in the order of the corpus."""
+        """Return the verdicts of all documents.
+
+        Args:
+            sketches: the sketches of the corpus, in its order.
+            corpus: the documents, with all standard columns.
+
+        Returns:
+            One row per document in any order, with the columns of `Filter.decide`.
+        """
         raise NotImplementedError
 
 
 class Packer(Stage):
-    """Writes a corpus in the form a trainer, or the world outside, reads."""
+    """Writes a corpus as a folder, in the form that a trainer or another program reads."""
 
     output: ClassVar[type[Artifact] | None] = Shards
 
     def pack(self, inputs: StageInputs, out: Path) -> None:
-        """Writes to the folder `out`, last of all the card of what it gives (`manifest.json` for Shards)."""
+        """Write to the empty folder `out`, and its card last: `manifest.json` for Shards (see `textbookgen.api.cards`)."""
         raise NotImplementedError
 
 
 @dataclass(frozen=True)
 class Job:
-    """A training job: `path` is job.json, which says it all; `folder` is where the trainer works and finds itself again.
+    """A training job, described by a file so that any program can run it.
 
-    job.json: `use`, `options` (every option, by field name), `pipes` (option to list of {label, artifact, path}), `seed`,
-    `folder`. The trainer appends to `folder/metrics.jsonl` one JSON object a step (`step`, `steps`, `tokens`, `loss`,
-    `seconds`, and whatever else it likes) and writes `folder/checkpoint.json` last. A job that was killed is started
-    again with the same folder.
+    job.json has the keys `use` (String), `options` (every option by field name), `inputs` (by option, a list of objects with
+    `label`, `artifact` and `path`), `seed` and `folder`. `textbookgen.training.job.JobFile` reads it.
+
+    The trainer appends one JSON object per step to `folder/metrics.jsonl` (`step`, `steps`, `tokens`, `loss` in nats per token,
+    `seconds`, and any others) and writes the card `folder/checkpoint.json` last (see `textbookgen.api.cards`). A job that was
+    killed is started again with the same folder, to resume from what it finds there.
+
+    Attributes:
+        path: job.json.
+        folder: the folder of the checkpoint.
     """
 
     path: Path
@@ -331,35 +517,46 @@ class Job:
 
 
 class Trainer(Stage):
-    """Makes a checkpoint, in a process of the trainer's own."""
+    """Trains a model in a separate process."""
 
     output: ClassVar[type[Artifact] | None] = Checkpoint
 
     def command(self, job: Job) -> list[str]:
-        """The command line that does the job."""
+        """Return the command line that runs the job.
+
+        Exit code 0 means success. Otherwise the end of its output, standard error included, becomes the error message. The
+        process receives SIGTERM when the run is interrupted, and has 20 seconds to save a checkpoint.
+        """
         raise NotImplementedError
 
     def environment(self) -> Mapping[str, str]:
-        """Environment variables the command needs besides the run's own."""
+        """Return environment variables for the command, in addition to those of the run."""
         return {}
 
 
 class Evaluator(Stage):
-    """Measures, and reports."""
+    """Measures checkpoints or corpora and reports metrics."""
 
     output: ClassVar[type[Artifact] | None] = Report
 
     def evaluate(self, inputs: StageInputs, out: Path) -> pl.DataFrame:
-        """The figures: rows with `subject` (String: a label), `metric` (String), `value` (Float64), and if wanted `stderr`
-        (Float64), `n` (Int64) and own columns. Further tables (`NAME.parquet`), plots (`NAME.svg`) and passages for the
-        report (`NAME.md`) may be written to `out`."""
+        """Return the metrics; further files in the empty folder `out` become part of the report.
+
+        Args:
+            inputs: the inputs by option.
+            out: a folder for tables (`NAME.parquet`), plots (`NAME.svg`) and sections of the report (`NAME.md`).
+
+        Returns:
+            Rows with `subject` (String: usually a label), `metric` (String), `value` (Float64), and optionally `stderr`
+            (Float64), `n` (Int64) and own columns; `textbookgen.api.rows.REPORT_SCHEMA` has the types.
+        """
         raise NotImplementedError
 
 
-#: The families, in the order the engine matches them.
+#: The families, in the order in which the engine matches them.
 FAMILIES: tuple[type[Stage], ...] = (Source, Generator, Transform, Filter, CorpusFilter, Packer, Trainer, Evaluator)
 
 
 def family(stage: type[Stage]) -> type[Stage]:
-    """The family a stage belongs to."""
-    return next(each for each in FAMILIES if issubclass(stage, each))
+    """Return the family that a stage class belongs to."""
+    return next(kind for kind in FAMILIES if issubclass(stage, kind))

@@ -1,4 +1,4 @@
-"""Tokenizer: text to numbers and back."""
+"""Tokenizer: from text to token ids and back."""
 
 from __future__ import annotations
 
@@ -8,37 +8,54 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     import numpy as np
+    import numpy.typing as npt
 
 
 class Tokenizer(Protocol):
-    """Text to token ids and back."""
+    """Encodes text as token ids. A plugin provides one through the hook `open_tokenizer`; it must pickle.
+
+    Attributes:
+        name: as recipes name it, such as `hf:tokenizer.json`.
+        vocabulary: the number of ids, special ones included: the highest id plus one.
+        eod: the id that ends a document.
+        digest: identifies the vocabulary; checkpoints and shards with equal digests fit each other.
+        file: a file that the library `tokenizers` can open; None if there is none.
+    """
 
     name: str
-    vocabulary: int  # how many ids there are, special ones included
-    eod: int  # the id that ends a document
-    digest: str  # tells vocabularies apart: checkpoints and shards carry it
-    file: Path | None  # where the `tokenizers` library can open it; None if it is not such a file
+    vocabulary: int
+    eod: int
+    digest: str
+    file: Path | None
 
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
-        """The ids of each text, without an end of document."""
+        """Return the ids of each text, without an end-of-document id. Text that spells a special token is ordinary text."""
         ...
 
     def decode(self, ids: Sequence[int]) -> str:
-        """The text of these ids; special ones are left out."""
+        """Return the text of these ids, without special ones."""
         ...
 
 
 @runtime_checkable
 class RaggedTokenizer(Tokenizer, Protocol):
-    """A tokenizer that gives arrays: what it need not put into Python's lists can be packed several times as fast."""
+    """A tokenizer that also returns arrays; optional, and several times as fast for packing."""
 
-    def encode_ragged(self, texts: Sequence[str]) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-        """The ids of all texts one after the other, and how many each text has; the same as `encode_batch` gives."""
+    def encode_ragged(self, texts: Sequence[str]) -> tuple[npt.NDArray[np.integer[Any]], npt.NDArray[np.integer[Any]]]:
+        """Return the same ids as `encode_batch`, in two arrays.
+
+        Args:
+            texts: the texts.
+
+        Returns:
+            The ids of all texts concatenated, shape (tokens,), an integer dtype that holds every id; and the number of ids of
+            each text, shape (texts,), of any integer dtype.
+        """
         ...
 
 
 class ByteTokenizer:
-    """One id a byte of UTF-8, and 256 to end a document: needs no training and no file."""
+    """UTF-8 bytes as ids 0 to 255, and 256 to end a document. It needs no training and no file."""
 
     name = "bytes"
     vocabulary = 257
@@ -47,9 +64,9 @@ class ByteTokenizer:
     file: Path | None = None
 
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
-        """The bytes of each text."""
+        """Return the bytes of each text."""
         return [list(text.encode()) for text in texts]
 
     def decode(self, ids: Sequence[int]) -> str:
-        """The text of these bytes; broken characters are replaced."""
+        """Return the text of these bytes; incomplete characters become U+FFFD."""
         return bytes(i for i in ids if i < 256).decode(errors="replace")

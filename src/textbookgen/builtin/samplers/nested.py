@@ -25,10 +25,11 @@ def create_nested(label: str, table: Mapping[str, Any], context: Mapping[str, An
         raise ValueError(f'`{label}` needs the known samplers: use model_validate(options, context={{"samplers": ...}})')
     samplers: Mapping[str, type[Sampler]] = context["samplers"]
     use = table.get("use")
-    if use not in samplers:
+    sampler = samplers.get(use) if isinstance(use, str) else None
+    if sampler is None:
         raise ValueError(f"`{label}` must have `use`, one of {', '.join(sorted(samplers))} (got {use!r})")
     try:
-        return samplers[use].model_validate({key: value for key, value in table.items() if key != "use"}, context=context)
+        return sampler.model_validate({key: value for key, value in table.items() if key != "use"}, context=context)
     except ValidationError as error:
         problems = (f"`{'.'.join(map(str, (label, *item['loc'])))}`: {item['msg']}" for item in error.errors())
         raise ValueError("; ".join(problems)) from error

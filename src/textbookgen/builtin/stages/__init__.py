@@ -10,11 +10,11 @@ from textbookgen.api.stage import Stage
 def stages() -> list[type[Stage]]:
     """Return the built-in stages that are not sources."""
     from textbookgen.builtin.stages.chat_eval import ChatEval
-    from textbookgen.builtin.stages.evaluate import Benchmarks
+    from textbookgen.builtin.stages.evaluate import BenchmarkEval
     from textbookgen.builtin.stages.export import Export
     from textbookgen.builtin.stages.mix import Mix
     from textbookgen.builtin.stages.pack.stage import Pack
     from textbookgen.builtin.stages.sample import Sample
     from textbookgen.builtin.stages.train_tokenizer import TrainTokenizer
 
-    return [Sample, Mix, TrainTokenizer, Pack, Export, Benchmarks, ChatEval]
+    return [Sample, Mix, TrainTokenizer, Pack, Export, BenchmarkEval, ChatEval]

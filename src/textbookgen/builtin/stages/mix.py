@@ -140,7 +140,7 @@ class Mix(Transform):
             RunError: a source has no tokens.
         """
         tokenizer = inputs.tokenizer("tokenizer", self.tokenizer) if self.tokenizer is not None else None
-        tables = {label: table for label, table in inputs.by_label("from").items() if isinstance(table, Table)}
+        tables = inputs.by_label("from", Table)
         sources = {label: _count_tokens(table, tokenizer, f"{self.seed}/{label}") for label, table in tables.items()}
         for label, source in sources.items():
             if not source.total:

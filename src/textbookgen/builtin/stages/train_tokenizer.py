@@ -66,7 +66,7 @@ class TrainTokenizer(Packer):
         Raises:
             RunError: the corpus is empty.
         """
-        tables = [table for table in inputs.by_label("from").values() if isinstance(table, Table)]
+        tables = list(inputs.by_label("from", Table).values())
         sample = _sample_size(tables, self.max_documents, self.max_mib * 2**20)
         if sample.documents == 0:
             raise RunError("the inputs have no text to train on", place="from")
