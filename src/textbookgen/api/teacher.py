@@ -63,7 +63,13 @@ class Reply:
 
 @dataclass(frozen=True)
 class Price:
-    """A teacher's price in US dollars per million tokens: of the prompt, of the reply, and of cached prompt tokens."""
+    """A teacher's price in US dollars per million tokens.
+
+    Attributes:
+        input: of the prompt.
+        output: of the reply.
+        cached: of prompt tokens that the provider had in its cache; the price of the prompt unless given.
+    """
 
     input: float
     output: float
