@@ -1,9 +1,9 @@
-"""Which replies `quality/annotate` can read, and what it makes of them."""
+"""Which replies `quality/annotate` accepts, and the scores it reads from them."""
 
 from __future__ import annotations
 
 import pytest
-from textbookgen_quality.annotate import Annotate
+from textbookgen_quality.annotate import QualityAnnotator
 
 from textbookgen.api.errors import UnusableReply
 from textbookgen.api.teacher import Reply
@@ -12,7 +12,7 @@ DOCUMENT = {"id": "d1", "text": "def f(): ...", "kind": "code", "parents": []}
 
 
 def read(text: str) -> list[dict[str, object]]:
-    return list(Annotate(teacher="author", inputs=("web",), sample=10).parse({"document": DOCUMENT}, Reply(text)))
+    return list(QualityAnnotator(teacher="author", inputs=("web",), sample=10).parse({"document": DOCUMENT}, Reply(text)))
 
 
 @pytest.mark.parametrize(

@@ -1,19 +1,28 @@
-"""Quality: what a teacher thinks of a sample, what a forest learns from it, and what simple counts can tell."""
+"""Quality: scores by a teacher for a sample, a forest that learns them, heuristics with published thresholds, and redaction."""
 
 from __future__ import annotations
 
 from textbookgen import Stage, hookimpl
-from textbookgen_quality.annotate import Annotate
-from textbookgen_quality.compression import Compression
-from textbookgen_quality.forest import Forest
-from textbookgen_quality.heuristics import Heuristics
-from textbookgen_quality.language import Language
-from textbookgen_quality.parses import Parses
-from textbookgen_quality.redact import Redact
-from textbookgen_quality.secrets import Secrets
+from textbookgen_quality.annotate import QualityAnnotator
+from textbookgen_quality.compression import CompressionFilter
+from textbookgen_quality.forest import ForestFilter
+from textbookgen_quality.heuristics import HeuristicFilter
+from textbookgen_quality.language import LanguageFilter
+from textbookgen_quality.python_syntax import PythonSyntaxFilter
+from textbookgen_quality.redact import AddressRedaction
+from textbookgen_quality.secrets import SecretsFilter
 
 
 @hookimpl
 def stages() -> list[type[Stage]]:
-    """The annotator, the sieves, and what makes personal data unreadable."""
-    return [Annotate, Forest, Heuristics, Compression, Language, Parses, Secrets, Redact]
+    """Return the annotator, the filters, and the redaction of personal data."""
+    return [
+        QualityAnnotator,
+        ForestFilter,
+        HeuristicFilter,
+        CompressionFilter,
+        LanguageFilter,
+        PythonSyntaxFilter,
+        SecretsFilter,
+        AddressRedaction,
+    ]

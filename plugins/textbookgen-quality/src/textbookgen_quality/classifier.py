@@ -1,8 +1,7 @@
-"""A random forest over TF-IDF and SVD: grown, measured on held-out labels, written and read without pickle.
+"""A random forest over TF-IDF and SVD: trained, evaluated on held-out labels, saved and loaded without pickle.
 
-What is written is what the forest was grown from: terms and their weights, the projection, and the projected labels.
-Growing it again takes a second and gives the same forest, while its trees, written out, would be tens of thousands of
-arrays.
+Saved are the inputs of the forest: terms and their weights, the projection, and the projected labels. Training again takes a
+second and gives the same forest, while its trees would be tens of thousands of arrays.
 """
 
 from __future__ import annotations
@@ -15,165 +14,185 @@ from typing import TYPE_CHECKING, Any, Self
 
 import polars as pl
 
+from textbookgen.api.files import atomic_path, write_frame, write_json
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
-class Shape:
-    """What the classifier is made of; the options of `quality/forest` by the same names."""
+class ClassifierConfig:
+    """The parameters of a classifier, as the options of `quality/forest` with the same names."""
 
     features: str
-    terms: int
+    max_terms: int
     components: int
     trees: int
     min_leaf: int
-    characters: int
+    max_characters: int
+    seed: int
 
 
 @dataclass(frozen=True)
-class Features:
-    """Turns texts into a few numbers: TF-IDF of words or characters, projected on the directions of largest spread."""
+class LabeledTexts:
+    """Texts, and whether each is good: (n,) bool."""
+
+    texts: Sequence[str]
+    good: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class TextFeatures:
+    """TF-IDF of words or characters, projected by a truncated singular value decomposition.
+
+    Attributes:
+        vectorizer: scikit-learn's `TfidfVectorizer`.
+        projection: (components, terms).
+        max_characters: characters to examine.
+    """
 
     vectorizer: Any
-    projection: NDArray[np.float64]  # components x terms
-    characters: int
+    projection: NDArray[np.float64]
+    max_characters: int
 
     @classmethod
-    def fit(cls, shape: Shape, texts: Sequence[str], seed: int) -> Self:
-        """Learns terms, weights and projection from these texts."""
+    def fit(cls, config: ClassifierConfig, texts: Sequence[str]) -> Self:
+        """Learn terms, weights and projection from texts."""
         from sklearn.decomposition import TruncatedSVD  # type: ignore[import-untyped]
 
-        vectorizer = _vectorizer(shape)
-        counts = vectorizer.fit_transform([text[: shape.characters] for text in texts])
-        components = max(1, min(shape.components, counts.shape[1] - 1))
-        projection = TruncatedSVD(components, random_state=seed).fit(counts).components_
-        return cls(vectorizer, projection, shape.characters)
+        vectorizer = _make_vectorizer(config)
+        counts = vectorizer.fit_transform([text[: config.max_characters] for text in texts])
+        components = max(1, min(config.components, counts.shape[1] - 1))
+        projection = TruncatedSVD(components, random_state=config.seed).fit(counts).components_
+        return cls(vectorizer, projection, config.max_characters)
 
-    def of(self, texts: Sequence[str]) -> NDArray[np.float64]:
-        """A row a text."""
-        counts = self.vectorizer.transform([text[: self.characters] for text in texts])
+    def transform(self, texts: Sequence[str]) -> NDArray[np.float64]:
+        """Return the features of texts, (texts, components)."""
+        counts = self.vectorizer.transform([text[: self.max_characters] for text in texts])
         projected: NDArray[np.float64] = counts @ self.projection.T
         return projected
 
 
 @dataclass(frozen=True)
 class Classifier:
-    """Says how likely a text is good."""
+    """Predicts whether a text is good."""
 
-    features: Features
+    features: TextFeatures
     forest: Any
 
     @classmethod
     def load(cls, file: Path) -> Self:
-        """Reads what `learn` wrote, arrays and JSON, and grows the same forest again."""
+        """Read what `train_classifier` wrote, and train the same forest again."""
         import numpy as np
 
-        card = json.loads(file.with_suffix(".json").read_text(encoding="utf-8"))
-        shape = Shape(**card["shape"])
+        config = ClassifierConfig(**json.loads(file.with_suffix(".json").read_text(encoding="utf-8"))["config"])
         with np.load(file, allow_pickle=False) as arrays:
-            vectorizer = _vectorizer(shape, json.loads(file.with_suffix(".terms.json").read_text(encoding="utf-8")))
+            vectorizer = _make_vectorizer(config, json.loads(file.with_suffix(".terms.json").read_text(encoding="utf-8")))
             vectorizer.idf_ = arrays["idf"]
-            features = Features(vectorizer, arrays["projection"], shape.characters)
-            return cls(features, _grown(shape, arrays["rows"], arrays["good"], card["seed"], jobs=1))
+            features = TextFeatures(vectorizer, arrays["projection"], config.max_characters)
+            return cls(features, _train_forest(config, arrays["features"], arrays["good"], jobs=1))
 
     def probabilities(self, texts: Sequence[str]) -> NDArray[np.float64]:
-        """The share of trees' leaves that call each text good, from 0 to 1."""
+        """Return the forest's probability that each text is good, (texts,)."""
         import numpy as np
 
         if not texts:
             return np.zeros(0)
-        result: NDArray[np.float64] = self.forest.predict_proba(self.features.of(texts))[:, 1]
-        return result
+        probabilities: NDArray[np.float64] = self.forest.predict_proba(self.features.transform(texts))[:, 1]
+        return probabilities
 
 
-def _vectorizer(shape: Shape, terms: Sequence[str] | None = None) -> Any:
+def _make_vectorizer(config: ClassifierConfig, terms: Sequence[str] | None = None) -> Any:
     from sklearn.feature_extraction.text import TfidfVectorizer  # type: ignore[import-untyped]
 
-    counted = {"token_pattern": r"\w+|[^\w\s]"} if shape.features == "words" else {"analyzer": "char", "ngram_range": (1, 3)}
-    return TfidfVectorizer(max_features=shape.terms, sublinear_tf=True, vocabulary=terms, **counted)
+    words, characters = {"token_pattern": r"\w+|[^\w\s]"}, {"analyzer": "char", "ngram_range": (1, 3)}
+    options: dict[str, Any] = {**(words if config.features == "words" else characters)}
+    return TfidfVectorizer(max_features=config.max_terms, sublinear_tf=True, vocabulary=terms, **options)
 
 
-def _grown(shape: Shape, rows: NDArray[np.float64], good: NDArray[np.bool_], seed: int, jobs: int) -> Any:
+def _train_forest(config: ClassifierConfig, features: NDArray[np.float64], good: NDArray[np.bool_], jobs: int) -> Any:
     from sklearn.ensemble import RandomForestClassifier  # type: ignore[import-untyped]
 
-    options = {"min_samples_leaf": shape.min_leaf, "class_weight": "balanced", "random_state": seed, "n_jobs": jobs}
-    return RandomForestClassifier(shape.trees, **options).fit(rows, good)
+    options = {"min_samples_leaf": config.min_leaf, "class_weight": "balanced", "random_state": config.seed, "n_jobs": jobs}
+    return RandomForestClassifier(config.trees, **options).fit(features, good)
 
 
-def learn(
-    texts: Sequence[str],
-    good: NDArray[np.bool_],
-    shape: Shape,
-    held_out: float,
-    keep_share: float,
-    seed: int,
-    jobs: int,
-    file: Path,
+def train_classifier(
+    labels: LabeledTexts, config: ClassifierConfig, file: Path, held_out_share: float, keep_share: float, jobs: int
 ) -> None:
-    """Measures a forest that has not seen the held-out labels, then grows one from all and writes it to `file`.
+    """Train a classifier on all labels, and evaluate one that was trained without the held-out share.
 
-    Beside it go `forest.json` (the figures), `roc.parquet` and `calibration.parquet`; the model comes last, so that it
-    is there only if all is.
+    The metrics go to `forest.json`, `roc.parquet` and `calibration.parquet` beside `file`, which is written last.
+
+    Args:
+        labels: texts and their classes.
+        config: the parameters.
+        file: the model, an `.npz` file.
+        held_out_share: share of the labels to evaluate on.
+        keep_share: share of the documents for which to report precision.
+        jobs: threads.
     """
     import numpy as np
 
-    seed %= 2**32
     file.parent.mkdir(parents=True, exist_ok=True)
-    figures = _measure(texts, good, shape, held_out, keep_share, seed, jobs, file.parent)
-    card = {"shape": asdict(shape), "seed": seed, "labels": len(texts), "good": int(good.sum()), **figures}
-    file.with_suffix(".json").write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
-    features = Features.fit(shape, texts, seed)
-    terms = features.vectorizer.get_feature_names_out().tolist()
-    file.with_suffix(".terms.json").write_text(json.dumps(terms), encoding="utf-8")
-    arrays = {"idf": features.vectorizer.idf_, "projection": features.projection, "rows": features.of(texts), "good": good}
-    whole = file.with_suffix(".part.npz")
-    np.savez(whole, **arrays)
-    whole.replace(file)
+    metrics = _evaluate(labels, config, held_out_share, keep_share, jobs, file.parent)
+    card = {"config": asdict(config), "labels": len(labels.texts), "good": int(labels.good.sum()), **metrics}
+    write_json(file.with_suffix(".json"), card)
+    features = TextFeatures.fit(config, labels.texts)
+    write_json(file.with_suffix(".terms.json"), features.vectorizer.get_feature_names_out().tolist())
+    arrays = {
+        "idf": features.vectorizer.idf_,
+        "projection": features.projection,
+        "features": features.transform(labels.texts),
+        "good": labels.good,
+    }
+    with atomic_path(file) as temporary, temporary.open("wb") as opened:
+        np.savez(opened, **arrays)
 
 
-def _measure(
-    texts: Sequence[str],
-    good: NDArray[np.bool_],
-    shape: Shape,
-    held_out: float,
-    keep_share: float,
-    seed: int,
-    jobs: int,
-    folder: Path,
+def _evaluate(
+    labels: LabeledTexts, config: ClassifierConfig, held_out_share: float, keep_share: float, jobs: int, folder: Path
 ) -> dict[str, float | int | None]:
-    """Figures on held-out labels; all are null where one class is too small to be split."""
+    """Return metrics on held-out labels, all null if one class is too small to be split."""
     import numpy as np
-    from sklearn.calibration import calibration_curve  # type: ignore[import-untyped]
     from sklearn.metrics import (  # type: ignore[import-untyped]
         average_precision_score,
         brier_score_loss,
         roc_auc_score,
-        roc_curve,
     )
     from sklearn.model_selection import train_test_split  # type: ignore[import-untyped]
 
     names = ("held_out", "base_rate", "roc_auc", "average_precision", "brier", "precision_at_share")
-    if min(good.sum(), (~good).sum()) * min(held_out, 1 - held_out) < 1:
+    smaller_class = min(labels.good.sum(), (~labels.good).sum())
+    if smaller_class * min(held_out_share, 1 - held_out_share) < 1:
         return dict.fromkeys(names)
-    seen, unseen, seen_good, truth = train_test_split(texts, good, test_size=held_out, stratify=good, random_state=seed)
-    features = Features.fit(shape, seen, seed)
-    forest = _grown(shape, features.of(seen), seen_good, seed, jobs)
-    scores = forest.predict_proba(features.of(unseen))[:, 1]
-    false, true, thresholds = roc_curve(truth, scores)
-    finite = np.isfinite(thresholds)
-    pl.DataFrame({"threshold": thresholds, "false_positive": false, "true_positive": true}).filter(finite).write_parquet(
-        folder / "roc.parquet"
+    train_texts, test_texts, train_good, test_good = train_test_split(
+        labels.texts, labels.good, test_size=held_out_share, stratify=labels.good, random_state=config.seed
     )
-    observed, said = calibration_curve(truth, scores, n_bins=10, strategy="quantile")
-    pl.DataFrame({"said": said, "observed": observed}).write_parquet(folder / "calibration.parquet")
+    features = TextFeatures.fit(config, train_texts)
+    forest = _train_forest(config, features.transform(train_texts), train_good, jobs)
+    scores = forest.predict_proba(features.transform(test_texts))[:, 1]
+    _write_curves(test_good, scores, folder)
     best = np.argsort(-scores, kind="stable")[: max(1, round(keep_share * len(scores)))]
-    figures = (
-        truth.mean(),
-        roc_auc_score(truth, scores),
-        average_precision_score(truth, scores),
-        brier_score_loss(truth, scores),
-        truth[best].mean(),
+    values = (
+        test_good.mean(),
+        roc_auc_score(test_good, scores),
+        average_precision_score(test_good, scores),
+        brier_score_loss(test_good, scores),
+        test_good[best].mean(),
     )
-    return {"held_out": len(unseen), **{name: float(value) for name, value in zip(names[1:], figures, strict=True)}}
+    return {"held_out": len(test_texts), **{name: float(value) for name, value in zip(names[1:], values, strict=True)}}
+
+
+def _write_curves(good: NDArray[np.bool_], scores: NDArray[np.float64], folder: Path) -> None:
+    """Write the ROC curve and the calibration curve."""
+    import numpy as np
+    from sklearn.calibration import calibration_curve  # type: ignore[import-untyped]
+    from sklearn.metrics import roc_curve
+
+    false, true, thresholds = roc_curve(good, scores)
+    roc = pl.DataFrame({"threshold": thresholds, "false_positive_rate": false, "true_positive_rate": true})
+    write_frame(folder / "roc.parquet", roc.filter(np.isfinite(thresholds)))
+    observed, predicted = calibration_curve(good, scores, n_bins=10, strategy="quantile")
+    write_frame(folder / "calibration.parquet", pl.DataFrame({"predicted": predicted, "observed": observed}))

@@ -1,4 +1,4 @@
-"""`quality/forest`: a forest learns a teacher's scores from a sample, and the best of the corpus by it flow on."""
+"""`quality/forest`: a random forest learns a teacher's scores from a sample and keeps the best share of the corpus."""
 
 from __future__ import annotations
 
@@ -14,93 +14,102 @@ from textbookgen import CorpusFilter, Diagnostic, Documents, Estimate, Input, La
 if TYPE_CHECKING:
     from textbookgen_quality.classifier import Classifier
 
+_MIN_LABELS = 10
 
-class Forest(CorpusFilter):
-    """Keeps what a random forest takes for good, having learnt from scored documents what good is.
 
-    phi-1's filter (Gunasekar et al. 2023, section 2.1), with TF-IDF of words or characters, reduced by SVD, in the place
-    of a code model's embedding. How well it does on held-out labels is written beside the model: `forest.json`,
-    `roc.parquet` and `calibration.parquet`.
+class ForestFilter(CorpusFilter):
+    """Keeps the documents that a random forest, trained on scored documents, rates as good.
+
+    phi-1's filter (Gunasekar et al. 2023, section 2.1), with TF-IDF of words or characters, reduced by SVD, in place of a
+    code model's embedding. Metrics on held-out labels are written beside the model: `forest.json`, `roc.parquet` and
+    `calibration.parquet`.
     """
 
     name: ClassVar[str] = "forest"
 
-    labels: Annotated[Labels, Input(Documents)] = Field(description="stages above whose documents carry scores to learn from")
-    score: str = Field("quality.score", description="the labels' column with the score")
-    good_score: float = Field(3.0, description="score from which a labelled document is good")
-    keep_share: float = Field(
-        0.17, gt=0, le=1, description="share of the corpus that flows on, the best of it (phi-1: about 0.17)"
+    labels: Annotated[Labels, Input(Documents)] = Field(description="stages whose documents have scores to learn from")
+    score: str = Field("quality.score", description="the column of the labels with the score")
+    good_score: float = Field(3.0, description="score from which a labeled document is good")
+    keep_share: float = Field(0.17, gt=0, le=1, description="share of the corpus to keep, the best (phi-1: about 0.17)")
+    threshold: float | None = Field(
+        None, ge=0, le=1, description="keep documents by this probability of being good, instead of a share"
     )
-    threshold: float | None = Field(None, ge=0, le=1, description="keep by this probability of being good instead of a share")
     features: Literal["words", "characters"] = Field(
-        "words", description="what is counted in a text: words, or runs of one to three characters"
+        "words", description="what to count in a text: words, or runs of one to three characters"
     )
-    terms: int = Field(20_000, ge=1, description="how many terms are counted at most, the commonest")
-    components: int = Field(64, ge=2, description="dimensions that the counts are reduced to")
+    max_terms: int = Field(20_000, ge=1, description="vocabulary size: the most frequent terms are counted")
+    components: int = Field(64, ge=2, description="dimensions after the singular value decomposition")
     trees: int = Field(200, ge=1, description="trees in the forest")
-    min_leaf: int = Field(2, ge=1, description="labelled documents in a leaf, at least")
-    characters: int = Field(8_000, ge=1, description="how much of a document is looked at, from its beginning")
-    held_out: float = Field(
-        0.2, gt=0, lt=1, description="share of the labels held out to measure with; the forest that judges learns from all"
+    min_leaf: int = Field(2, ge=1, description="minimum number of labeled documents in a leaf")
+    max_characters: int = Field(8_000, ge=1, description="characters to examine, from the beginning of a document")
+    held_out_share: float = Field(
+        0.2, gt=0, lt=1, description="share of the labels held out for the metrics; the final forest learns from all"
     )
-    seed: int = Field(0, description="another seed grows another forest")
-    n_jobs: Annotated[int, Runtime] = Field(1, description="threads that grow the forest; -1 for one a core")
-    text: str = Field("text", description="the column that is judged")
+    seed: int = Field(0, description="seed of the forest")
+    n_jobs: Annotated[int, Runtime] = Field(1, description="threads that grow the forest; -1 for one per core")
+    text: str = Field("text", description="the column to rate")
 
     _classifier: Classifier | None = PrivateAttr(None)
 
     def check(self) -> Iterable[Diagnostic]:
-        """Complains about a share that a threshold makes meaningless."""
+        """Report a share together with a threshold."""
         if self.threshold is not None and "keep_share" in self.model_fields_set:
-            yield Diagnostic("keep_share", "`threshold` and `keep_share` both say what is kept", "leave one of them out")
+            yield Diagnostic("keep_share", "`threshold` and `keep_share` exclude each other", "remove one of them")
 
     def estimate(self, inputs: Mapping[str, Estimate]) -> Estimate | None:
-        """The share that is kept, as far as it is known."""
-        flow = inputs["from"]
-        if flow.documents is None or self.threshold is not None:
+        """Return the share that is kept, if it is known."""
+        corpus = inputs["from"]
+        if corpus.documents is None or self.threshold is not None:
             return None
-        tokens = None if flow.tokens is None else flow.tokens * self.keep_share
-        return Estimate(flow.documents * self.keep_share, tokens, disk_bytes=40 * flow.documents)
+        tokens = None if corpus.tokens is None else corpus.tokens * self.keep_share
+        return Estimate(corpus.documents * self.keep_share, tokens, disk_bytes=40 * corpus.documents)
 
     def prepare(self, inputs: StageInputs) -> None:
-        """Grows the forest the first time, and reads it from the step's folder afterwards."""
+        """Train the forest the first time, and load it from the step's folder afterwards."""
         from textbookgen_quality.classifier import Classifier
 
         file = inputs.folder / "forest.npz"
         if not file.exists():
-            self._learn(inputs, file)
+            self._train(inputs, file)
         self._classifier = Classifier.load(file)
 
-    def _learn(self, inputs: StageInputs, file: Path) -> None:
-        from textbookgen_quality.classifier import Shape, learn
+    def _train(self, inputs: StageInputs, file: Path) -> None:
+        from textbookgen_quality.classifier import ClassifierConfig, LabeledTexts, train_classifier
 
         labels = pl.concat([frame.select(self.text, self.score) for frame in inputs["labels"].frames()]).drop_nulls()
         good = (labels[self.score] >= self.good_score).to_numpy()
-        if len(labels) < 10 or good.all() or not good.any():
+        if len(labels) < _MIN_LABELS or good.all() or not good.any():
             raise RunError(
-                f"{len(labels)} labels, {int(good.sum())} of them good, are not enough to tell good from bad",
+                f"{len(labels)} labels, {int(good.sum())} good: training needs at least {_MIN_LABELS} labels and both classes",
                 place="labels",
-                hint="label more documents, or move `good_score`",
+                hint="label more documents, or change `good_score`",
             )
-        shape = Shape(self.features, self.terms, self.components, self.trees, self.min_leaf, self.characters)
-        learn(
-            labels[self.text].to_list(), good, shape, self.held_out, self.keep_share, inputs.seed + self.seed, self.n_jobs, file
+        config = ClassifierConfig(
+            features=self.features,
+            max_terms=self.max_terms,
+            components=self.components,
+            trees=self.trees,
+            min_leaf=self.min_leaf,
+            max_characters=self.max_characters,
+            seed=(inputs.seed + self.seed) % 2**32,
         )
+        texts = LabeledTexts(labels[self.text].to_list(), good)
+        train_classifier(texts, config, file, self.held_out_share, self.keep_share, self.n_jobs)
 
     def sketch(self, docs: pl.DataFrame) -> pl.DataFrame:
-        """Of each document `id` and `score`, the probability that it is good."""
+        """Return `id` and `score` of each document, the probability that it is good."""
         if self._classifier is None:
-            raise RunError("`quality/forest` judges only after `prepare` has grown its forest")
+            raise RunError("`quality/forest` was called before `prepare`")
         scores = self._classifier.probabilities(docs[self.text].fill_null("").to_list())
         return pl.DataFrame({"id": docs["id"], "score": pl.Series(scores, dtype=pl.Float64)})
 
     def decide(self, sketches: pl.LazyFrame, corpus: pl.LazyFrame) -> pl.DataFrame:
-        """Verdicts with the probability as `score`; of equal ones the earlier document is kept."""
+        """Return verdicts with the probability as `score`; of equal ones, the earlier document is kept."""
         scores = sketches.select("id", "score").collect()
         if self.threshold is not None:
             keep, reason = pl.col("score") >= self.threshold, "below the threshold"
         else:
-            many = max(1, round(self.keep_share * len(scores)))
-            keep, reason = pl.col("score").rank("ordinal", descending=True) <= many, "below the kept share"
+            count = max(1, round(self.keep_share * len(scores)))
+            keep, reason = pl.col("score").rank("ordinal", descending=True) <= count, "below the kept share"
         verdicts = scores.with_columns(keep=keep)
         return verdicts.select("id", "keep", reason=pl.when(~pl.col("keep")).then(pl.lit(reason)), score="score")

@@ -1,4 +1,4 @@
-"""`quality/language`: documents in other languages than those wanted do not flow on."""
+"""`quality/language`: drop documents in unwanted languages."""
 
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ from textbookgen import Diagnostic, Filter
 
 @cache
 def _identifier() -> Any:
-    """The model, which comes with the library; loading it takes most of a second."""
+    """Return the model, which is part of the library; loading it takes most of a second."""
     from py3langid.langid import MODEL_FILE, LanguageIdentifier  # type: ignore[import-untyped]
 
     return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
 
 
-class Language(Filter):
-    """Drops documents that are not in a language wanted, going by py3langid (langid.py's model: Lui and Baldwin 2012)."""
+class LanguageFilter(Filter):
+    """Keeps documents in the given languages, as identified by py3langid (langid.py's model: Lui and Baldwin 2012)."""
 
     name: ClassVar[str] = "language"
 
     languages: tuple[str, ...] = Field(("en",), min_length=1, description="languages to keep, by ISO 639-1 code")
-    least: float = Field(0.65, ge=0, le=1, description="probability that the language must have (FineWeb: 0.65)")
-    skip_kinds: tuple[str, ...] = Field(("code", "exercise"), description="kinds of documents that are kept unseen")
-    characters: int = Field(4_000, ge=1, description="how much of a document is looked at, from its beginning")
-    text: str = Field("text", description="the column that is judged")
+    min_probability: float = Field(0.65, ge=0, le=1, description="minimum probability of the language (FineWeb: 0.65)")
+    skip_kinds: tuple[str, ...] = Field(("code", "exercise"), description="kinds of documents that are kept unchecked")
+    max_characters: int = Field(4_000, ge=1, description="characters to examine, from the beginning of a document")
+    text: str = Field("text", description="the column to check")
 
     def check(self) -> Iterable[Diagnostic]:
-        """Complains about codes that the model does not know."""
+        """Report unknown language codes."""
         known = set(_identifier().labels)
         if unknown := [language for language in self.languages if language not in known]:
-            yield Diagnostic("languages", f"not known: {', '.join(unknown)}", f"the codes are {' '.join(sorted(known))}")
+            yield Diagnostic("languages", f"unknown: {', '.join(unknown)}", f"the codes are {' '.join(sorted(known))}")
 
     def decide(self, docs: pl.DataFrame) -> pl.DataFrame:
-        """Verdicts, with the probability as `score` and the language as `quality.language`; null for what is kept unseen."""
+        """Return verdicts with the probability as `score` and the language as `quality.language`, null if unchecked."""
         kinds = docs["kind"].to_list() if "kind" in docs.columns else [""] * len(docs)
         rows = [self._verdict(*row) for row in zip(docs["id"], docs[self.text], kinds, strict=True)]
         schema = {"id": pl.String, "keep": pl.Boolean, "reason": pl.String, "score": pl.Float64, "quality.language": pl.String}
@@ -47,10 +47,10 @@ class Language(Filter):
     def _verdict(self, id_: str, text: str | None, kind: str) -> tuple[object, ...]:
         if kind in self.skip_kinds:
             return id_, True, None, None, None
-        language, probability = _identifier().classify((text or "")[: self.characters])
+        language, probability = _identifier().classify((text or "")[: self.max_characters])
         reason = None
         if language not in self.languages:
             reason = "another language"
-        elif probability < self.least:
+        elif probability < self.min_probability:
             reason = "uncertain language"
         return id_, reason is None, reason, float(probability), language

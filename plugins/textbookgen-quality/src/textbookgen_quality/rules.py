@@ -1,54 +1,73 @@
-"""Figures of a text, as polars expressions, and the bounds that published pipelines put on them."""
+"""Metrics of texts as polars expressions, and the bounds that published pipelines set for them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import polars as pl
 
-Bound = tuple[str, float | None, float | None]  # the figure, its least and its most
 
-#: Reason to rule, for each published set.
-PROSE: dict[str, dict[str, Bound]] = {
+@dataclass(frozen=True)
+class Bound:
+    """A minimum or a maximum of a metric."""
+
+    metric: str
+    minimum: float | None = None
+    maximum: float | None = None
+
+    @property
+    def description(self) -> str:
+        """How a value violates the bound, such as `under 50`."""
+        return f"under {self.minimum:g}" if self.minimum is not None else f"over {self.maximum:g}"
+
+    def is_violated(self) -> pl.Expr:
+        """Return whether the metric is out of bounds; null if there is nothing to measure."""
+        column = pl.col(self.metric)
+        return column < self.minimum if self.minimum is not None else column > self.maximum
+
+
+#: The rules of each published set by the reason that they give.
+PROSE_RULES: dict[str, dict[str, Bound]] = {
     # Rae et al. 2021 (Gopher), appendix A1, quality filters; the number of words is an option.
     "gopher": {
-        "words too short": ("mean_word_length", 3, None),
-        "words too long": ("mean_word_length", None, 10),
-        "too many symbols": ("symbols_per_word", None, 0.1),
-        "mostly bullet points": ("bullet_lines", None, 0.9),
-        "lines cut short": ("ellipsis_lines", None, 0.3),
-        "few words with letters": ("alphabetic_words", 0.8, None),
-        "no common English words": ("stop_words", 2, None),
+        "words too short": Bound("mean_word_length", minimum=3),
+        "words too long": Bound("mean_word_length", maximum=10),
+        "too many symbols": Bound("symbols_per_word", maximum=0.1),
+        "mostly bullet points": Bound("bullet_lines", maximum=0.9),
+        "truncated lines": Bound("ellipsis_lines", maximum=0.3),
+        "few words with letters": Bound("alphabetic_words", minimum=0.8),
+        "no common English words": Bound("stop_words", minimum=2),
     },
-    # The same, table A1: repetition. The share of a gram is that of its characters.
+    # The same, table A1: repetition. The share of an n-gram is that of its characters.
     "gopher-repetition": {
-        "repeated lines": ("duplicate_lines", None, 0.3),
-        "repeated paragraphs": ("duplicate_paragraphs", None, 0.3),
-        "much text in repeated lines": ("duplicate_line_characters", None, 0.2),
-        "much text in repeated paragraphs": ("duplicate_paragraph_characters", None, 0.2),
-        **{f"one {n}-gram again and again": (f"top_{n}_gram", None, most) for n, most in ((2, 0.20), (3, 0.18), (4, 0.16))},
-        **{f"repeated {n}-grams": (f"duplicate_{n}_grams", None, round(0.20 - 0.01 * n, 2)) for n in range(5, 11)},
+        "repeated lines": Bound("duplicate_lines", maximum=0.3),
+        "repeated paragraphs": Bound("duplicate_paragraphs", maximum=0.3),
+        "much text in repeated lines": Bound("duplicate_line_characters", maximum=0.2),
+        "much text in repeated paragraphs": Bound("duplicate_paragraph_characters", maximum=0.2),
+        **{f"frequent {n}-gram": Bound(f"top_{n}_gram", maximum=share) for n, share in ((2, 0.20), (3, 0.18), (4, 0.16))},
+        **{f"repeated {n}-grams": Bound(f"duplicate_{n}_grams", maximum=round(0.20 - 0.01 * n, 2)) for n in range(5, 11)},
     },
     # Raffel et al. 2020 (T5), section 2.2: what drops a page rather than a line.
     "c4": {
-        "too few sentences": ("sentences", 5, None),
-        "lorem ipsum": ("lorem_ipsum", None, 0),
-        "curly bracket": ("curly_brackets", None, 0),
+        "too few sentences": Bound("sentences", minimum=5),
+        "lorem ipsum": Bound("lorem_ipsum", maximum=0),
+        "curly bracket": Bound("curly_brackets", maximum=0),
     },
     # Penedo et al. 2024 (FineWeb), section 3.6.
     "fineweb": {
-        "few lines end in punctuation": ("ended_lines", 0.12, None),
-        "much text in lines said twice": ("duplicate_line_characters", None, 0.1),
-        "mostly short lines": ("short_lines", None, 0.67),
+        "few lines end in punctuation": Bound("ended_lines", minimum=0.12),
+        "much text in duplicate lines": Bound("duplicate_line_characters", maximum=0.1),
+        "mostly short lines": Bound("short_lines", maximum=0.67),
     },
 }
 
-#: Li et al. 2023 (StarCoder), section 3.2, after Chen et al. 2021 (Codex), section 3.1; the least size is an option.
-CODE: dict[str, Bound] = {
-    "line too long": ("longest_line", None, 1000),
-    "lines too long": ("mean_line_length", None, 100),
-    "few letters and digits": ("alphanumeric", 0.25, None),
-    "written by a program": ("generated", None, 0),
+#: Li et al. 2023 (StarCoder), section 3.2, after Chen et al. 2021 (Codex), section 3.1; the minimum size is an option.
+CODE_RULES: dict[str, Bound] = {
+    "line too long": Bound("longest_line", maximum=1000),
+    "lines too long": Bound("mean_line_length", maximum=100),
+    "few letters and digits": Bound("alphanumeric", minimum=0.25),
+    "generated code": Bound("generated", maximum=0),
 }
 
 _TEXT = pl.col("text")
@@ -62,12 +81,12 @@ def _count(pattern: str) -> pl.Expr:
 
 _CHARACTERS = _TEXT.str.len_chars().cast(pl.Float64)
 _WORDS = _count(r"\S+")
-_DENSE = _CHARACTERS - _count(r"\s")  # characters that are no white space
-_LINES = _count(r"(?m)^.*\S.*$")  # lines with something on them
+_NON_SPACE = _CHARACTERS - _count(r"\s")
+_LINES = _count(r"(?m)^.*\S.*$")  # lines that are not blank
 
-_FIGURES: dict[str, pl.Expr] = {
+_METRICS: dict[str, pl.Expr] = {
     "words": _WORDS,
-    "mean_word_length": _DENSE / _WORDS,
+    "mean_word_length": _NON_SPACE / _WORDS,
     "symbols_per_word": _count(r"#|\.\.\.|…") / _WORDS,
     "bullet_lines": _count(r"(?m)^[ \t]*[•‣▪◦*-]") / _LINES,
     "ellipsis_lines": _count(r"(?m)(?:\.\.\.|…)[ \t]*$") / _LINES,
@@ -78,7 +97,7 @@ _FIGURES: dict[str, pl.Expr] = {
     "curly_brackets": _count("[{]"),
     "ended_lines": _count(r"""(?m)[.!?…。！？]["'”’)*_`]*[ \t]*$""") / _LINES,
     "short_lines": _count(r"(?m)^.{1,30}$") / _LINES,
-    "dense": _DENSE,
+    "non_space_characters": _NON_SPACE,
     "longest_line": _TEXT.str.split("\n").list.eval(pl.element().str.len_chars()).list.max().cast(pl.Float64),
     "mean_line_length": _CHARACTERS / (_count("\n") + 1),
     "alphanumeric": 1 - _count(r"[^\p{L}\p{N}]") / _CHARACTERS,
@@ -86,47 +105,57 @@ _FIGURES: dict[str, pl.Expr] = {
 }
 
 
-def measures(rows: pl.DataFrame, names: Iterable[str]) -> pl.DataFrame:
-    """The figures by these names, as Float64 columns beside `id`; NaN and null where there is nothing to measure."""
-    wanted = sorted(set(names))
-    simple = rows.with_row_index("row").with_columns(_FIGURES[name].alias(name) for name in wanted if name in _FIGURES)
+def compute_metrics(rows: pl.DataFrame, names: Iterable[str]) -> pl.DataFrame:
+    """Compute metrics by name.
+
+    Args:
+        rows: `id` and `text`.
+        names: metrics.
+
+    Returns:
+        `id` and one Float64 column per metric, null where there is nothing to measure.
+    """
+    columns = sorted(set(names))
+    metrics = rows.with_row_index("row").with_columns(_METRICS[name].alias(name) for name in columns if name in _METRICS)
     for unit, separator in (("line", "\n"), ("paragraph", "\n\n")):
-        if any(name.startswith(f"duplicate_{unit}") for name in wanted):
-            simple = simple.join(_repeated(simple, unit, separator), on="row", how="left", maintain_order="left")
-    if any(name.endswith(("_gram", "_grams")) for name in wanted):
-        simple = simple.join(_repeated_grams(simple), on="row", how="left", maintain_order="left")
-    return simple.select("id", *(pl.col(name).fill_nan(None) for name in wanted))
+        if any(name.startswith(f"duplicate_{unit}") for name in columns):
+            metrics = metrics.join(_duplicates(metrics, unit, separator), on="row", how="left", maintain_order="left")
+    if any(name.endswith(("_gram", "_grams")) for name in columns):
+        metrics = metrics.join(_repeated_ngrams(metrics), on="row", how="left", maintain_order="left")
+    return metrics.select("id", *(pl.col(name).fill_nan(None) for name in columns))
 
 
-def _repeated(rows: pl.DataFrame, unit: str, separator: str) -> pl.DataFrame:
-    """The share of lines or paragraphs that were there before, and of the characters in them."""
+def _duplicates(rows: pl.DataFrame, unit: str, separator: str) -> pl.DataFrame:
+    """Compute the share of lines or paragraphs that occurred earlier in the text, and of the characters in them."""
     pieces = rows.select("row", _CHARACTERS.alias("whole"), piece=_TEXT.str.split(separator)).explode(
         "piece", empty_as_null=True
     )
     pieces = pieces.with_columns(pl.col("piece").str.strip_chars()).filter(pl.col("piece") != "")
-    again = ~(pl.col("piece").hash(1) ^ pl.col("row").hash(2)).is_first_distinct()
-    pieces = pieces.with_columns(again=again, size=pl.col("piece").str.len_chars())
+    duplicate = ~(pl.col("piece").hash(1) ^ pl.col("row").hash(2)).is_first_distinct()
+    pieces = pieces.with_columns(duplicate=duplicate, size=pl.col("piece").str.len_chars())
     return pieces.group_by("row").agg(
-        pl.col("again").mean().alias(f"duplicate_{unit}s"),
-        (pl.col("size").filter("again").sum() / pl.col("whole").first()).alias(f"duplicate_{unit}_characters"),
+        pl.col("duplicate").mean().alias(f"duplicate_{unit}s"),
+        (pl.col("size").filter("duplicate").sum() / pl.col("whole").first()).alias(f"duplicate_{unit}_characters"),
     )
 
 
-def _repeated_grams(rows: pl.DataFrame) -> pl.DataFrame:
-    """The share of characters in the commonest 2-, 3- and 4-gram, and in 5- to 10-grams that were there before."""
+def _repeated_ngrams(rows: pl.DataFrame) -> pl.DataFrame:
+    """Compute the share of characters in the most frequent 2-, 3- and 4-gram, and in 5- to 10-grams that occurred earlier."""
     import numpy as np
 
     from textbookgen_quality import repetition
 
     texts = rows["text"]
-    odd = texts.str.len_bytes() != texts.str.len_chars()
-    if odd.any():  # words are told by their bytes: what is no word character beyond ASCII becomes a space
-        plain = pl.DataFrame({"text": texts.filter(odd)}).select(_TEXT.str.to_lowercase().str.replace_all(r"[^\w]", " "))
-        texts = texts.scatter(odd.arg_true(), plain.to_series())
+    not_ascii = texts.str.len_bytes() != texts.str.len_chars()
+    if not_ascii.any():  # the kernel reads bytes: other characters that do not belong to words become spaces
+        normalized = pl.DataFrame({"text": texts.filter(not_ascii)}).select(
+            _TEXT.str.to_lowercase().str.replace_all(r"[^\w]", " ")
+        )
+        texts = texts.scatter(not_ascii.arg_true(), normalized.to_series())
     starts = np.zeros(len(texts) + 1, np.int64)
     np.cumsum(texts.str.len_bytes().to_numpy() + 1, out=starts[1:])
     data = np.frombuffer(b"" if texts.is_empty() else texts.str.join("\n").cast(pl.Binary).item(), np.uint8)
     shares = np.zeros((len(texts), 9))
-    repetition.repeated(data, starts, int(np.diff(starts).max(initial=0)), shares)
-    names = [*(f"top_{n}_gram" for n in repetition.TOP), *(f"duplicate_{n}_grams" for n in repetition.AGAIN)]
+    repetition.repeated_shares(data, starts, int(np.diff(starts).max(initial=0)), shares)
+    names = [*(f"top_{n}_gram" for n in repetition.TOP_SIZES), *(f"duplicate_{n}_grams" for n in repetition.DUPLICATE_SIZES)]
     return pl.DataFrame({"row": rows["row"], **dict(zip(names, shares.T.copy(), strict=True))})

@@ -1,4 +1,4 @@
-"""`quality/secrets`: documents with keys and tokens in them do not flow on."""
+"""`quality/secrets`: drop documents that contain keys and tokens."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from pydantic import Field
 
 from textbookgen import Diagnostic, Filter
 
-# Those of detect-secrets' detectors that know a token by its form. The rest go by entropy or by words before a value,
-# which in source code is right too seldom.
+# Detectors of detect-secrets that recognize a token by its format. The others go by entropy or by the words before a value,
+# and are too often wrong on source code.
 _DETECTORS = (
     "AWSKeyDetector", "AzureStorageKeyDetector", "BasicAuthDetector", "DiscordBotTokenDetector", "GitHubTokenDetector",
     "GitLabTokenDetector", "JwtTokenDetector", "MailchimpDetector", "NpmDetector", "OpenAIDetector", "PrivateKeyDetector",
@@ -22,8 +22,8 @@ _DETECTORS = (
 
 
 @cache
-def _known() -> dict[str, Any]:
-    """detect-secrets' detectors that work by regular expressions, by class name."""
+def _known_detectors() -> dict[str, Any]:
+    """Return detect-secrets' detectors that use regular expressions, by class name."""
     from detect_secrets.core.plugins.util import get_mapping_from_secret_type_to_class
     from detect_secrets.plugins.base import RegexBasedDetector
 
@@ -31,34 +31,35 @@ def _known() -> dict[str, Any]:
     return {kind.__name__: kind() for kind in kinds if issubclass(kind, RegexBasedDetector)}
 
 
-class Secrets(Filter):
-    """Drops documents in which detect-secrets finds a key, a token or a password in an address.
+class SecretsFilter(Filter):
+    """Drops documents in which detect-secrets finds a key, a token or a password in a URL.
 
-    The verdict tells the kind of secret and the line, never the secret.
+    The verdict names the kind of secret and the line, never the secret.
     """
 
     name: ClassVar[str] = "secrets"
 
     detectors: tuple[str, ...] = Field(_DETECTORS, description="detectors of detect-secrets, by class name")
-    text: str = Field("text", description="the column that is judged")
+    text: str = Field("text", description="the column to check")
 
     def check(self) -> Iterable[Diagnostic]:
-        """Complains about detectors that there are not."""
-        if unknown := [name for name in self.detectors if name not in _known()]:
-            yield Diagnostic("detectors", f"not known: {', '.join(unknown)}", f"there are {', '.join(sorted(_known()))}")
+        """Report unknown detectors."""
+        if unknown := [name for name in self.detectors if name not in _known_detectors()]:
+            known = ", ".join(sorted(_known_detectors()))
+            yield Diagnostic("detectors", f"unknown: {', '.join(unknown)}", f"the detectors are {known}")
 
     def decide(self, docs: pl.DataFrame) -> pl.DataFrame:
-        """Verdicts, with the kind of the first secret found and its line."""
-        result = [self._found(text or "") for text in docs[self.text]]
+        """Return verdicts; `detail` has the kind and line of the first secret."""
+        details = [self._first_secret(text or "") for text in docs[self.text]]
         return docs.select("id").with_columns(
-            keep=pl.Series([item is None for item in result], dtype=pl.Boolean),
-            reason=pl.Series([None if item is None else "secret" for item in result], dtype=pl.String),
-            detail=pl.Series(result, dtype=pl.String),
+            keep=pl.Series([detail is None for detail in details], dtype=pl.Boolean),
+            reason=pl.Series([None if detail is None else "secret" for detail in details], dtype=pl.String),
+            detail=pl.Series(details, dtype=pl.String),
         )
 
-    def _found(self, text: str) -> str | None:
+    def _first_secret(self, text: str) -> str | None:
         for name in self.detectors:
-            detector = _known()[name]
+            detector = _known_detectors()[name]
             for secret in detector.analyze_string(text):
                 line = text[: max(0, text.find(secret))].count("\n") + 1
                 return f"{detector.secret_type}, line {line}"

@@ -1,4 +1,4 @@
-"""The sieves that lean on a library: compression, language, secrets; and redaction."""
+"""The filters that use a library (compression, language, secrets), and redaction."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from collections.abc import Iterable
 
 import polars as pl
 import pytest
-from textbookgen_quality.compression import Compression
-from textbookgen_quality.language import Language
-from textbookgen_quality.redact import Redact
-from textbookgen_quality.secrets import Secrets
+from textbookgen_quality.compression import CompressionFilter
+from textbookgen_quality.language import LanguageFilter
+from textbookgen_quality.redact import AddressRedaction
+from textbookgen_quality.secrets import SecretsFilter
 
 from textbookgen.api.stage import Filter
 from textbookgen.testing import documents
@@ -26,8 +26,8 @@ GERMAN = (
 TOKEN = "ghp_" + "".join(random.Random(1).choices("abcdefghijklmnopqrstuvwxyz0123456789ABCDEF", k=36))
 
 
-def verdicts(judge: Filter, texts: Iterable[str], kind: str = "page") -> pl.DataFrame:
-    found = judge.decide(documents(list(texts), kind))
+def verdicts(stage: Filter, texts: Iterable[str], kind: str = "page") -> pl.DataFrame:
+    found = stage.decide(documents(list(texts), kind))
     assert found.columns[:2] == ["id", "keep"]
     return found
 
@@ -35,27 +35,29 @@ def verdicts(judge: Filter, texts: Iterable[str], kind: str = "page") -> pl.Data
 def test_compression_drops_repetition_and_noise() -> None:
     noise = base64.b85encode(random.Random(0).randbytes(600)).decode()
     prose = " ".join(f"{word}{n % 7}" for n, word in enumerate((ENGLISH * 3).split()))
-    found = verdicts(Compression(inputs=("x",)), ["la la " * 200, noise, prose, "la la la"])
+    found = verdicts(CompressionFilter(inputs=("x",)), ["la la " * 200, noise, prose, "la la la"])
     assert found["reason"].to_list() == ["repetitive", "noise", None, None]
     assert found["score"][3] is None and 0.15 < found["score"][2] < 0.85
-    assert [each.place for each in Compression(inputs=("x",), least=0.9).check()] == ["least"]
+    assert [each.place for each in CompressionFilter(inputs=("x",), min_ratio=0.9).check()] == ["min_ratio"]
 
 
 def test_language() -> None:
-    found = verdicts(Language(inputs=("x",)), [ENGLISH * 2, GERMAN * 2])
+    found = verdicts(LanguageFilter(inputs=("x",)), [ENGLISH * 2, GERMAN * 2])
     assert found["reason"].to_list() == [None, "another language"]
     assert found["quality.language"].to_list() == ["en", "de"]
-    assert verdicts(Language(inputs=("x",), languages=("de", "en")), [ENGLISH, GERMAN])["keep"].all()
-    assert verdicts(Language(inputs=("x",)), [GERMAN], kind="code")["keep"].all()
-    assert [each.place for each in Language(inputs=("x",), languages=("klingon",)).check()] == ["languages"]
+    assert verdicts(LanguageFilter(inputs=("x",), languages=("de", "en")), [ENGLISH, GERMAN])["keep"].all()
+    assert verdicts(LanguageFilter(inputs=("x",)), [GERMAN], kind="code")["keep"].all()
+    assert [each.place for each in LanguageFilter(inputs=("x",), languages=("klingon",)).check()] == ["languages"]
 
 
-def test_secrets_are_found_and_not_told() -> None:
-    found = verdicts(Secrets(inputs=("x",)), [f"import os\n\ntoken = '{TOKEN}'\n", "token = os.environ['TOKEN']\n", ENGLISH])
+def test_secrets_are_found_and_not_disclosed() -> None:
+    found = verdicts(
+        SecretsFilter(inputs=("x",)), [f"import os\n\ntoken = '{TOKEN}'\n", "token = os.environ['TOKEN']\n", ENGLISH]
+    )
     assert found["reason"].to_list() == ["secret", None, None]
     assert found["detail"][0] == "GitHub Token, line 3"
     assert TOKEN not in str(found.to_dicts())
-    assert [each.place for each in Secrets(inputs=("x",), detectors=("Nobody",)).check()] == ["detectors"]
+    assert [each.place for each in SecretsFilter(inputs=("x",), detectors=("Unknown",)).check()] == ["detectors"]
 
 
 @pytest.mark.parametrize(
@@ -69,15 +71,15 @@ def test_secrets_are_found_and_not_told() -> None:
 )
 def test_redaction(text: str, after: str, many: int) -> None:
     docs = documents([text])
-    found = Redact(inputs=("x",)).transform(docs)
+    found = AddressRedaction(inputs=("x",)).transform(docs)
     assert found["text"].to_list() == [after]
     assert found["quality.redacted"].to_list() == [many]
     assert (found["id"][0] == docs["id"][0]) == (many == 0)
     assert found["parents"][0].to_list() == ([docs["id"][0]] if many else [])
 
 
-def test_redaction_can_be_left_out_and_is_done_once() -> None:
+def test_redaction_can_be_disabled_and_is_idempotent() -> None:
     docs = documents(["a@b.org at 8.8.8.8"])
-    assert Redact(inputs=("x",), email="").transform(docs)["text"].to_list() == ["a@b.org at 192.0.2.1"]
-    once = Redact(inputs=("x",)).transform(docs)["text"][0]
+    assert AddressRedaction(inputs=("x",), email="").transform(docs)["text"].to_list() == ["a@b.org at 192.0.2.1"]
+    once = AddressRedaction(inputs=("x",)).transform(docs)["text"][0]
     assert not re.search(r"a@b|8\.8", once)
