@@ -31,7 +31,7 @@ max_parallel = {parallel}
 timeout = 3.0
 max_tokens = 400
 [sampler.words]
-use = "tinystories/words"
+use = "tinystories/story-constraints"
 [stage.stories]
 use = "tinystories/story"
 teacher = "server"

@@ -137,7 +137,7 @@ seed = 1
 use = "procedural/author"
 
 [sampler.lessons]
-use = "textbooks/lessons"
+use = "textbooks/page-topics"
 
 [stage.web]
 use = "python-code"

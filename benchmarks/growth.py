@@ -31,7 +31,7 @@ use = "procedural/author"
 max_parallel = 64
 
 [sampler.words]
-use = "tinystories/words"
+use = "tinystories/story-constraints"
 
 [stage.stories]
 use = "tinystories/story"

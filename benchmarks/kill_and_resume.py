@@ -36,7 +36,7 @@ model = "m"
 api_base = "{address}/v1"
 max_parallel = {parallel}
 [sampler.words]
-use = "tinystories/words"
+use = "tinystories/story-constraints"
 [stage.stories]
 use = "tinystories/story"
 teacher = "server"

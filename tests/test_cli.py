@@ -162,7 +162,7 @@ def test_lists_are_not_empty() -> None:
     assert "fake" in called("teacher", "list").stdout
     assert "grid" in called("sampler", "list").stdout
     assert "tiny" in called("recipe", "list").stdout
-    assert "phi1/textbook.md.j2" in called("prompt", "list").stdout
+    assert "phi1/page.md.j2" in called("prompt", "list").stdout
     assert '[recipe]\nname = "phi1"' in called("recipe", "show", "phi1").stdout
 
 

@@ -1,15 +1,15 @@
-"""Small models for an application: requests in plain language, and the calls that answer them."""
+"""Training data and scores for small models that turn requests in plain language into calls of an application's functions."""
 
 from __future__ import annotations
 
 from textbookgen import Stage, hookimpl
-from textbookgen_api.chats import RequestChats
+from textbookgen_api.call_accuracy import CallAccuracy
 from textbookgen_api.paraphrase import Paraphrase
+from textbookgen_api.request_chats import RequestChats
 from textbookgen_api.requests import Requests
-from textbookgen_api.score import CallScores
 
 
 @hookimpl
 def stages() -> list[type[Stage]]:
-    """From the description of an application to scores."""
-    return [Requests, Paraphrase, RequestChats, CallScores]
+    """Return the stages from the description of an application to scores."""
+    return [Requests, Paraphrase, RequestChats, CallAccuracy]

@@ -1,4 +1,4 @@
-"""Asks for each request in other words, with its values word for word."""
+"""Paraphrases of requests that keep their values word for word."""
 
 from __future__ import annotations
 
@@ -10,92 +10,110 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field
 
 from textbookgen import Ask, Documents, Draw, Estimate, Generator, Input, Labels, Reply, Runtime, Template, UnusableReply
-from textbookgen_api.calling import read_call
-from textbookgen_api.requests import listed, request_row
+from textbookgen_api.requests import list_entries, text_columns
+
+_REPLY_TOKENS = 40.0
+_PROMPT_TOKENS = 200.0
+_KEPT_COLUMNS = ("api.case", "api.function", "api.description", "api.values", "api.defaults")
+
+#: What models put before a paraphrase: "Sure! Here is the request:", "**Rephrased request:**", "Request:".
+_ANNOUNCEMENT = re.compile(
+    r"\A(?:```\w*\s+)?(?:(?:sure|certainly|of course|absolutely|okay)\b[^\n:]{0,60}[!,.]\s*)?"
+    r"(?:(?:here is|here's|here\u2019s)\b[^\n:]{0,80}:\s*)?"
+    r"(?:[*_]{0,2}(?:rephrased |paraphrased |new )?request[*_]{0,2}:[*_]{0,2}\s*)?",
+    re.IGNORECASE,
+)
 
 
 class Paraphrase(Generator):
-    """Writes each request that flows in anew in somebody's voice; its call stays the same.
+    """Rephrase each request in the style of a person; its call stays the same.
 
-    The values (`api.slots`) must come up word for word, or the paraphrase is refused: the call would no longer be right.
-    `keep_original` gives the request as it was too.
+    Every value (`api.values`) must occur word for word, or the paraphrase is rejected, since the call would no longer be
+    right. With `keep_original` the request itself is written too.
     """
 
     name: ClassVar[str] = "paraphrase"
     task: ClassVar[str] = "paraphrase"
     kind: ClassVar[str] = "request"
 
-    prompt: Annotated[str, Template] = Field("api/paraphrase.md.j2", description="name of the prompt template")
+    prompt: Annotated[str, Template] = Field("api/paraphrase.md.j2", description="prompt template")
     inputs: Annotated[Labels, Input(Documents)] = Field(
-        alias="from", min_length=1, description="stages above whose requests are put in other words"
+        alias="from", min_length=1, description="earlier stages whose requests are rephrased"
     )
-    roles: tuple[str, ...] = Field((), description="voices to draw from; the plugin's unless given. A drawn `role` goes first")
-    paraphrases: int = Field(1, gt=0, description="paraphrases of each request, in different voices where there are enough")
-    keep_original: bool = Field(True, description="give the request as it was beside its paraphrases")
+    personas: tuple[str, ...] = Field(
+        (), description="persons whose style is used; by default the plugin's 12. A drawn `persona` takes precedence"
+    )
+    paraphrases: int = Field(1, gt=0, description="paraphrases per request, by different persons as far as there are enough")
+    keep_original: bool = Field(True, description="also write the original request")
     max_failures: Annotated[float, Runtime] = Field(
         1.0, ge=0, le=1, description="share of requests that may fail before the step stops"
     )
 
     def estimate(self, inputs: Mapping[str, Estimate]) -> Estimate | None:
-        """A request for each paraphrase, which is about as long as what it says."""
-        inflow = inputs.get("from", Estimate())
-        if inflow.documents is None:
+        """Estimate one teacher request per paraphrase; None if the number of input requests is unknown."""
+        source = inputs.get("from", Estimate())
+        if source.documents is None:
             return None
-        asked = min(inflow.documents, self.sample or inflow.documents)
-        requests, documents = asked * self.paraphrases, asked * (self.paraphrases + self.keep_original)
-        return Estimate(documents, 40.0 * documents, requests, 150.0 * requests, 40.0 * requests)
+        originals = min(source.documents, self.sample or source.documents)
+        requests, documents = originals * self.paraphrases, originals * (self.paraphrases + self.keep_original)
+        return Estimate(documents, _REPLY_TOKENS * documents, requests, _PROMPT_TOKENS * requests, _REPLY_TOKENS * requests)
 
     async def generate(self, draw: Draw, ask: Ask) -> Iterable[dict[str, Any]]:
-        """The paraphrases that kept every value.
+        """Return the paraphrases that kept every value, after the original if it is kept.
 
         Raises:
             UnusableReply: none did, and the original is not kept.
         """
         document = draw["document"]
-        rows = [self._row(document, document["api.request"])] if self.keep_original else []
-        for role in self._voices(draw):
-            full = {**draw, "role": role, "request": document["api.request"], "slots": list(document["api.slots"] or ())}
+        rows = [_row(document, document["api.request"])] if self.keep_original else []
+        for persona in self._personas(draw):
+            variables = {
+                **draw,
+                "persona": persona,
+                "request": document["api.request"],
+                "description": document.get("api.description"),
+                "required_values": list(document["api.values"] or ()),
+            }
+            reply = await ask(ask.render(self.prompt, variables), draw=variables)
             try:
-                rows.append(self._row(document, self._said(full, await ask(ask.render(self.prompt, full), draw=full))))
+                rows.append(_row(document, read_paraphrase(reply, variables["required_values"])))
             except UnusableReply:
                 continue
         if not rows:
             raise UnusableReply("no paraphrase kept every value")
         return rows
 
-    def _voices(self, draw: Draw) -> list[str]:
+    def _personas(self, draw: Draw) -> list[str]:
         rng = Random(f"{self.seed}/{draw['document']['id']}")
-        roles = list(self.roles or listed("roles"))
-        rng.shuffle(roles)
-        first = [str(draw["role"])] if draw.get("role") else []
-        return [*first, *(roles * self.paraphrases)][: self.paraphrases]
-
-    def _said(self, draw: Draw, reply: Reply) -> str:
-        """The paraphrase in a reply.
-
-        Raises:
-            UnusableReply: it is empty, cut off, or lacks a value.
-        """
-        text = " ".join(reply.text.split()).strip().strip('"\u201c\u201d')
-        if not text or reply.finish == "length":
-            raise UnusableReply("the paraphrase is empty or cut off")
-        if any(not holds(text, words) for words in draw["slots"]):
-            raise UnusableReply("the paraphrase lost a value")
-        return text
-
-    def _row(self, document: Draw, text: str) -> dict[str, Any]:
-        row = request_row(
-            "",
-            text,
-            read_call(document["api.call"]),
-            document["api.case"],
-            document["api.function"],
-            document["api.slots"] or (),
-        )
-        return {name: value for name, value in row.items() if name != "id"} | {"api.defaults": document["api.defaults"]}
+        personas = list(self.personas or list_entries("personas"))
+        rng.shuffle(personas)
+        first = [str(draw["persona"])] if draw.get("persona") else []
+        return [*first, *(personas * self.paraphrases)][: self.paraphrases]
 
 
-def holds(text: str, words: str) -> bool:
-    """Whether a text holds these words as they are, not as part of longer ones; lists may come in any order."""
-    items = re.split(r", | and ", words)
+def read_paraphrase(reply: Reply, required_values: Iterable[str]) -> str:
+    """Return the paraphrase in a reply on one line, without announcement, label and quotation marks.
+
+    Raises:
+        UnusableReply: the reply is empty or cut off, or lacks a value.
+    """
+    if reply.finish == "length":
+        raise UnusableReply("the reply was cut off")
+    text = _ANNOUNCEMENT.sub("", reply.text.strip()).strip("`\n ")
+    text = " ".join(text.split()).strip('"\u201c\u201d')
+    if not text:
+        raise UnusableReply("the reply is empty")
+    if not all(has_value(text, value) for value in required_values):
+        raise UnusableReply("the paraphrase lacks a value")
+    return text
+
+
+def has_value(text: str, value: str) -> bool:
+    """Return whether a text has a value as whole words; the items of a list may be in any order."""
+    items = re.split(r", | and ", value)
     return all(re.search(rf"(?<!\w){re.escape(item)}(?!\w)", text) for item in items)
+
+
+def _row(document: Mapping[str, Any], request: str) -> dict[str, Any]:
+    """The document with another wording of its request."""
+    return {**text_columns(request, document["api.call"]), **{name: document.get(name) for name in _KEPT_COLUMNS}}

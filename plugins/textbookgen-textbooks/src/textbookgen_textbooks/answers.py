@@ -1,57 +1,81 @@
-"""Answers in one form, so that equal ones can be counted: numbers, options and short texts."""
+"""Final answers: found in a reply, cleaned, and brought into one form so that equal ones can be counted."""
 
 from __future__ import annotations
 
 import re
 from fractions import Fraction
 
-_MARKED = re.compile(r"ANSWER\s*:\s*(.+)", re.IGNORECASE)
+_LABELLED = re.compile(r"\bANSWER[*_ \t]*:[*_\s]*(.+)", re.IGNORECASE)
 _BOXED = re.compile(r"\\boxed\{((?:[^{}]|\{[^{}]*\})*)\}")
 _LATEX_FRACTION = re.compile(r"\\d?frac\{([^{}]+)\}\{([^{}]+)\}")
 _NUMBER = re.compile(r"[-+]?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.\d+)?(?:e[-+]?\d{1,3}(?!\d))?", re.IGNORECASE)
-_OPTION = re.compile(r"(?:option|choice|answer)?\s*\(?([a-h])\)?(?:[.):]\s*.*)?", re.IGNORECASE)
+#: A letter alone, in parentheses or before `)` or `:`; before a full stop only a capital that an option's text follows,
+#: since "E. coli" and "c. 1850" are no options.
+_OPTION = re.compile(
+    r"(?i:(?:option|choice|answer)\s+)?"
+    r"(?:\((?P<enclosed>[A-Ha-h])\)(?:[.:]?\s.*)?|(?P<separated>[A-Ha-h])(?:\)|:)(?:\s.*)?|(?P<alone>[A-Ha-h])\.?|"
+    r"(?P<dotted>[A-H])\.\s+[A-Z0-9].*)",
+    re.DOTALL,
+)
 _ARTICLE = re.compile(r"^(?:the|an?)\s+")
+_MARKUP = "*_`\"'"
+_UNKNOWN = re.compile(r"(?:unknown\b.*|none|n/a|cannot be determined\b.*|not enough information\b.*)", re.IGNORECASE)
 
 
-def answer_of(reply: str) -> str | None:
-    """What a reply gives as its answer: after the last `ANSWER:`, or in the last box; None if there is neither."""
-    marked = _MARKED.findall(reply)
-    if marked:
-        return str(marked[-1]).strip()
+def extract_answer(reply: str) -> str | None:
+    """Return the final answer of a reply: what follows the last `ANSWER:`, or the last `\\boxed{...}`; None without either."""
+    labelled = _LABELLED.findall(reply)
+    if labelled:
+        return clean_answer(str(labelled[-1]))
     boxed = _BOXED.findall(reply)
-    return str(boxed[-1]).strip() if boxed else None
+    return clean_answer(str(boxed[-1])) if boxed else None
+
+
+def clean_answer(answer: str) -> str | None:
+    """Return an answer without Markdown, LaTeX delimiters and the final full stop; None if nothing is left."""
+    boxed = _BOXED.fullmatch(answer.strip().strip("$. "))
+    text = (boxed[1] if boxed else answer).strip().strip(_MARKUP).strip()
+    if text.startswith("$") and text.endswith("$"):
+        text = text.strip("$").strip()
+    return text.rstrip(".;!").strip().strip(_MARKUP).strip() or None
+
+
+def is_unknown(answer: str) -> bool:
+    """Return whether an answer says that there is none, such as `UNKNOWN`."""
+    return _UNKNOWN.fullmatch(answer.strip()) is not None
 
 
 def canonical(answer: str | None) -> str | None:
-    """One form for all ways to write an answer; None for none.
+    """Return one form for all ways to write an answer; None for no answer. It is for comparing, not for showing.
 
     Numbers become integers or fractions in lowest terms (`1,000`, `1e3` and `1000.0` are `1000`; `50%`, `0.5` and `1/2`
-    are `1/2`), with a unit or a currency behind them, though without dollar signs, which formulas have too. Options become
-    a capital letter (`(b) Paris` is `B`). The rest is lower-cased, without articles, quotes and closing punctuation.
+    are `1/2`), with the unit or currency that follows them, though without dollar signs, which formulas have too. Options
+    become a capital letter (`(b) Paris` is `B`). The rest is lower-cased, without articles, quotes and closing punctuation.
     """
     if answer is None:
         return None
     boxed = _BOXED.fullmatch(answer.strip().strip("$. "))
     plain = _LATEX_FRACTION.sub(r"\1/\2", boxed[1] if boxed else answer).replace("\u2212", "-")
-    plain = plain.strip().strip("*_`\"'$").strip().rstrip(".;!").strip("*_`\"'$ ")
-    if not plain:
+    plain = plain.strip().strip(f"{_MARKUP}$").strip()
+    if not plain.strip(f".;!{_MARKUP}$ "):
         return None
     if option := _OPTION.fullmatch(plain):
-        return str(option[1]).upper()
-    return _number(plain) or _ARTICLE.sub("", " ".join(plain.lower().split()))
+        return next(letter for letter in option.groups() if letter).upper()
+    plain = plain.rstrip(".;!").strip(f"{_MARKUP}$ ")
+    return _canonical_number(plain) or _ARTICLE.sub("", " ".join(plain.lower().split()))
 
 
-def _number(text: str) -> str | None:
-    """A number with what follows it in one form; None if the text does not begin with a number."""
+def _canonical_number(text: str) -> str | None:
+    """A number and its unit in one form; None if the text does not begin with a number, or more than a unit follows."""
     currency, bare = (text[0], text[1:].lstrip()) if text[0] in "\u20ac\u00a3\u00a5" else ("", text)
-    result = _NUMBER.match(bare) if len(bare) < 100 else None
-    if not result or not any(item.isdigit() for item in result[0]):
+    number = _NUMBER.match(bare) if len(bare) < 100 else None
+    if not number or not any(character.isdigit() for character in number[0]):
         return None
-    value, rest = _value(result[0]), bare[result.end() :]
-    if over := re.match(r"\s*/\s*(\d+(?:\.\d+)?)", rest):
-        if not _value(over[1]):
+    value, rest = _fraction(number[0]), bare[number.end() :]
+    if denominator := re.match(r"\s*/\s*(\d+(?:\.\d+)?)", rest):
+        if not _fraction(denominator[1]):
             return None
-        value, rest = value / _value(over[1]), rest[over.end() :]
+        value, rest = value / _fraction(denominator[1]), rest[denominator.end() :]
     unit = " ".join(rest.lower().split())
     if unit.startswith("%"):
         value, unit = value / 100, unit[1:].strip()
@@ -59,8 +83,8 @@ def _number(text: str) -> str | None:
 
 
 def _is_unit(text: str) -> bool:
-    return len(text.split()) <= 3 and not any(item.isdigit() for item in text.replace("^2", "").replace("^3", ""))
+    return len(text.split()) <= 3 and not any(character.isdigit() for character in text.replace("^2", "").replace("^3", ""))
 
 
-def _value(number: str) -> Fraction:
+def _fraction(number: str) -> Fraction:
     return Fraction(number.replace(",", ""))

@@ -1,4 +1,4 @@
-"""Conversations from snippets: a reader asks, a tutor answers, turn by turn, and each answer is revised."""
+"""Conversations between a reader and a tutor about a snippet, in which each answer is revised."""
 
 from __future__ import annotations
 
@@ -8,25 +8,26 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field, model_validator
 
 from textbookgen import Artifact, Ask, Chats, Draw, Template, UnusableReply
-from textbookgen_textbooks.kinds import AboutDocuments, Selective, SeveralTurns
-from textbookgen_textbooks.replies import prose
-from textbookgen_textbooks.revision import Rubric, revised
-from textbookgen_textbooks.together import chance
+from textbookgen_textbooks.critique import Rubric, revise
+from textbookgen_textbooks.mixins import MultiRequest, NeedsDocuments, Selective
+from textbookgen_textbooks.seeding import draw_rng
+from textbookgen_textbooks.text_replies import read_message
 
-MOVES = (
-    "go deeper into one point",
-    "contrast it with something alike",
+TEACHING_MOVES = (
+    "explain one point in more depth",
+    "contrast the subject with something similar",
     "give a counterexample",
-    "sum up and check understanding",
+    "summarize, and check the reader's understanding with a question",
 )
 
 
-class Conversation(AboutDocuments, Selective, SeveralTurns):
-    """Writes chats between a curious reader and a tutor about each snippet that flows in (phi-4, arXiv 2412.08905).
+class Conversation(NeedsDocuments, Selective, MultiRequest):
+    """Write chats between a curious reader and a tutor about each input document (phi-4, arXiv 2412.08905).
 
-    The first question comes from the snippet and, if the sampler draws one, a `persona`; then the two take turns. Before
-    each answer after the first a next move is drawn for the tutor. With `rounds`, each answer is graded and written again
-    before the reader sees it, as the paper does after every turn. Column `textbooks.turns`.
+    The first question comes from the document and, if the sampler draws one, a `persona`; then the two take turns. For each
+    answer after the first, a teaching move is drawn. With `max_rounds` above 0 each answer is scored and revised before the
+    reader sees it, as the paper does after every turn; the critic sees the document and the conversation. Column
+    `textbooks.turns`.
     """
 
     name: ClassVar[str] = "conversation"
@@ -40,58 +41,61 @@ class Conversation(AboutDocuments, Selective, SeveralTurns):
     tutor_prompt: Annotated[str, Template] = Field(
         "phi4/conversation-tutor.md.j2", description="prompt template for the tutor's turns"
     )
-    critique_prompt: Annotated[str, Template] = Field("phi4/critique.md.j2", description="prompt template for the critic")
+    critique_prompt: Annotated[str, Template] = Field(
+        "phi4/critique-answer.md.j2", description="prompt template that asks for a critique of an answer"
+    )
     revise_prompt: Annotated[str, Template] = Field(
-        "phi4/revise.md.j2", description="prompt template for writing an answer anew"
+        "phi4/revise-answer.md.j2", description="prompt template that asks for a revision of an answer"
     )
     turns: tuple[int, int] = Field(
-        (2, 8), description="fewest and most turns, the reader's and the tutor's; always an even number"
+        (2, 8), description="minimum and maximum number of turns of both sides; the number drawn is even"
     )
     rubric: tuple[str, ...] = Field(
         ("factual accuracy", "answers the question", "clarity"),
         min_length=1,
-        description="criteria that each answer is scored by",
+        description="criteria for answers, each scored from 1 to 5",
     )
-    good: int = Field(4, ge=1, le=5, description="the score that every criterion of an answer must have")
-    rounds: int = Field(1, ge=0, description="revisions of each answer at most; 0 for no critic")
+    min_score: int = Field(4, ge=1, le=5, description="score that every criterion of an answer must reach")
+    max_rounds: int = Field(1, ge=0, description="revisions per answer; 0 asks for no critique")
 
     @model_validator(mode="after")
-    def _countable(self) -> Conversation:
+    def _check_turns(self) -> Conversation:
         low, high = self.turns
         if not 2 <= low <= high or low + low % 2 > high:
-            raise ValueError("`turns` are the fewest and the most, at least 2, with an even number between")
+            raise ValueError("`turns` must be [minimum, maximum], both at least 2, with an even number in between")
         return self
 
-    def requests(self) -> float:
-        """Question and answer, and what the answer's critic and reviser say, each pair of turns."""
-        return self.turns[1] / 2 * (2 + (1 + 2 * self.rounds if self.rounds else 0))
+    def max_requests(self) -> float:
+        """Return question, answer, and the answer's critiques and revisions, per pair of turns."""
+        return self.turns[1] / 2 * (2 + (1 + 2 * self.max_rounds if self.max_rounds else 0))
 
     async def generate(self, draw: Draw, ask: Ask) -> Iterable[dict[str, Any]]:
-        """The chat.
+        """Return the chat.
 
         Raises:
-            UnusableReply: a turn is empty or cut off, or a critique cannot be read.
+            UnusableReply: a turn is empty or cut off, an answer does not meet the rubric, or a critique cannot be read.
         """
         low, high = self.turns
-        rng = chance(draw, self.seed, "conversation")
+        rng = draw_rng(draw, self.seed, "conversation")
         pairs = rng.randint((low + 1) // 2, high // 2)
         turns: list[dict[str, str]] = []
         for number in range(pairs):
-            facts = {"persona": None, **draw, "turns": list(turns), "last": number == pairs - 1}
-            turns.append({"role": "user", "content": await self._said(self.prompt, facts, self.task, ask)})
-            facts = {**facts, "turns": list(turns), "move": rng.choice(MOVES) if number else None}
-            turns.append({"role": "assistant", "content": await self._answered(facts, ask)})
+            variables = {"persona": None, **draw, "turns": list(turns), "is_last_turn": number == pairs - 1}
+            question = await ask(ask.render(self.prompt, variables), draw=variables, task=self.task)
+            turns.append({"role": "user", "content": read_message(question, "reader", "user")})
+            move = rng.choice(TEACHING_MOVES) if number else None
+            answer = await self._answer({**variables, "turns": list(turns), "teaching_move": move}, ask)
+            turns.append({"role": "assistant", "content": answer})
         return [{"messages": turns, "textbooks.turns": len(turns)}]
 
-    async def _said(self, template: str, facts: Draw, task: str, ask: Ask) -> str:
-        return prose(await ask(ask.render(template, facts), draw=facts, task=task)).strip()
-
-    async def _answered(self, facts: Draw, ask: Ask) -> str:
-        answer = await self._said(self.tutor_prompt, facts, "conversation-tutor", ask)
-        if not self.rounds:
+    async def _answer(self, variables: Draw, ask: Ask) -> str:
+        """The tutor's answer to the last turn, revised until it meets the rubric."""
+        reply = await ask(ask.render(self.tutor_prompt, variables), draw=variables, task="conversation-tutor")
+        answer = read_message(reply, "tutor", "assistant")
+        if not self.max_rounds:
             return answer
-        rubric = Rubric(self.rubric, self.good, self.rounds, self.critique_prompt, self.revise_prompt)
-        result = await revised(answer, rubric, {**facts, "context": facts["turns"][-1]["content"]}, ask)
-        if not result.met:
-            raise UnusableReply("an answer did not meet the rubric")
-        return result.text.strip()
+        rubric = Rubric(self.rubric, self.min_score, self.max_rounds, self.critique_prompt, self.revise_prompt)
+        revision = await revise(answer, rubric, {**variables, "question": variables["turns"][-1]["content"]}, ask)
+        if not revision.is_met:
+            raise UnusableReply("an answer does not meet the rubric")
+        return revision.text.strip()

@@ -1,4 +1,4 @@
-"""Finds, in pages of the web or of books, the excerpts worth teaching from."""
+"""Excerpts of web pages and books that are worth teaching from."""
 
 from __future__ import annotations
 
@@ -8,14 +8,16 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from textbookgen import Ask, Draw, Generator, Template, UnusableReply
-from textbookgen_textbooks.forms import Form, filled
-from textbookgen_textbooks.kinds import AboutDocuments, Selective
-from textbookgen_textbooks.together import side_by_side
+from textbookgen_textbooks.concurrency import gather
+from textbookgen_textbooks.json_replies import ReplySchema, ask_json
+from textbookgen_textbooks.mixins import NeedsDocuments, Selective
 
-_COMPLEXITY = "ABCD"
+Complexity = Literal["A", "B", "C", "D"]
+
+_COMPLEXITIES = "ABCD"
 
 
-class Step(Form):
+class ReasoningStep(ReplySchema):
     """One step of reasoning in an excerpt."""
 
     assumption: str
@@ -23,29 +25,29 @@ class Step(Form):
     description: str
 
 
-class Excerpt(Form):
-    """What a teacher says of a passage; lines are those shown, counted from 1."""
+class Excerpt(ReplySchema):
+    """A run of lines with its annotations; lines are numbered from 1 within the window shown."""
 
     start_line: int
     end_line: int
     information: str
     description: str
-    complexity: Literal["A", "B", "C", "D"]
+    complexity: Complexity
     obscurity: Literal["low", "medium", "high"]
     reasoning: bool
-    steps: list[Step]
+    steps: list[ReasoningStep]
     dependencies: list[str]
 
 
-class Tags(Form):
-    """Whether a page can teach anything, and its excerpts."""
+class PageAnnotation(ReplySchema):
+    """Whether a page is educational, and its excerpts."""
 
     educational: bool
     excerpts: list[Excerpt]
 
 
-class Excerpts(AboutDocuments, Selective, Generator):
-    """Writes the excerpts of each document that are complex enough and hold a chain of reasoning, one document each.
+class Excerpts(NeedsDocuments, Selective, Generator):
+    """Write the excerpts of each document that are complex enough and contain reasoning, one document each.
 
     phi-4's seeds (arXiv 2412.08905, section 2.2): pages with educational potential are split into passages, and each is
     scored for factual and reasoning content. A long page is shown in windows of `window_lines`. Columns:
@@ -54,51 +56,47 @@ class Excerpts(AboutDocuments, Selective, Generator):
     """
 
     name: ClassVar[str] = "excerpts"
-    task: ClassVar[str] = "tag"
+    task: ClassVar[str] = "excerpts"
     kind: ClassVar[str] = "excerpt"
 
-    prompt: Annotated[str, Template] = Field("phi4/tag.md.j2", description="name of the prompt template")
-    window_lines: int = Field(120, gt=0, description="lines of a page that the teacher is shown at once")
-    least_complexity: Literal["A", "B", "C", "D"] = Field(
-        "B", description="keep excerpts from this complexity on; A is the simplest"
-    )
-    need_reasoning: bool = Field(True, description="keep only excerpts that hold a chain of reasoning")
-    fewest_words: int = Field(30, ge=0, description="keep only excerpts of so many words")
+    prompt: Annotated[str, Template] = Field("phi4/excerpts.md.j2", description="prompt template")
+    window_lines: int = Field(120, gt=0, description="lines of a page per request")
+    min_complexity: Complexity = Field("B", description="lowest complexity to keep; A is the simplest, D the most complex")
+    require_reasoning: bool = Field(True, description="keep only excerpts that draw conclusions")
+    min_words: int = Field(30, ge=0, description="reject shorter excerpts")
 
     async def generate(self, draw: Draw, ask: Ask) -> Iterable[dict[str, Any]]:
-        """The excerpts worth keeping.
+        """Return the excerpts to keep, in the order of the page.
 
         Raises:
-            UnusableReply: there is none, or the teacher's tags cannot be read.
+            UnusableReply: there is none, or a reply does not match the schema.
         """
         lines = str(draw["document"]["text"]).splitlines()
         starts = range(0, len(lines), self.window_lines)
-        result = await side_by_side(self._window(lines[start : start + self.window_lines], draw, ask) for start in starts)
-        rows = [row for rows in result for row in rows]
+        windows = await gather(self._window(lines[start : start + self.window_lines], draw, ask) for start in starts)
+        rows = [row for window in windows for row in window]
         if not rows:
             raise UnusableReply("no excerpt is worth keeping")
         return rows
 
     async def _window(self, lines: list[str], draw: Draw, ask: Ask) -> list[dict[str, Any]]:
-        tags = await filled(ask, Tags, self.prompt, {**draw, "lines": lines}, self.task)
-        return list(self._kept(tags, lines)) if tags.educational else []
+        annotation = await ask_json(ask, PageAnnotation, self.prompt, {**draw, "lines": lines}, self.task)
+        return list(self._rows(annotation.excerpts, lines)) if annotation.educational else []
 
-    def _kept(self, tags: Tags, lines: list[str]) -> Iterator[dict[str, Any]]:
-        for item in tags.excerpts:
-            text = "\n".join(lines[max(item.start_line - 1, 0) : item.end_line]).strip()
-            complex_enough = _COMPLEXITY.index(item.complexity) >= _COMPLEXITY.index(self.least_complexity)
-            if (
-                complex_enough
-                and (item.reasoning or not self.need_reasoning)
-                and text
-                and len(text.split()) >= self.fewest_words
-            ):
+    def _rows(self, excerpts: list[Excerpt], lines: list[str]) -> Iterator[dict[str, Any]]:
+        for excerpt in excerpts:
+            text = "\n".join(lines[max(excerpt.start_line - 1, 0) : excerpt.end_line]).strip()
+            if text and self._is_kept(excerpt) and len(text.split()) >= self.min_words:
                 yield {
                     "text": text + "\n",
-                    "textbooks.information": item.information,
-                    "textbooks.description": item.description,
-                    "textbooks.complexity": item.complexity,
-                    "textbooks.obscurity": item.obscurity,
-                    "textbooks.steps": [f"{step.assumption} => {step.conclusion}" for step in item.steps],
-                    "textbooks.dependencies": item.dependencies,
+                    "textbooks.information": excerpt.information,
+                    "textbooks.description": excerpt.description,
+                    "textbooks.complexity": excerpt.complexity,
+                    "textbooks.obscurity": excerpt.obscurity,
+                    "textbooks.steps": [f"{step.assumption} => {step.conclusion}" for step in excerpt.steps],
+                    "textbooks.dependencies": excerpt.dependencies,
                 }
+
+    def _is_kept(self, excerpt: Excerpt) -> bool:
+        is_complex = _COMPLEXITIES.index(excerpt.complexity) >= _COMPLEXITIES.index(self.min_complexity)
+        return is_complex and (excerpt.reasoning or not self.require_reasoning)

@@ -1,98 +1,113 @@
-"""Names for functions that nobody has written yet: what keeps a million exercises from being the same hundred."""
+"""Sampler for exercises: names of functions that do not exist yet, with concept, difficulty and argument types."""
 
 from __future__ import annotations
 
 from functools import cache
 from random import Random
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from pydantic import Field
 
 from textbookgen import AcceptedStats, RunError, Sampler
-from textbookgen_textbooks.wordlists import lines, sections
+from textbookgen_textbooks.word_lists import list_entries, words_by_heading
 
-_TRIES = 1_000
+_MAX_TRIES = 1_000
+
+
+class NameObject(NamedTuple):
+    """The object of a function name: the noun, the kind of data it denotes, and the Python type of that data."""
+
+    noun: str
+    kind: str
+    type_hint: str
+
+
+class Qualifier(NamedTuple):
+    """The ending of a function name, and the types of further arguments that it requires."""
+
+    ending: str
+    argument_types: tuple[str, ...]
 
 
 class FunctionNames(Sampler):
-    """Draws `function_name`, `concept`, `difficulty` and `arguments` for one exercise.
+    """Draw `function_name`, `concept`, `difficulty` and `argument_types` for one exercise.
 
-    A name is a verb, an object and, mostly, a qualifier (`count_readings_above_limit`). The three are drawn so that they
-    suit each other: an object has a type, verbs and qualifiers say which kinds of object they work on, and some
-    qualifiers call for a further argument. `arguments` are the types of the arguments in order, the object's first.
+    A name is a verb, an object and usually a qualifier (`count_readings_above_limit`). The three fit each other: an object
+    has a kind, verbs and qualifiers list the kinds they apply to, and some qualifiers require a further argument.
+    `argument_types` are the types of the arguments in order, the object's first.
 
-    phi-1 (arXiv 2306.11644, section 2.2) says that its exercises are made various "mainly by constraining the function
-    names", and does not say how; the lists and the grammar are ours.
+    phi-1 (arXiv 2306.11644, section 2.2) states that its exercises are diverse "mainly by constraining the function names",
+    and not how; the lists and the grammar are ours.
     """
 
     name: ClassVar[str] = "function-names"
 
-    concepts: tuple[str, ...] = Field((), description="concepts that exercises practise; those of the plugin unless given")
-    difficulty: tuple[int, ...] = Field((1, 2, 3, 4, 5), min_length=1, description="difficulties to draw from, 1 the easiest")
-    plain: float = Field(0.15, ge=0, le=1, description="share of names without a qualifier, such as `reverse_words`")
+    concepts: tuple[str, ...] = Field((), description="concepts that exercises practise; by default the plugin's 60")
+    difficulties: tuple[int, ...] = Field((1, 2, 3, 4, 5), min_length=1, description="difficulties from 1 (easiest) to 5")
+    unqualified_share: float = Field(0.15, ge=0, le=1, description="share of names without qualifier, such as `reverse_words`")
     avoid: tuple[str, ...] = Field(
-        (),
-        description="names never drawn, such as entry points of benchmarks, in whatever order their words stand",
+        (), description="names never drawn, in any order of their words, such as the entry points of benchmarks"
     )
 
-    def draw(self, n: int, rng: Random, seen: AcceptedStats) -> dict[str, Any]:
-        """A name and what goes with it.
+    def draw(self, n: int, rng: Random, stats: AcceptedStats) -> dict[str, Any]:
+        """Return the prompt variables of one exercise.
 
         Raises:
-            RunError: a thousand names in a row were ones to avoid.
+            RunError: a thousand names in a row are in `avoid`.
         """
-        avoided = _stems(self.avoid)
-        for _ in range(_TRIES):
-            name, arguments = self._name(rng)
-            if _stem(name) not in avoided:
+        avoided = _word_sets(self.avoid)
+        for _ in range(_MAX_TRIES):
+            name, argument_types = self._name(rng)
+            if _word_set(name) not in avoided:
                 return {
                     "function_name": name,
-                    "concept": rng.choice(self.concepts or lines("concepts")),
-                    "difficulty": rng.choice(self.difficulty),
-                    "arguments": arguments,
+                    "concept": rng.choice(self.concepts or list_entries("concepts")),
+                    "difficulty": rng.choice(self.difficulties),
+                    "argument_types": argument_types,
                 }
-        raise RunError("every function name drawn is one to `avoid`", hint="give fewer names to avoid")
+        raise RunError(f"{_MAX_TRIES:,} function names in a row are in `avoid`", hint="avoid fewer names")
 
     def _name(self, rng: Random) -> tuple[str, list[str]]:
-        noun, kind, type_hint = rng.choice(_objects())
-        verb = rng.choice(_verbs(kind))
-        if rng.random() < self.plain:
-            return f"{verb}_{noun}", [type_hint]
-        ending, further = rng.choice(_qualifiers(kind))
-        return f"{verb}_{noun}_{ending}", [type_hint, *further]
+        target = rng.choice(name_objects())
+        verb = rng.choice(verbs(target.kind))
+        if rng.random() < self.unqualified_share:
+            return f"{verb}_{target.noun}", [target.type_hint]
+        qualifier = rng.choice(qualifiers(target.kind))
+        return f"{verb}_{target.noun}_{qualifier.ending}", [target.type_hint, *qualifier.argument_types]
 
 
 @cache
-def _objects() -> tuple[tuple[str, str, str], ...]:
-    """Every object with its kind and type."""
-    result = []
-    for heading, words in sections("objects"):
+def name_objects() -> tuple[NameObject, ...]:
+    """Return every object of the plugin's list."""
+    objects = []
+    for heading, nouns in words_by_heading("objects"):
         kind, _, type_hint = heading.partition(" : ")
-        result += [(word, kind, type_hint) for word in words]
-    return tuple(result)
+        objects += [NameObject(noun, kind, type_hint) for noun in nouns]
+    return tuple(objects)
 
 
 @cache
-def _verbs(kind: str) -> tuple[str, ...]:
-    return tuple(word for heading, words in sections("verbs") if kind in heading.split() for word in words)
+def verbs(kind: str) -> tuple[str, ...]:
+    """Return the verbs that apply to a kind of object."""
+    return tuple(verb for heading, words in words_by_heading("verbs") if kind in heading.split() for verb in words)
 
 
 @cache
-def _qualifiers(kind: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
-    """The qualifiers that suit a kind of object, each with the types of the arguments it calls for."""
-    result = []
-    for heading, words in sections("qualifiers"):
+def qualifiers(kind: str) -> tuple[Qualifier, ...]:
+    """Return the qualifiers that apply to a kind of object."""
+    matches = []
+    for heading, endings in words_by_heading("qualifiers"):
         kinds, _, type_hint = heading.partition(" : ")
         if kind in kinds.split():
-            result += [(word, (type_hint,) if type_hint else ()) for word in words]
-    return tuple(result)
+            matches += [Qualifier(ending, (type_hint,) if type_hint else ()) for ending in endings]
+    return tuple(matches)
 
 
-def _stem(name: str) -> tuple[str, ...]:
-    """What is left of a name without case, underscores and the order of its words."""
+def _word_set(name: str) -> tuple[str, ...]:
+    """The words of a name in alphabetical order, lower-cased."""
     return tuple(sorted(name.lower().split("_")))
 
 
 @cache
-def _stems(names: tuple[str, ...]) -> frozenset[tuple[str, ...]]:
-    return frozenset(map(_stem, names))
+def _word_sets(names: tuple[str, ...]) -> frozenset[tuple[str, ...]]:
+    return frozenset(map(_word_set, names))

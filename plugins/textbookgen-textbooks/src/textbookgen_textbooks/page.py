@@ -1,4 +1,4 @@
-"""Asks for a page of a textbook: prose and runnable snippets, taking turns."""
+"""Textbook pages: prose alternating with runnable Python snippets."""
 
 from __future__ import annotations
 
@@ -8,37 +8,33 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field
 
 from textbookgen import Draw, Generator, Reply, Template, UnusableReply
-from textbookgen_textbooks.replies import parsed, prose, snippets
+from textbookgen_textbooks.text_replies import parse_python, python_snippets, read_prose
 
 
 class Page(Generator):
-    """Writes textbook pages with code, phi-1's synthetic textbooks (arXiv 2306.11644, section 2.2).
+    """Write textbook pages with code: phi-1's synthetic textbooks (arXiv 2306.11644, section 2.2).
 
-    A page is Markdown. It counts if it has a Python snippet that parses; whether snippets run and print what their
-    comments say is a matter for a judge (`accept`). Columns: `textbooks.topic`, `textbooks.audience`.
+    A page is Markdown and has at least one Python snippet that parses. Whether snippets run and print what the page says
+    is for a filter to check (`accept`). Columns: `textbooks.topic`, `textbooks.audience`.
     """
 
     name: ClassVar[str] = "page"
     task: ClassVar[str] = "page"
     kind: ClassVar[str] = "page"
 
-    prompt: Annotated[str, Template] = Field("phi1/textbook.md.j2", description="name of the prompt template")
+    prompt: Annotated[str, Template] = Field("phi1/page.md.j2", description="prompt template")
 
     def parse(self, draw: Draw, reply: Reply) -> Iterable[dict[str, Any]]:
-        """The page.
+        """Return the page as one row.
 
         Raises:
-            UnusableReply: it is empty, was cut off, or has no Python snippet that parses.
+            UnusableReply: the reply is empty, was cut off, or has no Python snippet that parses.
         """
-        text = prose(reply)
-        result = snippets(text)
-        if not result:
+        text = read_prose(reply)
+        snippets = python_snippets(text)
+        if not snippets:
             raise UnusableReply("the page has no code")
-        if all(parsed(item) is None for item in result):
+        if all(parse_python(snippet) is None for snippet in snippets):
             raise UnusableReply("no snippet of the page parses")
-        yield {"text": text, "textbooks.topic": _text(draw, "topic"), "textbooks.audience": _text(draw, "audience")}
-
-
-def _text(draw: Draw, name: str) -> str | None:
-    value = draw.get(name)
-    return None if value is None else str(value)
+        columns = {name: None if draw.get(name) is None else str(draw[name]) for name in ("topic", "audience")}
+        yield {"text": text, **{f"textbooks.{name}": value for name, value in columns.items()}}

@@ -1,4 +1,4 @@
-"""Grows topics from disciplines: the teacher names subjects, then sessions, then concepts."""
+"""Topics grown from disciplines: the teacher lists subjects, then sessions, then concepts."""
 
 from __future__ import annotations
 
@@ -8,79 +8,81 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field
 
 from textbookgen import Ask, Draw, Template, UnusableReply
-from textbookgen_textbooks.forms import Form, filled
-from textbookgen_textbooks.kinds import SeveralTurns
-from textbookgen_textbooks.together import those_that_worked
+from textbookgen_textbooks.concurrency import gather_usable
+from textbookgen_textbooks.json_replies import ReplySchema, ask_json
+from textbookgen_textbooks.mixins import MultiRequest
 
-_BELOW = {"discipline": "subject", "subject": "session", "session": "concept"}
+_LEVEL_BELOW = {"discipline": "subject", "subject": "session", "session": "concept"}
 
 
-class Names(Form):
-    """What a teacher lists."""
+class NameList(ReplySchema):
+    """The names one level below a path."""
 
     names: list[str]
 
 
-class Taxonomy(SeveralTurns):
-    """Writes topics, one document each, as a tree of discipline, subject, session and concept.
+class Taxonomy(MultiRequest):
+    """Write topics, one document each, as a tree of disciplines, subjects, sessions and concepts.
 
-    phi-1.5 (arXiv 2309.05463) needed 20,000 topics as seeds and says only that they were "carefully selected"; the tree is
-    that of GLAN (126 disciplines; 100 to 200 subjects, 10 to 30 sessions, about 5 concepts). A draw is one discipline. A
-    branch that the teacher refuses or garbles is left out; the others stand.
+    phi-1.5 (arXiv 2309.05463) used 20,000 topics as seeds and says only that they were "carefully selected"; the tree is
+    GLAN's (arXiv 2402.13064: 126 disciplines; 100 to 200 subjects, 10 to 30 sessions, about 5 concepts). Each draw is one
+    discipline. A branch whose request is refused or whose reply cannot be read is left out; the rest is kept.
 
-    The text is the concept in its place (`geology/volcanoes/magma/viscosity`), a line of what the sampler `taxonomy` reads;
-    columns `textbooks.discipline`, `textbooks.subject`, `textbooks.session`, `textbooks.topic` (the concept).
+    The text is the path to the concept (`geology/volcanoes/magma/viscosity`), which the sampler `taxonomy` reads; columns
+    `textbooks.discipline`, `textbooks.subject`, `textbooks.session`, `textbooks.topic` (the concept).
     """
 
     name: ClassVar[str] = "taxonomy"
     task: ClassVar[str] = "taxonomy"
     kind: ClassVar[str] = "topic"
 
-    prompt: Annotated[str, Template] = Field("phi15/taxonomy.md.j2", description="name of the prompt template")
-    subjects: int = Field(10, gt=0, description="subjects of each discipline")
-    sessions: int = Field(10, gt=0, description="sessions of each subject, as a course would have them")
-    concepts: int = Field(5, gt=0, description="concepts of each session")
+    prompt: Annotated[str, Template] = Field("phi15/taxonomy.md.j2", description="prompt template")
+    subjects: int = Field(10, gt=0, description="subjects per discipline")
+    sessions: int = Field(10, gt=0, description="sessions per subject")
+    concepts: int = Field(5, gt=0, description="concepts per session")
 
-    def requests(self) -> float:
-        """One for the discipline, one a subject, one a session."""
+    def max_requests(self) -> float:
+        """Return one request for the discipline, one per subject and one per session."""
         return 1.0 + self.subjects + self.subjects * self.sessions
 
-    def written(self) -> float:
-        """Every concept."""
+    def max_documents(self) -> float:
+        """Return the number of concepts of a full tree."""
         return float(self.subjects * self.sessions * self.concepts)
 
     async def generate(self, draw: Draw, ask: Ask) -> Iterable[dict[str, Any]]:
-        """The concepts below the discipline that was drawn (`draw["discipline"]`).
+        """Return the concepts of the drawn discipline (`draw["discipline"]`).
 
         Raises:
-            UnusableReply: no branch came to a concept.
+            UnusableReply: no branch has a concept.
         """
-        rows = await self._grown({"discipline": str(draw["discipline"])}, "discipline", ask)
-        if not rows:
-            raise UnusableReply("the discipline grew no concepts")
-        return [self._row(row) for row in rows]
+        paths = await self._paths_below({"discipline": str(draw["discipline"])}, "discipline", ask)
+        if not paths:
+            raise UnusableReply("the discipline has no concepts")
+        return [_topic_row(path) for path in paths]
 
-    async def _grown(self, path: dict[str, str], level: str, ask: Ask) -> list[dict[str, str]]:
-        """Every path from here down to a concept."""
-        below = _BELOW.get(level)
+    async def _paths_below(self, path: dict[str, str], level: str, ask: Ask) -> list[dict[str, str]]:
+        """Every path from here to a concept."""
+        below = _LEVEL_BELOW.get(level)
         if below is None:
             return [path]
-        names = await self._listed(path, below, ask)
-        branches = await those_that_worked(self._grown({**path, below: name}, below, ask) for name in names)
-        return [row for branch in branches for row in branch]
+        names = await self._names(path, below, ask)
+        branches = await gather_usable(self._paths_below({**path, below: name}, below, ask) for name in names)
+        return [path for branch in branches for path in branch]
 
-    async def _listed(self, path: dict[str, str], below: str, ask: Ask) -> list[str]:
-        count = {"subject": self.subjects, "session": self.sessions, "concept": self.concepts}[below]
-        draw = {"path": path, "level": below, "count": count}
-        result = (await filled(ask, Names, self.prompt, draw, self.task)).names
-        distinct = {" ".join(name.lower().split()): _plain(name) for name in reversed(result) if name.strip()}
+    async def _names(self, path: dict[str, str], level: str, ask: Ask) -> list[str]:
+        """Different names one level below a path, in the teacher's order, at most as many as requested."""
+        count = {"subject": self.subjects, "session": self.sessions, "concept": self.concepts}[level]
+        variables = {"path": path, "level": level, "count": count}
+        names = (await ask_json(ask, NameList, self.prompt, variables, self.task)).names
+        distinct = {" ".join(name.lower().split()): _path_name(name) for name in reversed(names) if name.strip()}
         return list(reversed(distinct.values()))[:count]
 
-    def _row(self, path: dict[str, str]) -> dict[str, Any]:
-        own = {f"textbooks.{'topic' if level == 'concept' else level}": name for level, name in path.items()}
-        return {"text": "/".join(path.values()), **own}
+
+def _topic_row(path: dict[str, str]) -> dict[str, Any]:
+    columns = {f"textbooks.{'topic' if level == 'concept' else level}": name for level, name in path.items()}
+    return {"text": "/".join(path.values()), **columns}
 
 
-def _plain(name: str) -> str:
-    """A name on one line that a path can hold."""
+def _path_name(name: str) -> str:
+    """A name on one line, without the slash that separates the names of a path."""
     return " ".join(name.replace("/", " or ").split())

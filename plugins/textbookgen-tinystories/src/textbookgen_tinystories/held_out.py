@@ -1,4 +1,4 @@
-"""Keeps combinations of words and features out of training, so that a model can be tested on what it never saw together."""
+"""Held-out combinations of words and features, to test a model on instructions it was not trained on."""
 
 from __future__ import annotations
 
@@ -9,44 +9,51 @@ from pydantic import Field, field_validator
 
 from textbookgen import Filter
 
+_COLUMNS = ("tinystories.words", "tinystories.features")
+
 
 class HeldOut(Filter):
-    """Drops stories that were asked to hold all words and features of a combination, or keeps only those.
+    """Drop stories whose required words and features include a whole combination, or keep only those.
 
-    TinyStories-Instruct (arXiv 2305.07759) is for testing whether a model follows instructions it has not seen in this
-    combination: train on what flows out of one stage, test on another with `keep = "held-out"`. Looked at are the columns
-    `tinystories.words` and `tinystories.features`.
+    TinyStories-Instruct (arXiv 2305.07759) tests whether a model follows instructions in combinations it has not seen: train
+    on the output of one such stage, and test on that of another with `keep = "held-out"`. The columns `tinystories.words` and
+    `tinystories.features` are read.
     """
 
     name: ClassVar[str] = "held-out"
 
     combinations: tuple[tuple[str, ...], ...] = Field(
-        min_length=1, description='what must not come together, such as [["Twist", "sad"], ["Dialogue", "BadEnding"]]'
+        min_length=1,
+        description='combinations of words and features to hold out, such as [["Twist", "sad"], ["Dialogue", "BadEnding"]]',
     )
     keep: Literal["others", "held-out"] = Field("others", description="which stories are kept")
 
     @field_validator("combinations")
     @classmethod
-    def _not_empty(cls, combinations: tuple[tuple[str, ...], ...]) -> tuple[tuple[str, ...], ...]:
-        if any(not item for item in combinations):
-            raise ValueError("a combination needs at least one word or feature: an empty one would hold out everything")
+    def _check_not_empty(cls, combinations: tuple[tuple[str, ...], ...]) -> tuple[tuple[str, ...], ...]:
+        if any(not combination for combination in combinations):
+            raise ValueError("a combination must have at least one word or feature; an empty one would hold out every story")
         return combinations
 
     def decide(self, docs: pl.DataFrame) -> pl.DataFrame:
-        """A verdict for each story; the reason is `held out` or `not held out`, the detail is the combination."""
-        asked = [name for name in ("tinystories.words", "tinystories.features") if name in docs.columns]
-        result = [self._found({item for name in asked for item in row[name] or ()}) for row in docs.iter_rows(named=True)]
-        keep = [(item is None) == (self.keep == "others") for item in result]
+        """Return a verdict per story; the reason is `held out` or `not held out`, the detail is the combination."""
+        columns = [name for name in _COLUMNS if name in docs.columns]
+        matches = [
+            self._match({constraint for name in columns for constraint in row[name] or ()})
+            for row in docs.iter_rows(named=True)
+        ]
+        keep = [(match is None) == (self.keep == "others") for match in matches]
         reason = "held out" if self.keep == "others" else "not held out"
         return pl.DataFrame(
             {
                 "id": docs["id"],
                 "keep": keep,
                 "reason": [None if kept else reason for kept in keep],
-                "detail": [" + ".join(item) if item else None for item in result],
+                "detail": [" + ".join(match) if match else None for match in matches],
             },
             schema={"id": pl.String, "keep": pl.Boolean, "reason": pl.String, "detail": pl.String},
         )
 
-    def _found(self, asked: set[str]) -> tuple[str, ...] | None:
-        return next((item for item in self.combinations if asked.issuperset(item)), None)
+    def _match(self, constraints: set[str]) -> tuple[str, ...] | None:
+        """The first combination that is part of a story's constraints."""
+        return next((combination for combination in self.combinations if constraints.issuperset(combination)), None)

@@ -1,4 +1,4 @@
-"""The text form of TinyStories-Instruct: a header of constraints, then the story; written, and read back."""
+"""The text format of TinyStories-Instruct: a header of constraints, then the story."""
 
 from __future__ import annotations
 
@@ -12,9 +12,12 @@ _STORY = "Story:"
 
 @dataclass(frozen=True)
 class Record:
-    """A story and what was asked of it; `header` holds pairs of a field of `FIELDS` and its text, in order.
+    """A story and its instruction.
 
-    `summary_after` is a summary that stands below the story, as in some records of the published data.
+    Attributes:
+        header: pairs of a field of `FIELDS` and its value, in order.
+        story: the story, without surrounding blank lines.
+        summary_after: a summary below the story, as in some records of the published data; may be empty.
     """
 
     header: tuple[tuple[str, str], ...]
@@ -23,16 +26,16 @@ class Record:
 
     @property
     def features(self) -> tuple[str, ...]:
-        """The features asked for."""
-        return _listed(dict(self.header).get("Features", ""))
+        """The required features."""
+        return _split_list(dict(self.header).get("Features", ""))
 
     @property
     def words(self) -> tuple[str, ...]:
-        """The words asked for."""
-        return _listed(dict(self.header).get("Words", ""))
+        """The required words."""
+        return _split_list(dict(self.header).get("Words", ""))
 
     def instruction(self) -> str:
-        """The header as text, up to and including the line `Story:`."""
+        """Return the header as text, through the line `Story:`."""
         return "".join(f"{field}: {text}\n" for field, text in self.header) + f"{_STORY}\n"
 
     def __str__(self) -> str:
@@ -41,11 +44,10 @@ class Record:
 
 
 def read_record(text: str) -> Record:
-    """A record from its text; `read_record(str(record))` is the record again, unless the story has a line of its own that
-    begins with a field.
+    """Parse the text of a record; `read_record(str(record))` equals the record, unless a line of its story begins with a field.
 
-    Header fields may come in any order, and may be missing: then the text is a story and nothing else. Lines of a header
-    that no field begins go on with the field above.
+    Header fields may be in any order. A text without a header is a story. A header line that does not begin with a field
+    continues the field above it.
     """
     lines = text.strip().splitlines()
     start = next((n for n, line in enumerate(lines) if line.startswith(_STORY)), None)
@@ -63,28 +65,28 @@ def read_record(text: str) -> Record:
 
 
 def read_records(lines: Iterable[str]) -> Iterator[Record]:
-    """The records of a file in the published form, its lines given one by one: each record ends with the separator."""
-    gathered: list[str] = []
+    """Parse the lines of a file in the published format, in which each record ends with `SEPARATOR`."""
+    pending: list[str] = []
     for line in lines:
         before, *rest = line.split(SEPARATOR)
-        gathered.append(before)
+        pending.append(before)
         for item in rest:
-            yield from _whole(gathered)
-            gathered = [item]
-    yield from _whole(gathered)
+            yield from _parse_pending(pending)
+            pending = [item]
+    yield from _parse_pending(pending)
 
 
-def _whole(lines: list[str]) -> Iterator[Record]:
+def _parse_pending(lines: list[str]) -> Iterator[Record]:
     text = "".join(lines).strip()
     if text:
         yield read_record(text)
 
 
 def _summary_split(story: str) -> tuple[str, str]:
-    """A story and the summary below it, if there is one."""
-    before, result, after = story.rpartition("\nSummary:")
-    return (before.strip(), " ".join(after.split())) if result and after.strip() else (story, "")
+    """A story, and the summary below it or an empty string."""
+    before, label, after = story.rpartition("\nSummary:")
+    return (before.strip(), " ".join(after.split())) if label and after.strip() else (story, "")
 
 
-def _listed(text: str) -> tuple[str, ...]:
+def _split_list(text: str) -> tuple[str, ...]:
     return tuple(item.strip() for item in text.split(",") if item.strip())
