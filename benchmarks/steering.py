@@ -121,7 +121,7 @@ SAMPLERS = {
     "drawn at random": ("use = 'words'\n" + GRID, ""),
     "a grid": ("use = 'grid'\n" + GRID, ""),
     "steered": (
-        f"use = 'fresh-openings'\nshare = 0.01\nmost = 20\nof = {{ use = 'uncovered', {INNER} }}",
+        f"use = 'fresh-openings'\nshare = 0.01\nmax_openings = 20\nof = {{ use = 'uncovered', {INNER} }}",
         "target = { openings = 0.02, coverage = 0.95 }",
     ),
 }

@@ -109,4 +109,4 @@ def test_the_third_party_plugin_drops_the_two_stories_with_long_sentences():
     [stories] = Text(path=str(EXAMPLES / "third_party_plugin" / "stories.txt"), per="paragraph").read()
     verdicts = plugin.stages()[0](max_words=12).decide(stories)
     assert verdicts["keep"].to_list() == [True, False, True, False, True]
-    assert verdicts.filter(~pl.col("keep"))["detail"].to_list() == ["44.0 words a sentence", "43.0 words a sentence"]
+    assert verdicts.filter(~pl.col("keep"))["detail"].to_list() == ["44.0 words per sentence", "43.0 words per sentence"]

@@ -1,9 +1,9 @@
-"""A trainer from outside: reads whatever `use = "export"` wrote, knowing nothing of textbookgen, and learns bigrams.
+"""An external trainer: reads the output of `use = "export"` without importing textbookgen, and trains a bigram model.
 
     python bigram.py FOLDER
 
-FOLDER holds `manifest.json` and the files it names. Texts are learnt character by character, token ids as they are; the
-figure at the end is how many bits the model needs for each, on what was kept for validation or else on the training data.
+FOLDER contains `manifest.json` and the files it names. Texts are modelled character by character, token ids as they are. The
+script prints the bits per symbol on the validation data, or on the training data if there is none.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ END = -1
 
 
 def rows(file: Path) -> Iterator[dict[str, Any]]:
-    """The rows of a file, some at a time."""
+    """Yield the rows of a file."""
     if file.suffix == ".jsonl":
         with file.open(encoding="utf-8") as lines:
             yield from map(json.loads, lines)
@@ -33,37 +33,40 @@ def rows(file: Path) -> Iterator[dict[str, Any]]:
 
 
 def symbols(row: dict[str, Any]) -> list[int]:
-    """What is learnt of a row: its token ids, or the characters of its text or messages."""
+    """Return the symbols of a row: its token ids, or the characters of its text or messages."""
     if "input_ids" in row:
         return list(row["input_ids"])
     if "text" in row:
         text = row["text"]
-    else:  # a conversation, or a preference, of which only the chosen reply is learnt
+    else:  # a conversation, or a preference pair, of which only the chosen reply is used
         turns = row["messages"] if "messages" in row else row["prompt"] + row["chosen"]
         text = "\n".join(f"{turn['role']}: {turn['content']}" for turn in turns)
     return [*map(ord, text), END]
 
 
 class Bigrams:
-    """How often each symbol follows each other one; one is added to all counts, so that nothing is impossible."""
+    """A bigram model with add-one smoothing."""
 
     def __init__(self) -> None:
         self.pairs: Counter[tuple[int, int]] = Counter()
         self.firsts: Counter[int] = Counter()
         self.known: set[int] = {END}
 
-    def learn(self, sequence: Sequence[int]) -> None:
+    def train(self, sequence: Sequence[int]) -> None:
+        """Count the bigrams of a sequence."""
         for first, second in pairwise([END, *sequence]):
             self.pairs[first, second] += 1
             self.firsts[first] += 1
             self.known.add(second)
 
     def bits(self, sequence: Sequence[int]) -> float:
+        """Return the negative log2 probability of a sequence."""
         choices = len(self.known) + 1
         return sum(-math.log2((self.pairs[pair] + 1) / (self.firsts[pair[0]] + choices)) for pair in pairwise([END, *sequence]))
 
 
 def files_of(folder: Path, manifest: dict[str, Any], split: str) -> list[Path]:
+    """Return the files of a split."""
     return [folder / file["name"] for file in manifest["files"] if file["split"] == split]
 
 
@@ -71,19 +74,19 @@ def main(folder: Path) -> None:
     manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
     train, held_out = (files_of(folder, manifest, split) for split in ("train", "validation"))
     model = Bigrams()
-    documents = learnt = 0
+    documents = trained = 0
     for row in chain.from_iterable(map(rows, train)):
         sequence = symbols(row)
-        model.learn(sequence)
-        documents, learnt = documents + 1, learnt + len(sequence)
-    bits = measured = 0.0
+        model.train(sequence)
+        documents, trained = documents + 1, trained + len(sequence)
+    bits, evaluated = 0.0, 0
     for row in chain.from_iterable(map(rows, held_out or train)):
         sequence = symbols(row)
-        bits, measured = bits + model.bits(sequence), measured + len(sequence)
-    what = "token" if "vocabulary" in manifest else "character"
-    where = "validation" if held_out else "training"
-    print(f"{manifest['format']}: {documents} documents in {len(train)} files, {learnt} {what}s of {len(model.known)} kinds")
-    print(f"{bits / max(measured, 1):.3f} bits a {what} on {where} data")
+        bits, evaluated = bits + model.bits(sequence), evaluated + len(sequence)
+    unit = "token" if "vocabulary" in manifest else "character"
+    split = "validation" if held_out else "training"
+    print(f"{manifest['format']}: {documents} documents in {len(train)} files, {trained} {unit}s, {len(model.known)} distinct")
+    print(f"{bits / max(evaluated, 1):.3f} bits per {unit} on {split} data")
 
 
 if __name__ == "__main__":

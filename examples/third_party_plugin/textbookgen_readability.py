@@ -1,4 +1,4 @@
-"""Keeps documents whose sentences a young reader can follow."""
+"""Filters documents by the mean length of their sentences."""
 
 from typing import ClassVar
 
@@ -8,12 +8,12 @@ from pydantic import Field
 from textbookgen import Filter, hookimpl
 
 
-class SentenceLength(Filter):
+class SentenceLengthFilter(Filter):
     """Drops documents whose mean sentence is longer than `max_words`."""
 
     name: ClassVar[str] = "sentence-length"
 
-    max_words: float = Field(18.0, gt=0, description="mean words a sentence; 18 suits a ten-year-old")
+    max_words: float = Field(18.0, gt=0, description="maximum mean number of words per sentence; 18 suits a ten-year-old")
 
     def decide(self, docs: pl.DataFrame) -> pl.DataFrame:
         words = pl.col("text").str.count_matches(r"\w+")
@@ -21,10 +21,10 @@ class SentenceLength(Filter):
         return docs.select("id", score=words / sentences).with_columns(
             keep=pl.col("score") <= self.max_words,
             reason=pl.when(pl.col("score") > self.max_words).then(pl.lit("long sentences")),
-            detail=pl.format("{} words a sentence", pl.col("score").round(1)),
+            detail=pl.format("{} words per sentence", pl.col("score").round(1)),
         )
 
 
 @hookimpl
 def stages() -> list[type[Filter]]:
-    return [SentenceLength]
+    return [SentenceLengthFilter]

@@ -128,11 +128,11 @@ def test_conversations_are_answered_and_weighed_by_ids(exported, tmp_path):
     resolver = SimpleNamespace(model=textbookgen_transformers.open_model)
     figures = stage.evaluate(StageInputs(inputs, tmp_path, resolver), tmp_path)
     told = dict(zip(figures["metric"], figures["value"], strict=True))
-    assert told["ends by itself"] in (0, 1)  # which only ids tell
+    assert told["finished replies"] in (0, 1)  # which only ids tell
     with closing(textbookgen_transformers.open_model(exported)) as model:
         [asked] = model.encode([[Message("user", "Who?")]])
         bits = -sum(model.logprobs([(asked, list(b"Tom."))])[0]) / 4 / torch.log(torch.tensor(2.0)).item()
-    assert told["bits per byte of answers"] == pytest.approx(bits, rel=1e-5)
+    assert told["answer bits per byte"] == pytest.approx(bits, rel=1e-5)
 
 
 def test_as_a_teacher_it_says_how_a_reply_ended(exported):
