@@ -1,4 +1,4 @@
-"""A way to ask the embedded teacher as the engine would."""
+"""Requests to the embedded teacher, as the engine makes them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from textbookgen_procedural.author import Author
+from textbookgen_procedural.teacher import ProceduralTeacher
 
 from textbookgen.api.teacher import Request
 
@@ -16,7 +16,7 @@ Ask = Callable[..., str]
 
 @pytest.fixture(scope="session")
 def ask() -> Ask:
-    teacher = Author()
+    teacher = ProceduralTeacher()
 
     def answer(task: str, draw: dict[str, Any], sample: int = 0) -> str:
         return asyncio.run(teacher.complete(Request((), task, draw, sample))).text

@@ -1,4 +1,4 @@
-"""Exercises: they run, their asserts tell them from near misses, and no held-out composition is among them."""
+"""Exercises: they run, their asserts reject near misses, and none contains a held-out composition."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from random import Random
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from textbookgen_procedural.compositions import draw_steps, is_held_out, omissions, run
+from textbookgen_procedural.compositions import draw_steps, is_held_out, omissions, run_steps
 from textbookgen_procedural.exercises import Exercise, draw_exercise, literal
-from textbookgen_procedural.kinds import ANNOTATIONS, VARIABLES, example
 from textbookgen_procedural.primitives import primitives
+from textbookgen_procedural.value_types import ANNOTATIONS, VARIABLES, example_value
 
 seeds = st.integers(0, 2**32)
 
 
-def drawn(seed: int, difficulty: int = 3) -> Exercise:
+def draw(seed: int, difficulty: int = 3) -> Exercise:
     return draw_exercise(Random(seed), "work_it_out", difficulty)
 
 
 @settings(deadline=None, max_examples=150)
 @given(seeds, st.integers(1, 5))
 def test_an_exercise_passes_its_own_asserts(seed, difficulty):
-    exercise = drawn(seed, difficulty)
+    exercise = draw(seed, difficulty)
     assert 3 <= exercise.tests.count("\nassert ") + 1 <= 8
     exec(exercise.program(), {})
 
@@ -34,9 +34,9 @@ def test_an_exercise_passes_its_own_asserts(seed, difficulty):
 @settings(deadline=None, max_examples=100)
 @given(seeds)
 def test_leaving_out_a_step_fails_the_asserts(seed):
-    exercise = drawn(seed)
+    exercise = draw(seed)
     for shorter in omissions(exercise.composition.steps):
-        namespace = {"work_it_out": lambda value, shorter=shorter: run(shorter, value)}
+        namespace = {"work_it_out": lambda value, shorter=shorter: run_steps(shorter, value)}
         with pytest.raises(AssertionError):
             exec(exercise.tests, namespace)
 
@@ -44,26 +44,26 @@ def test_leaving_out_a_step_fails_the_asserts(seed):
 @settings(deadline=None, max_examples=100)
 @given(seeds)
 def test_the_body_does_what_the_composition_does(seed):
-    exercise = drawn(seed)
+    exercise = draw(seed)
     namespace: dict[str, object] = {}
     exec(exercise.prompt + exercise.solution, namespace)
     rng = Random(seed)
     for _ in range(5):
-        value = example(exercise.composition.takes, rng)
+        value = example_value(exercise.composition.input_type, rng)
         assert namespace["work_it_out"](value) == exercise.composition.run(value)
 
 
 @settings(deadline=None, max_examples=100)
 @given(seeds, st.integers(1, 5))
-def test_nothing_held_out_is_written(seed, difficulty):
-    names = [step.primitive.name for step in drawn(seed, difficulty).composition.steps]
+def test_no_exercise_contains_a_held_out_pair(seed, difficulty):
+    names = [step.primitive.name for step in draw(seed, difficulty).composition.steps]
     assert not is_held_out(names)
 
 
 @settings(deadline=None, max_examples=60)
 @given(seeds)
 def test_examples_in_docstrings_are_true(seed):
-    exercise = drawn(seed)
+    exercise = draw(seed)
     namespace: dict[str, object] = {}
     exec(exercise.prompt + exercise.solution, namespace)
     finder = doctest.DocTestFinder()
@@ -73,7 +73,7 @@ def test_examples_in_docstrings_are_true(seed):
     assert runner.failures == 0
 
 
-def test_a_reply_is_one_fence_with_one_function_and_asserts(ask):
+def test_a_reply_is_one_code_block_with_one_function_and_asserts(ask):
     reply = ask("exercise", {"function_name": "sum_prices_by_week", "difficulty": 4})
     assert reply.startswith("```python\n") and reply.endswith("\n```") and reply.count("```") == 2
     tree = ast.parse(reply.removeprefix("```python\n").removesuffix("```"))
@@ -95,51 +95,57 @@ def test_a_reply_is_one_fence_with_one_function_and_asserts(ask):
 )
 def test_arguments_choose_the_parameter(ask, arguments, annotation):
     for sample in range(5):
-        reply = ask("exercise", {"function_name": "f", "arguments": arguments}, sample)
+        reply = ask("exercise", {"function_name": "f", "argument_types": arguments}, sample)
         assert re.search(r"def f\(\w+: (.*?)\) ->", reply)[1] == annotation
 
 
-def test_a_name_that_the_body_would_need_still_works(ask):
+def test_function_names_of_built_ins_work(ask):
     for name in ("sum", "sorted", "len", "list", "str"):
         for sample in range(20):
             exec(ask("exercise", {"function_name": name}, sample).split("```")[1].removeprefix("python\n"), {})
 
 
 def test_a_concept_of_the_pages_chooses_the_first_step(ask):
-    reply = ask("exercise", {"function_name": "f", "concept": "running totals", "arguments": ["list[int]"], "difficulty": 1})
+    reply = ask(
+        "exercise", {"function_name": "f", "concept": "running totals", "argument_types": ["list[int]"], "difficulty": 1}
+    )
     assert "sum(" in reply or "zip(" in reply
 
 
 @pytest.mark.parametrize("primitive", primitives(), ids=lambda each: each.name)
-def test_each_primitive_gives_what_it_says_and_some_training_composition_has_it(primitive):
+def test_each_primitive_has_its_output_type_and_occurs_in_training(primitive):
     kinds = {"ints": list, "strs": list, "str": str, "int": int, "bool": bool, "dict": dict}
     rng = Random(primitive.name)
-    variable = VARIABLES[primitive.takes][0]
+    variable = VARIABLES[primitive.input_type][0]
     for option in primitive.options:
         ast.parse(primitive.expression(option, variable))
         for _ in range(5):
-            value = example(primitive.takes, rng)
+            value = example_value(primitive.input_type, rng)
             before = literal(value)
-            assert type(primitive.function(option)(value)) is kinds[primitive.gives]
+            assert type(primitive.function(option)(value)) is kinds[primitive.output_type]
             assert literal(value) == before
-    neighbours = [each for each in primitives() if each.takes == primitive.gives and not each.first]
-    before = [each for each in primitives() if each.gives == primitive.takes]
+    neighbours = [each for each in primitives() if each.input_type == primitive.output_type and not each.first_only]
+    before = [each for each in primitives() if each.output_type == primitive.input_type]
     pairs = [(primitive.name, each.name) for each in neighbours] + [(each.name, primitive.name) for each in before]
-    assert primitive.first or any(not is_held_out(pair) for pair in pairs)
+    assert primitive.first_only or any(not is_held_out(pair) for pair in pairs)
 
 
-def test_no_two_primitives_answer_to_the_same_phrase():
-    told: dict[tuple[str, str], set[str]] = {}
+def test_no_two_primitives_share_a_phrase():
+    names_by_phrase: dict[tuple[str, str], set[str]] = {}
     for each in primitives():
         for phrase in each.phrases:
-            told.setdefault((each.takes, phrase), set()).add(each.name)
-    assert not {phrase: names for phrase, names in told.items() if len(names) > 1}
+            names_by_phrase.setdefault((each.input_type, phrase), set()).add(each.name)
+    assert not {phrase: names for phrase, names in names_by_phrase.items() if len(names) > 1}
 
 
-def test_there_are_many_primitives_and_the_split_holds_out_a_sixth():
+def test_about_15_percent_of_the_pairs_are_held_out():
     names = [each.name for each in primitives()]
     assert len(names) == len(set(names)) >= 60
-    pairs = [(a.name, b.name) for a, b in itertools.product(primitives(), repeat=2) if a.gives == b.takes and not b.first]
+    pairs = [
+        (a.name, b.name)
+        for a, b in itertools.product(primitives(), repeat=2)
+        if a.output_type == b.input_type and not b.first_only
+    ]
     share = sum(map(is_held_out, pairs)) / len(pairs)
     assert 0.12 < share < 0.18
 
@@ -148,5 +154,5 @@ def test_steps_fit_each_other():
     for seed in range(300):
         steps = draw_steps(Random(seed), 3, 3)
         if steps:
-            assert all(a.primitive.gives == b.primitive.takes for a, b in itertools.pairwise(steps))
-            assert steps[0].primitive.takes in ANNOTATIONS
+            assert all(a.primitive.output_type == b.primitive.input_type for a, b in itertools.pairwise(steps))
+            assert steps[0].primitive.input_type in ANNOTATIONS

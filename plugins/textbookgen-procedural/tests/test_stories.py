@@ -1,4 +1,4 @@
-"""Stories: the words, the features and the number of paragraphs that were asked for."""
+"""Stories: the words, the features and the number of paragraphs that the draw asks for."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from textbookgen_procedural.stories import write_story
-from textbookgen_procedural.stories.data import moments, plots, subjects, word_classes
-from textbookgen_procedural.stories.inflection import mend_articles, past
+from textbookgen_procedural.stories.inflection import fix_articles, past
+from textbookgen_procedural.stories.story_data import plots, story_sentences, verb_subjects, word_classes
 
 VERBS = ["go", "eat", "carry", "hop", "bake", "rain", "shine", "matter", "write", "zoom", "unknownverb"]
 NOUNS = ["cake", "dog", "mom", "rain", "scissors", "school", "idea", "apple", "umbrella", "hour", "unknownthing"]
@@ -28,7 +28,7 @@ draws = st.fixed_dictionaries(
 )
 
 
-def test_paragraphs_hold_together_what_was_asked_for():
+def test_a_story_has_the_words_features_and_paragraphs_of_the_draw():
     seen: set[str] = set()
 
     @settings(deadline=None, max_examples=300)
@@ -50,23 +50,23 @@ def test_paragraphs_hold_together_what_was_asked_for():
 
 
 @pytest.mark.parametrize("seed", range(40))
-def test_features_are_told(seed):
+def test_each_feature_has_its_sentence(seed):
     draw = {"verb": "run", "noun": "hat", "adjective": "red"}
 
-    def told(name: str, features: list[str]) -> bool:
+    def has(name: str, features: list[str]) -> bool:
         story = write_story(Random(seed), {**draw, "features": features})
         parts = [re.escape(part) for part in re.split(r"\{\w+\}|\[[^\]]*\]", name) if len(part) > 8]
         return any(re.search(part, story) for part in parts)
 
-    assert any(told(line, ["Twist"]) for line in moments()["twist"])
-    assert any(told(line, ["Foreshadowing"]) for line in moments()["foreshadow"])
-    assert any(told(line, ["BadEnding"]) for plot in plots() for line in plot.lines["-"])
-    assert any(told(line, ["HappyEnding"]) for plot in plots() for line in plot.lines["+"])
-    assert any(told(line, ["MoralValue"]) for plot in plots() for line in plot.lines["m"])
-    assert any(told(line, ["Conflict"]) for plot in plots() for line in plot.lines["c"])
+    assert any(has(line, ["Twist"]) for line in story_sentences()["twist"])
+    assert any(has(line, ["Foreshadowing"]) for line in story_sentences()["foreshadow"])
+    assert any(has(line, ["BadEnding"]) for plot in plots() for line in plot.lines["-"])
+    assert any(has(line, ["HappyEnding"]) for plot in plots() for line in plot.lines["+"])
+    assert any(has(line, ["MoralValue"]) for plot in plots() for line in plot.lines["m"])
+    assert any(has(line, ["Conflict"]) for plot in plots() for line in plot.lines["c"])
 
 
-def test_every_plot_is_whole():
+def test_every_plot_has_all_its_parts():
     assert len(plots()) >= 12
     for plot in plots():
         assert all(len(plot.lines[letter]) >= 2 for letter in "tlonu+-m")
@@ -76,20 +76,20 @@ def test_every_plot_is_whole():
 def test_word_classes_do_not_overlap_where_it_matters():
     assert not word_classes()["person"] & word_classes()["animal"]
     assert not word_classes()["feeling"] & word_classes()["nature"]
-    assert "rain" in subjects()
+    assert "rain" in verb_subjects()
 
 
 @pytest.mark.parametrize(
-    ("verb", "told"),
+    ("verb", "past_tense"),
     [("go", "went"), ("hop", "hopped"), ("cry", "cried"), ("play", "played"), ("bake", "baked"), ("visit", "visited")],
 )
-def test_past_tenses(verb, told):
-    assert past(verb) == told
+def test_past_tenses(verb, past_tense):
+    assert past(verb) == past_tense
 
 
 def test_articles():
     assert (
-        mend_articles("A apple, a hour, an dog, a unicorn and A old useful hat")
+        fix_articles("A apple, a hour, an dog, a unicorn and A old useful hat")
         == "An apple, an hour, a dog, a unicorn and An old useful hat"
     )
-    assert mend_articles("a useful idea, an one, a umbrella") == "a useful idea, a one, an umbrella"
+    assert fix_articles("a useful idea, an one, a umbrella") == "a useful idea, a one, an umbrella"

@@ -1,4 +1,4 @@
-"""The tasks: replies that generators can read, and judgements that tell good from bad."""
+"""Tasks: solutions are right, judgements separate good from bad, and derived texts keep what they must."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import re
 from random import Random
 
 import pytest
+from textbookgen_procedural.docstring_parser import parse_function
 from textbookgen_procedural.exercises import draw_exercise, literal
 from textbookgen_procedural.tasks import TASKS
-from textbookgen_procedural.tasks.facts import false_claims
 from textbookgen_procedural.tasks.questions import solve
-from textbookgen_procedural.tasks.tales import read
-from textbookgen_procedural.understanding import read_function
-from textbookgen_procedural.worked import draw_problem, find_problem, find_sum
+from textbookgen_procedural.tasks.story_grading import measure
+from textbookgen_procedural.tasks.text_analysis import wrong_equations
+from textbookgen_procedural.word_problems import draw_problem, find_equation, find_problem
 
 STORY = {"verb": "jump", "noun": "boat", "adjective": "red", "features": ["Dialogue"], "paragraphs": 4}
 
@@ -27,20 +27,20 @@ def row(text: str, **more) -> dict:
     return {"document": {"id": "x", "text": text, **more}}
 
 
-def test_problems_are_found_again_in_their_words() -> None:
+def test_word_problems_are_recognised_in_a_text() -> None:
     for seed in range(200):
         problem = draw_problem(Random(seed))
         assert find_problem(f"Hello. {problem.question} Thanks.") == problem
-        assert not false_claims(". ".join(problem.steps))
+        assert not wrong_equations(". ".join(problem.steps))
         assert str(problem.answer) in problem.steps[-1]
-    assert find_sum("12 + 30 =").answer == 42
-    assert find_sum("2 + 2 = 4") is None
+    assert find_equation("12 + 30 =").answer == 42
+    assert find_equation("2 + 2 = 4") is None
 
 
-def test_functions_are_understood_from_their_docstrings() -> None:
+def test_functions_are_parsed_from_their_docstrings() -> None:
     for seed in range(200):
         exercise = draw_exercise(Random(seed), "solve_it", 1 + seed % 5)
-        known = read_function(exercise.program())
+        known = parse_function(exercise.program())
         assert known is not None
         assert [known.call(case.value) for case in exercise.cases] == [case.result for case in exercise.cases]
 
@@ -48,20 +48,20 @@ def test_functions_are_understood_from_their_docstrings() -> None:
 def test_a_request_leads_back_to_its_code() -> None:
     for seed in range(100):
         exercise = draw_exercise(Random(seed), "solve_it", 1 + seed % 5)
-        request = do("reverse", row(exercise.prompt + exercise.solution), seed)
-        code = do("regenerate", {"request": request}).strip("`").removeprefix("python\n")
+        request = do("instruction-reversal", row(exercise.prompt + exercise.solution), seed)
+        code = do("regenerate-code", {"request": request}).strip("`").removeprefix("python\n")
         for case in exercise.cases:
             exec(compile(f"{code}\nassert solve_it({literal(case.value)}) == {case.result!r}", "x", "exec"), {})
     assert "NotImplementedError" in do(
-        "regenerate",
+        "regenerate-code",
         {"request": "Write a Python function `fly` that takes `wings`, a `list[int]`, and does this: Fly away. Thanks"},
     )
 
 
-def test_deductions_are_solved_and_passages_without_any_are_told() -> None:
+def test_deductions_are_solved_and_passages_without_any_give_none() -> None:
     exercise = draw_exercise(Random(3), "solve_it", 3)
-    found = do("deduction", row(f"Text.\n\n```python\n{exercise.program()}```\n"))
-    question, _, solution = found.partition("SOLUTION:")
+    reply = do("deduction", row(f"Text.\n\n```python\n{exercise.program()}```\n"))
+    question, _, solution = reply.partition("SOLUTION:")
     case = next(case for case in exercise.cases if literal(case.value) in question)
     assert solution.rstrip().endswith(f"ANSWER: {literal(case.result)}")
     assert do("deduction", row("A fox ran home. It was late.")) == "NONE"
@@ -71,43 +71,45 @@ def test_answers_are_right_more_often_than_not_and_not_always() -> None:
     right = []
     for seed in range(60):
         problem = draw_problem(Random(seed))
-        said = [do("plurality-answer", {"question": problem.question}, n).rpartition("ANSWER: ")[2] for n in range(10)]
-        right.append(sum(each == str(problem.answer) for each in said) / 10)
+        answers = [do("answer", {"question": problem.question}, n).rpartition("ANSWER: ")[2] for n in range(10)]
+        right.append(sum(each == str(problem.answer) for each in answers) / 10)
     assert 0.5 < sum(right) / len(right) < 0.8
     assert min(right) < 0.5 and max(right) > 0.9  # some questions are hard, some are easy
 
 
 @pytest.mark.parametrize(
     ("attempt", "verdict"),
-    [("1. So.\nANSWER: 42", "true"), ("ANSWER: 41", "false"), ("It is 42", "true"), ("I cannot say", "uncertain")],
+    [("1. So.\nANSWER: 42", "correct"), ("ANSWER: 41", "incorrect"), ("It is 42", "correct"), ("I cannot say", "uncertain")],
 )
-def test_attempts_are_checked_by_the_key(attempt: str, verdict: str) -> None:
-    assert json.loads(do("check-answer", {"question": "?", "answer": "42", "attempt": attempt})) == {"verdict": verdict}
+def test_attempts_are_compared_with_the_reference(attempt: str, verdict: str) -> None:
+    assert json.loads(do("check-answer", {"question": "?", "reference_answer": "42", "attempt": attempt})) == {
+        "verdict": verdict
+    }
 
 
 def test_a_bogus_question_cannot_be_solved() -> None:
     problem = draw_problem(Random(1))
-    made = json.loads(do("bogus-question", {"question": problem.question, "answer": str(problem.answer)}))
-    assert made["plausibility"] >= 3 and made["question"] != problem.question
-    assert solve(made["question"]) is None
+    bogus = json.loads(do("bogus-question", {"question": problem.question, "reference_answer": str(problem.answer)}))
+    assert bogus["plausibility"] >= 3 and bogus["question"] != problem.question
+    assert solve(bogus["question"]) is None
 
 
-def test_a_critic_finds_what_is_wrong_and_a_reviser_mends_it() -> None:
+def test_faults_are_criticised_and_corrected() -> None:
     criteria = ["factual accuracy", "validity of each step", "depth", "clarity"]
     draft = "The shop has 3 * 4 = 13 apples. The shop has 3 * 4 = 13 apples. The shop has 3 * 4 = 13 apples. That is all"
-    marks = json.loads(do("critique", {"draft": draft, "criteria": criteria}))["marks"]
+    marks = json.loads(do("critique", {"draft": draft, "criteria": criteria}))["assessments"]
     before = {mark["criterion"]: mark["score"] for mark in marks}
     assert max(before["factual accuracy"], before["validity of each step"], before["depth"]) < 4
-    revised = do("revise", {"draft": draft, "marks": marks, "round": 1})
+    revised = do("revise", {"draft": draft, "assessments": marks, "round": 1})
     after = {
         mark["criterion"]: mark["score"]
-        for mark in json.loads(do("critique", {"draft": revised, "criteria": criteria}))["marks"]
+        for mark in json.loads(do("critique", {"draft": revised, "criteria": criteria}))["assessments"]
     }
     assert min(after.values()) >= 4
     assert revised.count("3 * 4 = 12") == 1
 
 
-def test_a_shuffled_or_renamed_story_has_lower_grades() -> None:
+def test_a_shuffled_story_gets_lower_grades() -> None:
     axes, worse = ("consistency", "plot", "grammar", "creativity"), 0
     for seed in range(60):
         story = do("story", {**STORY, "paragraphs": 3 + seed % 3}, seed)
@@ -116,77 +118,79 @@ def test_a_shuffled_or_renamed_story_has_lower_grades() -> None:
         whole, mixed = (json.loads(do("grade-story", row(text))) for text in (story, " ".join(sentences)))
         worse += (
             sum(mixed[axis] for axis in axes) < sum(whole[axis] for axis in axes)
-            or read({"text": " ".join(sentences)}).cohesion < read({"text": story}).cohesion
+            or measure({"text": " ".join(sentences)}).cohesion < measure({"text": story}).cohesion
         )
     assert worse > 0.7 * 60
     broken = json.loads(do("grade-story", row("the the dog ran ran. and and then then it it was was.")))
     assert broken["grammar"] < whole["grammar"]
 
 
-def test_a_summary_is_of_its_story() -> None:
+def test_a_summary_quotes_its_story() -> None:
     story = do("story", STORY, 5)
     summary = do("summary", row(story))
     assert 5 < len(summary.split()) <= 60
     assert summary.split(".")[0] in story
 
 
-def test_a_judge_prefers_the_right_reply() -> None:
+def test_the_right_reply_is_graded_higher() -> None:
     problem = draw_problem(Random(2))
     replies = [
         {"label": "A", "text": f"The answer is {problem.answer + 1}."},
         {"label": "B", "text": ". ".join(problem.steps) + f". So the answer is {problem.answer}."},
     ]
-    graded = json.loads(do("preference", {"messages": [{"role": "user", "content": problem.question}], "replies": replies}))
+    graded = json.loads(do("grade-replies", {"messages": [{"role": "user", "content": problem.question}], "replies": replies}))
     one, other = graded["replies"]
     assert other["accuracy"] == 5 and one["accuracy"] == 1
     assert "B" in graded["comparison"]
 
 
-def test_a_missing_line_is_reasoned_back_from_the_docstring() -> None:
-    found = 0
+def test_a_missing_line_is_inferred_from_the_docstring() -> None:
+    right = 0
     for seed in range(40):
         exercise = draw_exercise(Random(seed), "solve_it", 2)
         lines = exercise.solution.splitlines(keepends=True)
         if len(lines) < 2:
             continue
-        guess = do("middle-guess", {"before": exercise.prompt + "    ", "after": "\n" + "".join(lines[1:]), "hint": ""})
-        found += guess.rpartition("GUESS:\n")[2].strip() == lines[0].strip()
-    assert found > 20
+        guess = do("fill-in-the-middle", {"prefix": exercise.prompt + "    ", "suffix": "\n" + "".join(lines[1:]), "hint": ""})
+        right += guess.rpartition("GUESS:\n")[2].strip() == lines[0].strip()
+    assert right > 20
     near, far = (
-        json.loads(do("middle-grade", {"before": "", "after": "", "middle": "the cat sat on the mat", "guess": guess}))["grade"]
+        json.loads(do("grade-guess", {"prefix": "", "suffix": "", "middle": "the cat sat on the mat", "guess": guess}))["grade"]
         for guess in ("the cat sat on a mat", "no dogs here at all")
     )
     assert near >= 4 > 2 > far
 
 
-def test_values_survive_a_paraphrase() -> None:
+def test_a_paraphrase_keeps_required_values() -> None:
     request, slots = "Set a timer for 25 minutes called the Red Tea.", ["25", "the Red Tea"]
-    said = {do("paraphrase", {"request": request, "slots": slots, "role": "a cook"}, seed) for seed in range(50)}
-    assert len(said) > 10
-    assert all(slot in each for each in said for slot in slots)
+    paraphrases = {
+        do("paraphrase", {"request": request, "required_values": slots, "persona": "a cook"}, seed) for seed in range(50)
+    }
+    assert len(paraphrases) > 10
+    assert all(slot in each for each in paraphrases for slot in slots)
 
 
-def test_topics_divide_into_twenty_thousand() -> None:
-    found = set()
+def test_four_disciplines_divide_into_over_twenty_thousand_concepts() -> None:
+    names = set()
     for discipline in ("geology", "law", "music", "sport"):
         for subject in json.loads(do("taxonomy", {"path": {"d": discipline}, "level": "subject", "count": 24}))["names"]:
             path = {"d": discipline, "s": subject}
             for session in json.loads(do("taxonomy", {"path": path, "level": "session", "count": 24}))["names"]:
                 concepts = json.loads(do("taxonomy", {"path": {**path, "t": session}, "level": "concept", "count": 24}))
-                found |= set(concepts["names"])
-    assert len(found) > 20_000
+                names |= set(concepts["names"])
+    assert len(names) > 20_000
 
 
-def test_a_section_holds_its_topic_and_reckons_right() -> None:
+def test_a_section_is_about_its_topic_and_its_equations_are_right() -> None:
     draw = {"topic": "tides", "domain": "science", "audience": "a child", "persona": "a baker", "passage": None}
     texts = {do("section", draw, seed) for seed in range(50)}
     assert len(texts) == 50
     for text in texts:
         assert "tides" in text.lower() and "a baker" in text and len(text.split()) > 100
-        assert not false_claims(text)
+        assert not wrong_equations(text)
 
 
-def test_rewritings_keep_every_number() -> None:
+def test_rewritten_passages_keep_every_number() -> None:
     page = do("page", {"topic": "loops", "audience": "x", "skill": "y", "difficulty": 2, "style": "z"})
     for style in ("exercise", "discussion", "reasoning", "tutorial"):
         text = do("rewrite", {**row(page), "style": style, "audience": "a child"})

@@ -1,11 +1,11 @@
-"""The embedded teacher's plugin: `procedural/author`, a program and no language model, and the benchmark of its exercises."""
+"""Plugin `procedural`: the teacher `procedural/author`, a program that stands in for a language model, and its benchmark."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from textbookgen import Teacher, hookimpl
-from textbookgen_procedural.author import Author
+from textbookgen_procedural.teacher import ProceduralTeacher
 
 if TYPE_CHECKING:
     from textbookgen.api.benchmark import Benchmark
@@ -13,20 +13,20 @@ if TYPE_CHECKING:
 
 @hookimpl
 def teachers() -> list[type[Teacher]]:
-    """The embedded teacher."""
-    return [Author]
+    """Return the embedded teacher."""
+    return [ProceduralTeacher]
 
 
 @hookimpl
 def open_benchmark(name: str) -> Benchmark | None:
-    """`exercises-heldout`, or with a number of items `exercises-heldout:500`."""
-    from textbookgen_procedural.heldout import open_heldout
+    """Return `exercises-heldout`, or with a number of items `exercises-heldout:500`; None for other names."""
+    from textbookgen_procedural.heldout_benchmark import open_heldout
 
     return open_heldout(name)
 
 
 def topics() -> tuple[str, ...]:
-    """The topics that the teacher's pages know, one a concept, as `topics.txt` in this package lists them."""
+    """Return the topics that the teacher's pages know, one per concept, as `topics.txt` in this package lists them."""
     from textbookgen_procedural.concepts import topics
 
     return topics()

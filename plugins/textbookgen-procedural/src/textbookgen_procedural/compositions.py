@@ -1,4 +1,4 @@
-"""Compositions: typed sequences of primitives, the split that holds some of them out, and what they give when run."""
+"""Compositions: sequences of primitives whose types fit, drawn from one side of the split that holds some pairs out."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from itertools import pairwise
 from random import Random
 from typing import Any
 
-from textbookgen_procedural.kinds import VARIABLES, Kind, Variable
+from textbookgen_procedural.data_files import words
 from textbookgen_procedural.primitives import Option, Primitive, primitives
-from textbookgen_procedural.wordlists import words
+from textbookgen_procedural.value_types import VARIABLES, ValueType, Variable
 
-_STARTS: dict[Kind, float] = {"ints": 0.4, "strs": 0.27, "str": 0.23, "int": 0.1}
-_ENDS = frozenset(("bool", "dict"))
+_FIRST_TYPES: dict[ValueType, float] = {"ints": 0.4, "strs": 0.27, "str": 0.23, "int": 0.1}  # type of the parameter: weight
+_FINAL_TYPES = frozenset(("bool", "dict"))  # no primitive reads these
 _HELD_OUT_SHARE = 0.15
 
 
 @dataclass(frozen=True)
 class Step:
-    """A primitive with its parameter, and which of its phrases is used."""
+    """A primitive with its option, and the index of the phrase that describes it."""
 
     primitive: Primitive
     option: Option
@@ -30,117 +30,134 @@ class Step:
 
 @dataclass(frozen=True)
 class Composition:
-    """Steps in order, each taking what the one before gave; `variable` is the parameter of the function they make."""
+    """Steps in order, each reading what the one before returned, and the parameter of the function they make."""
 
     steps: tuple[Step, ...]
     variable: Variable
 
     @property
-    def takes(self) -> Kind:
-        """The kind of the parameter."""
-        return self.steps[0].primitive.takes
+    def input_type(self) -> ValueType:
+        """The type of the parameter."""
+        return self.steps[0].primitive.input_type
 
     @property
-    def gives(self) -> Kind:
-        """The kind of the result."""
-        return self.steps[-1].primitive.gives
+    def output_type(self) -> ValueType:
+        """The type of the result."""
+        return self.steps[-1].primitive.output_type
 
     @cached_property
     def variables(self) -> tuple[Variable, ...]:
-        """The variable that each step reads: the parameter until the kind changes, then the kind's own."""
-        reads = [self.variable]
+        """The variable that each step reads: the parameter until the type changes, then the first name for that type."""
+        variables = [self.variable]
         for step in self.steps[:-1]:
             primitive = step.primitive
-            reads.append(reads[-1] if primitive.takes == primitive.gives else VARIABLES[primitive.gives][0])
-        return tuple(reads)
+            unchanged = primitive.input_type == primitive.output_type
+            variables.append(variables[-1] if unchanged else VARIABLES[primitive.output_type][0])
+        return tuple(variables)
 
     def run(self, value: Any) -> Any:
-        """What the composition gives for this value."""
-        return run(self.steps, value)
+        """Return the result for this value."""
+        return run_steps(self.steps, value)
 
     def body(self) -> list[str]:
-        """The lines of the function's body, not indented: one step a line, the last of them a return."""
-        reads = zip(self.steps, self.variables, strict=True)
-        expressions = [step.primitive.expression(step.option, variable) for step, variable in reads]
+        """Return the lines of the function's body, not indented: one step per line, the last of them a return."""
+        pairs = zip(self.steps, self.variables, strict=True)
+        expressions = [step.primitive.expression(step.option, variable) for step, variable in pairs]
         lines = [f"{name.name} = {code}" for name, code in zip(self.variables[1:], expressions, strict=False)]
         return [*lines, f"return {expressions[-1]}"]
 
     def phrases(self) -> list[str]:
-        """What each step does, in words, as a command."""
-        told = []
+        """Return what each step does in words, as a command."""
+        commands = []
         for step, variable in zip(self.steps, self.variables, strict=True):
             words = step.primitive.phrase(step.phrase, step.option, variable)
             verb = "return" if step is self.steps[-1] else "find"
-            told.append(f"{verb} {words}" if step.primitive.answer else words)
-        return told
+            commands.append(f"{verb} {words}" if step.primitive.is_noun_phrase else words)
+        return commands
 
 
-def run(steps: Sequence[Step], value: Any) -> Any:
-    """What these steps give for this value, one after the other."""
+def run_steps(steps: Sequence[Step], value: Any) -> Any:
+    """Return the result of these steps for this value, one after the other."""
     for step in steps:
         value = step.primitive.function(step.option)(value)
     return value
 
 
-#: Pairs that the snippets in `data/concepts.txt` do themselves.
-_TAUGHT = frozenset(words("taught pairs"))
+#: Pairs that the snippets in `data/concepts.txt` show, which therefore cannot be held out.
+_PAIRS_IN_PAGES = frozenset(words("taught pairs"))
 
 
 @cache
 def pair_is_held_out(first: str, second: str) -> bool:
-    """Whether no training program may do `second` right after `first`; parameters and phrases do not matter."""
-    if f"{first}>{second}" in _TAUGHT:
+    """Return whether no training program may apply `second` right after `first`, whatever their options and phrases."""
+    if f"{first}>{second}" in _PAIRS_IN_PAGES:
         return False
     return int.from_bytes(sha256(f"{first}>{second}".encode()).digest()[:4], "big") < _HELD_OUT_SHARE * 2**32
 
 
 def is_held_out(names: Sequence[str]) -> bool:
-    """Whether a sequence of primitives is kept from all that the teacher writes: it holds a pair that is held out."""
+    """Return whether a sequence of primitives, by name, contains a held-out pair and so never appears in training data."""
     return any(pair_is_held_out(first, second) for first, second in pairwise(names))
 
 
 @cache
-def _starting(kind: Kind, level: int, last: bool) -> tuple[Primitive, ...]:
-    known = (item for item in primitives() if item.takes == kind and item.level <= level)
-    return tuple(item for item in known if last or item.gives not in _ENDS)
+def _candidates(value_type: ValueType, level: int, last: bool) -> tuple[Primitive, ...]:
+    """Return the primitives up to a level that read this type; before the last step, only those that others can follow."""
+    readers = (item for item in primitives() if item.input_type == value_type and item.level <= level)
+    return tuple(item for item in readers if last or item.output_type not in _FINAL_TYPES)
 
 
 @cache
-def _following(name: str, kind: Kind, level: int, last: bool, held_out: bool) -> tuple[Primitive, ...]:
-    """What may come after a primitive: of its result's kind, not itself, and on the wanted side of the split."""
+def _followers(name: str, value_type: ValueType, level: int, last: bool, held_out: bool) -> tuple[Primitive, ...]:
+    """Return the primitives that may follow this one on the wanted side of the split."""
     return tuple(
         item
-        for item in _starting(kind, level, last)
-        if item.name != name and not item.first and pair_is_held_out(name, item.name) == held_out
+        for item in _candidates(value_type, level, last)
+        if item.name != name and not item.first_only and pair_is_held_out(name, item.name) == held_out
     )
 
 
 def draw_steps(
-    rng: Random, length: int, level: int, *, start: Kind | None = None, opening: Primitive | None = None, held_out: bool = False
+    rng: Random,
+    length: int,
+    level: int,
+    *,
+    input_type: ValueType | None = None,
+    first: Primitive | None = None,
+    held_out: bool = False,
 ) -> tuple[Step, ...] | None:
-    """Random steps of this length, every pair of them on one side of the split; None where no step can follow.
+    """Draw a random sequence of steps, every pair of them on one side of the split.
 
-    `start` wants a parameter of this kind; `opening` wants this primitive first.
+    Args:
+        rng: the source of randomness.
+        length: number of steps.
+        level: highest level of a primitive.
+        input_type: the type of the parameter, if it matters.
+        first: the first primitive, if it matters.
+        held_out: whether all pairs are held out, or none.
+
+    Returns:
+        The steps, or None if the draw reached a step that none can follow.
     """
-    kind = opening.takes if opening else start or rng.choices(tuple(_STARTS), tuple(_STARTS.values()))[0]
+    value_type = first.input_type if first else input_type or rng.choices(tuple(_FIRST_TYPES), tuple(_FIRST_TYPES.values()))[0]
     chosen: list[Primitive] = []
     for place in range(length):
         last = place == length - 1
         if place:
-            known = _following(chosen[-1].name, kind, level, last, held_out)
+            candidates = _followers(chosen[-1].name, value_type, level, last, held_out)
         else:
-            known = (opening,) if opening else _starting(kind, level, last)
-        if not known:
+            candidates = (first,) if first else _candidates(value_type, level, last)
+        if not candidates:
             return None
-        chosen.append(rng.choice(known))
-        kind = chosen[-1].gives
+        chosen.append(rng.choice(candidates))
+        value_type = chosen[-1].output_type
     return tuple(Step(item, rng.choice(item.options), rng.randrange(len(item.phrases))) for item in chosen)
 
 
 def omissions(steps: tuple[Step, ...]) -> list[tuple[Step, ...]]:
-    """The same without one step, wherever the kinds still fit, and without any."""
-    same = [place for place, step in enumerate(steps) if step.primitive.takes == step.primitive.gives]
-    shorter = [steps[:place] + steps[place + 1 :] for place in same]
-    if steps[0].primitive.takes == steps[-1].primitive.gives and len(steps) > 1:
+    """Return the sequences that lack one step, wherever the types still fit, and the empty one if they do."""
+    removable = [place for place, step in enumerate(steps) if step.primitive.input_type == step.primitive.output_type]
+    shorter = [steps[:place] + steps[place + 1 :] for place in removable]
+    if steps[0].primitive.input_type == steps[-1].primitive.output_type and len(steps) > 1:
         shorter.append(())
     return shorter

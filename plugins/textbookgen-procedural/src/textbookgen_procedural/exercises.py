@@ -1,8 +1,7 @@
-"""Exercises: a composition told in a docstring, solved step by step, and checked by asserts that tell it from near misses."""
+"""Exercises: a composition described in a docstring, solved step by step, and checked by asserts that reject near misses."""
 
 from __future__ import annotations
 
-import itertools
 import json
 import re
 from collections.abc import Iterator, Sequence
@@ -10,37 +9,44 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
-from textbookgen_procedural import kinds
-from textbookgen_procedural.compositions import Composition, Step, draw_steps, omissions, run
-from textbookgen_procedural.kinds import ANNOTATIONS, VARIABLES, Kind
+from textbookgen_procedural.compositions import Composition, Step, draw_steps, omissions, run_steps
 from textbookgen_procedural.primitives import Primitive
+from textbookgen_procedural.value_types import ANNOTATIONS, VARIABLES, ValueType, example_value
 
-_LONGEST = 60  # characters of a result in an assert
-_LARGEST = 10**6
+_MAX_RESULT_LENGTH = 60  # characters of a result in an assert
+_MAX_NUMBER = 10**6
+_MAX_CASES_TRIED = 40  # inputs tried to find one that a wrong program gets wrong
+_MIN_CASES_TRIED = 12
+_MAX_FIRST_ATTEMPTS = 40  # attempts with the wanted first step
 
 
 @dataclass(frozen=True)
-class Rung:
-    """How hard exercises of one difficulty are: the numbers of `steps`, each as likely as it is often named, the highest
-    `level` of primitives, and how often the docstring shows an `example`."""
+class Difficulty:
+    """Parameters of the exercises of one difficulty.
+
+    Attributes:
+        steps: the possible numbers of steps; a number listed twice is twice as likely.
+        level: the highest level of a primitive.
+        example_share: how often the docstring shows a call.
+    """
 
     steps: tuple[int, ...]
     level: int
-    example: float
+    example_share: float
 
 
-LADDER: dict[int, Rung] = {
-    1: Rung((1, 2), 1, 0.1),
-    2: Rung((2,), 1, 0.1),
-    3: Rung((2, 2, 3), 1, 0.1),
-    4: Rung((2, 3), 2, 0.4),
-    5: Rung((3,), 3, 0.4),
+DIFFICULTIES: dict[int, Difficulty] = {
+    1: Difficulty((1, 2), 1, 0.1),
+    2: Difficulty((2,), 1, 0.1),
+    3: Difficulty((2, 2, 3), 1, 0.1),
+    4: Difficulty((2, 3), 2, 0.4),
+    5: Difficulty((3,), 3, 0.4),
 }
 
 
 @dataclass(frozen=True)
 class Case:
-    """An input, and what the function gives for it."""
+    """An input, and the function's result for it."""
 
     value: Any
     result: Any
@@ -48,7 +54,16 @@ class Case:
 
 @dataclass(frozen=True)
 class Exercise:
-    """A function to complete: `prompt` ends after the docstring, `solution` is the body, `tests` are asserts."""
+    """A function to complete.
+
+    Attributes:
+        name: the function's name.
+        composition: its steps.
+        cases: the inputs and results of its tests.
+        prompt: its signature and docstring.
+        solution: its body.
+        tests: asserts, one per case.
+    """
 
     name: str
     composition: Composition
@@ -58,12 +73,12 @@ class Exercise:
     tests: str
 
     def program(self) -> str:
-        """The whole as one program, as it stands in training data."""
+        """Return the whole as one program, in the form of the training data."""
         return f"{self.prompt}{self.solution}\n{self.tests}"
 
 
 def literal(value: Any) -> str:
-    """A value as source code, strings in double quotes."""
+    """Return a value as source code, with strings in double quotes."""
     if isinstance(value, str):
         return json.dumps(value)
     if isinstance(value, list):
@@ -74,9 +89,16 @@ def literal(value: Any) -> str:
 
 
 def find_cases(rng: Random, steps: tuple[Step, ...], count: int, rivals: Sequence[tuple[Step, ...]] = ()) -> list[Case] | None:
-    """So many cases that together reject every omission of a step, and each rival that gives other results at all.
+    """Return cases that together reject every program that omits a step, and each rival that has other results at all.
 
-    None if some step makes no difference to forty inputs, or if too few inputs give something short enough to print.
+    Args:
+        rng: the source of randomness.
+        steps: the steps of the right program.
+        count: the minimal number of cases.
+        rivals: other programs to reject.
+
+    Returns:
+        The cases, or None if a step changes no result among 40 inputs, or too few inputs have a result short enough to print.
     """
     wrong = omissions(steps)
     tried: list[Case] = []
@@ -84,60 +106,61 @@ def find_cases(rng: Random, steps: tuple[Step, ...], count: int, rivals: Sequenc
     for place, rival in enumerate((*wrong, *rivals)):
         if any(_differs(rival, case) for case in chosen):
             continue
-        telling = next((case for case in _growing(rng, steps, tried, 40) if _differs(rival, case)), None)
-        if telling is not None:
-            chosen.append(telling)
+        case = next((case for case in _try_cases(rng, steps, tried, _MAX_CASES_TRIED) if _differs(rival, case)), None)
+        if case is not None:
+            chosen.append(case)
         elif place < len(wrong):
             return None
-    for _ in _growing(rng, steps, tried, 12):
+    for _ in _try_cases(rng, steps, tried, _MIN_CASES_TRIED):
         pass
     rest = [case for case in tried if case not in chosen]
-    chosen += _various(rest, {literal(case.result) for case in chosen})[: max(0, count - len(chosen))]
+    chosen += _varied(rest, {literal(case.result) for case in chosen})[: max(0, count - len(chosen))]
     if len(chosen) < count or len({literal(case.result) for case in chosen}) < 2:
         return None
     rng.shuffle(chosen)
     return chosen
 
 
-def _growing(rng: Random, steps: tuple[Step, ...], tried: list[Case], most: int) -> Iterator[Case]:
-    """The cases tried so far, and then new ones, up to so many inputs."""
+def _try_cases(rng: Random, steps: tuple[Step, ...], tried: list[Case], limit: int) -> Iterator[Case]:
+    """Yield the cases tried so far, then new ones, which are added to them, up to a limit."""
     yield from tuple(tried)
-    for _ in range(most - len(tried)):
-        case = _case(rng, steps[0].primitive.takes, steps)
+    for _ in range(limit - len(tried)):
+        case = _draw_case(rng, steps[0].primitive.input_type, steps)
         if case is not None:
             tried.append(case)
             yield case
 
 
-def _case(rng: Random, kind: Kind, steps: tuple[Step, ...]) -> Case | None:
-    value = kinds.example(kind, rng)
-    result = run(steps, value)
-    return Case(value, result) if _modest(result) else None
+def _draw_case(rng: Random, input_type: ValueType, steps: tuple[Step, ...]) -> Case | None:
+    value = example_value(input_type, rng)
+    result = run_steps(steps, value)
+    return Case(value, result) if _is_printable(result) else None
 
 
-def _modest(result: Any) -> bool:
+def _is_printable(result: Any) -> bool:
+    """Return whether a result is small and short enough for an assert."""
     numbers = result if isinstance(result, list) else [result]
-    if any(isinstance(number, int) and abs(number) > _LARGEST for number in numbers):
+    if any(isinstance(number, int) and abs(number) > _MAX_NUMBER for number in numbers):
         return False
-    return len(repr(result)) <= _LONGEST
+    return len(repr(result)) <= _MAX_RESULT_LENGTH
 
 
 def _differs(steps: tuple[Step, ...], case: Case) -> bool:
-    return bool(run(steps, case.value) != case.result)
+    return bool(run_steps(steps, case.value) != case.result)
 
 
-def _various(cases: list[Case], known: set[str]) -> list[Case]:
-    """The cases, each with an input of its own, those whose results were not seen yet before the others."""
-    fresh: list[Case] = []
-    stale: list[Case] = []
+def _varied(cases: list[Case], known: set[str]) -> list[Case]:
+    """Return the cases without repeated inputs, those with new results before the others."""
+    new: list[Case] = []
+    repeated: list[Case] = []
     inputs: set[str] = set()
     for case in cases:
         if (value := literal(case.value)) in inputs:
             continue
         inputs.add(value)
-        (stale if (result := literal(case.result)) in known else fresh).append(case)
+        (repeated if (result := literal(case.result)) in known else new).append(case)
         known.add(result)
-    return fresh + stale
+    return new + repeated
 
 
 def make_exercise(
@@ -146,29 +169,40 @@ def make_exercise(
     steps: tuple[Step, ...],
     count: int,
     *,
-    example: float = 0.1,
+    example_share: float = 0.1,
     rivals: Sequence[tuple[Step, ...]] = (),
 ) -> Exercise | None:
-    """The exercise for these steps, with a parameter, a wording and cases drawn for it; None where the cases tell nothing.
+    """Return an exercise for these steps, with a parameter, a wording and cases drawn for it.
 
-    `example` is how likely the docstring is to show a call.
+    Args:
+        rng: the source of randomness.
+        name: the function's name.
+        steps: its steps.
+        count: the minimal number of asserts.
+        example_share: how likely the docstring is to show a call.
+        rivals: other programs that the asserts should reject.
+
+    Returns:
+        The exercise, or None if the name clashes with a function that the solution calls, or if no cases reject all omissions.
     """
-    composition = Composition(steps, rng.choice(VARIABLES[steps[0].primitive.takes]))
+    composition = Composition(steps, rng.choice(VARIABLES[steps[0].primitive.input_type]))
     solution = "".join(f"    {line}\n" for line in composition.body())
     if re.search(rf"\b{name}\b", solution.replace(composition.variable.name, "")):
         return None  # a function called `sum` or `sorted` would call itself
     cases = find_cases(rng, steps, count, rivals)
     if cases is None:
         return None
-    header = f"def {name}({composition.variable.name}: {ANNOTATIONS[composition.takes]}) -> {ANNOTATIONS[composition.gives]}:"
+    annotations = ANNOTATIONS[composition.input_type], ANNOTATIONS[composition.output_type]
+    header = f"def {name}({composition.variable.name}: {annotations[0]}) -> {annotations[1]}:"
     task = sentence(rng, composition.phrases())
-    shown = f"\n\n    >>> {name}({literal(cases[0].value)})\n    {cases[0].result!r}\n    " if rng.random() < example else ""
+    call = f"\n\n    >>> {name}({literal(cases[0].value)})\n    {cases[0].result!r}\n    "
+    docstring = f'    """{task}{call if rng.random() < example_share else ""}"""'
     tests = "".join(_assert(name, case) for case in cases)
-    return Exercise(name, composition, tuple(cases), f'{header}\n    """{task}{shown}"""\n', solution, tests)
+    return Exercise(name, composition, tuple(cases), f"{header}\n{docstring}\n", solution, tests)
 
 
 def sentence(rng: Random, phrases: Sequence[str]) -> str:
-    """The steps as one sentence, in order."""
+    """Return the steps as one sentence, in order."""
     first, *more = phrases
     first = first[0].upper() + first[1:]
     if not more:
@@ -192,17 +226,31 @@ def draw_exercise(
     name: str,
     difficulty: int,
     *,
-    start: Kind | None = None,
-    opening: Primitive | None = None,
+    input_type: ValueType | None = None,
+    first: Primitive | None = None,
     count: int | None = None,
 ) -> Exercise:
-    """An exercise that training may hold, of this difficulty (1 to 5); an opening that does not fit is let go."""
-    rung = LADDER[difficulty]
-    for attempt in itertools.count():
-        wished = opening if attempt < 40 else None
-        length = 1 if wished and wished.gives in ("bool", "dict") else rng.choice(rung.steps)
-        steps = draw_steps(rng, length, max(rung.level, wished.level if wished else 1), start=start, opening=wished)
-        made = make_exercise(rng, name, steps, count or rng.randint(3, 5), example=rung.example) if steps else None
-        if made:
-            return made
-    raise AssertionError("unreachable: the loop above has no end")
+    """Draw an exercise that training data may contain.
+
+    Args:
+        rng: the source of randomness.
+        name: the function's name.
+        difficulty: 1 to 5.
+        input_type: the type of the parameter, if it matters.
+        first: the first primitive; dropped after 40 attempts that fail.
+        count: the minimal number of asserts, 3 to 5 by default.
+    """
+    parameters = DIFFICULTIES[difficulty]
+    attempts = 0
+    while True:
+        wanted = first if attempts < _MAX_FIRST_ATTEMPTS else None
+        attempts += 1
+        length = 1 if wanted and wanted.output_type in ("bool", "dict") else rng.choice(parameters.steps)
+        level = max(parameters.level, wanted.level if wanted else 1)
+        steps = draw_steps(rng, length, level, input_type=input_type, first=wanted)
+        if steps is None:
+            continue
+        share = parameters.example_share
+        exercise = make_exercise(rng, name, steps, count or rng.randint(3, 5), example_share=share)
+        if exercise:
+            return exercise

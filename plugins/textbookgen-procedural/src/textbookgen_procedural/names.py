@@ -1,10 +1,10 @@
-"""First names, for people in pages and stories, and names for functions."""
+"""First names of people in pages and stories, and names of functions in pages."""
 
 from __future__ import annotations
 
 from random import Random
 
-from textbookgen_procedural.wordlists import words
+from textbookgen_procedural.data_files import words
 
 GIRLS = words("girls")
 BOYS = words("boys")
@@ -12,5 +12,5 @@ NAMES = GIRLS + BOYS
 
 
 def function_name(rng: Random) -> str:
-    """A name for a function in a page."""
+    """Draw a name for a function in a page."""
     return f"{rng.choice(words('function verbs'))}_{rng.choice(words('function objects'))}"

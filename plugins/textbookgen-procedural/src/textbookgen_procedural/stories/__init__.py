@@ -1,7 +1,7 @@
-"""Stories for small children: a plot with its cast, the words and features that a draw asks for, told in paragraphs."""
+"""Stories for small children: a plot and its characters, the words and features that a draw asks for, in paragraphs."""
 
 from __future__ import annotations
 
-from textbookgen_procedural.stories.telling import write_story
+from textbookgen_procedural.stories.writer import write_story
 
 __all__ = ["write_story"]

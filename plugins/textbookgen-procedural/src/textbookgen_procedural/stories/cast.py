@@ -1,12 +1,12 @@
-"""The cast of a story: a hero, a friend, and somebody who comes by."""
+"""Characters of a story: a hero, a friend, and a passer-by."""
 
 from __future__ import annotations
 
 import re
 from random import Random
 
+from textbookgen_procedural.data_files import words
 from textbookgen_procedural.names import BOYS, GIRLS
-from textbookgen_procedural.wordlists import words
 
 _PRONOUNS = {
     "he": {"he": "he", "his": "his", "him": "him", "himself": "himself"},
@@ -55,43 +55,43 @@ _CHARMS = (
     "feather",
     "round stone",
 )
-_ADDED = re.compile(r" (?:with|on) .*|\b(?:old|tall|small|kind|wise|fat|gray|busy|slow|funny) ")
+_DESCRIPTION = re.compile(r" (?:with|on) .*|\b(?:old|tall|small|kind|wise|fat|gray|busy|slow|funny) ")
 
 
 def make_cast(rng: Random) -> dict[str, str]:
-    """Who is in the story, as values for the slots of its sentences."""
+    """Draw the characters of a story, as values for the slots of its sentences."""
     animal = rng.random() < 0.4
-    hero_is = rng.choice(("he", "she"))
-    hero = rng.choice(_PETS if animal else GIRLS if hero_is == "she" else BOYS)
-    kind = _kind(rng, animal, hero_is)
-    friend, friend_is = _friend(rng, animal, hero)
+    hero_pronoun = rng.choice(("he", "she"))
+    hero = rng.choice(_PETS if animal else GIRLS if hero_pronoun == "she" else BOYS)
+    description = _description(rng, animal, hero_pronoun)
+    friend, friend_pronoun = _friend(rng, animal, hero)
     helper = rng.choice(_HELPERS)
     look = rng.choice(_LOOKS)
     cast = {
         "h": hero,
         "h_s": f"{hero}'s",
-        "h_kind": kind,
-        "h_intro": f"{kind} named {hero}",
-        "h_look": f"{hero} was {kind} {look}".rstrip() + "." if animal or rng.random() < 0.3 else "",
+        "h_kind": description,
+        "h_intro": f"{description} named {hero}",
+        "h_look": f"{hero} was {description} {look}".rstrip() + "." if animal or rng.random() < 0.3 else "",
         "f": friend,
         "f_s": f"{friend}'s",
         "helper": helper,
-        "the_helper": f"the {_ADDED.sub('', helper.partition(' ')[2])}",
+        "the_helper": f"the {_DESCRIPTION.sub('', helper.partition(' ')[2])}",
         "charm": rng.choice(_CHARMS),
     }
-    cast |= _PRONOUNS[hero_is] | {f"f{name}": word for name, word in _PRONOUNS[friend_is].items()}
+    cast |= _PRONOUNS[hero_pronoun] | {f"f{name}": word for name, word in _PRONOUNS[friend_pronoun].items()}
     return cast | {f"{name[0].upper()}{name[1:]}": f"{word[0].upper()}{word[1:]}" for name, word in cast.items() if word}
 
 
-def _kind(rng: Random, animal: bool, pronoun: str) -> str:
+def _description(rng: Random, animal: bool, pronoun: str) -> str:
     if animal:
         return f"a {rng.choice(('little', 'young', 'small'))} {rng.choice(_SPECIES)}"
     return "a girl" if pronoun == "she" else "a boy"
 
 
 def _friend(rng: Random, animal: bool, hero: str) -> tuple[str, str]:
-    friend_is = rng.choice(("he", "she"))
+    friend_pronoun = rng.choice(("he", "she"))
     if rng.random() < 0.4:
-        return rng.choice(_RELATIVES[friend_is]), friend_is
-    names = _PETS if animal else GIRLS if friend_is == "she" else BOYS
-    return rng.choice([name for name in names if name != hero]), friend_is
+        return rng.choice(_RELATIVES[friend_pronoun]), friend_pronoun
+    names = _PETS if animal else GIRLS if friend_pronoun == "she" else BOYS
+    return rng.choice([name for name in names if name != hero]), friend_pronoun

@@ -1,19 +1,19 @@
-"""Forms of words: the past tense of verbs, and `a` or `an`."""
+"""Inflection: the past tense of verbs, and the choice between `a` and `an`."""
 
 from __future__ import annotations
 
 import re
 
-from textbookgen_procedural.wordlists import words
+from textbookgen_procedural.data_files import words
 
 _IRREGULAR = dict(pair.split(":") for pair in words("irregular"))
 _DOUBLED = frozenset(words("doubled"))
-_SILENT = re.compile(r"(?:hour|honest|heir|honor)")
-_SOUNDED = re.compile(r"(?:one\b|once|us[eu]|uni[^nm]|eu|u[bkt][aeiou])")
+_SILENT_H = re.compile(r"(?:hour|honest|heir|honor)")
+_CONSONANT_SOUND = re.compile(r"(?:one\b|once|us[eu]|uni[^nm]|eu|u[bkt][aeiou])")
 
 
 def past(verb: str) -> str:
-    """The past tense of a verb."""
+    """Return the past tense of a verb."""
     if verb in _IRREGULAR:
         return _IRREGULAR[verb]
     if verb.endswith("e"):
@@ -24,16 +24,16 @@ def past(verb: str) -> str:
 
 
 def article(word: str) -> str:
-    """`a` or `an`, whichever the word takes."""
+    """Return the indefinite article of a word, `a` or `an`."""
     lowered = word.lower()
-    if _SILENT.match(lowered):
+    if _SILENT_H.match(lowered):
         return "an"
-    return "an" if lowered[:1] in "aeiou" and not _SOUNDED.match(lowered) else "a"
+    return "an" if lowered[:1] in "aeiou" and not _CONSONANT_SOUND.match(lowered) else "a"
 
 
 _ARTICLE = re.compile(r"\b([Aa])n? (\w+)")
 
 
-def mend_articles(text: str) -> str:
-    """The text with each `a` before a vowel made `an`, and the other way round."""
+def fix_articles(text: str) -> str:
+    """Return a text with every indefinite article corrected."""
     return _ARTICLE.sub(lambda match: f"{match[1]}{article(match[2])[1:]} {match[2]}", text)

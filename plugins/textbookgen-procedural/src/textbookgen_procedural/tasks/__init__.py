@@ -1,4 +1,4 @@
-"""Every task that the embedded teacher does, by the name that generators ask it under."""
+"""Tasks of the embedded teacher, a program that stands in for a language model, by the name that generators request them by."""
 
 from __future__ import annotations
 
@@ -6,41 +6,52 @@ from collections.abc import Callable, Mapping
 from random import Random
 from typing import Any
 
-from textbookgen_procedural.tasks import critiques, drafts, gaps, passages, questions, requests, sections, tales, talk, topics
+from textbookgen_procedural.tasks import (
+    conversations,
+    critique,
+    documents,
+    fill_in_the_middle,
+    passages,
+    questions,
+    sections,
+    story_grading,
+    taxonomy,
+    user_requests,
+)
 
-#: Each takes what chance there is and the draw, and gives the reply.
+#: Each task writes a reply from random numbers and the draw of a request.
 TASKS: dict[str, Callable[[Random, Mapping[str, Any]], str]] = {
-    # what is written from a draw alone
-    "story": drafts.story,
-    "page": drafts.page,
-    "exercise": drafts.exercise,
+    # documents written from a draw
+    "story": documents.story,
+    "page": documents.page,
+    "exercise": documents.exercise,
     "section": sections.section,
-    "draft": drafts.draft,
-    "taxonomy": topics.taxonomy,
-    "wish": requests.wish,
-    # what is made of a document
-    "educational-value": drafts.educational_value,
-    "summary": tales.summary,
-    "tag": passages.tag,
+    "draft": documents.draft,
+    "taxonomy": taxonomy.taxonomy,
+    "user-prompt": user_requests.user_prompt,
+    # texts derived from another text
+    "educational-value": documents.educational_value,
+    "summary": story_grading.summary,
+    "excerpts": passages.excerpts,
     "rewrite": passages.rewrite,
-    "paraphrase": requests.paraphrase,
-    "reverse": requests.reverse,
-    "regenerate": requests.regenerate,
+    "paraphrase": user_requests.paraphrase,
+    "instruction-reversal": user_requests.infer_request,
+    "regenerate-code": user_requests.regenerate_code,
     "deduction": questions.deduction,
-    "middle-guess": gaps.guess,
-    "conversation-user": talk.reader,
-    "conversation-tutor": talk.tutor,
-    "candidate": talk.candidate,
-    "plurality-answer": questions.answer,
+    "fill-in-the-middle": fill_in_the_middle.guess,
+    "conversation-user": conversations.user_message,
+    "conversation-tutor": conversations.tutor_message,
+    "candidate": conversations.candidate,
+    "answer": questions.answer,
     "attempt": questions.answer,
     "refusal": questions.refusal,
     "bogus-question": questions.bogus_question,
-    "revise": critiques.revise,
-    # what is judged
-    "assess-story": tales.assess,
-    "grade-story": tales.grade,
-    "critique": critiques.critique,
-    "middle-grade": gaps.grade,
-    "preference": talk.preference,
+    "revise": critique.revise,
+    # grades and checks
+    "assess-story": story_grading.assess,
+    "grade-story": story_grading.grade,
+    "critique": critique.critique,
+    "grade-guess": fill_in_the_middle.grade,
+    "grade-replies": conversations.grade_replies,
     "check-answer": questions.check_answer,
 }

@@ -1,4 +1,4 @@
-"""Questions with one answer: found in passages, answered (not always rightly), checked, refused, and made bogus."""
+"""Questions with one answer: found in passages, answered (not always correctly), checked, refused, and made unanswerable."""
 
 from __future__ import annotations
 
@@ -9,126 +9,140 @@ from hashlib import sha256
 from random import Random
 from typing import Any
 
+from textbookgen_procedural.data_files import phrases
+from textbookgen_procedural.docstring_parser import parse_argument, parse_function
 from textbookgen_procedural.exercises import literal
-from textbookgen_procedural.phrases import phrases
-from textbookgen_procedural.tasks.facts import Draw, code_in, form, lacking, text_of
-from textbookgen_procedural.understanding import read_call, read_function
-from textbookgen_procedural.worked import find_problem, find_sum
+from textbookgen_procedural.tasks.draw_fields import Draw, document_text, json_reply, missing_field
+from textbookgen_procedural.tasks.text_analysis import python_blocks
+from textbookgen_procedural.word_problems import find_equation, find_problem
 
 _ANSWER = re.compile(r"ANSWER:\s*(.+)")
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
-_SURE = (0.3, 0.98)  # how often the teacher is right, from the hardest question to the easiest
+_ACCURACY = (0.3, 0.98)  # share of right answers, to the hardest question and to the easiest
 
 
 @dataclass(frozen=True)
-class Solved:
-    """A question that we can answer, with its steps."""
+class Solution:
+    """The steps and the answer of a question."""
 
     steps: tuple[str, ...]
     answer: str
 
 
-def solve(question: str) -> Solved | None:
-    """The answer to a problem from everyday life, an open sum, or what a known function gives; None for anything else."""
-    problem = find_problem(question) or find_sum(question)
+def solve(question: str) -> Solution | None:
+    """Return the solution of a known word problem, an open equation, or a call of a known function; None for others."""
+    problem = find_problem(question) or find_equation(question)
     if problem is not None:
-        return Solved(problem.steps, str(problem.answer))
-    for source in code_in(question):
-        function = read_function(source)
-        value = read_call(question.replace(source, ""), function.name) if function else None
+        return Solution(problem.steps, str(problem.answer))
+    for source in python_blocks(question):
+        function = parse_function(source)
+        value = parse_argument(question.replace(source, ""), function.name) if function else None
         if function and value is not None:
-            return _followed(function.stages(value), value)
+            return _trace_solution(function.trace(value), value)
     return None
 
 
-def _followed(stages: Iterator[tuple[str, Any]], value: Any) -> Solved | None:
-    steps, after = [], value
+def _trace_solution(trace: Iterator[tuple[str, Any]], value: Any) -> Solution | None:
+    """Return the steps of a call in words, with the value after each; None if the call fails."""
+    steps, result = [], value
     try:
-        for words, after in stages:
-            steps.append(f"{words[0].upper()}{words[1:]}: that gives {literal(after)}")
+        for words, result in trace:
+            steps.append(f"{words[0].upper()}{words[1:]}: that gives {literal(result)}")
     except (TypeError, ValueError, IndexError, ZeroDivisionError):
         return None
-    return Solved((f"We begin with {literal(value)}", *steps), literal(after))
+    return Solution((f"We begin with {literal(value)}", *steps), literal(result))
 
 
 def deduction(rng: Random, draw: Draw) -> str:
-    """A question on a passage's reasoning with its solution: a function's steps on a value, or a problem; else NONE."""
-    text = text_of(draw, "deduction")
-    for source in code_in(text):
-        function = read_function(source)
-        value = read_call(source.replace(function.source, ""), function.name) if function else None
+    """Return a question about the reasoning in a document, with its solution, or NONE.
+
+    The question is about a call of a function in the document, or about a word problem in it.
+
+    Raises:
+        RequestRefused: the draw has no document.
+    """
+    text = document_text(draw, "deduction")
+    for source in python_blocks(text):
+        function = parse_function(source)
+        value = parse_argument(source.replace(function.source, ""), function.name) if function else None
         if function is None or value is None:
             continue
-        result = _followed(function.stages(value), value)
-        if result and len(result.steps) > 2:
+        solution = _trace_solution(function.trace(value), value)
+        if solution and len(solution.steps) > 2:
             question = f"What does `{function.name}({literal(value)})` give?\n\n```python\n{function.source}\n```"
-            return f"QUESTION:\n{question}\nSOLUTION:\n{_told(result)}"
+            return f"QUESTION:\n{question}\nSOLUTION:\n{_in_words(solution)}"
     problem = find_problem(text)
     if problem is None:
         return "NONE"
-    return f"QUESTION:\n{problem.question}\nSOLUTION:\n{_told(Solved(problem.steps, str(problem.answer)))}"
+    return f"QUESTION:\n{problem.question}\nSOLUTION:\n{_in_words(Solution(problem.steps, str(problem.answer)))}"
 
 
 def answer(rng: Random, draw: Draw) -> str:
-    """An answer with its steps; right as often as the question is easy, which belongs to the question."""
+    """Return an answer with its steps, right with a probability that is fixed for each question.
+
+    Raises:
+        RequestRefused: the draw has no `question`.
+    """
     question = str(draw.get("question") or "").strip()
     if not question:
-        raise lacking("plurality-answer", "question", "a text")
-    result = solve(question)
-    if result is None:
+        raise missing_field("answer", "question", "a text")
+    solution = solve(question)
+    if solution is None:
         return f"I cannot work this out. ANSWER: unknown {rng.randrange(100)}"
     ease = sha256(question.encode("utf-8", "surrogatepass")).digest()[0] / 255
-    if rng.random() < _SURE[0] + ease * (_SURE[1] - _SURE[0]):
-        return _told(result)
-    return _told(Solved((*result.steps[:-1], "The last step is done in haste"), _slip(rng, result.answer)))
+    if rng.random() < _ACCURACY[0] + ease * (_ACCURACY[1] - _ACCURACY[0]):
+        return _in_words(solution)
+    wrong = wrong_answer(rng, solution.answer)
+    return _in_words(Solution((*solution.steps[:-1], "The last step is done in haste"), wrong))
 
 
-def _told(result: Solved) -> str:
-    return "\n".join(f"{number}. {step}." for number, step in enumerate(result.steps, 1)) + f"\nANSWER: {result.answer}"
+def _in_words(solution: Solution) -> str:
+    return "\n".join(f"{number}. {step}." for number, step in enumerate(solution.steps, 1)) + f"\nANSWER: {solution.answer}"
 
 
-def _slip(rng: Random, right: str) -> str:
-    """A wrong answer such as haste gives: one number is off by a little."""
+def wrong_answer(rng: Random, right: str) -> str:
+    """Return a wrong answer like those of careless people: one number is slightly off."""
     numbers = list(_NUMBER.finditer(right))
     if not numbers:
         return f"{right} and more"
-    result = rng.choice(numbers)
-    off = int(float(result[0])) + rng.choice((-10, -2, -1, 1, 2, 10))
-    return f"{right[: result.start()]}{off}{right[result.end() :]}"
+    number = rng.choice(numbers)
+    changed = int(float(number[0])) + rng.choice((-10, -2, -1, 1, 2, 10))
+    return f"{right[: number.start()]}{changed}{right[number.end() :]}"
 
 
 def check_answer(rng: Random, draw: Draw) -> str:
-    """Whether an attempt comes to the key: `true`, `false`, or `uncertain` where it names no answer."""
-    key, attempt = str(draw.get("answer") or "").strip(), str(draw.get("attempt") or "")
-    if not key:
-        raise lacking("check-answer", "answer", "the key")
-    said = _ANSWER.findall(attempt)
-    wanted = _plain((_ANSWER.findall(key) or [key])[-1])
-    if said:
-        return form(verdict="true" if _plain(said[-1]) == wanted else "false")
-    numbers = _NUMBER.findall(attempt)
-    if not numbers:
-        return form(verdict="uncertain")
-    return form(verdict="true" if _plain(numbers[-1]) == wanted else "false")
+    """Return whether an `attempt` agrees with the `reference_answer`: `correct`, `incorrect`, or `uncertain` without an answer.
+
+    Raises:
+        RequestRefused: the draw has no `reference_answer`.
+    """
+    reference, attempt = str(draw.get("reference_answer") or "").strip(), str(draw.get("attempt") or "")
+    if not reference:
+        raise missing_field("check-answer", "reference_answer", "the right answer")
+    expected = _normalize((_ANSWER.findall(reference) or [reference])[-1])
+    answers = _ANSWER.findall(attempt) or _NUMBER.findall(attempt)
+    if not answers:
+        return json_reply(verdict="uncertain")
+    return json_reply(verdict="correct" if _normalize(answers[-1]) == expected else "incorrect")
 
 
-def _plain(text: str) -> str:
+def _normalize(text: str) -> str:
     return "".join(text.lower().split()).strip(".`*\"'")
 
 
 def refusal(rng: Random, draw: Draw) -> str:
-    """A polite refusal: that one does not know, or, of a bogus question, what is wrong with it."""
+    """Return a polite refusal: the answer is unknown, or, if `is_bogus`, something is wrong with the question."""
     question = str(draw.get("question") or "")
     about = " ".join(question.split()[:8]).rstrip("?.,")
-    return rng.choice(phrases("bogus refusals" if draw.get("bogus") else "honest refusals")).format(about=about)
+    return rng.choice(phrases("bogus refusals" if draw.get("is_bogus") else "honest refusals")).format(about=about)
 
 
 def bogus_question(rng: Random, draw: Draw) -> str:
-    """The question with one number in it made into something that nobody told; it sounds right and has no answer."""
+    """Return the question with one number made unknown: it sounds plausible and has no answer."""
     question = str(draw.get("question") or "")
     numbers = list(re.finditer(r"(?<![\w.])\d+(?![\w.])", question))
     if not numbers:
-        return form(question=f"{question.rstrip('?. ')}, if it were the other way round?", plausibility=2)
-    result = rng.choice(numbers)
+        return json_reply(question=f"{question.rstrip('?. ')}, if it were the other way round?", plausibility=2)
+    number = rng.choice(numbers)
     unknown = rng.choice(phrases("unknown amounts"))
-    return form(question=f"{question[: result.start()]}{unknown}{question[result.end() :]}", plausibility=4)
+    return json_reply(question=f"{question[: number.start()]}{unknown}{question[number.end() :]}", plausibility=4)

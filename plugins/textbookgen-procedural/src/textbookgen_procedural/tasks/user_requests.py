@@ -1,0 +1,110 @@
+"""Requests of users: written, paraphrased, inferred from code, and turned back into code."""
+
+from __future__ import annotations
+
+import ast
+import re
+from random import Random
+
+from textbookgen_procedural.data_files import phrases
+from textbookgen_procedural.docstring_parser import function_source, parse_steps
+from textbookgen_procedural.exercises import draw_exercise
+from textbookgen_procedural.tasks.draw_fields import Draw, document_text, missing_field
+from textbookgen_procedural.tasks.text_analysis import python_blocks
+from textbookgen_procedural.value_types import PARAMETER_TYPES
+from textbookgen_procedural.word_problems import draw_problem
+
+_REQUEST = re.compile(r"function `(\w+)` that takes `(\w+)`, an? `([\w\[\], ]+)`, and does this: (.+?\.)(?:\s|$)")
+
+
+def infer_request(rng: Random, draw: Draw) -> str:
+    """Return the request that a function fulfils, from its signature and the first line of its docstring.
+
+    Raises:
+        RequestRefused: the draw has no document.
+    """
+    text = document_text(draw, "instruction-reversal")
+    for source in python_blocks(text) or [text]:
+        function = _first_function(source)
+        if function is not None:
+            return _request_for(rng, function)
+    return "Please write a program that does what this one does."
+
+
+def _first_function(source: str) -> ast.FunctionDef | None:
+    """Return the first function at the top level of a program; None if there is none, or the source is not valid Python."""
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError):
+        return None
+    return next((node for node in tree.body if isinstance(node, ast.FunctionDef)), None)
+
+
+def _request_for(rng: Random, function: ast.FunctionDef) -> str:
+    task = (ast.get_docstring(function) or f"{function.name.replace('_', ' ')}.").splitlines()[0]
+    task = task if task.endswith(".") else f"{task}."
+    parameters = [(item.arg, ast.unparse(item.annotation) if item.annotation else "value") for item in function.args.args]
+    described = [f"`{name}`, {'an' if annotation[0] in 'aeiou' else 'a'} `{annotation}`," for name, annotation in parameters]
+    inputs = " and ".join(described) or "nothing,"
+    opening, closing = rng.choice(phrases("code openings")), rng.choice(phrases("code closings"))
+    return f"{opening} Python function `{function.name}` that takes {inputs} and does this: {task} {closing}".strip()
+
+
+def regenerate_code(rng: Random, draw: Draw) -> str:
+    """Return the code for a `request` if all its steps are known; otherwise a function that raises NotImplementedError."""
+    match = _REQUEST.search(str(draw.get("request") or ""))
+    if not match:
+        return "I do not know how to do that."
+    name, variable, annotation, task = match.groups()
+    composition = parse_steps(task, variable, PARAMETER_TYPES[annotation]) if annotation in PARAMETER_TYPES else None
+    if composition is None:
+        return f"```python\ndef {name}({variable}: {annotation}):\n    raise NotImplementedError({task!r})\n```"
+    return f"```python\n{function_source(name, composition, task)}```"
+
+
+def paraphrase(rng: Random, draw: Draw) -> str:
+    """Return a `request` in another frame and with other common words; every required value stays word for word.
+
+    Raises:
+        RequestRefused: the draw has no `request`.
+    """
+    request, values = str(draw.get("request") or "").strip(), [str(item) for item in draw.get("required_values") or ()]
+    if not request:
+        raise missing_field("paraphrase", "request", "a text")
+    body, end = request.rstrip(".!?"), request[-1] if request[-1] in ".!?" else "."
+    for old, new in (pair.split(" = ") for pair in phrases("other words")):
+        if rng.random() < 0.6:
+            body = _replace_word(body, old, rng.choice(new.split(" / ")), values)
+    first = body.split()[0]
+    if not any(value.startswith(first.strip(",")) for value in values) and first != "I":
+        body = body[0].lower() + body[1:]
+    frame = rng.choice([item for item in phrases("request frames") if ("?" in item) == (end == "?")])
+    text = frame.format(body)
+    return text[0].upper() + text[1:] if not any(text.startswith(value) for value in values) else text
+
+
+def _replace_word(body: str, old: str, new: str, values: list[str]) -> str:
+    """Replace the first occurrence of a word, unless a required value contains it."""
+    if any(re.search(rf"\b{re.escape(old)}\b", value, re.IGNORECASE) for value in values):
+        return body
+
+    def replacement(match: re.Match[str]) -> str:
+        return new.capitalize() if match[0][0].isupper() else new
+
+    return re.sub(rf"\b{re.escape(old)}\b", replacement, body, count=1, flags=re.IGNORECASE)
+
+
+def user_prompt(rng: Random, draw: Draw) -> str:
+    """Return a message that a user might send to an assistant: a word problem, a function to write, or a question."""
+    persona, topic = str(draw.get("persona") or "").rstrip("."), str(draw.get("topic") or "everyday life")
+    introduction = rng.choice(phrases("user prompt openings")).format(persona=persona) if persona else ""
+    kind = rng.randrange(3)
+    if kind == 0:
+        message = draw_problem(rng).question
+    elif kind == 1:
+        exercise = draw_exercise(rng, f"task_{rng.randrange(10, 1000)}", rng.randint(1, 3))
+        function = _first_function(exercise.prompt + exercise.solution)
+        message = _request_for(rng, function) if function else ""
+    else:
+        message = rng.choice(phrases("user prompt questions")).format(topic=topic)
+    return f"{introduction} {message}".strip()
