@@ -51,7 +51,7 @@ def test_packed_chats_mask_the_loss_and_skip_chats_without_an_answer(tmp_path):
     assert counts.documents == 30
     assert counts.loss_bytes == sum(len(answer.encode()) for answer in answers)
     assert counts.loss_tokens == counts.loss_bytes + len(answers)  # each ended by a token, the last one's is the eod
-    assert shards.content == "Chats" and shards.chat["name"] == "plain"
+    assert shards.content == "Chats" and shards.chat.name == "plain"
 
 
 SHAPE = Shape("llama", layers=2, hidden=32, heads=4, kv_heads=2, ffn=64, vocabulary=257, sequence_length=256)

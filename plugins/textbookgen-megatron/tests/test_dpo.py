@@ -218,7 +218,7 @@ def test_dpo_requires_pairs_and_sft_rejects_them(context, replies, shards):
         pytest.skip("needs the model that other tests train")
     for name, stage, wrong, problem in (
         ("no-pairs", Dpo(shards="s", checkpoint="c", batch_size=8), shards, "the shards hold Documents, not pairs"),
-        ("pairs", Sft(shards="s", checkpoint="c", batch_size=8), replies, "the shards hold pairs"),
+        ("pairs", Sft(shards="s", checkpoint="c", batch_size=8), replies, "hold pairs"),
     ):
         process = context.start(name, stage, shards=wrong, checkpoint=context.folder / "speaker")
         _, diagnostics = process.communicate(timeout=60)

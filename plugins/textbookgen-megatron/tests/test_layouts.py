@@ -98,10 +98,10 @@ def test_a_damaged_save_is_skipped_and_one_of_another_optimizer_rejected(context
     process = context.start("damaged", Pretrain(**LONG, distributed_optimizer=True), shards=shards)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 1
-    assert f"{newest} is passed over" in said and "without the distributed optimizer" in said and "Traceback" not in said
+    assert f"skipping checkpoint {newest}" in said and "without the distributed optimizer" in said and "Traceback" not in said
     process = context.start("damaged", Pretrain(**LONG), shards=shards)
     _, said = process.communicate(timeout=60)
-    assert process.returncode == 0 and "is passed over" in said
+    assert process.returncode == 0 and "skipping checkpoint" in said
     if "whole" not in {path.name for path in context.folder.iterdir()}:
         context.work("whole", Pretrain(**LONG), shards=shards)
     assert losses(folder) == pytest.approx(losses(context.folder / "whole"), rel=1e-5)
@@ -111,11 +111,11 @@ def test_truncated_token_files_are_reported_before_the_first_step(context, tmp_p
     folder = pack(tmp_path, documents(tmp_path, stories(40)))
     with (folder / "train.bin").open("r+b") as file:
         file.truncate(100)
-    process = context.start("torn", Pretrain(**GQA), shards=folder)
+    process = context.start("truncated", Pretrain(**GQA), shards=folder)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 1
-    assert "are torn" in said and "hint: " in said and "Traceback" not in said
-    assert not metrics(context.folder / "torn")
+    assert "are incomplete or corrupt" in said and "hint: " in said and "Traceback" not in said
+    assert not metrics(context.folder / "truncated")
 
 
 def test_a_token_id_beyond_the_vocabulary_ends_the_run(context, tmp_path):

@@ -176,7 +176,7 @@ def test_a_loading_error_reaches_the_client(checkpoint):
     (checkpoint / weights.FILE).write_bytes(b"corrupt")
     model = open_model(checkpoint)
     assert model is not None
-    with pytest.raises(TrainerError, match="the serving process ended") as error:
+    with pytest.raises(TrainerError, match="the model server ended") as error:
         model.complete(["a"], max_tokens=1)
     assert str(checkpoint) in error.value.place
     assert "the weights do not match the digest" in error.value.problem

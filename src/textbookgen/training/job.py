@@ -172,6 +172,24 @@ class TrainingJob(Generic[Options, CardType]):
         """Tokens in the training splits of all shards."""
         return sum(shards.counts("train").tokens for shards in self.blend.values())
 
+    @property
+    def required_parent(self) -> ParentCheckpoint[CardType]:
+        """The checkpoint to start from, for stages that need one.
+
+        Raises:
+            TrainerError: the job names none.
+        """
+        if self.parent is None:
+            raise TrainerError(f"{self.use} needs a checkpoint to start from", place="checkpoint", hint="name a stage above")
+        return self.parent
+
+    def check_no_pairs(self) -> None:
+        """Raise TrainerError if shards hold preference pairs, which only preference training takes."""
+        for label, shards in self.blend.items():
+            if shards.content == "Pairs":
+                hint = f"train on pairs with {self.use.partition('/')[0]}/dpo"
+                raise TrainerError(f"the shards {label!r} hold pairs", place="shards", hint=hint)
+
     def check_held_out(self) -> None:
         """Raise TrainerError if `validate_every` is set but no shards have held-out data."""
         if self.options.validate_every and not any(shards.counts("valid").loss_tokens for shards in self.blend.values()):

@@ -127,28 +127,29 @@ class DocumentWindows:
         seed: seed of the order.
         limit: read only about this many tokens, from the start.
         length: tokens in a window; as packed unless given.
+
+    Attributes:
+        order: from sample numbers to indexes of windows.
     """
 
     def __init__(
         self, shards: PackedShards, split: Split, seed: int = 0, limit: int | None = None, length: int | None = None
     ) -> None:
-        if shards.content == "Pairs":
-            raise TrainerError("the shards hold pairs", place="shards", hint="train on pairs with a `dpo` stage")
         self._length, self._eod = length or shards.sequence_length, shards.eod
         self._file, self._mask = shards.file(split), shards.mask(split)
         spans = split_documents(self._file.lengths.tolist(), self._length, limit)
         self._windows = list(fill_windows(spans, self._length))
-        self._order = EpochOrder(len(self._windows), seed)
+        self.order = EpochOrder(len(self._windows), seed)
 
     def __len__(self) -> int:
         return len(self._windows)
 
     def __getitem__(self, number: int) -> Window:
-        return self.window(self._order[number])
+        return self.window(self.order[number])
 
     def tokens(self, start: int, stop: int) -> int:
         """Return the tokens of documents in these samples, without the empty places."""
-        windows = (self._windows[self._order[number]] for number in range(start, stop))
+        windows = (self._windows[self.order[number]] for number in range(start, stop))
         return sum(span.stop - span.start for window in windows for span in window)
 
     def window(self, index: int) -> Window:
@@ -282,6 +283,7 @@ class PreferencePairs:
     """Preference pairs, in a new order each epoch.
 
     Attributes:
+        order: from sample numbers to indexes of pairs.
         reference: float32 log probabilities of both replies under the reference model, `[pairs, 2]` in the order in which
             they were packed; zeros until they are set.
     """
@@ -295,19 +297,19 @@ class PreferencePairs:
                 hint="pack a stage that outputs Pairs: rows with `prompt`, `chosen` and `rejected`",
             )
         self._file, self._mask = shards.file(split), mask
-        self._order = EpochOrder(max(1, len(self)), seed)
+        self.order = EpochOrder(max(1, len(self)), seed)
         self.reference: NDArray[np.float32] = np.zeros((len(self), 2), np.float32)
 
     def __len__(self) -> int:
         return len(self._file) // 2
 
     def __getitem__(self, number: int) -> PackedPair:
-        return self.pair(self._order[number])
+        return self.pair(self.order[number])
 
     def tokens(self, start: int, stop: int) -> int:
         """Return the tokens of both replies of these samples, each with its prompt."""
         lengths = self._file.lengths
-        pairs = [self._order[number] for number in range(start, stop)]
+        pairs = [self.order[number] for number in range(start, stop)]
         return sum(int(lengths[2 * pair]) + int(lengths[2 * pair + 1]) for pair in pairs)
 
     def pair(self, index: int) -> PackedPair:

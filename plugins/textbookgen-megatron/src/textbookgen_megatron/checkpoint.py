@@ -1,4 +1,4 @@
-"""What this plugin's trainers give and start from."""
+"""The artifact that the trainers of this plugin output and start from."""
 
 from __future__ import annotations
 
@@ -7,9 +7,12 @@ from typing import ClassVar
 
 from textbookgen import Checkpoint
 
+#: The format in the card of a checkpoint of this plugin.
+FORMAT = "megatron"
+
 
 @dataclass(frozen=True)
 class MegatronCheckpoint(Checkpoint):
-    """Weights by Megatron-core's names in one file, whatever the layout they were trained with, and the tokenizer."""
+    """Weights under Megatron-core's names in one safetensors file, independent of the parallel layout, and the tokenizer."""
 
     name: ClassVar[str] = "MegatronCheckpoint"

@@ -1,37 +1,27 @@
-"""The training process: `python -m textbookgen_megatron.train job.json`, alone or once for each rank."""
+"""The training process: `python -m textbookgen_megatron.train job.json`, alone or once per rank."""
 
 from __future__ import annotations
 
-import os
 import sys
-import threading
 from pathlib import Path
+from threading import Event
 
-from textbookgen.training.job import leave, work
+from textbookgen.training.process import exit_now, exit_when_stdin_closes, run_job
 
 
 def main(arguments: list[str]) -> int:
-    """Works a job, and gives the exit code."""
+    """Run a job and return the exit code of the process."""
     if "--exit-with-parent" in arguments:
-        threading.Thread(target=_end_with_parent, daemon=True).start()
-    return work(_run, Path(arguments[-1]))
+        exit_when_stdin_closes()
+    return run_job(_train, Path(arguments[-1]))
 
 
-def _run(job: Path, stop: threading.Event) -> bool:
+def _train(path: Path, stop: Event) -> bool:
     from textbookgen_megatron.backend.run import run
-    from textbookgen_megatron.job import TrainingJob
+    from textbookgen_megatron.job import MegatronJob
 
-    return run(TrainingJob.read(job), stop)
-
-
-def _end_with_parent() -> None:
-    """The parent holds the other end of standard input, even if it is killed; when that closes, nobody wants this work.
-
-    Not `sys.stdin`: Python would wait for its lock when it ends.
-    """
-    os.read(0, 1)
-    os._exit(1)
+    return run(MegatronJob.read(path), stop)
 
 
 if __name__ == "__main__":
-    leave(main(sys.argv[1:]))
+    exit_now(main(sys.argv[1:]))

@@ -1,89 +1,82 @@
-"""Bits per byte of held-out documents: how well a model predicts text, whatever its tokenizer."""
+"""Evaluation on held-out data: bits per byte of documents, and loss and rewards of preference pairs."""
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 
+from textbookgen.training.evaluation import HeldOut
 from textbookgen.training.shards import PackedShards
-from textbookgen_megatron.backend.data import ReplyPairs, WholeDocuments, batch
+from textbookgen_megatron.backend.data import DocumentSamples, PairSamples, collate
 from textbookgen_megatron.backend.device import data_parallel_rank, data_parallel_size
 from textbookgen_megatron.backend.train_state import TrainState
 
 
-@dataclass(frozen=True)
-class HeldOut:
-    """Nats a token and bits a byte, and the latter by label where there are several; None if nothing was held out."""
+class TextEvaluator:
+    """Evaluates held-out documents, each read alone and from its start; the loss mask of the shards applies.
 
-    loss: float | None
-    bits_per_byte: float | None
-    each: dict[str, float] = field(default_factory=dict)
-
-
-class Examiner:
-    """Reads held-out documents, each alone and from its start; only what is learned counts, if shards have a loss mask.
-
-    If there is more than `limit` tokens, the first are read, and bits per byte use the bytes per token of them all. Of
-    several shards each has an even share of the limit, and counts by the bytes that were read of it.
+    Args:
+        blend: the shards by label.
+        limit: maximum number of tokens read, divided evenly over the shards; bits per byte use the bytes per token of all.
+        micro_batch_size: windows in a forward pass of a process.
+        length: tokens in a window.
     """
 
-    def __init__(self, shards: dict[str, PackedShards], limit: int, at_once: int, length: int | None = None) -> None:
-        self._at_once = at_once
-        self._read: dict[str, tuple[PackedShards, WholeDocuments]] = {}
-        for label, packed in shards.items():
-            if packed.counts("valid").loss_tokens and packed.content != "Pairs":
-                windows = WholeDocuments(packed, "valid", limit=max(1, limit // len(shards)), length=length)
-                self._read[label] = (packed, windows)
-        self._length = length
+    def __init__(self, blend: dict[str, PackedShards], limit: int, micro_batch_size: int, length: int) -> None:
+        self._blend, self._micro_batch_size, self._length = blend, micro_batch_size, length
+        self._windows = {
+            label: DocumentSamples(shards, "valid", limit=max(1, limit // len(blend)), length=length)
+            for label, shards in blend.items()
+            if shards.counts("valid").loss_tokens and shards.content != "Pairs"
+        }
 
-    def examine(self, train_state: TrainState) -> HeldOut:
-        """Measures; every process must call this, since they share the work."""
-        nats, tokens, bytes_, each = 0.0, 0.0, 0.0, {}
-        for label, (packed, windows) in self._read.items():
-            total, count = self._sums(train_state, packed, windows)
-            size = count * packed.counts("valid").bytes_per_token
-            each[label] = total / math.log(2) / max(size, 1.0)
-            nats, tokens, bytes_ = nats + total, tokens + count, bytes_ + size
-        if not tokens:
-            return HeldOut(None, None)
-        return HeldOut(nats / tokens, nats / math.log(2) / bytes_, each if len(each) > 1 else {})
+    def evaluate(self, train_state: TrainState) -> HeldOut:
+        """Return the metrics; every process must call this, since they share the work."""
+        sums = {label: self._sum(train_state, windows) for label, windows in self._windows.items()}
+        return HeldOut.from_sums(sums, self._blend)
 
-    def _sums(self, train_state: TrainState, packed: PackedShards, windows: WholeDocuments) -> tuple[float, float]:
-        """Nats and tokens; the processes of a pipeline read together, those that share the batch apart."""
-        rank, ranks = data_parallel_rank(), data_parallel_size()
-        mine = list(range(rank, len(windows), ranks))
-        length = self._length or packed.sequence_length
+    def _sum(self, train_state: TrainState, windows: DocumentSamples) -> tuple[float, float]:
+        """Return nats and tokens over all windows."""
         nats = tokens = 0.0
-        for size, groups in _groups(mine, self._at_once):
-            batches = (batch([windows.window(index) for index in group]) for group in groups)
-            sums = train_state.evaluate(batches, len(groups), size, length)
+        for size, groups in _groups(_share_of(len(windows)), self._micro_batch_size):
+            batches = (collate([windows.window(index) for index in group]) for group in groups)
+            sums = train_state.evaluate(batches, len(groups), size, self._length)
             nats, tokens = nats + sums[0], tokens + sums[1]
         return nats, tokens
 
 
-class PairExaminer:
-    """Reads held-out pairs: the loss, and how often the chosen reply has the higher reward."""
+class PairEvaluator:
+    """Evaluates held-out pairs: the loss, and the objective's metrics such as reward accuracy.
 
-    def __init__(self, shards: PackedShards, pairs: ReplyPairs | None, at_once: int) -> None:
-        self._shards, self._pairs, self._at_once = shards, pairs, at_once
+    Args:
+        pairs: held-out pairs; None if there are none.
+        micro_batch_size: pairs in a forward pass of a process.
+        length: tokens in a sequence.
+    """
 
-    def examine(self, train_state: TrainState) -> HeldOut:
-        """Measures; every process must call this."""
+    def __init__(self, pairs: PairSamples | None, micro_batch_size: int, length: int) -> None:
+        self._pairs, self._micro_batch_size, self._length = pairs, micro_batch_size, length
+
+    def evaluate(self, train_state: TrainState) -> HeldOut:
+        """Return the metrics; every process must call this."""
         if self._pairs is None:
-            return HeldOut(None, None)
-        rank, ranks = data_parallel_rank(), data_parallel_size()
-        sums = [0.0] * (2 + len(train_state.objective.metrics))
-        for size, groups in _groups(list(range(rank, len(self._pairs), ranks)), self._at_once):
-            batches = (batch([self._pairs.pair(index) for index in group]) for group in groups)
-            more = train_state.evaluate(batches, len(groups), size, self._shards.sequence_length)
-            sums = [mine + new for mine, new in zip(sums, more, strict=True)]
-        means = [total / max(sums[1], 1.0) for total in sums]
+            return HeldOut()
+        totals = [0.0] * (2 + len(train_state.objective.metrics))
+        for size, groups in _groups(_share_of(len(self._pairs)), self._micro_batch_size):
+            batches = (collate([self._pairs.pair(index) for index in group]) for group in groups)
+            sums = train_state.evaluate(batches, len(groups), size, self._length)
+            totals = [total + new for total, new in zip(totals, sums, strict=True)]
+        means = [total / max(totals[1], 1.0) for total in totals]
         return HeldOut(means[0], None, dict(zip(train_state.objective.metrics, means[2:], strict=True)))
 
 
-def _groups(mine: list[int], at_once: int) -> list[tuple[int, list[list[int]]]]:
-    """Full groups, then the rest as one smaller group; always two, so that all processes measure as often."""
-    whole = len(mine) - len(mine) % at_once
-    full = [mine[start : start + at_once] for start in range(0, whole, at_once)]
-    rest = mine[whole:]
-    return [(at_once, full), (max(1, len(rest)), [rest] if rest else [])]
+def _share_of(count: int) -> Sequence[int]:
+    """Return the indexes that this process reads; the processes of a pipeline read the same ones."""
+    return range(data_parallel_rank(), count, data_parallel_size())
+
+
+def _groups(indexes: Sequence[int], size: int) -> list[tuple[int, list[Sequence[int]]]]:
+    """Return full groups, then the rest as a smaller one; always two entries, so that all processes evaluate as often."""
+    whole = len(indexes) - len(indexes) % size
+    full = [indexes[start : start + size] for start in range(0, whole, size)]
+    rest = indexes[whole:]
+    return [(size, full), (max(1, len(rest)), [rest] if rest else [])]

@@ -14,7 +14,7 @@ from megatron.core.models.gpt import GPTModel
 from megatron.core.pipeline_parallel import get_forward_backward_func
 
 from textbookgen import TrainerError
-from textbookgen_megatron.backend.data import Sample, Source, batch
+from textbookgen_megatron.backend.data import Sample, Source, collate
 from textbookgen_megatron.backend.device import (
     broadcast_from_last_stage,
     data_parallel_rank,
@@ -182,7 +182,7 @@ def _local_batches(segment: Segment, done: int, vocabulary: int) -> Iterator[Sam
         samples = [segment.source[number] for number in range(start, start + segment.micro_batch_size)]
         for sample in samples:
             check_token_ids(sample, vocabulary)
-        yield batch(samples)
+        yield collate(samples)
 
 
 def check_token_ids(sample: Sample, vocabulary: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import chain
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -18,12 +19,12 @@ class EncodedStream:
 
     Attributes:
         tokens: int32 ids `[tokens]`, with an eod after each document.
-        lengths: int64 tokens of each document `[documents]`, eod included.
+        lengths: tokens of each document `[documents]`, eod included.
         bytes: bytes of text.
     """
 
     tokens: NDArray[np.int32]
-    lengths: NDArray[np.int64]
+    lengths: NDArray[np.integer[Any]]
     bytes: int
 
     def __len__(self) -> int:
@@ -41,7 +42,7 @@ def encode_stream(texts: pl.Series, tokenizer: Tokenizer) -> EncodedStream:
     return EncodedStream(tokens, lengths + 1, int(texts.str.len_bytes().sum()))
 
 
-def _encode_ragged(texts: list[str], tokenizer: Tokenizer) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _encode_ragged(texts: list[str], tokenizer: Tokenizer) -> tuple[NDArray[np.integer[Any]], NDArray[np.integer[Any]]]:
     """Return the concatenated ids, and the length of each text in ids."""
     if isinstance(tokenizer, RaggedTokenizer):
         return tokenizer.encode_ragged(texts)
