@@ -1,4 +1,4 @@
-"""What many tests need: a small plugin with a stage of each family, and a way to run a recipe's text."""
+"""Shared fixtures: a small plugin with a stage of each family, and functions that plan and run the text of a recipe."""
 
 from __future__ import annotations
 
@@ -33,27 +33,28 @@ from textbookgen.api.stage import (
 )
 from textbookgen.api.teacher import Reply
 from textbookgen.recipe.parser import read_recipe
-from textbookgen.recipe.planner import Plan, make_plan
+from textbookgen.recipe.plan import Plan
+from textbookgen.recipe.planner import make_plan
 from textbookgen.recipe.plugin_manager import Plugins
 from textbookgen.run.engine import run_plan
 from textbookgen.storage.workspace import RunFolder, Workspace
 
 
 class Numbers(Source):
-    """Reads numbers in words."""
+    """Reads sentences about numbers."""
 
     name: ClassVar[str] = "numbers"
-    count: int = Field(10, description="how many")
+    count: int = Field(10, description="number of documents")
 
     def read(self) -> Iterator[pl.DataFrame]:
         for at in range(0, self.count, 7):
-            some = range(at, min(at + 7, self.count))
-            texts = [f"number {n} is {'even' if n % 2 == 0 else 'odd'}" for n in some]
-            yield pl.DataFrame({"id": [document_id("numbers", n) for n in some], "text": texts})
+            numbers = range(at, min(at + 7, self.count))
+            texts = [f"number {n} is {'even' if n % 2 == 0 else 'odd'}" for n in numbers]
+            yield pl.DataFrame({"id": [document_id("numbers", n) for n in numbers], "text": texts})
 
 
 class Echo(Generator):
-    """Writes what the teacher says."""
+    """Writes the teacher's replies."""
 
     name: ClassVar[str] = "echo"
     task: ClassVar[str] = "echo"
@@ -62,22 +63,22 @@ class Echo(Generator):
 
     def parse(self, draw: Draw, reply: Reply) -> Iterable[dict[str, Any]]:
         if reply.finish == "length":
-            raise UnusableReply("the reply was cut off")
+            raise UnusableReply("the reply was truncated")
         return [{"text": reply.text, "toy.words": len(reply.text.split())}]
 
 
 class Shout(Transform):
-    """Makes texts loud."""
+    """Converts texts to upper case."""
 
     name: ClassVar[str] = "shout"
-    mark: str = Field("!", description="what is put at the end")
+    suffix: str = Field("!", description="text to append")
 
     def transform(self, docs: pl.DataFrame) -> pl.DataFrame:
-        return docs.with_columns(pl.col("text").str.to_uppercase() + self.mark)
+        return docs.with_columns(pl.col("text").str.to_uppercase() + self.suffix)
 
 
 class Contains(Filter):
-    """Keeps texts with a word."""
+    """Keeps texts that contain a word."""
 
     name: ClassVar[str] = "contains"
     word: str = Field("e", description="the word")
@@ -88,7 +89,7 @@ class Contains(Filter):
 
 
 class Shorter(CorpusFilter):
-    """Keeps the shorter half."""
+    """Keeps the shorter half of the corpus."""
 
     name: ClassVar[str] = "shorter"
 
@@ -101,23 +102,23 @@ class Shorter(CorpusFilter):
 
 
 class JoinedShards(Shards):
-    """A kind of the toy's own."""
+    """The toy's own type of shards."""
 
     name: ClassVar[str] = "JoinedShards"
 
 
 class HashCheckpoint(Checkpoint):
-    """Another."""
+    """The toy's own type of checkpoint."""
 
     name: ClassVar[str] = "HashCheckpoint"
 
 
 class Join(Packer):
-    """Packs texts into one file."""
+    """Joins texts in one file."""
 
     name: ClassVar[str] = "join"
     output: ClassVar[type[Artifact] | None] = JoinedShards
-    inputs: Annotated[Labels, Input(Documents)] = Field(alias="from", description="what is packed")
+    inputs: Annotated[Labels, Input(Documents)] = Field(alias="from", description="stages above whose texts are joined")
 
     def pack(self, inputs: StageInputs, out: Path) -> None:
         texts = [text for frame in inputs["from"].frames(["text"]) for text in frame["text"]]
@@ -143,28 +144,29 @@ json.dump(card, open(folder + "/checkpoint.json", "w"))
 
 
 class Hash(Trainer):
-    """Trains nothing: its checkpoint is a hash of the shards."""
+    """Writes a checkpoint with a hash of the shards."""
 
     name: ClassVar[str] = "hash"
     output: ClassVar[type[Artifact] | None] = HashCheckpoint
-    shards: Annotated[str, Input(JoinedShards)] = Field(description="what is trained on")
-    fails: bool = Field(False, description="whether it fails")
+    shards: Annotated[str, Input(JoinedShards)] = Field(description="stage above whose shards are hashed")
+    fails: bool = Field(False, description="exit with an error")
 
     def command(self, job: Job) -> list[str]:
         return [sys.executable, "-c", TRAINER, str(job.path)]
 
 
 class Digits(Evaluator):
-    """Counts the digits in a checkpoint's hash."""
+    """Counts the digits of a checkpoint's hash."""
 
     name: ClassVar[str] = "digits"
-    inputs: Annotated[Labels, Input(Checkpoint)] = Field(alias="from", description="what is measured")
+    inputs: Annotated[Labels, Input(Checkpoint)] = Field(
+        alias="from", description="stages above whose checkpoints are evaluated"
+    )
 
     def evaluate(self, inputs: StageInputs, out: Path) -> pl.DataFrame:
         rows = []
-        for label, flow in inputs.by_label("from").items():
-            assert isinstance(flow, Checkpoint)
-            digits = sum(each.isdigit() for each in flow.card()["hash"])
+        for label, checkpoint in inputs.by_label("from", Checkpoint).items():
+            digits = sum(character.isdigit() for character in checkpoint.card()["hash"])
             rows.append({"subject": label, "metric": "pass@1 digits", "value": digits / 64, "stderr": 0.0, "n": 64})
         return pl.DataFrame(rows)
 
@@ -231,22 +233,22 @@ from = "model"
 
 @pytest.fixture
 def plugins() -> Plugins:
-    """Built-in plugins and the toy, nothing that happens to be installed."""
-    found = Plugins([])
-    found.add("toy", Toy())
-    return found
+    """The built-in plugins and the toy, without installed plugins."""
+    plugins = Plugins([])
+    plugins.add("toy", Toy())
+    return plugins
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A folder with a prompt for recipes to stand in."""
+    """A folder for recipes, with a prompt."""
     (tmp_path / "echo.md.j2").write_text("Say something about a {{ thing }} by the {{ place }}.", encoding="utf-8")
     return tmp_path
 
 
 @pytest.fixture
 def planned(folder: Path, plugins: Plugins) -> Callable[..., Plan]:
-    """Makes a plan of a recipe's text; `sets` are overrides."""
+    """A function that plans the text of a recipe; `sets` are overrides."""
 
     def plan(text: str = RECIPE, sets: Mapping[str, Any] | None = None, limit: int | None = None) -> Plan:
         file = folder / "toy.toml"
@@ -258,7 +260,7 @@ def planned(folder: Path, plugins: Plugins) -> Callable[..., Plan]:
 
 @pytest.fixture
 def ran(folder: Path, plugins: Plugins, planned: Callable[..., Plan]) -> Callable[..., RunFolder]:
-    """Runs a recipe's text in the folder's workspace."""
+    """A function that runs the text of a recipe in the workspace of the folder."""
 
     def run(text: str = RECIPE, sets: Mapping[str, Any] | None = None, **options: Any) -> RunFolder:
         return run_plan(planned(text, sets), Workspace(folder / "work"), plugins, executor="serial", **options)

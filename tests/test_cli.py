@@ -15,7 +15,7 @@ from textbookgen.storage.workspace import RunFolder
 Ran = Callable[..., RunFolder]
 
 
-def called(*arguments: str) -> Result:
+def invoke(*arguments: str) -> Result:
     return CliRunner().invoke(commands, arguments, catch_exceptions=False)
 
 
@@ -27,7 +27,7 @@ def work(ran: Ran, folder: Path) -> str:
 
 
 def test_run_show_has_the_figures_that_programs_read(work: str) -> None:
-    shown = json.loads(called("run", "show", "--json", "--work", work).stdout)
+    shown = json.loads(invoke("run", "show", "--json", "--work", work).stdout)
     assert shown["recipe"] == "toy"
     step = next(step for step in shown["steps"] if step["label"] == "even")
     wanted = {
@@ -49,31 +49,31 @@ def test_run_show_has_the_figures_that_programs_read(work: str) -> None:
 
 
 def test_run_show_prints_the_report(work: str) -> None:
-    report = called("run", "show", "--work", work).stdout
+    report = invoke("run", "show", "--work", work).stdout
     assert "| even | `toy/contains` | 25 | 13 | 12 |" in report
     assert "is a program, not a language model" in report
     assert "| even | no even | 12 |" in report
 
 
-def test_a_run_that_was_killed_shows_what_is_done(work: str) -> None:
+def test_a_killed_run_shows_its_completed_steps(work: str) -> None:
     (file,) = Path(work).glob("runs/*/run.json")
     file.unlink()
-    shown = json.loads(called("run", "show", "--json", "--work", work).stdout)
+    shown = json.loads(invoke("run", "show", "--json", "--work", work).stdout)
     assert shown["error"] == "not finished"
     assert len(shown["steps"]) == 8
 
 
 def test_run_list_and_diff(work: str, ran: Ran) -> None:
     ran(sets={"stage.loud.mark": "?"})
-    listed = called("run", "list", "--work", work).stdout
+    listed = invoke("run", "list", "--work", work).stdout
     assert listed.count("finished") == 2
     first, second = (path.name for path in sorted(Path(work, "runs").iterdir()))
-    differing = called("run", "diff", first, second, "--work", work).stdout
+    differing = invoke("run", "diff", first, second, "--work", work).stdout
     assert '"!"' in differing
-    assert "what flows in" in differing
+    assert "(an earlier stage, a prompt or an external file)" in differing
 
 
-def test_prune_removes_only_what_no_finished_run_names(work: str, ran: Ran) -> None:
+def test_prune_deletes_only_steps_that_no_finished_run_uses(work: str, ran: Ran) -> None:
     ran(sets={"stage.loud.mark": "?"})
     steps = Path(work, "steps")
     before = {path.name for path in steps.iterdir()}
@@ -81,33 +81,33 @@ def test_prune_removes_only_what_no_finished_run_names(work: str, ran: Ran) -> N
         for file in run.iterdir():
             file.unlink()
         run.rmdir()
-    called("run", "prune", "--work", work)
+    invoke("run", "prune", "--work", work)
     assert {path.name for path in steps.iterdir()} == before
-    called("run", "prune", "--yes", "--work", work)
+    invoke("run", "prune", "--yes", "--work", work)
     assert len(before) - len(list(steps.iterdir())) == 4
 
 
 def test_corpus_head_shows_prompts_and_replies(work: str) -> None:
-    shown = called("corpus", "head", "echoes", "-n", "2", "--work", work).stdout
+    shown = invoke("corpus", "head", "echoes", "-n", "2", "--work", work).stdout
     assert shown.count("user: Say something about a") == 2
     rows = [
-        json.loads(line) for line in called("corpus", "head", "half", "-n", "3", "--json", "--work", work).stdout.splitlines()
+        json.loads(line) for line in invoke("corpus", "head", "half", "-n", "3", "--json", "--work", work).stdout.splitlines()
     ]
     assert len(rows) == 3
     assert all("even" in row["text"] or row["kind"] == "echo" for row in rows)
 
 
 def test_corpus_stats_counts_by_kind(work: str) -> None:
-    (row,) = [json.loads(line) for line in called("corpus", "stats", "even", "--json", "--work", work).stdout.splitlines()]
+    (row,) = [json.loads(line) for line in invoke("corpus", "stats", "even", "--json", "--work", work).stdout.splitlines()]
     assert (row["documents"], row["words_each"]) == (13, 4)
 
 
-def test_corpus_why_walks_from_the_shard_back_to_the_prompt(work: str) -> None:
+def test_corpus_why_traces_a_document_from_the_prompt_to_the_shards(work: str) -> None:
     rows = [
-        json.loads(line) for line in called("corpus", "head", "half", "-n", "99", "--json", "--work", work).stdout.splitlines()
+        json.loads(line) for line in invoke("corpus", "head", "half", "-n", "99", "--json", "--work", work).stdout.splitlines()
     ]
     document = next(row for row in rows if row["kind"] == "echo")["id"]
-    told = called("corpus", "why", document, "--work", work).stdout
+    shown = invoke("corpus", "why", document, "--work", work).stdout
     for piece in (
         "stage    echoes, toy/echo",
         "teacher  parrot, fake",
@@ -117,65 +117,65 @@ def test_corpus_why_walks_from_the_shard_back_to_the_prompt(work: str) -> None:
         "packed   shards",
         "recipe.toml",
     ):
-        assert piece in told
+        assert piece in shown
 
 
-def test_corpus_why_names_the_verdict_that_dropped(work: str) -> None:
-    (reason,) = [json.loads(line) for line in called("corpus", "dropped", "even", "--json", "--work", work).stdout.splitlines()]
+def test_corpus_why_shows_the_verdict_that_dropped_a_document(work: str) -> None:
+    (reason,) = [json.loads(line) for line in invoke("corpus", "dropped", "even", "--json", "--work", work).stdout.splitlines()]
     assert (reason["reason"], reason["documents"], len(reason["examples"])) == ("no even", 12, 2)
-    story = json.loads(called("corpus", "why", reason["examples"][0]["id"], "--json", "--work", work).stdout)
+    story = json.loads(invoke("corpus", "why", reason["examples"][0]["id"], "--json", "--work", work).stdout)
     assert [(verdict["label"], verdict["keep"], verdict["reason"]) for verdict in story["verdicts"]] == [
         ("even", False, "no even")
     ]
     assert story["packed"] == []
 
 
-def test_teacher_ledger_counts_replies_and_carries_them(work: str, tmp_path: Path) -> None:
-    (row,) = json.loads(called("teacher", "ledger", "--json", "--work", work).stdout)
+def test_teacher_ledger_counts_exports_and_imports_replies(work: str, tmp_path: Path) -> None:
+    (row,) = json.loads(invoke("teacher", "ledger", "--json", "--work", work).stdout)
     assert row["replies"] == 20
     file, other = str(tmp_path / "replies.parquet"), str(tmp_path / "other")
-    called("teacher", "ledger", "--export", file, "--work", work)
-    called("teacher", "ledger", "--import", file, "--work", other)
-    (row,) = json.loads(called("teacher", "ledger", "--json", "--work", other).stdout)
+    invoke("teacher", "ledger", "--export", file, "--work", work)
+    invoke("teacher", "ledger", "--import", file, "--work", other)
+    (row,) = json.loads(invoke("teacher", "ledger", "--json", "--work", other).stdout)
     assert row["replies"] == 20
 
 
-def test_teacher_ask_asks_once(tmp_path: Path) -> None:
+def test_teacher_ask_sends_one_request(tmp_path: Path) -> None:
     (tmp_path / "r.toml").write_text('[recipe]\nname = "r"\n[teacher.t]\nuse = "fake"\nreplies = ["blue"]\n', encoding="utf-8")
-    asked = called("teacher", "ask", str(tmp_path / "r.toml"), "t", "What colour?", "--work", str(tmp_path / "work"))
+    asked = invoke("teacher", "ask", str(tmp_path / "r.toml"), "t", "What colour?", "--work", str(tmp_path / "work"))
     assert asked.stdout == "blue\n"
-    again = called("teacher", "ask", str(tmp_path / "r.toml"), "t", "What colour?", "--work", str(tmp_path / "work"))
+    again = invoke("teacher", "ask", str(tmp_path / "r.toml"), "t", "What colour?", "--work", str(tmp_path / "work"))
     assert "from the ledger" in again.stderr
 
 
 def test_stage_show_prints_options_with_types_and_defaults() -> None:
-    shown = called("stage", "show", "sample").stdout
+    shown = invoke("stage", "show", "sample").stdout
     assert "share" in shown
     assert "option" in shown
-    assert json.loads(called("stage", "show", "sample", "--json").stdout)["type"] == "object"
-    assert "budget_usd" in called("teacher", "show", "openai").stdout
-    assert "never" in called("sampler", "show", "grid").stdout
+    assert json.loads(invoke("stage", "show", "sample", "--json").stdout)["type"] == "object"
+    assert "budget_usd" in invoke("teacher", "show", "openai").stdout
+    assert "never" in invoke("sampler", "show", "grid").stdout
 
 
 def test_lists_are_not_empty() -> None:
-    assert "python-code" in called("stage", "list").stdout
-    assert "fake" in called("teacher", "list").stdout
-    assert "grid" in called("sampler", "list").stdout
-    assert "tiny" in called("recipe", "list").stdout
-    assert "phi1/page.md.j2" in called("prompt", "list").stdout
-    assert '[recipe]\nname = "phi1"' in called("recipe", "show", "phi1").stdout
+    assert "python-code" in invoke("stage", "list").stdout
+    assert "fake" in invoke("teacher", "list").stdout
+    assert "grid" in invoke("sampler", "list").stdout
+    assert "tiny" in invoke("recipe", "list").stdout
+    assert "phi1/page.md.j2" in invoke("prompt", "list").stdout
+    assert '[recipe]\nname = "phi1"' in invoke("recipe", "show", "phi1").stdout
 
 
 def test_prompt_render_fills_a_template() -> None:
     assert (
         "`add_two`"
-        in called("prompt", "render", "phi1/exercise.md.j2", "function_name=add_two", "concept=sums", "difficulty=1").stdout
+        in invoke("prompt", "render", "phi1/exercise.md.j2", "function_name=add_two", "concept=sums", "difficulty=1").stdout
     )
 
 
-def test_recipe_new_begins_from_a_shipped_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_recipe_new_copies_a_shipped_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    called("recipe", "new", "mine", "--like", "phi1")
+    invoke("recipe", "new", "mine", "--like", "phi1")
     assert 'name = "mine"' in (tmp_path / "mine.toml").read_text(encoding="utf-8")
 
 
@@ -185,25 +185,25 @@ def program(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_an_error_meant_for_people_has_no_traceback_and_exit_code_1(tmp_path: Path) -> None:
-    (tmp_path / "bad.toml").write_text('[recipe]\nname = "bad"\n[stage.x]\nuse = "nobody/knows"\n', encoding="utf-8")
+def test_a_user_error_has_no_traceback_and_exit_code_1(tmp_path: Path) -> None:
+    (tmp_path / "bad.toml").write_text('[recipe]\nname = "bad"\n[stage.x]\nuse = "absent/stage"\n', encoding="utf-8")
     done = program("recipe", "run", "bad.toml", cwd=tmp_path)
     assert done.returncode == 1
     assert (
         done.stderr
-        == "bad.toml:4: [stage.x] use\n  no plugin called 'nobody' is installed\n  hint: `textbookgen plugin list` shows what is\n"
+        == "bad.toml:4: [stage.x] use\n  the plugin 'absent' is not installed\n  hint: `textbookgen plugin list` lists the installed plugins\n"
     )
     assert "Traceback" in program("--traceback", "recipe", "run", "bad.toml", cwd=tmp_path).stderr
     assert not (tmp_path / "work").exists()
 
 
-def test_a_mistyped_command_is_told_what_was_meant(tmp_path: Path) -> None:
+def test_a_mistyped_command_gets_a_suggestion(tmp_path: Path) -> None:
     done = program("recipes", cwd=tmp_path)
     assert done.returncode == 2
     assert "Did you mean 'recipe'?" in done.stderr
 
 
-def test_failed_documents_give_an_exit_code_of_their_own(tmp_path: Path) -> None:
+def test_failed_documents_give_exit_code_3(tmp_path: Path) -> None:
     (tmp_path / "books").mkdir()
     lines = [json.dumps({"text": f"text {n}"}) for n in range(20)]
     (tmp_path / "books" / "b.jsonl").write_text("\n".join(lines), encoding="utf-8")
@@ -231,6 +231,6 @@ max_failures = 1.0
     done = program("recipe", "run", "r.toml", cwd=tmp_path)
     assert done.returncode == 3, done.stderr
     assert "20 failed" in done.stderr
-    done = program("recipe", "run", "r.toml", "--set", "stage.rated.max_failures=0.2", "--again", "rated", cwd=tmp_path)
+    done = program("recipe", "run", "r.toml", "--set", "stage.rated.max_failures=0.2", "--rerun", "rated", cwd=tmp_path)
     assert done.returncode == 1
-    assert "documents failed, of 20; the last: unusable:" in done.stderr
+    assert "of 20 documents failed, the last one with: unusable:" in done.stderr

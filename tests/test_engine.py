@@ -14,11 +14,9 @@ from textbookgen.storage.workspace import RunFolder, Workspace
 Ran = Callable[..., RunFolder]
 
 
-def worked(run: RunFolder) -> list[str]:
-    """The labels of the steps that were worked, not kept."""
-    summary = run.summary()
-    assert summary is not None
-    return [step["label"] for step in summary["steps"] if not step["cached"]]
+def executed(run: RunFolder) -> list[str]:
+    """The labels of the steps that were run, not cached."""
+    return [step.label for step in run.summary().steps if not step.cached]
 
 
 def contents(work: Path) -> dict[str, bytes]:
@@ -28,45 +26,41 @@ def contents(work: Path) -> dict[str, bytes]:
     return {str(file.relative_to(work)): file.read_bytes() for file in sorted(files)}
 
 
-def test_a_run_goes_through_every_family(ran: Ran) -> None:
+def test_a_run_executes_every_family(ran: Ran) -> None:
     summary = ran().summary()
-    assert summary is not None
-    assert summary["error"] == ""
-    steps = {step["label"]: step for step in summary["steps"]}
-    assert steps["even"]["rows_in"] == 25
-    assert steps["even"]["rows_out"] == 13
-    assert steps["even"]["dropped"] == {"no even": 12}
-    assert steps["half"]["rows_in"] == 33
-    assert steps["echoes"]["requests"] == 20
-    assert steps["shards"]["rows_out"] == steps["loud"]["rows_out"] == steps["half"]["rows_out"] == 16
-    assert summary["models"]["model"]["bits_per_byte"] == 1.5
-    assert summary["models"]["model"]["pass_at_1"]["n"] == 64
+    assert summary.error == ""
+    even = summary.step("even")
+    assert (even.rows_in, even.rows_out, even.dropped) == (25, 13, {"no even": 12})
+    assert summary.step("half").rows_in == 33
+    assert summary.step("echoes").requests == 20
+    assert [summary.step(label).rows_out for label in ("shards", "loud", "half")] == [16, 16, 16]
+    model = summary.models["model"]
+    assert model.bits_per_byte == 1.5
+    assert model.pass_at_1 is not None and model.pass_at_1.n == 64
 
 
-def test_again_nothing_is_worked_and_nothing_is_asked(ran: Ran) -> None:
-    assert len(worked(ran())) == 8
-    assert worked(ran()) == []
+def test_a_second_run_reuses_every_step(ran: Ran) -> None:
+    assert len(executed(ran())) == 8
+    assert executed(ran()) == []
 
 
-def test_only_what_depends_on_a_changed_option_is_worked_again(ran: Ran) -> None:
+def test_only_steps_that_depend_on_a_changed_option_run_again(ran: Ran) -> None:
     ran()
-    assert worked(ran(sets={"stage.loud.mark": "?"})) == ["loud", "shards", "model", "report"]
-    assert worked(ran(sets={"stage.echoes.max_failures": 0.5, "teacher.parrot.max_parallel": 1})) == []
+    assert executed(ran(sets={"stage.loud.mark": "?"})) == ["loud", "shards", "model", "report"]
+    assert executed(ran(sets={"stage.echoes.max_failures": 0.5, "teacher.parrot.max_parallel": 1})) == []
 
 
-def test_raising_count_asks_only_for_what_is_new(ran: Ran) -> None:
+def test_raising_count_requests_only_the_additional_documents(ran: Ran) -> None:
     ran()
     summary = ran(sets={"stage.echoes.count": 24}).summary()
-    assert summary is not None
-    (echoes,) = [step for step in summary["steps"] if step["label"] == "echoes"]
-    assert (echoes["requests"], echoes["rows_out"]) == (4, 24)
+    echoes = summary.step("echoes")
+    assert (echoes.requests, echoes.rows_out) == (4, 24)
 
 
-def test_working_a_step_again_asks_nothing_twice(ran: Ran) -> None:
+def test_rerunning_a_step_sends_no_request_twice(ran: Ran) -> None:
     ran()
-    summary = ran(again=frozenset({"echoes"})).summary()
-    assert summary is not None
-    assert [(step["label"], step["requests"]) for step in summary["steps"] if not step["cached"]] == [("echoes", 0)]
+    summary = ran(rerun=["echoes"]).summary()
+    assert [(step.label, step.requests) for step in summary.steps if not step.cached] == [("echoes", 0)]
 
 
 def test_offline_everything_comes_from_the_ledger(ran: Ran, folder: Path) -> None:
@@ -83,18 +77,18 @@ def test_offline_everything_comes_from_the_ledger(ran: Ran, folder: Path) -> Non
 
 
 @pytest.mark.parametrize("parallel", [1, 3, 64])
-def test_how_many_are_asked_at_once_changes_no_byte(
+def test_the_number_of_parallel_requests_changes_no_byte(
     ran: Ran, folder: Path, parallel: int, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     ran(sets={"teacher.parrot.max_parallel": parallel})
-    found = contents(folder / "work")
+    expected = contents(folder / "work")
     other = tmp_path_factory.mktemp("other")
     (folder / "work").rename(other / "work")
     ran(sets={"teacher.parrot.max_parallel": 7})
-    assert contents(folder / "work") == found
+    assert contents(folder / "work") == expected
 
 
-def test_every_row_has_our_columns(ran: Ran, folder: Path) -> None:
+def test_every_row_has_the_standard_columns(ran: Ran, folder: Path) -> None:
     ran()
     (file,) = (folder / "work" / "steps").glob("echoes-*/data/part-00000.parquet")
     rows = pl.read_parquet(file)
@@ -114,13 +108,13 @@ def test_a_failing_trainer_says_why_and_where(ran: Ran) -> None:
     assert ": [stage.model]" in caught.value.place
 
 
-def test_a_run_that_stopped_keeps_what_was_done(ran: Ran) -> None:
+def test_a_failed_run_keeps_its_completed_steps(ran: Ran) -> None:
     with pytest.raises(TrainerError):
         ran(sets={"stage.model.fails": True})
-    assert worked(ran()) == ["model", "report"]
+    assert executed(ran()) == ["model", "report"]
 
 
-def test_two_stages_with_the_same_documents_cannot_be_merged(ran: Ran) -> None:
+def test_inputs_with_the_same_document_are_rejected(ran: Ran) -> None:
     twice = """
 [recipe]
 name = "twice"
@@ -132,32 +126,32 @@ use = "toy/numbers"
 use = "toy/shout"
 from = ["one", "two"]
 """
-    with pytest.raises(TextbookgenError, match="'one' and 'two' hold the same document"):
+    with pytest.raises(TextbookgenError, match="duplicate document id in 'one' and 'two'"):
         ran(twice)
 
 
-def test_an_observer_that_fails_harms_nobody(ran: Ran) -> None:
+def test_a_failing_observer_does_not_fail_the_run(ran: Ran) -> None:
     seen: list[str] = []
 
     def broken(event: Event) -> None:
         raise ValueError("no")
 
-    def sound(event: Event) -> None:
+    def recorder(event: Event) -> None:
         if isinstance(event, StageStarted):
             seen.append(event.label)
 
-    ran(listeners=[("broken", broken), ("sound", sound)])
+    ran(observers=[("broken", broken), ("recorder", recorder)])
     assert seen == ["numbers", "echoes", "even", "half", "loud", "shards", "model", "report"]
 
 
-def test_again_must_name_a_stage(ran: Ran) -> None:
+def test_rerun_must_name_a_stage(ran: Ran) -> None:
     with pytest.raises(RecipeError, match="no such stage"):
-        ran(again=frozenset({"nothing"}))
+        ran(rerun=["nothing"])
 
 
-def test_a_second_run_waits_for_nobody(ran: Ran, folder: Path) -> None:
+def test_a_step_that_another_run_processes_is_an_error(ran: Ran, folder: Path) -> None:
     ran()
     workspace = Workspace(folder / "work")
     (address,) = [step.folder.name for step in workspace.steps() if step.folder.name.startswith("loud")]
-    with workspace.step(address).lock(), pytest.raises(TextbookgenError, match="another run is working this step"):
+    with workspace.step(address).lock(), pytest.raises(TextbookgenError, match="another run is processing this step"):
         ran()

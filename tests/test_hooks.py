@@ -1,4 +1,4 @@
-"""Each hook is documented with its exact signature, and has a test named after it below."""
+"""Every hook is documented with its exact signature, and has a test named after it below."""
 
 from __future__ import annotations
 
@@ -39,18 +39,18 @@ def test_a_hook_has_a_test(name: str) -> None:
     assert f"test_hook_{name}" in globals()
 
 
-def test_there_are_ten() -> None:
+def test_there_are_ten_hooks() -> None:
     assert len(HOOKS) == 10
 
 
-class Brings:
-    """Answers every hook."""
+class EveryHook:
+    """A plugin that implements every hook, besides `stages`."""
 
-    seen: ClassVar[list[Event]] = []
+    events: ClassVar[list[Event]] = []
 
     @hookimpl
     def teachers(self) -> list[type[Teacher]]:
-        return [type("Silent", (Teacher,), {"name": "silent", "__doc__": "Says nothing.", "__module__": __name__})]
+        return [type("Silent", (Teacher,), {"name": "silent", "__doc__": "Never replies.", "__module__": __name__})]
 
     @hookimpl
     def samplers(self) -> list[type[Sampler]]:
@@ -70,7 +70,7 @@ class Brings:
 
     @hookimpl
     def open_benchmark(self, name: str) -> Benchmark | None:
-        return One() if name == "one" else None
+        return OneItem() if name == "one" else None
 
     @hookimpl
     def open_model(self, checkpoint: Path) -> object | None:
@@ -82,11 +82,11 @@ class Brings:
 
     @hookimpl
     def observe(self, event: Event) -> None:
-        self.seen.append(event)
+        self.events.append(event)
 
 
-class One:
-    """A benchmark of one item."""
+class OneItem:
+    """A benchmark with one item."""
 
     name = "one"
     stop = ("\n",)
@@ -96,19 +96,20 @@ class One:
 
 
 class Backwards:
-    """Works the last part first."""
+    """An executor that runs the last task first."""
 
-    def map(self, work: Callable[..., object], tasks: list[object]) -> list[object]:  # type: ignore[override]
-        return [work(task) for task in reversed(tasks)]
+    def map(self, function: Callable[..., object], tasks: list[object]) -> list[object]:  # type: ignore[override]
+        return [function(task) for task in reversed(tasks)]
 
     def close(self) -> None:
         pass
 
 
 @pytest.fixture
-def found() -> Plugins:
+def with_mine() -> Plugins:
+    """The built-in plugins, and one called `mine` that implements every hook."""
     plugins = Plugins([])
-    plugins.add("mine", Brings())
+    plugins.add("mine", EveryHook())
     return plugins
 
 
@@ -118,75 +119,75 @@ def test_hook_stages() -> None:
     assert plugins.find("stage", "toy/numbers").name == "numbers"
 
 
-def test_hook_teachers(found: Plugins) -> None:
-    assert found.find("teacher", "mine/silent")().max_parallel == 32
+def test_hook_teachers(with_mine: Plugins) -> None:
+    assert with_mine.find("teacher", "mine/silent")().max_parallel == 32
 
 
-def test_hook_samplers(found: Plugins) -> None:
-    assert found.find("sampler", "mine/nothing").name == "nothing"
+def test_hook_samplers(with_mine: Plugins) -> None:
+    assert with_mine.find("sampler", "mine/nothing").name == "nothing"
 
 
-def test_hook_prompt_folders(found: Plugins) -> None:
+def test_hook_prompt_folders(with_mine: Plugins) -> None:
     from textbookgen.recipe.prompts import Prompts
 
-    assert Prompts(found.prompt_folders()).render("plain.md.j2", {}) == "Say something."
+    assert Prompts(with_mine.prompt_folders()).render("plain.md.j2", {}) == "Say something."
 
 
-def test_hook_recipe_folders(found: Plugins) -> None:
-    assert Path(__file__).parent / "golden" in found.recipe_folders()
+def test_hook_recipe_folders(with_mine: Plugins) -> None:
+    assert Path(__file__).parent / "golden" in with_mine.recipe_folders()
 
 
-def test_hook_open_tokenizer(found: Plugins) -> None:
-    assert found.tokenizer("mine").encode_batch(["a"]) == [[97]]
-    assert found.tokenizer("bytes").eod == 256
-    with pytest.raises(PluginError, match="no plugin knows a tokenizer called 'nobody'"):
-        found.tokenizer("nobody")
+def test_hook_open_tokenizer(with_mine: Plugins) -> None:
+    assert with_mine.tokenizer("mine").encode_batch(["a"]) == [[97]]
+    assert with_mine.tokenizer("bytes").eod == 256
+    with pytest.raises(PluginError, match="no installed plugin provides the tokenizer 'absent'"):
+        with_mine.tokenizer("absent")
 
 
-def test_hook_open_benchmark(found: Plugins) -> None:
-    assert [item.solution for item in found.benchmark("one").items()] == [" 2"]
-    with pytest.raises(PluginError, match="no plugin knows a benchmark"):
-        found.benchmark("nobody")
+def test_hook_open_benchmark(with_mine: Plugins) -> None:
+    assert [item.solution for item in with_mine.benchmark("one").items()] == [" 2"]
+    with pytest.raises(PluginError, match="no installed plugin provides the benchmark"):
+        with_mine.benchmark("absent")
 
 
-def test_hook_open_model(found: Plugins, tmp_path: Path) -> None:
-    assert found.model(tmp_path / "mine") == "a model"  # type: ignore[comparison-overlap]
-    with pytest.raises(PluginError, match="no plugin knows a model"):
-        found.model(tmp_path)
+def test_hook_open_model(with_mine: Plugins, tmp_path: Path) -> None:
+    assert with_mine.model(tmp_path / "mine") == "a model"  # type: ignore[comparison-overlap]
+    with pytest.raises(PluginError, match="no installed plugin provides the model"):
+        with_mine.model(tmp_path)
 
 
-def test_hook_open_executor(found: Plugins) -> None:
-    assert list(found.executor("backwards").map(str, [1, 2])) == ["2", "1"]
-    assert list(found.executor("serial").map(str, [1, 2])) == ["1", "2"]
+def test_hook_open_executor(with_mine: Plugins) -> None:
+    assert list(with_mine.executor("backwards").map(str, [1, 2])) == ["2", "1"]
+    assert list(with_mine.executor("serial").map(str, [1, 2])) == ["1", "2"]
 
 
 def test_hook_observe(ran: Callable[..., RunFolder], plugins: Plugins) -> None:
-    Brings.seen.clear()
-    plugins.add("mine", Brings())
+    EveryHook.events.clear()
+    plugins.add("mine", EveryHook())
     ran()
-    assert isinstance(Brings.seen[0], RunStarted)
-    assert isinstance(Brings.seen[-1], RunFinished)
+    assert isinstance(EveryHook.events[0], RunStarted)
+    assert isinstance(EveryHook.events[-1], RunFinished)
 
 
-class Misspelt:
-    """Has a hook that does not exist."""
+class UnknownHook:
+    """A plugin with a hook that does not exist."""
 
     @hookimpl
     def stagess(self) -> list[object]:
         return []
 
 
-class Greedy:
-    """Takes an argument that the hook does not have."""
+class WrongSignature:
+    """A plugin with an argument that the hook does not have."""
 
     @hookimpl
     def open_tokenizer(self, name: str, size: int) -> None:
         return None
 
 
-@pytest.mark.parametrize("plugin", [Misspelt(), Greedy()])
-def test_a_plugin_that_does_not_fit_the_hooks_is_refused(plugin: object) -> None:
-    with pytest.raises(PluginError, match=r"does not fit the hooks|stagess|size"):
+@pytest.mark.parametrize("plugin", [UnknownHook(), WrongSignature()])
+def test_a_plugin_with_a_wrong_hook_is_rejected(plugin: object) -> None:
+    with pytest.raises(PluginError, match=r"does not match the hook|stagess|size"):
         Plugins([]).add("bad", plugin)
 
 

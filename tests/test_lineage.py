@@ -1,4 +1,4 @@
-"""How rows are printed for people."""
+"""Lineage: documents as text, and the parts of unfinished runs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from textbookgen.storage.workspace import RunFolder, Workspace
 ASKED = [{"role": "user", "content": 'Say "hi".'}]
 
 
-def said(text: str) -> list[dict[str, str]]:
+def reply(text: str) -> list[dict[str, str]]:
     return [{"role": "assistant", "content": text}]
 
 
@@ -21,18 +21,18 @@ def said(text: str) -> list[dict[str, str]]:
     ("body", "shown"),
     [
         ({"text": "Once."}, ["Once."]),
-        ({"messages": [*ASKED, *said("Hi.")]}, ['user: Say "hi".', "assistant: Hi."]),
+        ({"messages": [*ASKED, *reply("Hi.")]}, ['user: Say "hi".', "assistant: Hi."]),
         (
-            {"prompt": ASKED, "chosen": said("Hi."), "rejected": said("No.")},
+            {"prompt": ASKED, "chosen": reply("Hi."), "rejected": reply("No.")},
             ['user: Say "hi".', "chosen:", "assistant: Hi.", "rejected:", "assistant: No."],
         ),
     ],
     ids=["document", "chat", "pair"],
 )
-def test_documents_chats_and_pairs_are_printed_as_people_read_them(
+def test_documents_chats_and_pairs_are_formatted_as_text(
     ran: Any, folder: Path, body: dict[str, Any], shown: list[str]
 ) -> None:
     run: RunFolder = ran()
     lineage = Lineage(Workspace(folder / "work"), run.name)
     row = {"id": "abc", "kind": "chat", "draw": None, "reply": None, **body}
-    assert lineage.printed(row).splitlines() == ["── abc  chat  ", *shown]
+    assert lineage.format_document(row).splitlines() == ["── abc  chat  ", *shown]

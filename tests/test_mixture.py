@@ -24,8 +24,8 @@ from textbookgen.builtin.stages.mixture import (
     overall_shares,
     repetition_warnings,
 )
-from textbookgen.provenance.cost_estimate import estimate
-from textbookgen.recipe.planner import Plan
+from textbookgen.provenance.cost_estimate import estimate_cost
+from textbookgen.recipe.plan import Plan
 from textbookgen.storage.workspace import RunFolder
 from textbookgen.testing import documents, write_documents
 
@@ -238,13 +238,13 @@ def test_the_report_of_a_recipe_states_the_mixture(
     ran: Callable[..., RunFolder], planned: Callable[..., Plan], folder: Path
 ) -> None:
     run = ran(RECIPE)
-    (step,) = [step for step in (run.summary() or {})["steps"] if step["label"] == "both"]
+    step = run.summary().step("both")
     rows = pl.concat([pl.read_parquet(file) for file in sorted((folder / "work" / "steps").glob("both-*/data/*.parquet"))])
-    assert step["rows_out"] == len(rows) == rows["id"].n_unique()
+    assert step.rows_out == len(rows) == rows["id"].n_unique()
     report = run.report.read_text(encoding="utf-8")
     assert "- **both**: numbers 50.0%, 25,000 tokens" in report
     assert "WARNING: 'kept' is repeated" in report
-    estimated = estimate(planned(RECIPE.replace("28_000", "80_000")))
+    estimated = estimate_cost(planned(RECIPE.replace("28_000", "80_000")))
     volumes = {each.step.label: each.volume for each in estimated.steps}
     assert volumes["kept"].synthetic
     assert not volumes["numbers"].synthetic

@@ -10,18 +10,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from textbookgen.api.errors import RecipeError
-from textbookgen.recipe.planner import Plan, fingerprint
+from textbookgen.recipe.fingerprint import fingerprint
+from textbookgen.recipe.plan import Plan
 
 Planned = Callable[..., Plan]
 
 
-def prints(plan: Plan) -> dict[str, str]:
+def fingerprints(plan: Plan) -> dict[str, str]:
     return {step.label: step.fingerprint for step in plan.steps}
 
 
-def moved(before: Plan, after: Plan) -> list[str]:
+def changed(before: Plan, after: Plan) -> list[str]:
     """The labels whose fingerprints differ."""
-    one, other = prints(before), prints(after)
+    one, other = fingerprints(before), fingerprints(after)
     return [label for label in one if one[label] != other[label]]
 
 
@@ -44,33 +45,33 @@ DOWN_FROM_ECHOES = ["echoes", "half", "loud", "shards", "model", "report"]
         ({"recipe.name": "other", "recipe.version": "2"}, []),
     ],
 )
-def test_what_moves_a_fingerprint_and_what_does_not(planned: Planned, change: dict[str, Any], labels: list[str]) -> None:
-    assert moved(planned(), planned(sets=change)) == labels
+def test_which_options_change_a_fingerprint(planned: Planned, change: dict[str, Any], labels: list[str]) -> None:
+    assert changed(planned(), planned(sets=change)) == labels
 
 
-def test_a_prompt_is_part_of_identity(planned: Planned, folder: Path) -> None:
+def test_the_text_of_a_prompt_is_fingerprinted(planned: Planned, folder: Path) -> None:
     before = planned()
-    (folder / "echo.md.j2").write_text("Tell of a {{ thing }} at the {{ place }}.", encoding="utf-8")
-    assert moved(before, planned()) == DOWN_FROM_ECHOES
+    (folder / "echo.md.j2").write_text("Write about a {{ thing }} at the {{ place }}.", encoding="utf-8")
+    assert changed(before, planned()) == DOWN_FROM_ECHOES
 
 
 def test_labels_are_in_the_address_but_not_in_the_fingerprint(planned: Planned) -> None:
     before, after = planned(), planned(RECIPE.replace("[stage.loud]", "[stage.noisy]").replace('"loud"', '"noisy"'))
-    assert list(prints(before).values()) == list(prints(after).values())
+    assert list(fingerprints(before).values()) == list(fingerprints(after).values())
     assert after.steps[4].address.startswith("noisy-")
 
 
 def test_order_of_options_does_not_matter(planned: Planned) -> None:
-    assert prints(planned()) == prints(
+    assert fingerprints(planned()) == fingerprints(
         planned(RECIPE.replace('from = "numbers"\nword = "even"', 'word = "even"\nfrom = "numbers"'))
     )
 
 
-def test_judges_give_what_they_take(planned: Planned) -> None:
+def test_the_output_type_of_a_filter_is_that_of_its_input(planned: Planned) -> None:
     assert [step.output.name for step in planned().steps] == ["Documents"] * 5 + ["JoinedShards", "HashCheckpoint", "Report"]
 
 
-def test_limit_holds_springs_and_stops_before_packing(planned: Planned) -> None:
+def test_limit_applies_to_sources_and_generators(planned: Planned) -> None:
     plan = planned(limit=3).before_packing()
     assert [step.label for step in plan.steps] == ["numbers", "echoes", "even", "half", "loud"]
     assert plan.steps[0].limit == 3
@@ -79,7 +80,7 @@ def test_limit_holds_springs_and_stops_before_packing(planned: Planned) -> None:
 
 def test_until_must_name_a_stage(planned: Planned) -> None:
     assert [step.label for step in planned().until("even").steps] == ["numbers", "echoes", "even"]
-    with pytest.raises(RecipeError, match="there are numbers, echoes"):
+    with pytest.raises(RecipeError, match="the stages are numbers, echoes"):
         planned().until("nothing")
 
 
@@ -98,6 +99,6 @@ def test_fingerprints_do_not_depend_on_the_order_of_keys(facts: dict[str, Any], 
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), object(), {1, 2}])
-def test_a_fact_without_stable_json_is_refused(value: object) -> None:
+def test_a_value_without_stable_json_is_rejected(value: object) -> None:
     with pytest.raises((ValueError, TypeError)):
         fingerprint({"fact": value})

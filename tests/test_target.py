@@ -20,7 +20,7 @@ from textbookgen.api.errors import RecipeError, RequestRefused, TextbookgenError
 from textbookgen.api.hookspecs import hookimpl
 from textbookgen.api.sampler import AcceptedStats, Sampler
 from textbookgen.api.teacher import Price, Reply, Request, Teacher
-from textbookgen.recipe.planner import Plan
+from textbookgen.recipe.plan import Plan
 from textbookgen.recipe.plugin_manager import Plugins
 from textbookgen.run.engine import run_plan
 from textbookgen.storage.workspace import RunFolder, Workspace
@@ -31,7 +31,7 @@ HEAD = """
 name = "target"
 [teacher.parrot]
 use = "fake"
-answers = ["Once upon a time there {prompt}", "Long ago in a land {prompt}", "{sample} is where it all began {prompt}"]
+replies = ["Once upon a time there {prompt}", "Long ago in a land {prompt}", "{sample} is where it all began {prompt}"]
 [sampler.things]
 use = "grid"
 thing = ["cat", "dog", "owl", "eel"]
@@ -62,7 +62,7 @@ def test_a_teacher_that_collapses_is_steered_to_the_target(steering: ModuleType,
     assert found["commonest_opening"] <= 0.02
     assert found["coverage"] >= 0.95
     assert found["of_perfect"] <= 1.3
-    assert found["said"].startswith("target reached: 2.00% begin")
+    assert found["said"].startswith("target reached: 2.00% of the documents begin")
 
 
 def test_without_a_target_it_collapses(steering: ModuleType) -> None:
@@ -72,7 +72,7 @@ def test_without_a_target_it_collapses(steering: ModuleType) -> None:
 
 
 def notes(run: RunFolder) -> str:
-    return " ".join((run.summary() or {})["steps"][0]["notes"])
+    return " ".join(run.summary().steps[0].notes)
 
 
 def texts(folder: Path) -> list[str]:
@@ -82,21 +82,21 @@ def texts(folder: Path) -> list[str]:
 
 
 def test_no_opening_passes_its_share_whatever_the_sampler(ran: Ran, folder: Path) -> None:
-    run = ran(HEAD + "count = 200\ntarget = { openings = 0.1, words = 4 }\n")
+    run = ran(HEAD + "count = 200\ntarget = { openings = 0.1, opening_words = 4 }\n")
     openings = Counter(" ".join(text.lower().split()[:4]) for text in texts(folder))
     assert sum(openings.values()) == 200
     assert max(openings.values()) == 20
     assert openings["once upon a time"] == openings["long ago in a"] == 20
-    assert "target reached: 10.00% begin 'long ago in a'" in notes(run)
+    assert "target reached: 10.00% of the documents begin with 'long ago in a'" in notes(run)
     assert "target reached" in run.report.read_text(encoding="utf-8")
-    (step,) = (run.summary() or {})["steps"]
-    assert set(step["dropped"]) <= {"begins like enough others", "enough were accepted"}
+    (step,) = run.summary().steps
+    assert set(step.dropped) <= {"opening too frequent", "count reached"}
 
 
 def test_a_target_out_of_reach_is_not_claimed(ran: Ran) -> None:
     run = ran(HEAD.replace(', "{sample} is where it all began {prompt}"', "") + "count = 40\ntarget = { openings = 0.05 }\n")
     assert "NOT reached" in notes(run)
-    assert "were accepted after 800 draws" in notes(run)
+    assert "documents were accepted in 800 draws" in notes(run)
 
 
 def test_what_the_judges_refuse_leaves_no_hole_in_the_grid(ran: Ran) -> None:
@@ -104,9 +104,9 @@ def test_what_the_judges_refuse_leaves_no_hole_in_the_grid(ran: Ran) -> None:
     text = HEAD.replace('use = "grid"', 'use = "words"') + "count = 8\ntarget = { coverage = 1.0 }\n"
     run = ran(text.replace('use = "words"\n', 'use = "least-covered"\nstrength = 0\n'))
     assert "100.00% of 8 combinations" in notes(run)
-    (step,) = (run.summary() or {})["steps"]
-    assert step["rows_out"] == 8
-    assert step["dropped"]["its combination is there, and others are not"] > 0
+    (step,) = run.summary().steps
+    assert step.rows_out == 8
+    assert step.dropped["combination already covered"] > 0
 
 
 @pytest.mark.parametrize(
@@ -167,7 +167,7 @@ def test_what_counts_after_failures_is_what_would_have_counted(
 ) -> None:
     """What counts hangs on the parts before: so all parts after one that is worked again are worked again as well."""
     plugins.add("try", Trying())
-    text = re.sub(r'use = "fake"\nanswers = .*', 'use = "try/flaky"', HEAD)
+    text = re.sub(r'use = "fake"\nreplies = .*', 'use = "try/flaky"', HEAD)
     plan = planned(text + "count = 600\ntarget = { openings = 0.1 }\nmax_failures = 0.003\n")
     monkeypatch.setattr(Flaky, "down", True)
     with pytest.raises(TextbookgenError, match="documents failed"):
@@ -186,14 +186,14 @@ PASSAGES = """
 name = "passages"
 [teacher.parrot]
 use = "fake"
-answers = ["{prompt}"]
+replies = ["{prompt}"]
 [stage.numbers]
 use = "toy/numbers"
 count = 30
 [sampler.mixed]
 use = "product"
 topic = { use = "grid", thing = ["cat", "dog"] }
-noise = { use = "passages", from = "numbers", words = 3, least_words = 2, field = "place" }
+noise = { use = "passages", from = "numbers", words = 3, min_words = 2, field = "place" }
 [stage.tales]
 use = "toy/echo"
 teacher = "parrot"
@@ -211,7 +211,7 @@ def test_a_sampler_draws_passages_from_a_stage_above(ran: Ran, planned: Callable
     assert all(f"by the {place}." in text for place, text in zip(drawn, rows["text"], strict=True))
     fewer = planned(PASSAGES.replace("count = 30", "count = 29"))
     assert fewer.steps[1].fingerprint != planned(PASSAGES).steps[1].fingerprint, "what flows in is part of identity"
-    assert (run.summary() or {})["steps"][1]["rows_out"] == 60
+    assert run.summary().steps[1].rows_out == 60
 
 
 class Plugged(Sampler):
@@ -220,7 +220,7 @@ class Plugged(Sampler):
     name: ClassVar[str] = "plugged"
     thing: str = "cat"
 
-    def draw(self, n: int, rng: Random, seen: AcceptedStats) -> dict[str, str]:
+    def draw(self, n: int, rng: Random, stats: AcceptedStats) -> dict[str, str]:
         return {"thing": self.thing, "place": f"place {n}"}
 
 

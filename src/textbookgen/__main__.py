@@ -1,4 +1,4 @@
-"""Runs the command line as `python -m textbookgen`."""
+"""Run the command line with `python -m textbookgen`."""
 
 from textbookgen.cli import main
 

@@ -1,4 +1,4 @@
-"""The journal: each event of a run as one line of JSON."""
+"""The event log of a run: one line of JSON per event."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from pathlib import Path
 from textbookgen.api.events import Event, Progress
 
 
-class Journal:
-    """Writes every event but progress to a file, a line each."""
+class EventLog:
+    """An observer that appends every event except progress to a file."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
 
     def observe(self, event: Event) -> None:
-        """Appends the event."""
+        """Append the event."""
         if isinstance(event, Progress):
             return
         line = {"at": datetime.now(UTC).isoformat(), "event": type(event).__name__, **asdict(event)}
-        with self._file.open("a", encoding="utf-8") as journal:
-            journal.write(json.dumps(line, default=str) + "\n")
+        with self._file.open("a", encoding="utf-8") as log:
+            log.write(json.dumps(line, default=str) + "\n")

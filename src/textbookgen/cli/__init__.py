@@ -1,4 +1,4 @@
-"""The command line: a noun, then a verb; each noun's room is entered only when it is called."""
+"""The command line: `textbookgen NOUN VERB`; the module of a noun is imported only when it is used."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import sys
 import click
 
 NOUNS = {
-    "recipe": "Run, check, list and begin recipes.",
-    "run": "What runs came to: list, show, compare, clean up.",
-    "corpus": "Look at documents: what is there, why it is there, why it is not.",
-    "stage": "What stages there are, and their options.",
-    "teacher": "What teachers there are, and their options; ask one; what the ledger holds.",
-    "sampler": "What samplers there are, and their options.",
-    "prompt": "Show and render prompt templates.",
-    "plugin": "Who is installed; make and check a plugin of your own.",
+    "recipe": "Run, check, list and create recipes.",
+    "run": "List, show, compare and clean up runs.",
+    "corpus": "Inspect documents and trace why each was kept or dropped.",
+    "stage": "List stages and their options.",
+    "teacher": "List teachers and their options, send a request, inspect cached replies.",
+    "sampler": "List samplers and their options.",
+    "prompt": "List, show and render prompt templates.",
+    "plugin": "List, create and check plugins.",
 }
 
 
@@ -45,13 +45,13 @@ class _Nouns(click.Group):
 
 
 @click.command(cls=_Nouns, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
-@click.option("--traceback", is_flag=True, help="Show where in the code an error arose.")
-@click.option("--verbose", is_flag=True, help="Log what is done.")
+@click.option("--traceback", is_flag=True, help="Print a Python traceback on errors.")
+@click.option("--verbose", is_flag=True, help="Enable info-level logging.")
 @click.version_option(package_name="textbookgen")
 def commands(traceback: bool, verbose: bool) -> None:
-    """Small language models trained on data better than the web, from one recipe.
+    """Train small language models on synthetic textbook-quality data, from one recipe.
 
-    Begin with `textbookgen recipe list` and `textbookgen recipe run recipes/tiny.toml`.
+    Start with `textbookgen recipe list` and `textbookgen recipe run recipes/tiny.toml`.
     """
     if verbose:
         import logging
@@ -60,13 +60,13 @@ def commands(traceback: bool, verbose: bool) -> None:
 
 
 def main() -> None:
-    """Runs the command line; an error meant for people ends it with exit code 1 and no traceback."""
+    """Run the command line. Errors that users can fix are printed without a traceback, with exit code 1."""
     try:
         commands.main(standalone_mode=False)
-    except click.exceptions.Exit as done:
-        sys.exit(done.exit_code)
+    except click.exceptions.Exit as error:
+        sys.exit(error.exit_code)
     except click.Abort:
-        click.echo("stopped", err=True)
+        click.echo("interrupted", err=True)
         sys.exit(130)
     except click.ClickException as error:
         error.show()

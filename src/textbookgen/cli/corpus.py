@@ -11,81 +11,83 @@ from textbookgen.cli import options, show
 
 @click.group("corpus")
 def group() -> None:
-    """Look at documents: what is there, why it is there, why it is not."""
+    """Inspect documents and trace why each was kept or dropped."""
 
 
 @group.command("head")
-@click.argument("name", metavar="LABEL")
-@click.option("-n", "rows", default=5, show_default=True, help="How many.")
-@click.option("--run", "run_name", default="", help="Another run than the latest.")
+@click.argument("stage", metavar="STAGE")
+@click.option("-n", "rows", default=5, show_default=True, help="Number of documents.")
+@options.run_name
 @options.as_json
 @options.work
-def head(name: str, rows: int, run_name: str, as_json: bool, work: Path) -> None:
-    """Print the first documents that flow out of a stage, with the prompt each answers, if it was asked for."""
+def head(stage: str, rows: int, run_name: str, as_json: bool, work: Path) -> None:
+    """Print the first documents of a stage's output, each with its prompt if a teacher wrote it."""
     from textbookgen.provenance.lineage import Lineage
     from textbookgen.storage.workspace import Workspace
 
     lineage = Lineage(Workspace(work), run_name)
-    result = lineage.first(name, rows)
+    documents = lineage.first_documents(stage, rows)
     if as_json:
-        show.json_lines(result)
+        show.json_lines(documents)
         return
-    for row in result:
-        click.echo(lineage.printed(row))
+    for document in documents:
+        click.echo(lineage.format_document(document))
 
 
 @group.command("stats")
-@click.argument("name", metavar="LABEL")
-@click.option("--run", "run_name", default="", help="Another run than the latest.")
+@click.argument("stage", metavar="STAGE")
+@options.run_name
 @options.as_json
 @options.work
-def stats(name: str, run_name: str, as_json: bool, work: Path) -> None:
-    """Count what flows out of a stage: documents, bytes and words, by kind."""
+def stats(stage: str, run_name: str, as_json: bool, work: Path) -> None:
+    """Count documents, bytes and words of a stage's output, by kind."""
     from textbookgen.provenance.lineage import Lineage
     from textbookgen.storage.workspace import Workspace
 
-    counted = Lineage(Workspace(work), run_name).counted(name)
+    counts = Lineage(Workspace(work), run_name).count_by_kind(stage)
     if as_json:
-        show.json_lines(counted.to_dicts())
+        show.json_lines(counts.to_dicts())
     else:
-        show.table(counted.columns, counted.iter_rows())
+        show.table([column.replace("_", " ") for column in counts.columns], counts.iter_rows())
 
 
 @group.command("why")
 @click.argument("document", metavar="ID")
-@click.option("--run", "run_name", default="", help="Another run than the latest.")
+@options.run_name
 @options.as_json
 @options.work
 def why(document: str, run_name: str, as_json: bool, work: Path) -> None:
-    """Tell a document's whole story: where it comes from, what was asked, and which verdicts it met."""
+    """Trace a document: its recipe, stage, prompt, reply and parents, and the verdict of every filter."""
+    from dataclasses import asdict
+
+    from textbookgen.provenance.history import format_history
     from textbookgen.provenance.lineage import Lineage
     from textbookgen.storage.workspace import Workspace
 
-    lineage = Lineage(Workspace(work), run_name)
-    story = lineage.story(document)
+    history = Lineage(Workspace(work), run_name).history(document)
     if as_json:
-        show.as_json(story)
+        show.as_json(asdict(history))
     else:
-        click.echo(lineage.told(story))
+        click.echo(format_history(history))
 
 
 @group.command("dropped")
-@click.argument("name", metavar="LABEL")
-@click.option("-n", "examples", default=2, show_default=True, help="Examples of each reason.")
-@click.option("--run", "run_name", default="", help="Another run than the latest.")
+@click.argument("stage", metavar="STAGE")
+@click.option("-n", "examples", default=2, show_default=True, help="Number of examples for each reason.")
+@options.run_name
 @options.as_json
 @options.work
-def dropped(name: str, examples: int, run_name: str, as_json: bool, work: Path) -> None:
-    """What a stage dropped: each reason with its count and examples."""
+def dropped(stage: str, examples: int, run_name: str, as_json: bool, work: Path) -> None:
+    """List the reasons for which a stage dropped documents, with counts and examples."""
     from textbookgen.provenance.lineage import Lineage
     from textbookgen.storage.workspace import Workspace
 
-    reasons = list(Lineage(Workspace(work), run_name).dropped(name, examples))
+    reasons = list(Lineage(Workspace(work), run_name).dropped(stage, examples))
     if as_json:
         show.json_lines(reasons)
         return
     for reason in reasons:
         click.echo(f"\n{reason['documents']:,} × {reason['reason']}")
         for example in reason["examples"]:
-            evidence = f"\n    {example['detail']}" if example["detail"] else ""
-            click.echo(f"  {example['id']}  {example['text']}{evidence}")
+            detail = f"\n    {example['detail']}" if example["detail"] else ""
+            click.echo(f"  {example['id']}  {example['text']}{detail}")

@@ -1,4 +1,4 @@
-"""Options and arguments that several nouns share."""
+"""Options that several commands share."""
 
 from __future__ import annotations
 
@@ -12,37 +12,43 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 def work(command: Command) -> Command:
-    """`--work DIR`: the workspace."""
+    """Add `--work DIR`: the workspace."""
     return click.option(
         "--work",
         type=click.Path(path_type=Path, file_okay=False),
         default=Path("work"),
         show_default=True,
         envvar="TEXTBOOKGEN_WORK",
-        help="The folder of steps, replies and runs.",
+        help="Folder of steps, replies and runs.",
     )(command)
 
 
+def run_name(command: Command) -> Command:
+    """Add `--run NAME`: the run to look at."""
+    return click.option("--run", "run_name", default="", metavar="RUN", help="The run; the latest by default.")(command)
+
+
 def as_json(command: Command) -> Command:
-    """`--json`: for programs rather than people."""
+    """Add `--json`: output for programs."""
     return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(command)
 
 
 def overrides(command: Command) -> Command:
-    """`--set KIND.LABEL.KEY=VALUE`, any number of times."""
+    """Add `--set KIND.LABEL.KEY=VALUE`, which may be repeated."""
     return click.option(
         "--set",
         "assignments",
         multiple=True,
         metavar="KEY=VALUE",
-        help="Another value for an option, such as stage.small.tokens=1000.",
+        help="Override an option of the recipe, for example stage.small.tokens=1000. Can be repeated.",
     )(command)
 
 
 def limit(command: Command) -> Command:
-    """`--limit N`: a taste."""
+    """Add `--limit N`: a small run."""
     return click.option(
         "--limit",
         type=click.IntRange(min=1),
-        help="At most so many documents from each spring; stops before packing and training.",
+        metavar="N",
+        help="Limit each source or generator to N documents, and stop before packing and training.",
     )(command)

@@ -13,37 +13,38 @@ import click
 from textbookgen.cli import options, show
 
 if TYPE_CHECKING:
-    from textbookgen.recipe.planner import Plan
     from textbookgen.recipe.plugin_manager import Plugins
 
-#: Exit code of a run that finished, though some documents failed.
+#: Exit code of a run that finished although some documents failed.
 SOME_FAILED = 3
 
 
 @click.group("recipe")
 def group() -> None:
-    """Run, check, list and begin recipes."""
+    """Run, check, list and create recipes."""
 
 
 @group.command("run")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--until", metavar="LABEL", help="Stop after this stage.")
-@click.option("--again", metavar="LABEL", multiple=True, help="Work this stage anew; replies still come from the ledger.")
+@click.option(
+    "--rerun", metavar="LABEL", multiple=True, help="Re-run this stage; cached replies are still used. Can be repeated."
+)
 @options.limit
 @options.overrides
-@click.option("--offline", is_flag=True, help="Ask no teacher: replies come from the ledger alone.")
+@click.option("--offline", is_flag=True, help="Send no requests: use cached replies only.")
 @click.option(
     "--executor",
     default="processes",
     show_default=True,
-    help="Where parts are worked: serial, processes, processes:N, or a plugin's.",
+    help="Where parts are processed: serial, processes, processes:N, or one that a plugin provides.",
 )
-@click.option("--quiet", is_flag=True, help="No progress.")
+@click.option("--quiet", is_flag=True, help="Hide progress.")
 @options.work
 def run(
     file: Path,
     until: str | None,
-    again: tuple[str, ...],
+    rerun: tuple[str, ...],
     limit: int | None,
     assignments: tuple[str, ...],
     offline: bool,
@@ -51,23 +52,26 @@ def run(
     quiet: bool,
     work: Path,
 ) -> None:
-    """Run a recipe: what is done is kept, what is not is worked.
+    """Run a recipe. Completed steps are reused.
 
-    Exit code 0: all went well; 3: it finished, but some documents failed (the report says which); 1: it stopped.
+    Exit code: 0 if the run finished, 3 if it finished but some documents failed (see the report), 1 if it failed.
     """
     from textbookgen.builtin.console import Console
-    from textbookgen.run.engine import run_plan
-    from textbookgen.storage.workspace import Workspace
+    from textbookgen.recipe.overrides import parse_override
+    from textbookgen.run.api import load_recipe, run_recipe
 
-    plan, plugins = _planned(file, assignments, limit)
-    plan = plan.until(until) if until else plan.before_packing() if limit else plan
-    listeners = [] if quiet else [("console", Console().observe)]
-    done = run_plan(
-        plan, Workspace(work), plugins, executor=executor, listeners=listeners, again=frozenset(again), offline=offline
+    result = run_recipe(
+        load_recipe(file, dict(map(parse_override, assignments))),
+        work=work,
+        until=until,
+        limit=limit,
+        rerun=rerun,
+        offline=offline,
+        executor=executor,
+        observers=[] if quiet else [("console", Console().observe)],
     )
-    summary = done.summary() or {}
-    click.echo(str(done.report))
-    if any(step["failures"] for step in summary.get("steps", ())):
+    click.echo(str(result.report))
+    if result.summary.failures:
         sys.exit(SOME_FAILED)
 
 
@@ -77,25 +81,28 @@ def run(
 @options.as_json
 @options.work
 def check(file: Path, assignments: tuple[str, ...], as_json: bool, work: Path) -> None:
-    """Read a recipe, fit its pipes, and print what it would take; nothing is spent.
+    """Validate a recipe and estimate its cost, without running it.
 
-    After `recipe run FILE --limit 20` it knows from the replies how long replies are.
+    After `recipe run FILE --limit 20`, the estimate is based on the replies of that run.
     """
-    from textbookgen.provenance.cost_estimate import estimate, needs_text
+    from textbookgen.provenance.cost_estimate import estimate_cost
+    from textbookgen.provenance.estimate_table import COLUMNS, estimate_rows, requirements_text, total_sentence
+    from textbookgen.recipe.overrides import parse_override
+    from textbookgen.run.api import load_recipe, plan_recipe
     from textbookgen.storage.workspace import Workspace
 
-    plan, plugins = _planned(file, assignments, None)
-    forecast = estimate(plan, Workspace(work))
+    plan = plan_recipe(load_recipe(file, dict(map(parse_override, assignments))))
+    estimate = estimate_cost(plan, Workspace(work))
     if as_json:
-        show.as_json(forecast.as_dict())
+        show.as_json(estimate.as_dict())
     else:
         count = f"{len(plan.steps)} step{'s' * (len(plan.steps) != 1)}"
-        show.table(forecast.columns, forecast.rows(), title=f"{plan.recipe.name}: {count}")
-        click.echo(forecast.sentence())
+        show.table(COLUMNS, estimate_rows(estimate), title=f"{plan.recipe.name}: {count}")
+        click.echo(total_sentence(estimate))
     if plan.missing_requirements:
-        click.echo(needs_text(plan.missing_requirements), err=True)
-    for warning in forecast.warnings(plugins):
-        click.echo(warning, err=True)
+        click.echo(requirements_text(plan.missing_requirements), err=True)
+    for warning in estimate.warnings():
+        click.echo(f"warning: {warning}", err=True)
 
 
 @group.command("show")
@@ -104,12 +111,12 @@ def show_recipe(name: str) -> None:
     """Print a shipped recipe."""
     from textbookgen.recipe.plugin_manager import Plugins
 
-    click.echo(_shipped(Plugins(), name), nl=False)
+    click.echo(_shipped_recipe(Plugins(), name), nl=False)
 
 
 @group.command("list")
 def list_recipes() -> None:
-    """List the recipes that are shipped, and what each is."""
+    """List the shipped recipes."""
     from textbookgen.recipe.plugin_manager import Plugins
 
     rows = []
@@ -117,50 +124,44 @@ def list_recipes() -> None:
         for entry in sorted(folder.iterdir(), key=lambda item: item.name):
             if entry.name.endswith(".toml"):
                 rows.append((entry.name.removesuffix(".toml"), _first_sentence(entry.read_text(encoding="utf-8"))))
-    show.table(("recipe", "what it is"), rows)
+    show.table(("recipe", "description"), rows)
 
 
 def _first_sentence(text: str) -> str:
-    """What a recipe says of itself above its first table, up to the first full stop that ends a sentence."""
+    """Return the first sentence of the comment at the top of a recipe."""
     lines = [line.lstrip("# ") for line in itertools.takewhile(lambda line: line.startswith("# "), text.splitlines())]
     return re.split(r"(?<=\w\.) (?=[A-Z`])", " ".join(lines))[0]
 
 
 @group.command("new")
 @click.argument("name")
-@click.option("--like", default="tiny", show_default=True, help="The shipped recipe to begin from.")
+@click.option("--like", default="tiny", show_default=True, metavar="RECIPE", help="The shipped recipe to copy.")
 def new(name: str, like: str) -> None:
-    """Begin a recipe of your own from a shipped one; the lists it reads come along."""
+    """Create NAME.toml in the current folder from a shipped recipe, with the list files that it reads."""
     from textbookgen.api.errors import Diagnostic, RecipeError
+    from textbookgen.recipe.parser import NAME_RULE, is_valid_name
     from textbookgen.recipe.plugin_manager import Plugins
 
+    if not is_valid_name(name):
+        raise click.BadParameter(NAME_RULE, param_hint="NAME")
     plugins, file = Plugins(), Path(f"{name}.toml")
-    text = _shipped(plugins, like)
+    text = _shipped_recipe(plugins, like)
     if file.exists():
-        raise RecipeError([Diagnostic(str(file), "is there already", "choose another name")])
+        raise RecipeError([Diagnostic(str(file), "the file exists already", "choose another name")])
     file.write_text(text.replace(f'name = "{like}"', f'name = "{name}"', 1), encoding="utf-8")
     for folder in plugins.recipe_folders():
         for entry in folder.iterdir():
             if f'"@{entry.name}"' in text and not Path(entry.name).exists():
                 Path(entry.name).write_text(entry.read_text(encoding="utf-8"), encoding="utf-8")
-    click.echo(f"{file}: now run `textbookgen recipe check {file}`")
+    click.echo(f"created {file}\nnext: `textbookgen recipe check {file}`")
 
 
-def _planned(file: Path, assignments: tuple[str, ...], limit: int | None) -> tuple[Plan, Plugins]:
-    from textbookgen.recipe.parser import parse_override, read_recipe
-    from textbookgen.recipe.planner import make_plan
-    from textbookgen.recipe.plugin_manager import Plugins
-
-    recipe = read_recipe(file, dict(map(parse_override, assignments)))
-    plugins = Plugins()
-    return make_plan(recipe, plugins, limit=limit), plugins
-
-
-def _shipped(plugins: Plugins, name: str) -> str:
+def _shipped_recipe(plugins: Plugins, name: str) -> str:
     from textbookgen.api.errors import Diagnostic, RecipeError
 
     for folder in plugins.recipe_folders():
         entry = folder.joinpath(f"{name.removesuffix('.toml')}.toml")
         if entry.is_file():
             return entry.read_text(encoding="utf-8")
-    raise RecipeError([Diagnostic(name, "no such recipe is shipped", "`textbookgen recipe list` shows what is")])
+    hint = "`textbookgen recipe list` lists the shipped recipes"
+    raise RecipeError([Diagnostic(name, "there is no shipped recipe of this name", hint)])

@@ -11,22 +11,25 @@ from textbookgen.cli import options, show
 
 @click.group("run")
 def group() -> None:
-    """What runs came to: list, show, compare, clean up."""
+    """List, show, compare and clean up runs."""
 
 
 @group.command("list")
 @options.work
 def list_runs(work: Path) -> None:
-    """List the runs of a workspace, oldest first."""
-    from textbookgen.run.report import clock
+    """List the runs in a work folder, oldest first."""
+    from textbookgen.run.report import format_duration
     from textbookgen.storage.workspace import Workspace
 
     rows = []
     for run in Workspace(work).runs():
+        if not run.ended:
+            rows.append((run.name, "not finished", "", ""))
+            continue
         summary = run.summary()
-        outcome = "not finished" if summary is None else "stopped" if summary["error"] else "finished"
-        rows.append((run.name, outcome, clock(summary["seconds"]) if summary else "", len(summary["steps"]) if summary else ""))
-    show.table(("run", "outcome", "time", "steps done"), rows)
+        outcome = "failed" if summary.error else "finished"
+        rows.append((run.name, outcome, format_duration(summary.seconds), str(len(summary.steps))))
+    show.table(("run", "status", "duration", "completed steps"), rows)
 
 
 @group.command("show")
@@ -34,19 +37,21 @@ def list_runs(work: Path) -> None:
 @options.as_json
 @options.work
 def show_run(name: str, as_json: bool, work: Path) -> None:
-    """Print a run's report, or its figures as JSON; the latest run unless one is named."""
-    from textbookgen.run.report import report_text, unfinished
+    """Print the report of a run, or its figures as JSON; the latest run by default."""
+    from textbookgen.run.report import report_text
+    from textbookgen.run.summary import summarize_unfinished
+    from textbookgen.storage.records import record_json
     from textbookgen.storage.workspace import Workspace
 
     workspace = Workspace(work)
     run = workspace.run(name)
-    summary = run.summary() or unfinished(workspace, run)
+    summary = run.summary() if run.ended else summarize_unfinished(workspace, run)
     if as_json:
-        show.as_json(summary)
+        click.echo(record_json(summary))
+    elif run.report.exists():
+        click.echo(report_text(run))
     else:
-        click.echo(
-            report_text(run) if run.report.exists() else f"{run.name} has not finished: {len(summary['steps'])} steps are done"
-        )
+        click.echo(f"{run.name} has not finished; completed steps: {len(summary.steps)}")
 
 
 @group.command("diff")
@@ -55,24 +60,27 @@ def show_run(name: str, as_json: bool, work: Path) -> None:
 @options.work
 def diff(first: str, second: str, work: Path) -> None:
     """Compare two runs: which stages differ, and in which options."""
-    from textbookgen.run.report import differences
+    from textbookgen.run.compare import compare_plans
     from textbookgen.storage.workspace import Workspace
 
     workspace = Workspace(work)
-    rows = list(differences(workspace.run(first).plan(), workspace.run(second).plan()))
-    show.table(("stage", "what", first, second), rows)
+    rows = list(compare_plans(workspace.run(first).plan(), workspace.run(second).plan()))
+    show.table(("stage", "option", first, second), rows)
 
 
 @group.command("prune")
-@click.option("--yes", is_flag=True, help="Do it; without, only say what would go.")
+@click.option("--yes", is_flag=True, help="Delete them; without it, only list them.")
 @options.work
 def prune(yes: bool, work: Path) -> None:
-    """Throw away steps that no finished run's plan names; the ledger is kept."""
+    """Delete steps that no finished run uses. Cached replies are kept."""
     from textbookgen.storage.workspace import Workspace
 
-    for folder, size in Workspace(work).unused():
-        click.echo(f"{size / 2**20:8.1f} MiB  {folder.folder.name}")
+    unused = Workspace(work).unused_steps()
+    for step, size in unused:
+        click.echo(f"{size / 2**20:8.1f} MiB  {step.folder.name}")
         if yes:
-            folder.remove()
-    if not yes:
-        click.echo("nothing was removed; `--yes` does it", err=True)
+            step.remove()
+    if unused and not yes:
+        click.echo("nothing was deleted; add --yes to delete these steps", err=True)
+    elif not unused:
+        click.echo("no unused steps", err=True)

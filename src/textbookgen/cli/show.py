@@ -1,4 +1,4 @@
-"""How tables and values are printed: a table for people, JSON for programs."""
+"""Output: tables for people, JSON for programs."""
 
 from __future__ import annotations
 
@@ -8,12 +8,11 @@ from typing import Any
 
 import click
 
-#: Columns of a table that goes to a file or a pipe.
-_PIPED = 240
+_PIPE_WIDTH = 240  # columns of a table that is written to a file or a pipe
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: str = "") -> None:
-    """Prints a table to stdout, as wide as it needs where stdout is no terminal."""
+    """Print a table to standard output."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
@@ -23,30 +22,30 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: str =
         shown.add_row(*("" if cell is None else str(cell) for cell in row))
     console = Console(markup=False, highlight=False)
     if not console.is_terminal:
-        console = Console(markup=False, highlight=False, width=_PIPED)
+        console = Console(markup=False, highlight=False, width=_PIPE_WIDTH)
     console.print(shown)
 
 
-def brought(kind: str, name: str, *, json_schema: bool) -> None:
-    """Prints what a stage, teacher or sampler says of itself, and its options; or their JSON schema."""
-    from textbookgen.recipe.describe import described, options_of
+def options(kind: str, name: str, *, json_schema: bool) -> None:
+    """Print the description and the options of a stage, teacher or sampler, or the JSON schema of its options."""
+    from textbookgen.recipe.describe import OPTION_COLUMNS, description, option_rows
     from textbookgen.recipe.plugin_manager import Plugins
 
     plugins = Plugins()
-    result = plugins.find(kind, name)
+    option_class = plugins.find(kind, name)
     if json_schema:
-        as_json(result.model_json_schema())
+        as_json(option_class.model_json_schema())
         return
-    click.echo(f"{name}  ({plugins.release(name)})\n\n{described(result)}\n")
-    table(("option", "type", "default", "what it is"), options_of(result))
+    click.echo(f"{name}  ({plugins.release(name)})\n\n{description(option_class)}\n")
+    table(OPTION_COLUMNS, option_rows(option_class))
 
 
 def json_lines(rows: Iterable[Mapping[str, Any]]) -> None:
-    """Prints one JSON object a line."""
+    """Print one JSON object per line."""
     for row in rows:
         click.echo(json.dumps(row, default=str, ensure_ascii=False))
 
 
 def as_json(value: object) -> None:
-    """Prints a value as indented JSON."""
+    """Print a value as indented JSON."""
     click.echo(json.dumps(value, indent=1, default=str, ensure_ascii=False))

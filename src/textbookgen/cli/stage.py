@@ -9,20 +9,20 @@ from textbookgen.cli import options, show
 
 @click.group("stage")
 def group() -> None:
-    """What stages there are, and their options."""
+    """List stages and their options."""
 
 
 @group.command("list")
 def list_stages() -> None:
-    """List every stage: what it takes, what it gives, what it is for."""
+    """List all stages with their family, input, output and purpose."""
     from textbookgen.api.stage import family
-    from textbookgen.recipe.describe import first_sentence, types
+    from textbookgen.recipe.describe import first_sentence, input_types
     from textbookgen.recipe.plugin_manager import Plugins
 
     rows = []
     for name, stage in Plugins().stages.items():
-        output = stage.output.name if stage.output else "the same"
-        rows.append((name, family(stage).__name__, types(stage), output, first_sentence(stage)))
+        output = stage.output.name if stage.output else "same as input"
+        rows.append((name, family(stage).__name__, input_types(stage), output, first_sentence(stage)))
     show.table(("stage", "family", "input", "output", "purpose"), rows)
 
 
@@ -30,5 +30,5 @@ def list_stages() -> None:
 @click.argument("name")
 @options.as_json
 def show_stage(name: str, as_json: bool) -> None:
-    """Print a stage's options: types, defaults and descriptions, from the class itself."""
-    show.brought("stage", name, json_schema=as_json)
+    """Print the options of a stage, with types, defaults and descriptions."""
+    show.options("stage", name, json_schema=as_json)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -16,137 +15,141 @@ if TYPE_CHECKING:
     from textbookgen.llm import Answer
     from textbookgen.recipe.parser import Recipe
     from textbookgen.recipe.plugin_manager import Plugins
+    from textbookgen.storage.ledger import TeacherTotals
 
 
 @click.group("teacher")
 def group() -> None:
-    """What teachers there are; ask one; what the ledger holds."""
+    """List teachers and their options, send a request, inspect cached replies."""
 
 
 @group.command("list")
 def list_teachers() -> None:
-    """List every teacher a recipe may use."""
+    """List all teachers."""
     from textbookgen.recipe.describe import first_sentence
     from textbookgen.recipe.plugin_manager import Plugins
 
-    show.table(("teacher", "what it is"), ((name, first_sentence(kind)) for name, kind in Plugins().teachers.items()))
+    show.table(("teacher", "purpose"), ((name, first_sentence(kind)) for name, kind in Plugins().teachers.items()))
 
 
 @group.command("show")
 @click.argument("name")
 @options.as_json
 def show_teacher(name: str, as_json: bool) -> None:
-    """Print a teacher's options: types, defaults and descriptions, from the class itself."""
-    show.brought("teacher", name, json_schema=as_json)
+    """Print the options of a teacher, with types, defaults and descriptions."""
+    show.options("teacher", name, json_schema=as_json)
 
 
 @group.command("ask")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.argument("label")
 @click.argument("text")
-@click.option("--task", default="", help="For teachers that are programs: what is asked.")
-@click.option(
-    "--draw", "facts", multiple=True, metavar="KEY=VALUE", help="For teachers that are programs: what it is to be about."
-)
+@click.option("--task", default="", help="For stand-in teachers: the name of the task.")
+@click.option("--draw", "variables", multiple=True, metavar="KEY=VALUE", help="For stand-in teachers: a prompt variable.")
 @options.overrides
 @options.work
-def ask(file: Path, label: str, text: str, task: str, facts: tuple[str, ...], assignments: tuple[str, ...], work: Path) -> None:
-    """Ask the teacher LABEL of a recipe once, and print its reply and what it cost; the ledger keeps it."""
+def ask(
+    file: Path, label: str, text: str, task: str, variables: tuple[str, ...], assignments: tuple[str, ...], work: Path
+) -> None:
+    """Send one prompt to the teacher LABEL of a recipe; print the reply and its cost. The reply is cached in the ledger."""
     import asyncio
 
-    from textbookgen.api.errors import Diagnostic, RecipeError
     from textbookgen.api.message import Message
-    from textbookgen.api.teacher import Request
-    from textbookgen.recipe.parser import parse_override, read_recipe
+    from textbookgen.api.teacher import Request, Teacher
+    from textbookgen.recipe.options import build_table
+    from textbookgen.recipe.overrides import parse_override
+    from textbookgen.recipe.parser import read_recipe
     from textbookgen.recipe.plugin_manager import Plugins
     from textbookgen.storage.workspace import Workspace
 
-    recipe = read_recipe(file, dict(map(parse_override, assignments)))
-    entry = next((item for item in recipe.of("teacher") if item.label == label), None)
-    if entry is None:
-        raise RecipeError(
-            [Diagnostic(recipe.place("recipe"), f"no teacher is called '{label}'", f"add a [teacher.{label}] table")]
-        )
-    plugins = Plugins()
-    teacher = plugins.find("teacher", entry.use)(**entry.options)
-    teacher.prepare(_flows(recipe, plugins, teacher, work), plugins.model)
-    request = Request((Message("user", text),), task=task, draw=dict(map(parse_override, facts)))
-    answer = asyncio.run(_answer(teacher, entry.use, Workspace(work).ledger, request))
+    recipe, plugins = read_recipe(file, dict(map(parse_override, assignments))), Plugins()
+    teacher = build_table(recipe, Teacher, label, plugins)
+    teacher.prepare(_inputs(recipe, plugins, teacher, work), plugins.model)
+    request = Request((Message("user", text),), task=task, draw=dict(map(parse_override, variables)))
+    answer = asyncio.run(_answer(teacher, recipe.entry("teacher", label).use, Workspace(work).ledger, request))
     reply = answer.reply
     click.echo(reply.text)
-    paid = "" if answer.paid else ", from the ledger"
-    click.echo(
-        f"{reply.tokens_in:,} tokens read, {reply.tokens_out:,} written, ${reply.cost_usd:.6f}, {reply.finish}{paid}", err=True
-    )
+    tokens = f"{reply.tokens_in:,} prompt tokens, {reply.tokens_out:,} reply tokens"
+    cached = ", from the ledger" if answer.from_ledger else ""
+    click.echo(f"{tokens}, ${reply.cost_usd:.6f}, finish: {reply.finish}{cached}", err=True)
 
 
-def _flows(recipe: Recipe, plugins: Plugins, teacher: Teacher, work: Path) -> dict[str, Artifact]:
-    """What flows in through the teacher's pipes from stages that a run has worked."""
+def _inputs(recipe: Recipe, plugins: Plugins, teacher: Teacher, work: Path) -> dict[str, Artifact]:
+    """Return the outputs of completed stages that the teacher answers from, such as a trained model."""
     from textbookgen.api.annotations import Input, options_with
     from textbookgen.api.artifacts import Folder
     from textbookgen.api.errors import Diagnostic, RecipeError
     from textbookgen.recipe.planner import make_plan
     from textbookgen.storage.workspace import Workspace
 
-    labels = {str(getattr(teacher, name)) for name, _ in options_with(type(teacher), Input)} & {
-        e.label for e in recipe.of("stage")
-    }
+    stages = {entry.label for entry in recipe.of("stage")}
+    labels = stages & {str(getattr(teacher, name)) for name, _ in options_with(type(teacher), Input)}
     inputs: dict[str, Artifact] = {}
     for step in make_plan(recipe, plugins).steps if labels else ():
         if step.label in labels and issubclass(step.output, Folder):
             folder = Workspace(work).step(step.address)
             if folder.record() is None:
-                place, hint = recipe.place("stage", step.label), "run the recipe up to it with `recipe run FILE --until`"
-                raise RecipeError([Diagnostic(place, "has not been worked, and the teacher answers from it", hint)])
+                hint = f"run `textbookgen recipe run {recipe.path} --until {step.label}` first"
+                problem = "the teacher answers from this stage, which has not been run"
+                raise RecipeError([Diagnostic(recipe.place("stage", step.label), problem, hint)])
             inputs[step.label] = step.output(folder.out)
     return inputs
 
 
 async def _answer(teacher: Teacher, use: str, path: Path, request: Request) -> Answer:
-    """One request's answer, through the ledger as in a run."""
+    """Send one request through the ledger, as a run does."""
     from textbookgen.llm import Client
     from textbookgen.storage.ledger import Ledger
 
-    kept = Ledger(path)
+    ledger = Ledger(path)
     try:
-        async with Client(teacher, use, kept) as client:
-            return await client.answer(request)
+        async with Client(teacher, use, ledger) as client:
+            return await client.complete(request)
     finally:
-        kept.close()
+        ledger.close()
 
 
 @group.command("ledger")
-@click.option("--export", "to", type=click.Path(path_type=Path), help="Write every reply to this parquet file.")
-@click.option("--import", "source", type=click.Path(path_type=Path, exists=True), help="Take in the replies of such a file.")
+@click.option(
+    "--export", "target", type=click.Path(path_type=Path), metavar="FILE", help="Export all replies to a parquet file."
+)
+@click.option(
+    "--import",
+    "source",
+    type=click.Path(path_type=Path, exists=True),
+    metavar="FILE",
+    help="Import replies from a parquet file.",
+)
 @options.as_json
 @options.work
-def ledger(to: Path | None, source: Path | None, as_json: bool, work: Path) -> None:
-    """Show what the ledger holds: replies, tokens, money and size, by teacher; export or import replies."""
+def ledger(target: Path | None, source: Path | None, as_json: bool, work: Path) -> None:
+    """Show cached replies, tokens, cost and size by teacher; export or import replies."""
     from dataclasses import asdict
 
     from textbookgen.storage.ledger import Ledger
+    from textbookgen.storage.ledger.parquet import export_parquet, import_parquet
     from textbookgen.storage.workspace import Workspace
 
-    kept = Ledger(Workspace(work).ledger)
+    replies = Ledger(Workspace(work).ledger)
     try:
         if source is not None:
-            click.echo(f"{kept.import_parquet(source):,} replies were taken in", err=True)
-        if to is not None:
-            click.echo(f"{kept.export_parquet(to):,} replies were written to {to}", err=True)
-        rows = [asdict(item) for item in kept.summary()]
+            click.echo(f"imported {import_parquet(replies, source):,} replies", err=True)
+        if target is not None:
+            click.echo(f"exported {export_parquet(replies, target):,} replies to {target}", err=True)
+        totals = replies.totals()
     finally:
-        kept.close()
+        replies.close()
     if as_json:
-        show.as_json(rows)
+        show.as_json([asdict(item) for item in totals])
     else:
-        columns = ("teacher", "options", "replies", "tokens read", "tokens written", "paid", "size")
-        show.table(columns, (_spent(row) for row in rows))
+        columns = ("teacher", "options", "replies", "prompt tokens", "reply tokens", "cost", "size")
+        show.table(columns, map(_totals_row, totals))
 
 
-def _spent(row: Mapping[str, Any]) -> tuple[str, ...]:
-    """What one teacher's replies came to, as people read it."""
+def _totals_row(totals: TeacherTotals) -> tuple[str, ...]:
+    """Return the table row of one teacher."""
     from textbookgen.recipe.describe import as_toml
 
-    counts = (f"{row[name]:,}" for name in ("replies", "tokens_in", "tokens_out"))
-    options = as_toml(row["options"]) if row["options"] else ""
-    return (row["use"], options, *counts, f"${row['cost_usd']:,.4f}", f"{row['bytes'] / 2**20:,.1f} MiB")
+    counts = (f"{count:,}" for count in (totals.replies, totals.tokens_in, totals.tokens_out))
+    options = as_toml(totals.options) if totals.options else ""
+    return (totals.use, options, *counts, f"${totals.cost_usd:,.4f}", f"{totals.bytes / 2**20:,.1f} MiB")

@@ -1,1 +1,1 @@
-"""From a TOML file and the installed plugins to a plan: parsing, plugin lookup, prompts, planning."""
+"""Reads a TOML recipe, looks up its plugins and prompts, and turns it into a plan."""

@@ -1,4 +1,4 @@
-"""What a class of options says of itself: its options with types, defaults and descriptions, for people."""
+"""Describe the options of a class for people: names, types, defaults and descriptions, in the terms of a recipe."""
 
 from __future__ import annotations
 
@@ -14,35 +14,49 @@ from pydantic import BaseModel
 from textbookgen.api.annotations import FiltersOption, Input, Label, RuntimeOption, TemplateOption, option_name, options_with
 from textbookgen.api.stage import Stage
 
+OPTION_COLUMNS = ("option", "type", "default", "description")
 
-def described(kind: type[BaseModel]) -> str:
-    """The class's docstring."""
+#: Types by their names in TOML.
+_TYPE_NAMES: dict[object, str] = {
+    bool: "boolean",
+    int: "integer",
+    float: "number",
+    str: "string",
+    Path: "path",
+    Any: "any",
+    dict: "table",
+    list: "list",
+    tuple: "list",
+}
+
+
+def description(kind: type[BaseModel]) -> str:
+    """Return the docstring of a class."""
     return inspect.getdoc(kind) or ""
 
 
 def first_sentence(kind: type[BaseModel]) -> str:
-    """What it is for, in its docstring's first sentence."""
-    return " ".join(described(kind).split("\n\n")[0].split()).split(". ")[0].rstrip(".")
+    """Return the first sentence of a class's docstring, without the full stop."""
+    return " ".join(description(kind).split("\n\n")[0].split()).split(". ")[0].rstrip(".")
 
 
-def types(stage: type[Stage]) -> str:
-    """What flows into a stage through `from` and its other pipes."""
-    inputs = {option_name(stage, name): input_option for name, input_option in options_with(stage, Input)}
-    return ", ".join("/".join(artifact.name for artifact in input_option.types) for input_option in inputs.values()) or "–"
+def input_types(stage: type[Stage]) -> str:
+    """Return the types that a stage takes through `from` and its other input options."""
+    inputs = {option_name(stage, name): mark for name, mark in options_with(stage, Input)}
+    return ", ".join("/".join(artifact.name for artifact in mark.types) for mark in inputs.values()) or "–"
 
 
-def options_of(kind: type[BaseModel]) -> Iterator[tuple[str, str, str, str]]:
-    """Each option, needed ones first: its name in a recipe, its type, its default, and its description; placement is
-    marked as such."""
-    placement = {name for name, _ in options_with(kind, RuntimeOption)}
-    for name, each in sorted(kind.model_fields.items(), key=lambda item: not item[1].is_required()):
-        default = "needed" if each.is_required() else as_toml(each.get_default(call_default_factory=True))
-        note = " (placement)" if name in placement else ""
-        yield option_name(kind, name), type_of(each.annotation, each.metadata), default, (each.description or "") + note
+def option_rows(kind: type[BaseModel]) -> Iterator[tuple[str, str, str, str]]:
+    """Yield name, type, default and description of each option, required ones first; runtime options are marked."""
+    runtime = {name for name, _ in options_with(kind, RuntimeOption)}
+    for name, field in sorted(kind.model_fields.items(), key=lambda item: not item[1].is_required()):
+        default = "required" if field.is_required() else as_toml(field.get_default(call_default_factory=True))
+        note = " (runtime option: does not affect the output)" if name in runtime else ""
+        yield option_name(kind, name), type_name(field.annotation, field.metadata), default, (field.description or "") + note
 
 
 def as_toml(value: object) -> str:
-    """A default as a recipe would write it; nothing where it has none."""
+    """Return a value as a recipe would write it; a dash for None."""
     if value is None:
         return "–"
     if isinstance(value, BaseModel):
@@ -56,58 +70,45 @@ def as_toml(value: object) -> str:
     return json.dumps(value if isinstance(value, bool | int | float) else str(value), ensure_ascii=False)
 
 
-def type_of(annotation: object, metadata: Iterable[object] = ()) -> str:
-    """A type as a recipe author reads it, with the limits of its values."""
-    if meant := next((words for item in metadata if (words := _meant(item, annotation))), ""):
-        return meant
-    return f"{_plain(annotation)} {_limits(metadata)}".rstrip()
+def type_name(annotation: object, metadata: Iterable[object] = ()) -> str:
+    """Return a type in the terms of a recipe, with the bounds of its values."""
+    metadata = list(metadata)
+    if reference := next((name for mark in metadata if (name := _reference(mark, annotation))), ""):
+        return reference
+    return f"{_plain_name(annotation)} {_bounds(metadata)}".rstrip()
 
 
-def _meant(mark: object, annotation: object) -> str:
-    """What an option names, if it does."""
+def _reference(mark: object, annotation: object) -> str:
+    """Return what an option refers to (a stage, a prompt, ...); empty if it is a plain value."""
     if isinstance(mark, Input):
         return ("stage or stages" if "tuple" in str(annotation) else "stage") + (" or name" if mark.or_name else "")
     if isinstance(mark, Label):
         return mark.table
-    return {TemplateOption: "prompt", FiltersOption: "judges"}.get(type(mark), "")
+    return {TemplateOption: "prompt", FiltersOption: "filters"}.get(type(mark), "")
 
 
-def _plain(annotation: object) -> str:
+def _plain_name(annotation: object) -> str:
     origin, inner = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
-        return type_of(inner[0], [item for more in inner[1:] for item in getattr(more, "metadata", [more])])
+        return type_name(inner[0], [item for more in inner[1:] for item in getattr(more, "metadata", [more])])
     if origin is Literal:
         return " | ".join(as_toml(item) for item in inner)
     if origin in (Union, UnionType):
-        return " | ".join(dict.fromkeys(type_of(item) for item in inner if item is not NoneType))
+        return " | ".join(dict.fromkeys(type_name(item) for item in inner if item is not NoneType))
     if isinstance(origin, type) and issubclass(origin, Mapping):
-        return f"table of {type_of(inner[1])}"
+        return f"table of {type_name(inner[1])}"
     if isinstance(origin, type) and issubclass(origin, Collection):
-        kinds = [type_of(item) for item in inner if item is not Ellipsis]
+        kinds = [type_name(item) for item in inner if item is not Ellipsis]
         return f"list of {kinds[0]}" if origin is not tuple or Ellipsis in inner else f"[{', '.join(kinds)}]"
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return f"table with {', '.join(option_name(annotation, name) for name in annotation.model_fields)}"
-    return _WORDS.get(annotation, getattr(annotation, "__name__", str(annotation)))
+    return _TYPE_NAMES.get(annotation, getattr(annotation, "__name__", str(annotation)))
 
 
-def _limits(metadata: Iterable[object]) -> str:
-    """Least and most, as pydantic keeps them."""
+def _bounds(metadata: Iterable[object]) -> str:
+    """Return the minimum and maximum in pydantic's metadata, such as `> 0, ≤ 1`."""
     signs = (("gt", ">"), ("ge", "≥"), ("lt", "<"), ("le", "≤"))
-    told = [
-        f"{sign} {limit:g}" for item in metadata for name, sign in signs if (limit := getattr(item, name, None)) is not None
+    bounds = [
+        f"{sign} {bound:g}" for item in metadata for name, sign in signs if (bound := getattr(item, name, None)) is not None
     ]
-    return ", ".join(told)
-
-
-#: Types by what they are called in TOML, or by what stands for them there.
-_WORDS: dict[object, str] = {
-    bool: "boolean",
-    int: "integer",
-    float: "number",
-    str: "string",
-    Path: "path",
-    Any: "any",
-    dict: "table",
-    list: "list",
-    tuple: "list",
-}
+    return ", ".join(bounds)

@@ -1,23 +1,31 @@
-"""TOML to a Recipe, and the place in the file of every complaint."""
+"""Parse a recipe file, and find the line of the file that each diagnostic is about."""
 
 from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from textbookgen.api.errors import Diagnostic, RecipeError
+from textbookgen.recipe.overrides import apply_overrides, override_of
 
 KINDS = ("teacher", "sampler", "stage")
-_HEAD = {"name": str, "version": str, "seed": int, "description": str}
+_HEAD: dict[str, tuple[type, str]] = {
+    "name": (str, "a string"),
+    "version": (str, "a string"),
+    "seed": (int, "an integer"),
+    "description": (str, "a string"),
+}
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
+NAME_RULE = "use 1 to 100 letters, digits, '-', '_' and '.', starting with a letter or digit: it names folders"
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One `[KIND.LABEL]` table: what it uses and its other keys, `@file` lists read."""
+    """One `[KIND.LABEL]` table: the plugin class it uses and its options, with `@file` lists already read."""
 
     kind: str
     label: str
@@ -27,7 +35,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Recipe:
-    """A recipe as read: nothing in it was looked up yet."""
+    """A parsed recipe; its plugins have not been looked up yet."""
 
     path: Path
     text: str
@@ -35,180 +43,192 @@ class Recipe:
     version: str
     seed: int
     entries: tuple[Entry, ...]
-    diagnostics: tuple[Diagnostic, ...] = ()  # what is wrong with it so far; `make_plan` adds its own
+    diagnostics: tuple[Diagnostic, ...] = ()  # errors so far; `make_plan` adds its own and raises all of them at once
+    overrides: Mapping[str, Any] = field(default_factory=dict)
 
     def of(self, kind: str) -> list[Entry]:
-        """The tables of one kind, in file order."""
+        """Return the tables of one kind, in file order."""
         return [entry for entry in self.entries if entry.kind == kind]
 
+    def entry(self, kind: str, label: str) -> Entry:
+        """Return the table `[KIND.LABEL]`.
+
+        Raises:
+            RecipeError: the recipe has no such table.
+        """
+        for entry in self.of(kind):
+            if entry.label == label:
+                return entry
+        hint = f"it has {', '.join(entry.label for entry in self.of(kind)) or 'none'}"
+        raise RecipeError([Diagnostic(f"{self.path}:", f"the recipe has no [{kind}.{label}] table", hint)])
+
     def place(self, kind: str, label: str = "", key: str = "") -> str:
-        """Where a table, or a key of it, stands: `phi1.toml:11: [stage.easy] max_words`."""
-        return _place(self.path, self.text, kind, label, key)
+        """Return where a table or one of its keys is set: `phi1.toml:11: [stage.easy] max_words`, or the `--set` that did."""
+        return _Locator(self.path, self.text, self.overrides).place(kind, label, key)
 
 
 def read_recipe(path: Path, overrides: Mapping[str, Any] | None = None) -> Recipe:
-    """Reads a recipe; `overrides` maps `KIND.LABEL.KEY` to values that take the place of the file's.
+    """Parse a recipe file.
 
-    What is wrong with single tables is kept in `complaints`, so that it can be told with all the rest.
+    Errors in single tables are collected in `Recipe.diagnostics`, so that `make_plan` can report all errors at once.
+
+    Args:
+        path: the TOML file.
+        overrides: values that replace those of the file, by `KIND.LABEL.KEY`.
 
     Raises:
-        RecipeError: it cannot be read, is not TOML, or an override names no table.
+        RecipeError: the file cannot be read or is not TOML, or an override names a table that does not exist.
     """
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise RecipeError(
-            [Diagnostic(str(path), f"cannot be read: {reason}", "`textbookgen recipe list` shows what is shipped")]
-        ) from error
+        hint = "`textbookgen recipe list` lists the shipped recipes"
+        raise RecipeError([Diagnostic(str(path), f"cannot be read: {reason}", hint)]) from error
     try:
         tables = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise RecipeError([_syntax(path, error)]) from error
-    misdirected = list(_override(path, tables, overrides or {}))
-    if misdirected:
-        raise RecipeError(misdirected)
-    diagnostics = list(_head(path, text, tables))
-    entries = list(_entries(path, text, tables, diagnostics))
-    head = tables.get("recipe", {})
+        raise RecipeError([_syntax_error(path, error)]) from error
+    overrides = dict(overrides or {})
+    unknown = list(apply_overrides(tables, overrides))
+    if unknown:
+        raise RecipeError(unknown)
+    reader = _TableReader(path, tables, _Locator(path, text, overrides))
+    head, entries = reader.head(), tuple(reader.entries())
     return Recipe(
-        path, text, head.get("name", ""), head.get("version", "1"), head.get("seed", 0), tuple(entries), tuple(diagnostics)
+        path=path,
+        text=text,
+        name=head.get("name", ""),
+        version=head.get("version", "1"),
+        seed=head.get("seed", 0),
+        entries=entries,
+        diagnostics=tuple(reader.diagnostics),
+        overrides=overrides,
     )
 
 
-def _syntax(path: Path, error: tomllib.TOMLDecodeError) -> Diagnostic:
-    result = re.search(r"\(at line (\d+), column (\d+)\)", str(error))
-    line = f":{result[1]}" if result else ""
-    problem = str(error).replace(result[0], "").strip() if result else str(error)
-    column = f" (column {result[2]})" if result else ""
-    return Diagnostic(
-        f"{path}{line}:",
-        f"not TOML: {problem}{column}",
-        "two tables of one name, or a quote or bracket left open, are the usual causes",
-    )
-
-
-def _head(path: Path, text: str, tables: dict[str, Any]) -> Iterable[Diagnostic]:
-    head = tables.get("recipe")
-    if not isinstance(head, dict):
-        yield Diagnostic(f"{path}:", "has no [recipe] table", 'begin with [recipe] and name = "…"')
-        return
-    if "name" not in head:
-        yield Diagnostic(_place(path, text, "recipe"), "has no name", "runs and reports are called by it")
-    for key, value in head.items():
-        place = _place(path, text, "recipe", "", key)
-        if key not in _HEAD:
-            yield Diagnostic(place, f"no option is called '{key}'", f"there are {', '.join(_HEAD)}")
-        elif not isinstance(value, _HEAD[key]) or isinstance(value, bool):
-            yield Diagnostic(place, f"should be of type {_HEAD[key].__name__} (got {value!r})")
-    for kind in tables.keys() - {"recipe", *KINDS}:
-        yield Diagnostic(
-            _place(path, text, kind),
-            f"no table is called [{kind}]",
-            "there are [recipe], [teacher.…], [sampler.…] and [stage.…]",
-        )
-
-
-def _entries(path: Path, text: str, tables: dict[str, Any], diagnostics: list[Diagnostic]) -> Iterable[Entry]:
-    for kind in KINDS:
-        group = tables.get(kind, {})
-        for label, table in group.items() if isinstance(group, dict) else ():
-            place = _place(path, text, kind, label)
-            if not isinstance(table, dict):
-                diagnostics.append(
-                    Diagnostic(
-                        _place(path, text, kind, "", label), f"[{kind}] holds tables, not values", f"write [{kind}.LABEL]"
-                    )
-                )
-            elif not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", label):
-                diagnostics.append(
-                    Diagnostic(place, f"'{label}' cannot be a label", "labels name folders: letters, digits, '-', '_' and '.'")
-                )
-            elif not isinstance(table.get("use"), str):
-                diagnostics.append(Diagnostic(place, "has no `use`", f'use = "…" says which {kind} it is'))
-            else:
-                options = {key: value for key, value in table.items() if key != "use"}
-                yield Entry(kind, label, table["use"], _with_files(path, text, kind, label, options, diagnostics))
-
-
-def _with_files(
-    path: Path, text: str, kind: str, label: str, options: dict[str, Any], diagnostics: list[Diagnostic]
-) -> dict[str, Any]:
-    """The options with each `@file` replaced by the lines of the file beside the recipe."""
-
-    def read(key: str, value: Any) -> Any:
-        if isinstance(value, dict):
-            return {name: read(key, item) for name, item in value.items()}
-        if not (isinstance(value, str) and value.startswith("@")):
-            return value
-        file = path.parent / value[1:]
-        try:
-            lines = file.read_text(encoding="utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            problem = f"the list '{file}' cannot be read: {getattr(error, 'strerror', None) or error}"
-            diagnostics.append(
-                Diagnostic(_place(path, text, kind, label, key), problem, "@file is looked for beside the recipe")
-            )
-            return [value]
-        return [line.strip() for line in lines if line.strip() and not line.startswith("#")]
-
-    return {key: read(key, value) for key, value in options.items()}
-
-
-def _override(path: Path, tables: dict[str, Any], overrides: Mapping[str, Any]) -> Iterable[Diagnostic]:
-    for name, value in overrides.items():
-        *groups, key = name.split(".")
-        table: Any = tables
-        for group in groups:
-            table = table.get(group) if isinstance(table, dict) else None
-        if not groups or not isinstance(table, dict):
-            yield Diagnostic(
-                f"--set {name}",
-                f"the recipe has no table [{'.'.join(groups)}]",
-                "write --set KIND.LABEL.KEY=VALUE, such as stage.small.tokens=1000",
-            )
-        else:
-            table[key] = value
-
-
-def parse_override(assignment: str) -> tuple[str, Any]:
-    """`stage.small.layers=4` as a name and a value, the value read as TOML or else as text.
-
-    Raises:
-        RecipeError: there is no `=`.
-    """
-    name, equals, value = assignment.partition("=")
-    if not equals:
-        raise RecipeError([Diagnostic(f"--set {assignment}", "has no '='", "write --set KIND.LABEL.KEY=VALUE")])
-    try:
-        return name.strip(), tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
-        return name.strip(), value.strip()
+def is_valid_name(name: str) -> bool:
+    """Return whether a recipe or a table may have this name: it becomes part of a folder's name (see `NAME_RULE`)."""
+    return _NAME.fullmatch(name) is not None
 
 
 def in_file_order(diagnostics: Iterable[Diagnostic]) -> list[Diagnostic]:
-    """Complaints by the line they are about; those without a line stay where they are, first."""
+    """Sort diagnostics by line number; those without a line come first, in the order given."""
 
     def line(diagnostic: Diagnostic) -> int:
-        result = re.match(r".*?:(\d+):", diagnostic.place)
-        return int(result[1]) if result else 0
+        match = re.match(r".*?:(\d+):", diagnostic.place)
+        return int(match[1]) if match else 0
 
     return sorted(diagnostics, key=line)
 
 
-def _place(path: Path, text: str, kind: str, label: str = "", key: str = "") -> str:
-    """tomllib keeps no lines, so the text is read again for the table's header and, below it, the key."""
-    table = kind if not label else f"{kind}.{label}"
-    names = r"\s*\.\s*".join(rf"[\"']?{re.escape(name)}[\"']?" for name in (kind, label) if name)
-    header = re.compile(rf"\s*\[\s*{names}\s*" + (r"\]" if label else r"[.\]]"))
-    inside, result = False, 0
-    for number, line in enumerate(text.splitlines(), 1):
-        if header.match(line):
-            inside, result = True, number
-        elif inside and re.match(r"\s*\[[^\[\]]+\]\s*(#.*)?$", line):
-            inside = False
-        elif inside and key and re.match(rf"\s*[\"']?{re.escape(key)}[\"']?\s*[.=]", line):
-            result = number
-            break
-    where = f"{path}:{result}:" if result else f"{path}:"
-    return f"{where} [{table}] {key}".rstrip()
+def _syntax_error(path: Path, error: tomllib.TOMLDecodeError) -> Diagnostic:
+    position = re.search(r"\(at line (\d+), column (\d+)\)", str(error))
+    line = f":{position[1]}" if position else ""
+    problem = str(error).replace(position[0], "").strip() if position else str(error)
+    column = f" (column {position[2]})" if position else ""
+    return Diagnostic(
+        f"{path}{line}:",
+        f"invalid TOML: {problem}{column}",
+        "common causes: two tables with the same name, an unclosed quote or bracket",
+    )
+
+
+class _TableReader:
+    """Read the tables of a recipe; errors are collected in `diagnostics`."""
+
+    def __init__(self, path: Path, tables: dict[str, Any], locator: _Locator) -> None:
+        self._path, self._tables, self._locator = path, tables, locator
+        self.diagnostics: list[Diagnostic] = []
+
+    def head(self) -> dict[str, Any]:
+        """Check the `[recipe]` table and the names of all tables; return the former."""
+        for kind in self._tables.keys() - {"recipe", *KINDS}:
+            self._report(f"unknown table [{kind}]", "use [recipe], [teacher.LABEL], [sampler.LABEL] and [stage.LABEL]", kind)
+        head = self._tables.get("recipe")
+        if not isinstance(head, dict):
+            problem, hint = "there is no [recipe] table", 'start the file with [recipe] and name = "NAME"'
+            self.diagnostics.append(Diagnostic(f"{self._path}:", problem, hint))
+            return {}
+        if "name" not in head:
+            self._report("the option 'name' is required", "run folders and reports are named after the recipe", "recipe")
+        for key, value in head.items():
+            if key not in _HEAD:
+                self._report(f"unknown option '{key}'", f"the options are {', '.join(_HEAD)}", "recipe", "", key)
+            elif not isinstance(value, _HEAD[key][0]) or isinstance(value, bool):
+                self._report(f"must be {_HEAD[key][1]} (got {value!r})", "", "recipe", "", key)
+            elif key == "name" and isinstance(value, str) and not is_valid_name(value):
+                self._report(f"invalid recipe name {_shortened(value)}", NAME_RULE, "recipe", "", key)
+        return head
+
+    def entries(self) -> Iterator[Entry]:
+        """Yield the well-formed teacher, sampler and stage tables."""
+        for kind in KINDS:
+            group = self._tables.get(kind, {})
+            if not isinstance(group, dict):
+                self._report(f"[{kind}] must contain tables", f"write [{kind}.LABEL]", kind)
+                continue
+            for label, table in group.items():
+                if not isinstance(table, dict):
+                    self._report(f"[{kind}] contains tables, not values", f"write [{kind}.LABEL]", kind, "", label)
+                elif not is_valid_name(label):
+                    self._report(f"invalid label {_shortened(label)}", NAME_RULE, kind, label)
+                elif not isinstance(table.get("use"), str):
+                    self._report("the option 'use' is required", f'use = "NAME" selects the {kind}', kind, label)
+                else:
+                    options = {key: self._with_lists(kind, label, key, table[key]) for key in table if key != "use"}
+                    yield Entry(kind, label, table["use"], options)
+
+    def _with_lists(self, kind: str, label: str, key: str, value: Any) -> Any:
+        """Return the value with each `@file` replaced by the lines of that file, which is looked for beside the recipe."""
+        if isinstance(value, dict):
+            return {name: self._with_lists(kind, label, key, item) for name, item in value.items()}
+        if not (isinstance(value, str) and value.startswith("@")):
+            return value
+        file = self._path.parent / value[1:]
+        try:
+            lines = file.read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            problem = f"cannot read the list '{file}': {getattr(error, 'strerror', None) or error}"
+            self._report(problem, "the path of an @file is relative to the recipe", kind, label, key)
+            return [value]
+        return [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+
+    def _report(self, problem: str, hint: str, kind: str, label: str = "", key: str = "") -> None:
+        self.diagnostics.append(Diagnostic(self._locator.place(kind, label, key), problem, hint))
+
+
+@dataclass(frozen=True)
+class _Locator:
+    """Finds where a table or key is set. tomllib keeps no line numbers, so the text is searched."""
+
+    path: Path
+    text: str
+    overrides: Mapping[str, Any]
+
+    def place(self, kind: str, label: str, key: str) -> str:
+        names = [name for name in (kind, label) if name]
+        override = override_of(self.overrides, ".".join([*names, key])) if key else None
+        if override is not None:
+            return f"--set {override}"
+        line = self._line(names, key)
+        where = f"{self.path}:{line}:" if line else f"{self.path}:"
+        return f"{where} [{'.'.join(names)}] {key}".rstrip()
+
+    def _line(self, names: list[str], key: str) -> int | None:
+        """Return the line of the key below the table's header, or else the line of the header."""
+        dotted = r"\s*\.\s*".join(rf"[\"']?{re.escape(name)}[\"']?" for name in names)
+        header = re.compile(rf"\s*\[\s*{dotted}\s*" + (r"\]" if len(names) > 1 else r"[.\]]"))
+        inside, header_line = False, None
+        for number, line in enumerate(self.text.splitlines(), 1):
+            if header.match(line):
+                inside, header_line = True, number
+            elif inside and re.match(r"\s*\[[^\[\]]+\]\s*(#.*)?$", line):
+                inside = False
+            elif inside and key and re.match(rf"\s*[\"']?{re.escape(key)}[\"']?\s*[.=]", line):
+                return number
+        return header_line
+
+
+def _shortened(value: str) -> str:
+    return repr(value if len(value) <= 60 else f"{value[:57]}...")

@@ -1,4 +1,4 @@
-"""The porter: who is installed, who brought what, and who would not load."""
+"""Plugin discovery and lookup: what is installed, what it provides, and what failed to load."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ from textbookgen.api.errors import PluginError
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
 
+    from pydantic import BaseModel
+
     from textbookgen.api.benchmark import Benchmark
     from textbookgen.api.executor import Executor
     from textbookgen.api.model import Model
@@ -29,7 +31,9 @@ if TYPE_CHECKING:
     from textbookgen.api.teacher import Teacher
     from textbookgen.api.tokenizer import Tokenizer
 
-#: Plugins that are always there: by name, so that this room imports none of them.
+    Options = TypeVar("Options", bound=BaseModel)
+
+#: Plugins that are always present, by module name, so that importing this module imports none of them.
 BUILTIN = (
     "sources",
     "samplers",
@@ -41,12 +45,10 @@ BUILTIN = (
     "shipped_files",
 )
 
-Brought = TypeVar("Brought")
-
 
 @dataclass(frozen=True)
 class Plugin:
-    """One installed plugin: its name, its distribution, and why it did not load (None if it did)."""
+    """One installed plugin: its name, its distribution, and the error if it failed to load."""
 
     name: str
     distribution: str
@@ -55,13 +57,13 @@ class Plugin:
 
 
 class Plugins:
-    """All plugins that are installed, or those `names` only; built-in ones are always there.
+    """The installed plugins, or only those in `names`; built-in ones are always included.
 
-    A plugin that does not load is kept aside with its error and harms nobody else.
+    A plugin that fails to load is skipped: `installed` has its error, and the other plugins are not affected.
     """
 
     def __init__(self, names: Iterable[str] | None = None) -> None:
-        self.names = _wanted() if names is None else frozenset(names)
+        self.names = _requested_names() if names is None else frozenset(names)
         self.installed: dict[str, Plugin] = {}
         self._manager = pluggy.PluginManager("textbookgen")
         self._manager.add_hookspecs(hookspecs)
@@ -82,11 +84,11 @@ class Plugins:
         error: Exception | None = None
         try:
             if entry.name in self.installed:
-                raise PluginError(f"plugin '{entry.name}' is brought by {self.installed[entry.name].distribution} as well")
+                raise PluginError(f"plugin '{entry.name}' is already provided by {self.installed[entry.name].distribution}")
             module = entry.load()
             self._manager.register(module, name=entry.name)
             self._manager.check_pending()
-        except Exception as problem:  # whatever a stranger's import raises must not harm the others
+        except Exception as problem:  # a plugin may raise anything while it is imported
             error = problem
             if self._manager.has_plugin(entry.name):
                 self._manager.unregister(name=entry.name)
@@ -94,172 +96,185 @@ class Plugins:
             self.installed[entry.name] = Plugin(entry.name, distribution, release, error)
 
     def add(self, name: str, plugin: object) -> None:
-        """Lets in a plugin that is not installed, under this name: for tests, and for hosts with one of their own.
+        """Register a plugin object that is not installed, for tests and for programs that embed textbookgen.
 
-        Executors of other processes do not know it.
+        Executors that run parts in other processes cannot use it.
 
         Raises:
-            PluginError: it has a hook that does not exist, or takes an argument that no hook has.
+            PluginError: it implements a hook that does not exist, or a hook with an unknown argument.
         """
         try:
             self._manager.register(plugin, name=name)
             self._manager.check_pending()
         except pluggy.PluginValidationError as error:
             self._manager.unregister(name=name)
-            raise PluginError(f"plugin '{name}' does not fit the hooks: {error}") from error
+            raise PluginError(f"plugin '{name}' does not match the hook specifications: {error}") from error
         self.installed[name] = Plugin(name, "not installed", "0")
-        for brought in ("stages", "teachers", "samplers"):
-            self.__dict__.pop(brought, None)
+        for table in ("stages", "teachers", "samplers"):
+            self.__dict__.pop(table, None)
 
-    # -- What do you bring?
+    # -- what plugins provide
 
     @cached_property
     def stages(self) -> dict[str, type[Stage]]:
-        """Every stage, by the name a recipe uses."""
-        return self._brought("stages")
+        """Every stage class, by the name a recipe uses."""
+        return self._provided("stages")
 
     @cached_property
     def teachers(self) -> dict[str, type[Teacher]]:
-        """Every teacher, by the name a recipe uses."""
-        return self._brought("teachers")
+        """Every teacher class, by the name a recipe uses."""
+        return self._provided("teachers")
 
     @cached_property
     def samplers(self) -> dict[str, type[Sampler]]:
-        """Every sampler, by the name a recipe uses."""
-        return self._brought("samplers")
+        """Every sampler class, by the name a recipe uses."""
+        return self._provided("samplers")
 
     def prompt_folders(self) -> list[Traversable]:
-        """Folders of prompt templates, plugins' before our own."""
-        return [folder for _, folders in self._answers("prompt_folders") for folder in folders]
+        """Return the folders of prompt templates, those of plugins before the built-in ones."""
+        return [folder for _, folders in self._call_each("prompt_folders") for folder in folders]
 
     def recipe_folders(self) -> list[Traversable]:
-        """Folders of recipes."""
-        return [folder for _, folders in self._answers("recipe_folders") for folder in folders]
+        """Return the folders of recipes."""
+        return [folder for _, folders in self._call_each("recipe_folders") for folder in folders]
 
-    def _brought(self, hook: str) -> dict[str, Any]:
-        result: dict[str, Any] = {}
-        for plugin, brought in self._answers(hook):
+    def _provided(self, hook: str) -> dict[str, Any]:
+        classes: dict[str, Any] = {}
+        for plugin, provided in self._call_each(hook):
             prefix = "" if plugin.startswith("builtin.") else f"{plugin}/"
-            for item in brought:
-                name = prefix + item.name
-                if name in result:
-                    raise PluginError(f"two classes are called '{name}': {result[name]!r} and {item!r}")
-                result[name] = item
-        return dict(sorted(result.items()))
+            for kind in provided:
+                name = prefix + kind.name
+                if name in classes:
+                    raise PluginError(f"two classes are named '{name}': {classes[name]!r} and {kind!r}")
+                classes[name] = kind
+        return dict(sorted(classes.items()))
 
-    def _answers(self, hook: str) -> Iterator[tuple[str, list[Any]]]:
+    def _call_each(self, hook: str) -> Iterator[tuple[str, list[Any]]]:
+        """Yield each plugin that implements a hook, with the items that it returns."""
         for implementation in getattr(self._manager.hook, hook).get_hookimpls():
             function = cast("Callable[[], Iterable[Any]]", implementation.function)
             yield implementation.plugin_name, list(function())
 
-    # -- Can you open this?
+    # -- what the first plugin that knows a name opens
 
     def tokenizer(self, name: str) -> Tokenizer:
-        """The tokenizer of this name.
+        """Return the tokenizer of this name.
 
         Raises:
-            PluginError: no plugin knows it.
+            PluginError: no plugin provides it.
         """
-        return cast("Tokenizer", self._opened("open_tokenizer", "tokenizer", name=name))
+        return cast("Tokenizer", self._open("open_tokenizer", "tokenizer", name=name))
 
     def benchmark(self, name: str) -> Benchmark:
-        """The benchmark of this name.
+        """Return the benchmark of this name.
 
         Raises:
-            PluginError: no plugin knows it.
+            PluginError: no plugin provides it.
         """
-        return cast("Benchmark", self._opened("open_benchmark", "benchmark", name=name))
+        return cast("Benchmark", self._open("open_benchmark", "benchmark", name=name))
 
     def model(self, checkpoint: Path) -> Model:
-        """The model in this folder.
+        """Open the model in this folder.
 
         Raises:
             PluginError: no plugin can open it.
         """
-        return cast("Model", self._opened("open_model", "model", checkpoint=checkpoint))
+        return cast("Model", self._open("open_model", "model", checkpoint=checkpoint))
 
     def executor(self, name: str) -> Executor:
-        """The executor of this name.
+        """Return the executor of this name.
 
         Raises:
-            PluginError: no plugin knows it.
+            PluginError: no plugin provides it.
         """
-        return cast("Executor", self._opened("open_executor", "executor", name=name))
+        return cast("Executor", self._open("open_executor", "executor", name=name))
 
     def filter(self, use: str | Mapping[str, Any]) -> Filter:
-        """The judge of this name, or of a table of options with `use`.
+        """Build a filter from its name, or from a table of options with `use`.
 
         Raises:
-            PluginError: nobody brought it, or it is not a Judge.
+            PluginError: no plugin provides it, or it is not a filter.
+            ValidationError: its options are wrong.
         """
         from textbookgen.api.stage import Filter
 
         options = {"use": use} if isinstance(use, str) else dict(use)
         name = str(options.pop("use", ""))
-        result = self.find("stage", name)
-        if not issubclass(result, Filter):
-            raise PluginError(f"'{name}' is not a judge", hint="a judge says of each document whether it is kept")
-        return result(**options)
+        kind = self.find("stage", name)
+        if not issubclass(kind, Filter):
+            hint = "use a stage of the family Filter: `textbookgen stage list` shows them"
+            raise PluginError(f"'{name}' is not a filter", hint=hint)
+        return self.build(kind, options)
 
-    def _opened(self, hook: str, what: str, **argument: Any) -> object:
-        result = getattr(self._manager.hook, hook)(**argument)
-        if result is None:
-            (wanted,) = argument.values()
-            raise PluginError(
-                f"no plugin knows a {what} called '{wanted}'", hint="`textbookgen plugin list` shows who is installed"
-            )
-        return result
+    def build(self, kind: type[Options], options: Mapping[str, Any]) -> Options:
+        """Validate the options of a stage, teacher or sampler.
 
-    # -- Who is who?
-
-    def find(self, table: str, use: str) -> type[Any]:
-        """The class that a recipe means by `use` in a `[stage.…]`, `[teacher.…]` or `[sampler.…]` table.
+        The validation context holds the sampler classes, for samplers that contain other samplers.
 
         Raises:
-            PluginError: nobody brought it; says whether its plugin is missing, broken, or brings something like it.
+            ValidationError: the options are wrong.
+        """
+        return kind.model_validate(dict(options), context={"samplers": self.samplers})
+
+    def _open(self, hook: str, what: str, **argument: Any) -> object:
+        opened = getattr(self._manager.hook, hook)(**argument)
+        if opened is None:
+            (name,) = argument.values()
+            hint = "`textbookgen plugin list` lists the installed plugins"
+            raise PluginError(f"no installed plugin provides the {what} '{name}'", hint=hint)
+        return opened
+
+    # -- classes by name
+
+    def find(self, table: str, use: str) -> type[Any]:
+        """Return the class that `use` names in a `[stage.…]`, `[teacher.…]` or `[sampler.…]` table.
+
+        Raises:
+            PluginError: no plugin provides it; says whether its plugin is missing or broken, or has a similar name.
         """
         tables: dict[str, dict[str, type[Any]]] = {
             "stage": {**self.stages},
             "teacher": {**self.teachers},
             "sampler": {**self.samplers},
         }
-        known = tables[table]
-        if use in known:
-            return known[use]
+        classes = tables[table]
+        if use in classes:
+            return classes[use]
         plugin = use.partition("/")[0] if "/" in use else ""
         if plugin and plugin not in self.installed:
-            raise PluginError(f"no plugin called '{plugin}' is installed", hint="`textbookgen plugin list` shows what is")
+            hint = "`textbookgen plugin list` lists the installed plugins"
+            raise PluginError(f"the plugin '{plugin}' is not installed", hint=hint)
         if plugin and (error := self.installed[plugin].error) is not None:
-            raise PluginError(f"plugin '{plugin}' is installed but did not load: {error!r}")
-        close = get_close_matches(use, known, n=1)
-        hint = f"did you mean '{close[0]}'?" if close else f"`textbookgen {table} list` shows what there is"
-        raise PluginError(f"no {table} is called '{use}'", hint=hint)
+            raise PluginError(f"the plugin '{plugin}' failed to load: {error!r}", hint="reinstall it with its dependencies")
+        close = get_close_matches(use, classes, n=1)
+        hint = f"did you mean '{close[0]}'?" if close else f"`textbookgen {table} list` lists the {table}s"
+        raise PluginError(f"there is no {table} '{use}'", hint=hint)
 
     def release(self, use: str) -> str:
-        """The distribution and version that brought what a recipe uses, such as `textbookgen-dedup 0.1.0`."""
+        """Return the distribution and version that provides a class, such as `textbookgen-dedup 0.1.0`."""
         plugin = self.installed.get(use.partition("/")[0]) if "/" in use else None
         return f"{plugin.distribution} {plugin.version}" if plugin else f"textbookgen {own_version()}"
 
     def observers(self) -> list[tuple[str, Callable[..., None]]]:
-        """The functions that are told of events, with the names of their plugins."""
+        """Return the functions that receive events, with the names of their plugins."""
         implementations = self._manager.hook.observe.get_hookimpls()
         return [(item.plugin_name, cast("Callable[..., None]", item.function)) for item in implementations]
 
 
 @lru_cache(maxsize=4)
 def _cached_plugins(names: frozenset[str] | None) -> Plugins:
-    """The one porter of a process that works parts: plugins are loaded once, however many parts arrive."""
+    """Return the plugins of a worker process, which loads them once however many parts it receives."""
     return Plugins(names)
 
 
-def _wanted() -> frozenset[str] | None:
-    """The plugins that TEXTBOOKGEN_PLUGINS names; None for all."""
-    chosen = os.environ.get("TEXTBOOKGEN_PLUGINS")
-    return None if chosen is None else frozenset(name for name in chosen.split(",") if name)
+def _requested_names() -> frozenset[str] | None:
+    """Return the plugins that TEXTBOOKGEN_PLUGINS names; None for all."""
+    names = os.environ.get("TEXTBOOKGEN_PLUGINS")
+    return None if names is None else frozenset(name for name in names.split(",") if name)
 
 
 def own_version() -> str:
-    """The version of textbookgen itself."""
+    """Return the version of textbookgen itself."""
     try:
         return version("textbookgen")
     except PackageNotFoundError:

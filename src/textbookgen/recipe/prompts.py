@@ -1,4 +1,4 @@
-"""Prompt templates: one strict, sandboxed Jinja environment, and where its templates are looked for."""
+"""Prompt templates: a strict, sandboxed Jinja environment over the folders of a recipe and of plugins."""
 
 from __future__ import annotations
 
@@ -16,12 +16,18 @@ if TYPE_CHECKING:
     from jinja2.nodes import Template
 
 
+_FOLDERS = (
+    "templates are looked for beside the recipe and in the folder `prompts` there; "
+    "`textbookgen prompt list` lists the shipped ones"
+)
+
+
 class PromptError(TextbookgenError):
-    """A template that is missing, malformed, or lacks a variable."""
+    """A prompt template is missing or malformed, or lacks a variable."""
 
 
 class Prompts:
-    """Templates by name, from the first of `folders` that has them."""
+    """Prompt templates by name, each from the first of `folders` that contains it."""
 
     def __init__(self, folders: Sequence[Traversable]) -> None:
         self._folders = folders
@@ -50,19 +56,18 @@ class Prompts:
         return None
 
     def text(self, name: str) -> str:
-        """The template as written.
+        """Return the source of a template.
 
         Raises:
-            PromptError: no folder has it.
+            PromptError: no folder contains it.
         """
-        result = self._find(name)
-        if result is None:
-            hint = "a recipe's own stand beside it or in a folder prompts there; `textbookgen prompt list` shows the others"
-            raise PromptError(f"no prompt template is called '{name}'", hint=hint)
-        return result[0]
+        source = self._find(name)
+        if source is None:
+            raise PromptError(f"there is no prompt template '{name}'", hint=_FOLDERS)
+        return source[0]
 
     def sources(self, name: str) -> str:
-        """The template and all that it includes or extends, as one text: what makes its prompts what they are.
+        """Return the sources of a template and of all templates that it includes or extends, as one text for fingerprints.
 
         Raises:
             PromptError: one of them is missing or malformed.
@@ -70,64 +75,66 @@ class Prompts:
         return "\n".join(sorted(f"{item}\n{text}" for item, text, _ in self._walk(name)))
 
     def variables(self, name: str) -> set[str]:
-        """The variables that the template and what it includes may ask for.
+        """Return all variables that a template, with those it includes, refers to.
 
         Raises:
-            PromptError: one of them is missing or malformed.
+            PromptError: one of the templates is missing or malformed.
         """
         from jinja2 import meta
 
-        wanted: set[str] = set()
+        names: set[str] = set()
         for _, _, tree in self._walk(name):
-            wanted |= meta.find_undeclared_variables(tree)
-        return wanted
+            names |= meta.find_undeclared_variables(tree)
+        return names
 
     def missing(self, name: str, variables: Mapping[str, Any]) -> list[str]:
-        """The variables that the prompt needs and that are not given; one that is asked for with `is defined` is not needed.
+        """Return the variables that rendering a template requires and that are not among `variables`.
+
+        A variable that the template tests with `is defined` is optional.
 
         Raises:
-            PromptError: it is missing or malformed.
+            PromptError: a template is missing or malformed.
         """
         from jinja2 import TemplateError, UndefinedError
 
         self.variables(name)
-        result: list[str] = []
+        missing: list[str] = []
         while True:
             try:
-                self._environment.get_template(name).render({**variables, **dict.fromkeys(result, "")})
+                self._environment.get_template(name).render({**variables, **dict.fromkeys(missing, "")})
             except UndefinedError as error:
                 undefined = re.fullmatch(r"'(\w+)' is undefined", str(error.message))
-                if undefined is None or undefined[1] in result:
-                    return result
-                result.append(undefined[1])
+                if undefined is None or undefined[1] in missing:
+                    return missing
+                missing.append(undefined[1])
             except (TemplateError, TypeError, ValueError):
-                return result
+                return missing
             else:
-                return result
+                return missing
 
     def _walk(self, name: str) -> Iterator[tuple[str, str, Template]]:
-        """The template and all that it refers to: name, text and syntax tree."""
+        """Yield name, source and syntax tree of a template and of all templates that it refers to."""
         from jinja2 import TemplateSyntaxError, meta
 
         waiting, seen = [name], set()
         while waiting:
-            item = waiting.pop()
-            if item in seen:
+            template = waiting.pop()
+            if template in seen:
                 continue
-            seen.add(item)
-            text = self.text(item)
+            seen.add(template)
+            text = self.text(template)
             try:
-                tree = self._environment.parse(text, filename=item)
+                tree = self._environment.parse(text, filename=template)
             except TemplateSyntaxError as error:
-                raise PromptError(f"line {error.lineno}: {error.message}", place=item) from error
-            yield item, text, tree
+                raise PromptError(f"line {error.lineno}: {error.message}", place=template) from error
+            yield template, text, tree
             waiting += [reference for reference in meta.find_referenced_templates(tree) if reference]
 
     def render(self, name: str, variables: Mapping[str, Any]) -> str:
-        """The prompt: the template with these variables.
+        """Return the prompt that a template gives with these variables.
 
         Raises:
-            PromptError: it is missing or malformed, or needs a variable that is not given.
+            PromptError: a template is missing or malformed, or a variable is missing.
         """
         from jinja2 import TemplateError, TemplateNotFound
 
@@ -135,18 +142,17 @@ class Prompts:
             return self._environment.get_template(name).render(variables).strip()
         except TemplateNotFound as error:
             self.text(str(error.name or name))
-            raise PromptError(f"no prompt template is called '{error.name}'", place=name) from error
+            raise PromptError(f"there is no prompt template '{error.name}'", place=name) from error
         except TemplateError as error:
-            raise PromptError(
-                str(error.message), place=name, hint="the sampler must draw every variable of the template"
-            ) from error
+            hint = "the sampler must provide every variable of the template"
+            raise PromptError(str(error.message), place=name, hint=hint) from error
 
     def names(self) -> list[str]:
-        """Every template that can be found, by name."""
-        result: set[str] = set()
+        """Return the names of all templates, sorted."""
+        names: set[str] = set()
         for folder in self._folders:
-            result.update(_templates(folder, ""))
-        return sorted(result)
+            names.update(_templates(folder, ""))
+        return sorted(names)
 
 
 def _templates(folder: Traversable, prefix: str) -> list[str]:

@@ -1,1 +1,1 @@
-"""Executes a plan: the engine, one worker per stage family, and the report."""
+"""Executes a plan: the engine, one worker module per stage family, summaries and reports."""

@@ -1,25 +1,27 @@
-"""The workspace: step folders, their parts, records and locks, and the folders of runs; the only room that names files.
+"""The workspace: folders of steps and runs, and the names of all files in them.
 
-A file that exists is whole: it is written beside its place and renamed. A step's record is written last, so it is there
-if and only if the step is done.
+Every file is written under a temporary name and renamed, so a file that exists is complete. A step's record is written last:
+it exists if and only if the step is complete.
 """
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from textbookgen.api.errors import WorkspaceError
 from textbookgen.api.events import StepRecord
-from textbookgen.api.files import write_text
+from textbookgen.storage.records import RunPlan, RunSummary, StepFile, read_record, write_record
 
 DATA, VERDICTS, SKETCHES, FAILURES = "data", "verdicts", "sketches", "failures"
+
+
+def part_number(file: Path) -> int:
+    """Return the number in the name of a part: 7 for `part-00007.parquet`."""
+    return int(file.stem.removeprefix("part-"))
 
 
 class StepFolder:
@@ -30,38 +32,39 @@ class StepFolder:
 
     @property
     def out(self) -> Path:
-        """Where shards, checkpoints and reports are."""
+        """The folder of shards, checkpoints and reports."""
         return self.folder / "out"
 
     @property
     def own(self) -> Path:
-        """The stage's own place for what it learns before its parts are worked."""
+        """The stage's private folder, for what it prepares before it processes parts."""
         return self.folder / "own"
 
     def part(self, kind: str, number: int) -> Path:
-        """The parquet file of one part: `kind` is data, verdicts, sketches or failures."""
+        """Return the parquet file of one part; `kind` is data, verdicts, sketches or failures."""
         return self.folder / kind / f"part-{number:05d}.parquet"
 
     def parts(self, kind: str) -> list[Path]:
-        """The parts of this kind that are there, in order."""
-        return sorted((self.folder / kind).glob("part-*.parquet"))
+        """Return the existing parts of this kind, by number."""
+        return sorted((self.folder / kind).glob("part-*.parquet"), key=part_number)
 
     def record(self) -> StepRecord | None:
-        """What the step came to, if it is done."""
-        told = self.told()
-        return None if told is None else StepRecord(**{**told["record"], "notes": tuple(told["record"]["notes"])})
+        """Return the figures of the step; None if it is not complete.
 
-    def told(self) -> dict[str, Any] | None:
-        """All of record.json, if the step is done."""
+        Raises:
+            WorkspaceError: record.json is damaged.
+        """
         file = self.folder / "record.json"
-        return dict(json.loads(file.read_text(encoding="utf-8"))) if file.exists() else None
+        if not file.exists():
+            return None
+        return read_record(file, StepFile, hint="delete the step's folder and run the recipe again: replies are cached").record
 
-    def finish(self, record: StepRecord, facts: dict[str, Any]) -> None:
-        """Writes the record: from now on the step is done."""
-        write_text(self.folder / "record.json", json.dumps({**facts, "record": asdict(record)}, indent=1) + "\n")
+    def finish(self, step: StepFile) -> None:
+        """Write record.json, which marks the step as complete."""
+        write_record(self.folder / "record.json", step)
 
     def clear(self) -> None:
-        """Throws away all that the step has written; replies stay in the ledger."""
+        """Delete everything that the step has written; replies stay in the ledger."""
         for entry in self.folder.iterdir() if self.folder.exists() else ():
             if entry.is_dir():
                 shutil.rmtree(entry)
@@ -69,17 +72,21 @@ class StepFolder:
                 entry.unlink()
 
     def remove(self) -> None:
-        """Removes the folder, unless a run is working it."""
+        """Delete the folder.
+
+        Raises:
+            WorkspaceError: another run is processing the step.
+        """
         with self.lock():
             self.clear()
         shutil.rmtree(self.folder)
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Holds the step for this process, so that two runs never work it at once.
+        """Hold the step's lock, so that two runs never process the step at the same time.
 
         Raises:
-            WorkspaceError: another run works it.
+            WorkspaceError: another run is processing the step.
         """
         from filelock import FileLock, Timeout
 
@@ -89,63 +96,85 @@ class StepFolder:
                 yield
         except Timeout as error:
             raise WorkspaceError(
-                "another run is working this step", place=str(self.folder), hint="wait for it, or stop it"
+                "another run is processing this step", place=str(self.folder), hint="wait for that run, or stop it"
             ) from error
 
 
 class RunFolder:
-    """The folder of one run: the recipe, the plan, the journal and the report."""
+    """The folder of one run: the recipe, the plan, the event log and the report."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     @property
     def name(self) -> str:
-        """When it was started and what it was called, such as `20260822-101500-phi1`."""
+        """The start time (UTC) and the name of the recipe, such as `20260822-101500-phi1`."""
         return self.folder.name
 
     @property
-    def journal(self) -> Path:
-        """One event a line."""
+    def event_log(self) -> Path:
+        """The events of the run, one JSON object per line."""
         return self.folder / "events.jsonl"
 
     @property
     def report(self) -> Path:
-        """What people read."""
+        """The report in Markdown."""
         return self.folder / "report.md"
 
-    def plan(self) -> dict[str, Any]:
-        """Every option spelt out, plugins and versions, fingerprints."""
-        return dict(json.loads((self.folder / "plan.json").read_text(encoding="utf-8")))
+    def plan(self) -> RunPlan:
+        """Return what the run was asked to do.
 
-    def summary(self) -> dict[str, Any] | None:
-        """The figures of the run, once it ended."""
-        file = self.folder / "run.json"
-        return dict(json.loads(file.read_text(encoding="utf-8"))) if file.exists() else None
+        Raises:
+            WorkspaceError: plan.json is missing or damaged.
+        """
+        return read_record(self.folder / "plan.json", RunPlan, hint=_DELETE_RUN)
+
+    @property
+    def ended(self) -> bool:
+        """Whether the run has ended, with or without an error, and so has a summary."""
+        return (self.folder / "run.json").exists()
+
+    def summary(self) -> RunSummary:
+        """Return the figures of the run.
+
+        Raises:
+            WorkspaceError: the run has not ended, or run.json is damaged.
+        """
+        if not self.ended:
+            raise WorkspaceError("the run has not ended", place=str(self.folder))
+        return read_record(self.folder / "run.json", RunSummary, hint=_DELETE_RUN)
+
+    def write_summary(self, summary: RunSummary) -> None:
+        """Write run.json."""
+        write_record(self.folder / "run.json", summary)
 
 
 class Workspace:
-    """The folder that a recipe works in."""
+    """The folder that holds all steps, runs and replies."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
 
     @property
     def ledger(self) -> Path:
-        """Every reply ever paid for."""
+        """The database of replies."""
         return self.root / "ledger.sqlite"
 
     def step(self, address: str) -> StepFolder:
-        """The folder of the step at this address."""
+        """Return the folder of the step at this address."""
         return StepFolder(self.root / "steps" / address)
 
     def steps(self) -> list[StepFolder]:
-        """Every step there is, done or not, by address."""
+        """Return all step folders, complete or not, by address."""
         folder = self.root / "steps"
         return [StepFolder(entry) for entry in sorted(folder.iterdir()) if entry.is_dir()] if folder.exists() else []
 
-    def begin(self, name: str, recipe: str, plan: dict[str, Any]) -> RunFolder:
-        """A new run's folder, with the recipe byte for byte and the plan."""
+    def create_run(self, name: str, recipe: str, plan: RunPlan) -> RunFolder:
+        """Create the folder of a new run, with a copy of the recipe and the plan.
+
+        Raises:
+            WorkspaceError: there are a thousand runs of this name that started in the same second.
+        """
         started = datetime.now(UTC)
         for attempt in range(1000):
             suffix = f"-{attempt}" if attempt else ""
@@ -155,41 +184,37 @@ class Workspace:
             except FileExistsError:
                 continue
             (folder / "recipe.toml").write_bytes(recipe.encode())
-            write_text(folder / "plan.json", json.dumps(plan, indent=1) + "\n")
+            write_record(folder / "plan.json", plan)
             return RunFolder(folder)
-        raise WorkspaceError("a thousand runs began in this second", place=str(self.root))
+        raise WorkspaceError("too many runs started in the same second", place=str(self.root), hint="try again")
 
     def runs(self) -> list[RunFolder]:
-        """Every run, oldest first."""
+        """Return all runs, oldest first."""
         folder = self.root / "runs"
-        return (
-            [RunFolder(entry) for entry in sorted(folder.iterdir()) if (entry / "plan.json").exists()]
-            if folder.exists()
-            else []
-        )
+        entries = sorted(folder.iterdir()) if folder.exists() else []
+        return [RunFolder(entry) for entry in entries if (entry / "plan.json").exists()]
 
-    def unused(self) -> list[tuple[StepFolder, int]]:
-        """Step folders that no finished run's plan names, with their size in bytes."""
-        used = {
-            step["address"]
-            for run in self.runs()
-            if (run.summary() or {"error": "not finished"})["error"] == ""
-            for step in run.plan()["steps"]
-        }
-        left = [step for step in self.steps() if step.folder.name not in used]
-        return [(step, sum(file.stat().st_size for file in step.folder.rglob("*") if file.is_file())) for step in left]
+    def unused_steps(self) -> list[tuple[StepFolder, int]]:
+        """Return the step folders that no finished run uses, with their sizes in bytes."""
+        finished = [run for run in self.runs() if run.ended and not run.summary().error]
+        used = {step.address for run in finished for step in run.plan().steps}
+        unused = [step for step in self.steps() if step.folder.name not in used]
+        return [(step, sum(file.stat().st_size for file in step.folder.rglob("*") if file.is_file())) for step in unused]
 
     def run(self, name: str = "") -> RunFolder:
-        """The run whose name begins so, or the latest.
+        """Return the latest run, or the latest whose name starts with `name` or ends with `-name`.
 
         Raises:
             WorkspaceError: there is none.
         """
         runs = self.runs()
-        result = [run for run in runs if run.name == name] or [
+        matches = [run for run in runs if run.name == name] or [
             run for run in runs if run.name.startswith(name) or run.name.endswith(f"-{name}")
         ]
-        if not result:
-            problem = f"no run is called '{name}'" if name else "there is no run yet"
-            raise WorkspaceError(problem, place=str(self.root), hint="`textbookgen run list` shows the runs of a --work folder")
-        return result[-1]
+        if not matches:
+            problem = f"no run matches '{name}'" if name else "there are no runs in this folder"
+            raise WorkspaceError(problem, place=str(self.root), hint="`textbookgen run list` lists the runs of a --work folder")
+        return matches[-1]
+
+
+_DELETE_RUN = "delete the run's folder: its steps and replies are stored elsewhere"

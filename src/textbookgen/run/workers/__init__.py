@@ -1,1 +1,1 @@
-"""How each family of stages is worked, one module a family; each has one function, `work`."""
+"""Workers: one module per stage family that runs a step of it."""

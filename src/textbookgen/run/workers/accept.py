@@ -1,186 +1,208 @@
-"""What of a generator's writing counts: the judges of `accept`, the stage's target, and no more than were asked for.
+"""Decide which documents of a generator count: its filters, its target, and no more than `count`.
 
-All of it follows from the parts on disk, told in order; so a run that was killed decides as it would have.
+All decisions follow from the parts on disk in their order, so a resumed run decides as an uninterrupted one.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import cached_property
 from typing import Any
 
 import polars as pl
 
+from textbookgen.api.rows import opening_text
 from textbookgen.api.sampler import AcceptedStats, Grid, Target
-from textbookgen.api.stage import Filter, Generator
+from textbookgen.api.stage import Filter
+from textbookgen.recipe.plan import GeneratorStep
 from textbookgen.run.workers.context import StepContext
-from textbookgen.run.workers.parts import aligned
+from textbookgen.run.workers.parts import align_verdicts
 from textbookgen.storage.workspace import DATA, VERDICTS
 
-#: Why a document that pleased does not count.
-ENOUGH = "enough were accepted"
-_ALIKE = "begins like enough others"
-_COVERED = "its combination is there, and others are not"
+#: Reasons of documents that pass all filters and do not count nevertheless.
+COUNT_REACHED = "count reached"
+OPENING_LIMIT = "opening too frequent"
+CELL_COVERED = "combination already covered"
+
+_VERDICT_SCHEMA = {"id": pl.String(), "keep": pl.Boolean(), "reason": pl.String(), "detail": pl.String()}
 
 
 class Acceptance:
-    """Decides which documents of a part count, and remembers those of all parts before it.
+    """Decides which documents of a part count.
 
-    `accepted` is how many count so far; `tally` is what samplers see of them.
+    `accepted` is the number of documents that count in all parts so far, and `stats` is what samplers see of them.
     """
 
-    def __init__(self, context: StepContext, stage: Generator) -> None:
-        self.context, self.stage = context, stage
-        self.sampler = context.step.sampler.options if context.step.sampler else None
-        self.target = stage.target or Target()
+    def __init__(self, context: StepContext, step: GeneratorStep) -> None:
+        self.context, self.step, self.stage = context, step, step.stage
+        self.sampler = step.sampler.options if step.sampler else None
+        self.target = self.stage.target or Target()
         self.accepted = 0
-        self.stats = AcceptedStats(grid=self._grid(), words=self.target.words)
+        self.stats = AcceptedStats(grid=self._grid(), opening_words=self.target.opening_words)
 
     def _grid(self) -> Grid | None:
-        return self.sampler.grid() if self.sampler is not None and self.looks else None
+        return self.sampler.grid() if self.sampler is not None and self.needs_stats else None
 
     @property
-    def decides(self) -> bool:
-        """Whether there is anything to please: if not, all that is written counts."""
+    def rejects(self) -> bool:
+        """Whether a document can be rejected: if not, every one counts and there are no verdicts."""
         return bool(self.stage.accept) or self.stage.target is not None
 
     @property
-    def looks(self) -> bool:
-        """Whether what was accepted is looked at, by the sampler or for the target."""
+    def needs_stats(self) -> bool:
+        """Whether the sampler or the target depends on what was accepted before."""
         return self.stage.target is not None or (self.sampler is not None and self.sampler.adapts)
 
     @property
-    def remembers(self) -> bool:
-        """Whether a judge compares with what was accepted before."""
-        return any(type(bound.options).add_accepted is not Filter.add_accepted for bound in self.context.step.accept)
+    def compares(self) -> bool:
+        """Whether a filter compares documents with those accepted before."""
+        return any(type(component.options).add_accepted is not Filter.add_accepted for component in self.step.filters)
 
-    # -- a part that was written
+    # -- the verdicts of a new part
 
     def verdicts(self, rows: pl.DataFrame) -> pl.DataFrame:
-        """What each judge says in turn, of what those before it kept; the target goes first, for it costs nothing."""
-        verdicts = rows.select(
-            "id", keep=pl.lit(True), reason=pl.lit(None, dtype=pl.String), detail=pl.lit(None, dtype=pl.String)
-        )
-        verdicts, left = self._without(verdicts, rows, self._refused(rows, certain=True))
-        for judge in self._judges:
-            told = aligned(judge.decide(left), left, judge.name).filter(~pl.col("keep"))
-            if "detail" not in told.columns:
-                told = told.with_columns(detail=pl.lit(None, dtype=pl.String))
-            told = told.select("id", "keep", "reason", pl.col("detail").cast(pl.String))
-            verdicts, left = self._without(verdicts, left, told)
+        """Return the verdicts on the rows of a part.
+
+        The target goes first, since it costs nothing; each filter sees what those before it kept.
+
+        Args:
+            rows: documents with `id`, `draw` and content.
+
+        Returns:
+            Rows with `id`, `keep`, `reason` and `detail`, in the order of the documents.
+        """
+        null = pl.lit(None, dtype=pl.String)
+        verdicts = rows.select("id", keep=pl.lit(True), reason=null, detail=null)
+        verdicts, left = _reject(verdicts, rows, self._surplus(rows, certain=True))
+        for filter_ in self._filters:
+            decisions = align_verdicts(filter_.decide(left), left, filter_.name).filter(~pl.col("keep"))
+            if "detail" not in decisions.columns:
+                decisions = decisions.with_columns(detail=null)
+            decisions = decisions.select("id", "keep", "reason", pl.col("detail").cast(pl.String))
+            verdicts, left = _reject(verdicts, left, decisions)
         if not self.stage.inputs:
-            verdicts, _ = self._without(verdicts, left, self._refused(left, certain=False))
+            verdicts, _ = _reject(verdicts, left, self._surplus(left, certain=False))
         return verdicts
 
-    @staticmethod
-    def _without(verdicts: pl.DataFrame, left: pl.DataFrame, told: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-        return verdicts.update(told, on="id"), left.filter(~pl.col("id").is_in(told["id"].implode()))
+    def _surplus(self, rows: pl.DataFrame, certain: bool) -> pl.DataFrame:
+        """Return the verdicts on rows that exceed `count` or break the target.
 
-    def _refused(self, rows: pl.DataFrame, certain: bool) -> pl.DataFrame:
-        """What cannot count: for `certain` whatever the judges say, otherwise because of those before it in the part."""
-        result: list[dict[str, Any]] = []
+        Args:
+            rows: documents.
+            certain: only those that cannot count whatever the filters decide; otherwise, given that all other rows count,
+                also those that exceed what is left after the rows before them.
+        """
+        rejected: list[dict[str, Any]] = []
         if self.stage.target is not None or not certain:
-            room = _Remaining(self.stats, self.target, self.stage.count or 0, self.accepted)
-            for key, draw, text in self._facts(rows):
-                reason, detail = room.refuses(draw, text) if self.looks else (ENOUGH if room.full else "", "")
+            remaining = _Remaining(self.stats, self.target, self.stage.count or 0, self.accepted)
+            for key, draw, text in self._draws_and_texts(rows):
+                if self.needs_stats:
+                    reason, detail = remaining.rejection(draw, text)
+                else:
+                    reason, detail = (COUNT_REACHED if remaining.full else ""), ""
                 if reason:
-                    result.append({"id": key, "keep": False, "reason": reason, "detail": detail or None})
+                    rejected.append({"id": key, "keep": False, "reason": reason, "detail": detail or None})
                 elif not certain:
-                    room.take(draw, text)
-        return pl.DataFrame(result, schema={"id": pl.String, "keep": pl.Boolean, "reason": pl.String, "detail": pl.String})
+                    remaining.take(draw, text)
+        return pl.DataFrame(rejected, schema=_VERDICT_SCHEMA)
 
-    def _facts(self, rows: pl.DataFrame) -> Iterator[tuple[str, dict[str, Any], str]]:
-        draws = [json.loads(draw or "{}") for draw in rows["draw"]] if self.looks else [{}] * len(rows)
-        return zip(rows["id"].to_list(), draws, _said(rows) if self.looks else [""] * len(rows), strict=True)
+    def _draws_and_texts(self, rows: pl.DataFrame) -> Iterator[tuple[str, dict[str, Any], str]]:
+        """Yield id, draw and opening text of each row; the latter two are empty unless they are needed."""
+        if not self.needs_stats:
+            return iter([(key, {}, "") for key in rows["id"]])
+        draws = [json.loads(draw or "{}") for draw in rows["draw"]]
+        return zip(rows["id"].to_list(), draws, opening_text(rows), strict=True)
 
     @cached_property
-    def _judges(self) -> list[Filter]:
-        judges = [bound.options.model_copy() for bound in self.context.step.accept]
+    def _filters(self) -> list[Filter]:
+        filters = [component.options.model_copy() for component in self.step.filters]
         self.context.folder.own.mkdir(parents=True, exist_ok=True)
-        for judge in judges:
-            judge.prepare(self.context.inputs)
-        return judges
+        for filter_ in filters:
+            filter_.prepare(self.context.inputs)
+        return filters
 
-    # -- a part that is on disk
+    # -- a part on disk
 
     def count(self, part: int) -> None:
-        """Counts what a part on disk holds, for the rate, for the target, and for samplers and judges that look."""
+        """Count the documents of a part on disk: for the acceptance rate, the target, and samplers and filters that adapt."""
         rows = pl.read_parquet(self.context.folder.part(DATA, part))
         kept = rows
-        if self.decides:
+        if self.rejects:
             verdicts = pl.read_parquet(self.context.folder.part(VERDICTS, part)).filter("keep")
             kept = rows.join(verdicts.select("id"), on="id", how="semi", maintain_order="left")
         self.accepted += len(kept)
-        for judge in self._judges:
-            judge.add_accepted(kept)
-        if self.looks:
-            counted = set(kept["id"])
-            for key, draw, text in self._facts(rows):
-                if key in counted:
+        for filter_ in self._filters:
+            filter_.add_accepted(kept)
+        if self.needs_stats:
+            accepted_ids = set(kept["id"])
+            for key, draw, text in self._draws_and_texts(rows):
+                if key in accepted_ids:
                     self.stats.add(draw, text)
                 else:
                     self.stats.add_rejected(draw)
 
-    # -- when all is done
+    # -- the end of the step
 
     def notes(self) -> Iterator[str]:
-        """Whether the target was reached."""
+        """Yield whether the target was reached, with the shares."""
         if self.stage.target is None or not self.stats.documents:
             return
-        reached, said = [], []
+        reached, figures = [], []
         if self.target.openings is not None:
-            opening, most = min(self.stats.openings.items(), key=lambda item: (-item[1], item[0]))
-            reached.append(most <= self.target.max_same_opening(self.stats.documents))
-            share = f"{most / self.stats.documents:.2%} begin '{opening}'"
-            said.append(f"{share}, the commonest opening ({self.target.openings:.2%} allowed)")
+            opening, count = min(self.stats.openings.items(), key=lambda item: (-item[1], item[0]))
+            reached.append(count <= self.target.max_same_opening(self.stats.documents))
+            share = f"{count / self.stats.documents:.2%} of the documents begin with '{opening}'"
+            figures.append(f"{share}, the most frequent opening (limit {self.target.openings:.2%})")
         if self.target.coverage is not None and self.stats.grid is not None:
             covered = len(self.stats.cells) / self.stats.grid.cells
             reached.append(covered >= self.target.coverage)
-            said.append(f"{covered:.2%} of {self.stats.grid.cells:,} combinations ({self.target.coverage:.2%} wanted)")
-        if said:
-            yield f"target {'reached' if all(reached) else 'NOT reached'}: {'; '.join(said)}"
+            figures.append(
+                f"{covered:.2%} of {self.stats.grid.cells:,} combinations covered (target {self.target.coverage:.2%})"
+            )
+        if figures:
+            yield f"target {'reached' if all(reached) else 'NOT reached'}: {'; '.join(figures)}"
 
 
 class _Remaining:
-    """What may still count of a part: how many documents, with which openings, and in which cells."""
+    """What may still be accepted in a part: how many documents, with which openings, and how many in new cells."""
 
     def __init__(self, stats: AcceptedStats, target: Target, count: int, accepted: int) -> None:
-        self.stats, self.left, self.most = stats, count - accepted, target.max_same_opening(count)
+        self.stats, self.documents, self.max_same_opening = stats, count - accepted, target.max_same_opening(count)
         self.limits_openings = target.openings is not None
         self.openings: dict[str, int] = {}
         self.cells: set[tuple[str, ...]] = set()
-        self.wanted = 0
+        self.cells_to_cover = 0
         if target.coverage is not None and stats.grid is not None:
-            self.wanted = math.ceil(target.coverage * stats.grid.cells - 1e-9) - len(stats.cells)
+            self.cells_to_cover = math.ceil(target.coverage * stats.grid.cells - 1e-9) - len(stats.cells)
 
     @property
     def full(self) -> bool:
-        return self.left <= 0
+        return self.documents <= 0
 
-    def refuses(self, draw: dict[str, Any], text: str) -> tuple[str, str]:
-        """The reason and its detail; empty if the document may count."""
+    def rejection(self, draw: dict[str, Any], text: str) -> tuple[str, str]:
+        """Return reason and detail of a rejection; both are empty if the document may count."""
         if self.full:
-            return ENOUGH, ""
+            return COUNT_REACHED, ""
         opening = self.stats.opening(text) if self.limits_openings else ""
-        if self.limits_openings and self.stats.openings[opening] + self.openings.get(opening, 0) >= self.most:
-            return _ALIKE, opening
-        if self.wanted >= self.left and not self._new(draw):
-            return _COVERED, ""
+        if self.limits_openings and self.stats.openings[opening] + self.openings.get(opening, 0) >= self.max_same_opening:
+            return OPENING_LIMIT, opening
+        if self.cells_to_cover >= self.documents and not self._is_new_cell(draw):
+            return CELL_COVERED, ""
         return "", ""
 
     def take(self, draw: dict[str, Any], text: str) -> None:
-        """Counts a document in."""
-        self.left -= 1
+        """Count a document as accepted."""
+        self.documents -= 1
         if self.limits_openings:
             opening = self.stats.opening(text)
             self.openings[opening] = self.openings.get(opening, 0) + 1
-        if self.stats.grid is not None and self._new(draw):
-            self.wanted -= 1
+        if self.stats.grid is not None and self._is_new_cell(draw):
+            self.cells_to_cover -= 1
             self.cells.add(self.stats.grid.cell(draw))
 
-    def _new(self, draw: dict[str, Any]) -> bool:
+    def _is_new_cell(self, draw: dict[str, Any]) -> bool:
         grid = self.stats.grid
         if grid is None:
             return False
@@ -188,9 +210,6 @@ class _Remaining:
         return cell not in self.stats.cells and cell not in self.cells
 
 
-def _said(rows: pl.DataFrame) -> Sequence[str]:
-    """What a reader sees first: the text, the last message of a conversation, or of the reply that was chosen."""
-    if "text" in rows.columns:
-        return rows["text"].fill_null("").to_list()
-    column = "messages" if "messages" in rows.columns else "chosen"
-    return rows[column].list.last().struct.field("content").fill_null("").to_list()
+def _reject(verdicts: pl.DataFrame, left: pl.DataFrame, rejected: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return the verdicts with these rejections, and the rows that are left."""
+    return verdicts.update(rejected, on="id"), left.filter(~pl.col("id").is_in(rejected["id"].implode()))

@@ -1,4 +1,4 @@
-"""What a generator draws, and how it asks: the same where documents are written and where a first few are rehearsed."""
+"""The draws of a generator, and the `ask` that it sends its requests with, both in a run and in a replay."""
 
 from __future__ import annotations
 
@@ -12,31 +12,45 @@ from textbookgen.api.sampler import AcceptedStats
 from textbookgen.api.stage import Generator
 from textbookgen.api.teacher import Reply, Request
 from textbookgen.llm import Client
-from textbookgen.recipe.planner import PlannedStep, fingerprint
+from textbookgen.recipe.fingerprint import component_facts, fingerprint
+from textbookgen.recipe.plan import GeneratorStep
 from textbookgen.recipe.prompts import Prompts
 
-_SEEDS_APART = 10**9  # more documents than any stage writes, so that two seeds never share a sample
+_SEED_STRIDE = 10**9  # more documents than any stage writes, so that the samples of two seeds never overlap
+_TURN_STRIDE = 1_000  # more samples than a stage requests for one document
 
 
-def seed_of(step: PlannedStep) -> str:
-    """What the draws of a step depend on besides their number."""
-    assert isinstance(step.stage, Generator)
-    return f"{step.seed}/{step.stage.seed}/{fingerprint(step.sampler.identity) if step.sampler else ''}"
+def draw_seed(step: GeneratorStep) -> str:
+    """Return what the draws of a step depend on besides the number of the document."""
+    return f"{step.seed}/{step.stage.seed}/{fingerprint(component_facts(step.sampler)) if step.sampler else ''}"
 
 
-def drawn(step: PlannedStep, seed: str, n: int, seen: AcceptedStats) -> dict[str, Any]:
-    """What document `n` of a step is to be about; `seed` is that of the step, told once for all."""
-    return step.sampler.options.draw(n, Random(f"{seed}/{n}"), seen) if step.sampler else {}
+def draw_variables(step: GeneratorStep, seed: str, n: int, stats: AcceptedStats) -> dict[str, Any]:
+    """Return the prompt variables of document `n`; none without a sampler.
+
+    Args:
+        step: the generator's step.
+        seed: its `draw_seed`, computed once per step.
+        n: the number of the document.
+        stats: what was accepted before, for samplers that adapt.
+    """
+    return step.sampler.options.draw(n, Random(f"{seed}/{n}"), stats) if step.sampler else {}
 
 
-def sample_of(stage: Generator, n: int) -> int:
-    """What tells the request for document `n` apart from an equal one for another; without a `from`, each has its own."""
-    return stage.seed * _SEEDS_APART + (0 if stage.inputs else n)
+def sample_number(stage: Generator, n: int) -> int:
+    """Return what distinguishes the request for document `n` from an equal one for another document.
+
+    With a `from`, equal requests share one reply; without, every document has its own.
+    """
+    return stage.seed * _SEED_STRIDE + (0 if stage.inputs else n)
 
 
 @dataclass
 class GeneratorAsk:
-    """What a generator is given to ask with, for one document: remembers the keys of what it asked, and if a reply was cut."""
+    """The `ask` of one document (see `textbookgen.Ask`): collects the ledger keys of its requests.
+
+    `truncated` becomes true if a reply ended at the token limit and the stage keeps such replies.
+    """
 
     stage: Generator
     prompts: Prompts
@@ -55,14 +69,14 @@ class GeneratorAsk:
         sample: int | None = None,
         schema: Mapping[str, Any] | None = None,
     ) -> Reply:
-        """See `stage.Ask`."""
+        """Send a prompt to the teacher and return its reply."""
         messages = (Message("user", prompt),) if isinstance(prompt, str) else tuple(prompt)
-        answer = await self.client.answer(
+        answer = await self.client.complete(
             Request(
                 messages=messages,
                 task=self.stage.task if task is None else task,
                 draw=self.draw if draw is None else draw,
-                sample=self.sample if sample is None else self.sample * 1_000 + sample,
+                sample=self.sample if sample is None else self.sample * _TURN_STRIDE + sample,
                 schema=schema,
             )
         )
@@ -73,5 +87,5 @@ class GeneratorAsk:
         return answer.reply
 
     def render(self, template: str, variables: Mapping[str, Any]) -> str:
-        """See `stage.Ask`."""
+        """Return the text of a prompt template with these variables."""
         return self.prompts.render(template, variables)

@@ -1,30 +1,35 @@
-"""The bench a worker stands at: the step it works, the step's folder, what flows in, and whom to tell of progress."""
+"""The context that a worker runs a step in, and the helpers that workers share."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
 
-from textbookgen.api.artifacts import COLUMNS, Part, Table
+from textbookgen.api.artifacts import COLUMNS, Table
 from textbookgen.api.errors import RunError
-from textbookgen.api.events import StepRecord
+from textbookgen.api.events import Event, Progress, StepRecord
 from textbookgen.api.executor import Executor
 from textbookgen.api.stage import StageInputs
 from textbookgen.llm import TeacherSession
-from textbookgen.recipe.planner import PlannedStep
+from textbookgen.recipe.plan import PlannedStep
 from textbookgen.recipe.prompts import Prompts
-from textbookgen.storage.workspace import StepFolder
+from textbookgen.storage.workspace import VERDICTS, StepFolder
 
-#: Rows of a part: large enough that a part is worth a file, small enough to be held by every worker at once.
+#: Rows per part: enough to be worth a file, few enough for every process to hold a part in memory.
 PART_ROWS = 1_000
+
+_CONTENT = ("text", "messages", "prompt", "chosen", "rejected")
 
 
 @dataclass(frozen=True)
 class StepContext:
-    """All that a worker needs to work one step."""
+    """Everything that a worker needs to run one step.
+
+    `session` is shared by all stages that use the same teacher, and so are its rate limits and budget; None without a teacher.
+    """
 
     step: PlannedStep
     folder: StepFolder
@@ -32,51 +37,65 @@ class StepContext:
     executor: Executor
     prompts: Prompts
     ledger: Path
-    session: TeacherSession | None  # where all stages that share this one's teacher ask: one gate, one budget
+    session: TeacherSession | None
     offline: bool
-    progress: Callable[[float, float | None, str, str], None]  # done, total, unit, note
+    notify: Callable[[Event], None]
+
+    def progress(self, done: float, total: float | None, unit: str, note: str = "") -> None:
+        """Notify observers that `done` of `total` units are complete; `total` is None if it is not known."""
+        self.notify(Progress(self.step.label, done, total, unit, note))
 
     def source(self) -> Table:
-        """What flows in through `from`, as one table.
+        """Return the tables of the input `from` as one.
 
         Raises:
-            RunError: two of the inputs hold the same document.
+            RunError: two of them contain the same document.
         """
-        table = self.inputs["from"]
-        if not isinstance(table, Table):
-            raise RunError("what flows in is no table")
-        if len(self.step.inputs["from"]) > 1:
-            self._refuse_duplicates(table)
+        tables = [artifact for artifact in self.inputs.by_label("from").values() if isinstance(artifact, Table)]
+        table = type(tables[0]).concatenate(tables)
+        duplicate = first_duplicate(table.scan()) if len(tables) > 1 else None
+        if duplicate is not None:
+            labels = " and ".join(f"'{label}'" for label in self.step.inputs["from"])
+            hint = "give stages that share a sampler and a prompt different values of `seed`"
+            raise RunError(f"duplicate document id in {labels}: {duplicate}", hint=hint)
         return table
 
-    def _refuse_duplicates(self, table: Table) -> None:
-        duplicates = table.scan().select("id").group_by("id").len().filter(pl.col("len") > 1).head(1).collect()
-        if len(duplicates):
-            names = " and ".join(f"'{label}'" for label in self.step.inputs["from"])
-            problem = f"{names} hold the same document, {duplicates['id'][0]}"
-            raise RunError(problem, hint="two stages that share a sampler and a prompt need their own `seed`")
+
+def first_duplicate(rows: pl.LazyFrame) -> str | None:
+    """Return an id that more than one row has; None if all ids are different."""
+    duplicates = rows.select("id").group_by("id").len().filter(pl.col("len") > 1).head(1).collect()
+    return str(duplicates["id"][0]) if len(duplicates) else None
 
 
-def signed(rows: pl.DataFrame, step: str, kind: str) -> pl.DataFrame:
-    """The rows with all columns that are ours, in their order; what is missing is filled in."""
-    fill = {"kind": pl.lit(kind), "step": pl.lit(step), "parents": pl.lit([], dtype=COLUMNS["parents"])}
+def with_standard_columns(rows: pl.DataFrame, step: str, kind: str) -> pl.DataFrame:
+    """Return the rows with all standard columns, in their order and before any others.
+
+    Args:
+        rows: rows with at least `id`.
+        step: the address of the step, which replaces any value of the column `step`.
+        kind: the kind of rows that have none.
+    """
+    defaults = {"kind": pl.lit(kind), "parents": pl.lit([], dtype=COLUMNS["parents"])}
     missing = [
-        fill.get(name, pl.lit(None)).cast(kind_of).alias(name) for name, kind_of in COLUMNS.items() if name not in rows.columns
+        defaults.get(name, pl.lit(None)).cast(dtype).alias(name)
+        for name, dtype in COLUMNS.items()
+        if name not in rows.columns and name != "step"
     ]
-    rows = rows.with_columns(pl.lit(step).alias("step")).with_columns(
-        [item for item in missing if item.meta.output_name() != "step"]
-    )
-    ours = [
-        "id",
-        *[name for name in ("text", "messages", "prompt", "chosen", "rejected") if name in rows.columns],
-        *list(COLUMNS)[1:],
-    ]
-    return rows.select([*ours, *[name for name in rows.columns if name not in ours]])
+    rows = rows.with_columns(pl.lit(step).alias("step"), *missing)
+    standard = ["id", *[name for name in _CONTENT if name in rows.columns], *list(COLUMNS)[1:]]
+    return rows.select([*standard, *[name for name in rows.columns if name not in standard]])
 
 
-def judged(folder: StepFolder) -> tuple[int, dict[str, int]]:
-    """How many rows the verdicts on disk keep, and how many they drop for which reason."""
-    files = folder.parts("verdicts")
+def count_rows(parts: Sequence[Path]) -> int:
+    """Return the number of rows in these parquet files, from their footers."""
+    if not parts:
+        return 0
+    return int(pl.concat([pl.scan_parquet(part).select(pl.len()) for part in parts]).sum().collect().item())
+
+
+def count_verdicts(folder: StepFolder) -> tuple[int, dict[str, int]]:
+    """Return how many rows the verdicts of a step keep, and how many they drop for each reason, most frequent first."""
+    files = folder.parts(VERDICTS)
     if not files:
         return 0, {}
     verdicts = pl.concat([pl.scan_parquet(file).select("keep", "reason") for file in files])
@@ -87,20 +106,6 @@ def judged(folder: StepFolder) -> tuple[int, dict[str, int]]:
 
 
 def verdict_record(folder: StepFolder, rows_in: int) -> StepRecord:
-    """The record of a step that judges."""
-    kept, dropped = judged(folder)
+    """Return the record of a step that writes verdicts."""
+    kept, dropped = count_verdicts(folder)
     return StepRecord(rows_in=rows_in, rows_out=kept, dropped=dropped)
-
-
-def rows_in(parts: list[Path]) -> int:
-    """How many rows these parquet files hold, from their footers."""
-    return (
-        int(pl.concat([pl.scan_parquet(part) for part in parts], how="diagonal_relaxed").select(pl.len()).collect().item())
-        if parts
-        else 0
-    )
-
-
-def views(table: Table) -> list[tuple[int, Part]]:
-    """The parts of a table, numbered as the step's own parts will be."""
-    return list(enumerate(table.parts))

@@ -1,4 +1,4 @@
-"""How judges are worked: verdicts part by part, or once over the sketches of all parts."""
+"""Run a Filter part by part, and a CorpusFilter once over the sketches of all parts."""
 
 from __future__ import annotations
 
@@ -11,45 +11,51 @@ from textbookgen.api.errors import RunError
 from textbookgen.api.events import StepRecord
 from textbookgen.api.files import write_frame
 from textbookgen.api.stage import CorpusFilter, Filter
-from textbookgen.run.workers.context import StepContext, rows_in, verdict_record, views
-from textbookgen.run.workers.parts import aligned, work_parts
+from textbookgen.run.workers.context import StepContext, count_rows, verdict_record
+from textbookgen.run.workers.parts import PartTask, align_verdicts, process_parts
 from textbookgen.storage.workspace import SKETCHES, VERDICTS
 
 
-def work(context: StepContext) -> StepRecord:
-    """Writes the verdicts of a Judge, aligned part for part with what was judged."""
-    if not isinstance(context.step.stage, Filter):
-        raise RunError(f"'{context.step.use}' is no judge")
-    work_parts(context, "judge", VERDICTS)
-    return verdict_record(context.folder, rows_in(context.folder.parts(VERDICTS)))
+def run_step(context: StepContext, stage: Filter) -> StepRecord:
+    """Write the verdicts of a filter, one part for each part of its input."""
+    process_parts(context, stage, _decide, VERDICTS)
+    return _record(context)
 
 
-def work_corpus(context: StepContext) -> StepRecord:
-    """Sketches every part (parts that are there are kept), then judges once over all sketches."""
-    stage = context.step.stage
-    if not isinstance(stage, CorpusFilter):
-        raise RunError(f"'{context.step.use}' is no judge of a corpus")
-    work_parts(context, "sketch", SKETCHES)
+def run_corpus_step(context: StepContext, stage: CorpusFilter) -> StepRecord:
+    """Write a sketch of every part (existing ones are kept), then the verdicts over all sketches."""
+    process_parts(context, stage, _sketch, SKETCHES)
     table = context.source()
-    sketches = [context.folder.part(SKETCHES, number) for number, _ in views(table)]
-    context.progress(len(sketches), len(sketches), "parts", "judging")
-    ready = stage.model_copy()
-    ready.prepare(context.inputs)
-    verdicts = ready.decide(_scan(sketches), table.scan())
-    _write(context, verdicts, sketches)
-    return verdict_record(context.folder, rows_in(context.folder.parts(VERDICTS)))
+    sketches = [context.folder.part(SKETCHES, number) for number in range(len(table.parts))]
+    if not sketches:
+        raise RunError("the input is empty")
+    context.progress(len(sketches), len(sketches), "parts", "deciding")
+    prepared = stage.model_copy()
+    prepared.prepare(context.inputs)
+    verdicts = prepared.decide(pl.concat([pl.scan_parquet(file) for file in sketches]), table.scan())
+    _write_verdicts(context, verdicts, sketches)
+    return _record(context)
 
 
-def _scan(files: Sequence[Path]) -> pl.LazyFrame:
-    if not files:
-        raise RunError("nothing flows in")
-    return pl.concat([pl.scan_parquet(file) for file in files])
+def _record(context: StepContext) -> StepRecord:
+    return verdict_record(context.folder, count_rows(context.folder.parts(VERDICTS)))
 
 
-def _write(context: StepContext, verdicts: pl.DataFrame, sketches: Sequence[Path]) -> None:
-    """Splits the verdicts into parts as the sketches are."""
+def _decide(stage: Filter, docs: pl.DataFrame, task: PartTask[Filter]) -> pl.DataFrame:
+    return align_verdicts(stage.decide(docs), docs, task.label)
+
+
+def _sketch(stage: CorpusFilter, docs: pl.DataFrame, task: PartTask[CorpusFilter]) -> pl.DataFrame:
+    sketches = stage.sketch(docs)
+    if not sketches["id"].equals(docs["id"]):
+        raise RunError(f"'{task.label}' must give one sketch per document, in the order of the documents")
+    return sketches
+
+
+def _write_verdicts(context: StepContext, verdicts: pl.DataFrame, sketches: Sequence[Path]) -> None:
+    """Split the verdicts into parts in the same way as the sketches."""
     if verdicts["id"].n_unique() != len(verdicts):
         raise RunError(f"'{context.step.label}' gave more than one verdict for a document")
     for number, file in enumerate(sketches):
         docs = pl.read_parquet(file, columns=["id"])
-        write_frame(context.folder.part(VERDICTS, number), aligned(verdicts, docs, context.step.label))
+        write_frame(context.folder.part(VERDICTS, number), align_verdicts(verdicts, docs, context.step.label))

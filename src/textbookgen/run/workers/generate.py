@@ -1,9 +1,9 @@
-"""How a Generator is worked: draws, asks through the ledger, and writes what was accepted, part by part.
+"""Run a Generator: draw variables, send requests through the ledger, and write the documents part by part.
 
-Document n is a pure function of the recipe and n, and a part is a run of n; so a part that is missing can be made again
-at any time with the same bytes, and its replies come from the ledger. Where it is known beforehand how many draws there
-will be, requests flow across the seams of parts; where it depends on what is accepted, or the sampler looks at what was
-written, parts are worked one after the other.
+Document n is a pure function of the recipe and n, and a part is a range of n. A missing part can therefore be written again
+at any time with the same bytes, from replies in the ledger. Where the number of draws is known beforehand, requests of
+several parts are in flight at the same time. Where it depends on what is accepted, or the sampler adapts to it, parts are
+written one after the other.
 """
 
 from __future__ import annotations
@@ -26,314 +26,306 @@ from textbookgen.api.errors import RequestRefused, RunError, TeacherBusy, Unusab
 from textbookgen.api.events import StepRecord
 from textbookgen.api.files import write_frame
 from textbookgen.api.hashing import document_id
-from textbookgen.api.stage import Generator
 from textbookgen.llm import Client, Usage, bounded_map
+from textbookgen.recipe.plan import GeneratorStep
 from textbookgen.run.workers.accept import Acceptance
-from textbookgen.run.workers.ask import GeneratorAsk, drawn, sample_of, seed_of
-from textbookgen.run.workers.context import PART_ROWS, StepContext, signed, verdict_record
+from textbookgen.run.workers.ask import GeneratorAsk, draw_seed, draw_variables, sample_number
+from textbookgen.run.workers.context import PART_ROWS, StepContext, count_rows, verdict_record, with_standard_columns
 from textbookgen.storage.ledger import Ledger
-from textbookgen.storage.workspace import DATA, FAILURES, VERDICTS
+from textbookgen.storage.workspace import DATA, FAILURES, VERDICTS, part_number
 
-_FAILURES = {"n": pl.Int64(), "id": pl.String(), "reason": pl.String(), "detail": pl.String()}
-#: The reason of documents that pleased all judges, after as many as were wanted had.
+_FAILURE_SCHEMA = {"n": pl.Int64(), "id": pl.String(), "reason": pl.String(), "detail": pl.String()}
+_MAX_DRAWS_PER_DOCUMENT = 20  # the default of `max_draws`, per document of `count`
+
+#: The number of a document and the variables that it is drawn with.
+NumberedDraw = tuple[int, dict[str, Any]]
 
 
 class TooManyFailures(RunError):
     """More documents failed than the stage allows."""
 
 
-def work(context: StepContext) -> StepRecord:
-    """Writes until enough is accepted, or there is nothing more to draw."""
-    stage = context.step.stage
-    if not isinstance(stage, Generator) or context.step.teacher is None:
-        raise RunError(f"'{context.step.use}' is no generator")
-    _forget_failures(context)
-    context = _with_sampler_prepared(context)
+def run_step(context: StepContext, step: GeneratorStep) -> StepRecord:
+    """Write documents until enough are accepted, or there is nothing more to draw."""
+    _discard_failed_parts(context, step)
+    step = _with_prepared_sampler(context, step)
     ledger = Ledger(context.ledger)
     try:
-        return asyncio.run(_Writing(context, stage, ledger).work())
+        return asyncio.run(_GeneratorRun(context, step, ledger).run())
     finally:
         ledger.close()
 
 
-def _with_sampler_prepared(context: StepContext) -> StepContext:
-    """The bench with a sampler of its own that has read what it draws from."""
-    sampler = context.step.sampler
-    if sampler is None or not sampler.options.reads():
-        return context
-    options = sampler.options.model_copy(deep=True)
-    options.prepare(context.inputs.by_label("sampler"), context.folder.own)
-    return replace(context, step=replace(context.step, sampler=replace(sampler, options=options)))
+def _with_prepared_sampler(context: StepContext, step: GeneratorStep) -> GeneratorStep:
+    """Return the step with a copy of its sampler that has read the stages it draws from."""
+    if step.sampler is None or not step.sampler.options.reads():
+        return step
+    sampler = step.sampler.options.model_copy(deep=True)
+    sampler.prepare(context.inputs.by_label("sampler"), context.folder.own)
+    return replace(step, sampler=replace(step.sampler, options=sampler))
 
 
-def _forget_failures(context: StepContext) -> None:
-    """Parts of an earlier, unfinished run in which documents failed are worked again: only those are asked anew.
+def _discard_failed_parts(context: StepContext, step: GeneratorStep) -> None:
+    """Delete the parts of an unfinished run in which documents failed, so that those documents are requested again.
 
-    Where what is drawn or counts depends on the parts before, so are all after them; their replies are in the ledger.
+    Where draws or verdicts depend on earlier parts, the later ones are deleted too. All other replies are in the ledger.
     """
-    assert isinstance(context.step.stage, Generator)
-    acceptance = Acceptance(context, context.step.stage)
-    in_order = acceptance.remembers or acceptance.looks or (acceptance.decides and not context.step.stage.inputs)
-    failed = [file.name for file in context.folder.parts(FAILURES) if len(pl.read_parquet(file))]
+    acceptance, folder = Acceptance(context, step), context.folder
+    in_order = acceptance.compares or acceptance.needs_stats or (acceptance.rejects and not step.stage.inputs)
+    failed = {part_number(file) for file in folder.parts(FAILURES) if count_rows([file])}
     if failed and in_order:
-        failed = [name for name in (file.name for file in context.folder.parts(DATA)) if name >= min(failed)] + failed
-    for name in failed:
+        failed |= {number for file in folder.parts(DATA) if (number := part_number(file)) > min(failed)}
+    for number in failed:
         for kind in (DATA, VERDICTS, FAILURES):
-            context.folder.folder.joinpath(kind, name).unlink(missing_ok=True)
+            folder.part(kind, number).unlink(missing_ok=True)
 
 
 @dataclass
-class _Written:
-    """What came of one draw."""
+class _Document:
+    """What one draw gave: its rows, or the failure."""
 
     n: int
     rows: list[dict[str, Any]]
     failure: dict[str, Any] | None = None
 
 
-class _Writing:
-    """One step's writing, from the first draw to the last part."""
+class _GeneratorRun:
+    """One execution of a generator's step, from the first draw to the last part."""
 
-    def __init__(self, context: StepContext, stage: Generator, ledger: Ledger) -> None:
-        self.context, self.stage, self.ledger = context, stage, ledger
-        self.sampler = context.step.sampler.options if context.step.sampler else None
-        self.seed = seed_of(context.step)
-        self.acceptance = Acceptance(context, stage)
-        self.drawn, self.failed = 0, 0
-        self._began: tuple[int, float, float] | None = None  # documents there, moment and dollars spent when first told
-
-    async def work(self) -> StepRecord:
-        context = self.context
-        teacher = context.step.teacher
-        assert teacher is not None
-        asked = Client(
-            teacher.options,
-            teacher.use,
-            self.ledger,
+    def __init__(self, context: StepContext, step: GeneratorStep, ledger: Ledger) -> None:
+        self.context, self.step, self.stage = context, step, step.stage
+        self.seed = draw_seed(step)
+        self.acceptance = Acceptance(context, step)
+        self.count = self.stage.count or 0
+        self.draws = self.failures = 0
+        self._first_report: tuple[int, float, float] | None = None  # documents, time and dollars at the first progress report
+        self.client = Client(
+            step.teacher.options,
+            step.teacher.use,
+            ledger,
             session=context.session,
             max_cost_usd=self.stage.max_cost_usd,
             offline=context.offline,
         )
-        async with asked as client:
-            self.client = client
-            if self.stage.inputs:
-                across = self._across_parts_in_order if self.acceptance.remembers else self._across_parts
-                await across(self._documents(), self._chosen())
-            elif self.acceptance.decides or self.acceptance.looks:
-                await self._one_by_one()
+
+    async def run(self) -> StepRecord:
+        async with self.client:
+            if self.stage.inputs and self.acceptance.compares:
+                await self._write_parts_in_order(self._document_draws(), self._documents_requested)
+            elif self.stage.inputs:
+                await self._write_parts(self._document_draws(), self._documents_requested)
+            elif self.acceptance.rejects or self.acceptance.needs_stats:
+                await self._write_part_after_part()
             else:
-                await self._across_parts(self._draws(0, self.count), self.count)
-            usage = client.usage
-        return self._record(usage)
+                await self._write_parts(self._draws(0, self.count), self.count)
+        return self._record(self.client.usage)
 
-    @property
-    def count(self) -> int:
-        return self.stage.count or 0
+    # -- draws
 
-    @property
-    def accepted(self) -> int:
-        return self.acceptance.accepted
+    def _variables(self, n: int) -> dict[str, Any]:
+        return draw_variables(self.step, self.seed, n, self.acceptance.stats)
 
-    # -- what is drawn
+    def _draws(self, start: int, end: int) -> Iterator[NumberedDraw]:
+        for n in range(start, end):
+            yield n, self._variables(n)
 
-    def _drawn(self, n: int) -> dict[str, Any]:
-        return drawn(self.context.step, self.seed, n, self.acceptance.stats)
-
-    def _draws(self, first: int, beyond: int) -> Iterator[tuple[int, dict[str, Any]]]:
-        for n in range(first, beyond):
-            yield n, self._drawn(n)
-
-    def _documents(self) -> Iterator[tuple[int, dict[str, Any]]]:
-        """Each document of the source (or an even sample of them) with what was drawn for it."""
+    def _document_draws(self) -> Iterator[NumberedDraw]:
+        """Yield a draw for each input document, or for each of `sample` documents."""
         table, n = self.context.source(), 0
-        chosen = self._sample(table)
+        sampled = self._sampled_ids(table)
         for frame in table.frames():
             for row in frame.iter_rows(named=True):
-                if chosen is None or row["id"] in chosen:
-                    yield n, {**self._drawn(n), "document": row}
+                if sampled is None or row["id"] in sampled:
+                    yield n, {**self._variables(n), "document": row}
                     n += 1
 
-    def _sample(self, table: Table) -> set[str] | None:
-        """The ids of the documents to ask about: those of smallest hash, so that a larger sample holds a smaller one."""
+    def _sampled_ids(self, table: Table) -> set[str] | None:
+        """Return the ids of the `sample` documents of smallest hash, so that a larger sample contains a smaller one."""
         if self.stage.sample is None:
             return None
         order = f"{self.seed}/sample"
         ids = pl.concat([frame["id"] for frame in table.frames(["id"])]).to_list()
-        return set(sorted(ids, key=lambda each: document_id(order, each))[: self.stage.sample])
+        return set(sorted(ids, key=lambda item: document_id(order, item))[: self.stage.sample])
 
-    def _chosen(self) -> int:
+    @cached_property
+    def _documents_requested(self) -> int:
+        """How many documents the step is asked for: `count`, or the number of input documents or of those sampled."""
+        if not self.stage.inputs:
+            return self.count
         total = self.context.source().count()
         return total if self.stage.sample is None else min(total, self.stage.sample)
 
-    # -- how it is written
+    # -- orders of writing
 
-    async def _across_parts(self, items: Iterable[tuple[int, dict[str, Any]]], total: int) -> None:
-        """Requests flow over the seams of parts; a part is written once its last document came."""
-        waiting: dict[int, dict[int, _Written]] = {}
-        there = {int(file.stem.split("-")[1]) for file in self.context.folder.parts(DATA)}
-        todo = ((n, draw) for n, draw in items if n // PART_ROWS not in there)
-        self.drawn = min(total, len(there) * PART_ROWS)
-        async for written in self._many(todo):
-            part = written.n // PART_ROWS
-            waiting.setdefault(part, {})[written.n] = written
-            self.drawn += 1
-            self._tell(self.drawn, total)
-            if len(waiting[part]) == min(PART_ROWS, total - part * PART_ROWS):
-                self._finish_part(part, waiting.pop(part))
+    async def _write_parts(self, draws: Iterable[NumberedDraw], total: int) -> None:
+        """Write parts in any order, each as soon as its last document is complete."""
+        pending: dict[int, dict[int, _Document]] = {}
+        existing = {part_number(file) for file in self.context.folder.parts(DATA)}
+        self.draws = min(total, len(existing) * PART_ROWS)
+        async for document in self._documents(item for item in draws if item[0] // PART_ROWS not in existing):
+            part = document.n // PART_ROWS
+            pending.setdefault(part, {})[document.n] = document
+            self.draws += 1
+            self._report_progress(self.draws, total)
+            if len(pending[part]) == min(PART_ROWS, total - part * PART_ROWS):
+                self._write_part(part, pending.pop(part))
 
-    async def _across_parts_in_order(self, items: Iterable[tuple[int, dict[str, Any]]], total: int) -> None:
-        """The same, for judges that remember what was accepted: a part is judged when all before it were."""
-        waiting: dict[int, dict[int, _Written]] = {}
-        todo = ((n, draw) for n, draw in items if not self.context.folder.part(DATA, n // PART_ROWS).exists())
-        part = self._count_parts_there(0)
-        self.drawn = min(total, len(self.context.folder.parts(DATA)) * PART_ROWS)
-        async for written in self._many(todo):
-            waiting.setdefault(written.n // PART_ROWS, {})[written.n] = written
-            self.drawn += 1
-            self._tell(self.drawn, total)
-            while len(waiting.get(part, ())) == min(PART_ROWS, total - part * PART_ROWS) > 0:
-                self._finish_part(part, waiting.pop(part))
-                part = self._count_parts_there(part)
+    async def _write_parts_in_order(self, draws: Iterable[NumberedDraw], total: int) -> None:
+        """Write parts in order, for filters that compare documents with those accepted in earlier parts."""
+        pending: dict[int, dict[int, _Document]] = {}
+        existing = {part_number(file) for file in self.context.folder.parts(DATA)}
+        part = self._count_existing_parts(0)
+        self.draws = min(total, len(existing) * PART_ROWS)
+        async for document in self._documents(item for item in draws if item[0] // PART_ROWS not in existing):
+            pending.setdefault(document.n // PART_ROWS, {})[document.n] = document
+            self.draws += 1
+            self._report_progress(self.draws, total)
+            while len(pending.get(part, ())) == min(PART_ROWS, total - part * PART_ROWS) > 0:
+                self._write_part(part, pending.pop(part))
+                part = self._count_existing_parts(part)
 
-    def _count_parts_there(self, part: int) -> int:
-        """Counts parts that are on disk, from this one on; returns the first that is not."""
+    def _count_existing_parts(self, part: int) -> int:
+        """Count the documents of existing parts from this one on; return the first part that does not exist."""
         while self.context.folder.part(DATA, part).exists():
             self.acceptance.count(part)
             part += 1
         return part
 
-    async def _one_by_one(self) -> None:
-        """Parts one after the other: how many are drawn depends on how many were accepted before."""
-        most, part = self.stage.max_draws or 20 * self.count, 0
-        while self.accepted < self.count and self.drawn < most:
-            size = self._size(most)
+    async def _write_part_after_part(self) -> None:
+        """Draw one part, decide on it, then draw the next: its size depends on how many documents were accepted so far."""
+        max_draws, part = self.stage.max_draws or _MAX_DRAWS_PER_DOCUMENT * self.count, 0
+        while self.acceptance.accepted < self.count and self.draws < max_draws:
+            size = self._next_part_size(max_draws)
             if not self.context.folder.part(DATA, part).exists():
-                written = {each.n: each async for each in self._many(self._draws(self.drawn, self.drawn + size))}
-                self._finish_part(part, written)
+                draws = self._draws(self.draws, self.draws + size)
+                self._write_part(part, {document.n: document async for document in self._documents(draws)})
             self.acceptance.count(part)
-            self.drawn += size
+            self.draws += size
             part += 1
-            self._tell(self.accepted, self.count)
+            self._report_progress(self.acceptance.accepted, self.count)
 
-    def _size(self, most: int) -> int:
-        """How many to draw next: what is missing at the rate of acceptance so far, less what luck may add to it.
+    def _next_part_size(self, max_draws: int) -> int:
+        """Return how many documents to draw next, from the acceptance rate so far; the same for the same parts on disk.
 
-        So the last rounds draw hardly more than is needed. The same for the same parts on disk.
+        It is the number that gives the missing documents at this rate, less 1.5 standard deviations, so that the last
+        rounds draw few documents in excess.
         """
-        rate = max(self.accepted / self.drawn if self.drawn and self.accepted else 1.0, 0.05)
-        missing = self.count - self.accepted
-        wanted = max(missing, math.ceil((missing - 1.5 * math.sqrt(missing * (1 - rate))) / rate))
-        small = PART_ROWS // 4 if self.acceptance.looks else PART_ROWS
-        return max(1, min(wanted, small, most - self.drawn))
+        accepted = self.acceptance.accepted
+        rate = max(accepted / self.draws if self.draws and accepted else 1.0, 0.05)
+        missing = self.count - accepted
+        size = max(missing, math.ceil((missing - 1.5 * math.sqrt(missing * (1 - rate))) / rate))
+        max_size = PART_ROWS // 4 if self.acceptance.needs_stats else PART_ROWS
+        return max(1, min(size, max_size, max_draws - self.draws))
 
-    async def _many(self, items: Iterable[tuple[int, dict[str, Any]]]) -> AsyncGenerator[_Written, None]:
-        assert self.context.step.teacher is not None
-        parallel = self.context.step.teacher.options.max_parallel
-        works = bounded_map(items, self._write, parallel)
-        async with aclosing(works):  # type: ignore[type-var]  # an async generator, by its definition
-            async for _, written in works:
-                if not isinstance(written, _Written):
-                    raise written
-                if written.failure is not None:
-                    self.failed += 1
-                    self._stop_at(self.failed, written.failure["reason"])
-                yield written
+    # -- documents
 
-    async def _write(self, item: tuple[int, dict[str, Any]]) -> _Written:
+    async def _documents(self, draws: Iterable[NumberedDraw]) -> AsyncGenerator[_Document, None]:
+        """Yield the documents of these draws as they complete, in any order.
+
+        Raises:
+            TooManyFailures: more documents failed than `max_failures` allows.
+        """
+        results = bounded_map(draws, self._document, self.step.teacher.options.max_parallel)
+        async with aclosing(results):  # type: ignore[type-var]  # declared as an iterator, but a generator
+            async for _, document in results:
+                if not isinstance(document, _Document):
+                    raise document
+                if document.failure is not None:
+                    self.failures += 1
+                    self._check_failures(document.failure["reason"])
+                yield document
+
+    async def _document(self, item: NumberedDraw) -> _Document:
         n, draw = item
-        document = draw.get("document")
-        ask = GeneratorAsk(self.stage, self.context.prompts, self.client, draw, sample_of(self.stage, n))
+        source = draw.get("document")
+        ask = GeneratorAsk(self.stage, self.context.prompts, self.client, draw, sample_number(self.stage, n))
         try:
             rows = list(await self.stage.generate(draw, ask))
         except (TeacherBusy, RequestRefused, UnusableReply) as error:
             kind = {TeacherBusy: "no reply", RequestRefused: "refused"}.get(type(error), "unusable")
-            source = document["id"] if document else None
-            return _Written(n, [], {"n": n, "id": source, "reason": f"{kind}: {error.problem}", "detail": error.hint})
-        about = json.dumps({name: value for name, value in draw.items() if name != "document"}, sort_keys=True, default=str)
+            failure = {"n": n, "id": source and source["id"], "reason": f"{kind}: {error.problem}", "detail": error.hint}
+            return _Document(n, [], failure)
         key = ask.keys[-1] if ask.keys else None
-        if document:
-            name = document_id(document["id"], key or self.context.step.address)
+        if source:
+            id_ = document_id(source["id"], key or self.step.address)
         else:
-            name = key[:24] if key else document_id(self.context.step.address, n)
-        flagged = {"truncated": ask.truncated} if self.stage.truncated_replies == "keep" else {}
-        rows = [flagged | row for row in rows]
-        return _Written(
-            n, [self._row(row, f"{name}-{at}" if at else name, key, about, document) for at, row in enumerate(rows)]
-        )
+            id_ = key[:24] if key else document_id(self.step.address, n)
+        variables = {name: value for name, value in draw.items() if name != "document"}
+        common: dict[str, Any] = {
+            "kind": self.stage.kind,
+            "parents": [source["id"]] if source else [],
+            "reply": key,
+            "draw": json.dumps(variables, sort_keys=True, default=str),
+        }
+        if self.stage.truncated_replies == "keep":
+            common["truncated"] = ask.truncated
+        return _Document(n, [{"id": f"{id_}-{at}" if at else id_, **common, **row} for at, row in enumerate(rows)])
 
-    def _row(
-        self, row: dict[str, Any], name: str, key: str | None, draw: str, document: Mapping[str, Any] | None
-    ) -> dict[str, Any]:
-        parents = [document["id"]] if document else []
-        return {"id": name, "kind": self.stage.kind, "parents": parents, "reply": key, "draw": draw, **row}
+    def _check_failures(self, reason: str) -> None:
+        """Stop as soon as more documents have failed than allowed, whatever becomes of the others."""
+        total = self._documents_requested
+        if self.failures > math.ceil(self.stage.max_failures * total):
+            self.client.stop()
+            raise TooManyFailures(
+                f"{self.failures} of {total} documents failed, the last one with: {reason}",
+                hint="the folder `failures` of the step has all reasons; run the same command to try these documents again, "
+                "or raise `max_failures`",
+            )
 
-    # -- a part
+    # -- parts
 
-    def _finish_part(self, part: int, written: Mapping[int, _Written]) -> None:
-        """Writes failures, then verdicts, then the data: a part whose data is there is whole."""
-        ordered = [written[n] for n in sorted(written)]
-        failures = [each.failure for each in ordered if each.failure]
-        rows = self._frame([row for each in ordered for row in each.rows])
+    def _write_part(self, part: int, documents: Mapping[int, _Document]) -> None:
+        """Write failures, then verdicts, then the data: a part whose data exists is complete."""
+        ordered = [documents[n] for n in sorted(documents)]
+        failures = [document.failure for document in ordered if document.failure]
+        rows = self._frame([row for document in ordered for row in document.rows])
         if failures:
-            write_frame(self.context.folder.part(FAILURES, part), pl.DataFrame(failures, schema=_FAILURES))
-        if self.acceptance.decides:
+            write_frame(self.context.folder.part(FAILURES, part), pl.DataFrame(failures, schema=_FAILURE_SCHEMA))
+        if self.acceptance.rejects:
             write_frame(self.context.folder.part(VERDICTS, part), self.acceptance.verdicts(rows))
         write_frame(self.context.folder.part(DATA, part), rows)
 
     def _frame(self, rows: list[dict[str, Any]]) -> pl.DataFrame:
-        output = self.context.step.output
-        assert issubclass(output, Table)
+        output = self.step.output
+        if not issubclass(output, Table):
+            raise RunError(f"the output of '{self.step.use}' must be a table, but is declared as {output.name}")
         schema = output.schema()
         frame = pl.DataFrame(rows, schema_overrides=schema, infer_schema_length=None) if rows else pl.DataFrame(schema=schema)
         missing = output.content.keys() - set(frame.columns)
         if missing:
-            raise RunError(f"'{self.context.step.use}' gave rows without {', '.join(sorted(missing))}")
-        return signed(frame, self.context.step.address, self.stage.kind)
+            raise RunError(f"'{self.step.use}' returned rows without {', '.join(sorted(missing))}")
+        return with_standard_columns(frame, self.step.address, self.stage.kind)
 
-    # -- what is told
+    # -- progress and record
 
-    def _tell(self, done: int, total: int) -> None:
+    def _report_progress(self, done: int, total: int) -> None:
         usage, now = self.client.usage, time.monotonic()
-        if self._began is None:
-            self._began = (done, now, usage.cost_usd)
-        before, began, cost = self._began
-        rest = (total - done) / (done - before) if done > before else 0.0
-        parts = [f"{usage.requests:,} asked, {usage.from_ledger:,} from the ledger"]
+        if self._first_report is None:
+            self._first_report = (done, now, usage.cost_usd)
+        first_done, first_time, first_cost = self._first_report
+        remaining = (total - done) / (done - first_done) if done > first_done else 0.0  # as a multiple of what is measured
+        notes = [f"{usage.requests:,} requests, {usage.from_ledger:,} cached replies"]
         if usage.cost_usd:
-            parts.append(f"${usage.cost_usd:,.2f} so far, about ${(usage.cost_usd - cost) * rest:,.2f} to come")
-        if (now - began) * rest >= 1:
-            parts.append(f"about {timedelta(seconds=round((now - began) * rest))} to come")
-        if self.failed:
-            parts.append(f"{self.failed} failed")
-        self.context.progress(done, total, "documents", ", ".join(parts))
-
-    def _stop_at(self, failed: int, reason: str) -> None:
-        """Stops once so many failed that the share cannot be kept any more."""
-        total = self._wanted
-        if failed > math.ceil(self.stage.max_failures * total):
-            self.client.stop()
-            raise TooManyFailures(
-                f"{failed} documents failed, of {total}; the last: {reason}",
-                hint="the step's `failures` say why; the same command asks only those again; `max_failures` allows more",
-            )
-
-    @cached_property
-    def _wanted(self) -> int:
-        return self._chosen() if self.stage.inputs else self.count
+            cost = (usage.cost_usd - first_cost) * remaining
+            notes.append(f"${usage.cost_usd:,.2f} spent, about ${cost:,.2f} remaining")
+        if (now - first_time) * remaining >= 1:
+            notes.append(f"about {timedelta(seconds=round((now - first_time) * remaining))} remaining")
+        if self.failures:
+            notes.append(f"{self.failures} failed")
+        self.context.progress(done, total, "documents", ", ".join(notes))
 
     def _record(self, usage: Usage) -> StepRecord:
         folder = self.context.folder
-        files = folder.parts(DATA)
-        rows = sum(len(pl.read_parquet(file, columns=["id"])) for file in files)
-        judged = verdict_record(folder, rows)
+        rows = count_rows(folder.parts(DATA))
+        accepted = verdict_record(folder, rows)
         notes: tuple[str, ...] = ()
-        if self.acceptance.decides and not self.stage.inputs and judged.rows_out < self.count:
-            notes = (f"{judged.rows_out:,} of {self.count:,} were accepted after {self.drawn:,} draws, the most allowed",)
+        if self.acceptance.rejects and not self.stage.inputs and accepted.rows_out < self.count:
+            notes = (f"{accepted.rows_out:,} of {self.count:,} documents were accepted in {self.draws:,} draws (`max_draws`)",)
         return StepRecord(
-            rows_in=self._wanted if self.stage.inputs else rows,
-            rows_out=judged.rows_out if self.acceptance.decides else rows,
-            dropped=judged.dropped,
-            failures=sum(len(pl.read_parquet(file)) for file in folder.parts(FAILURES)),
+            rows_in=self._documents_requested if self.stage.inputs else rows,
+            rows_out=accepted.rows_out if self.acceptance.rejects else rows,
+            dropped=accepted.dropped,
+            failures=count_rows(folder.parts(FAILURES)),
             requests=usage.requests,
             tokens=usage.tokens_in + usage.tokens_out,
             cost_usd=usage.cost_usd,

@@ -1,29 +1,30 @@
-"""How a Pack is worked: once, from the start, into an empty folder."""
+"""Run a Packer: once, from the start, into an empty folder."""
 
 from __future__ import annotations
 
 import shutil
 
-from textbookgen.api.artifacts import Folder
+from textbookgen.api.artifacts import Folder, Table
 from textbookgen.api.errors import RunError
 from textbookgen.api.events import StepRecord
 from textbookgen.api.stage import Packer
 from textbookgen.run.workers.context import StepContext
 
 
-def work(context: StepContext) -> StepRecord:
-    """Packs, and looks that the card of what it gives was written."""
-    stage, output = context.step.stage, context.step.output
-    if not isinstance(stage, Packer) or not issubclass(output, Folder):
-        raise RunError(f"'{context.step.use}' is no pack")
+def run_step(context: StepContext, stage: Packer) -> StepRecord:
+    """Pack, and check that the card of the output was written."""
+    output = context.step.output
+    if not issubclass(output, Folder):
+        raise RunError(f"the output of '{context.step.use}' must be a folder, but is declared as {output.name}")
     shutil.rmtree(context.folder.out, ignore_errors=True)
     context.folder.out.mkdir(parents=True)
     stage.pack(context.inputs, context.folder.out)
     if not (context.folder.out / output.card_name).exists():
-        raise RunError(f"'{context.step.use}' wrote no {output.card_name}")
+        raise RunError(f"'{context.step.use}' did not write {output.card_name}")
     card = output(context.folder.out).card()
+    tables = [artifact for artifact in context.inputs.by_label("from").values() if isinstance(artifact, Table)]
     return StepRecord(
-        rows_in=context.source().count() if "from" in context.step.inputs else 0,
-        rows_out=int(card.get("documents", 0)),
-        tokens=int(card.get("tokens", 0)),
+        rows_in=sum(table.count() for table in tables),
+        rows_out=int(card.get("documents") or 0),
+        tokens=int(card.get("tokens") or 0),
     )

@@ -1,4 +1,4 @@
-"""Works the parts of a step apart from each other, through an executor: each part becomes one file."""
+"""Process the parts of a step independently, through an executor; each part becomes one file."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import Generic, TypeVar
 
 import polars as pl
 
@@ -14,108 +14,107 @@ from textbookgen.api.artifacts import Part
 from textbookgen.api.errors import RunError
 from textbookgen.api.files import write_frame
 from textbookgen.api.stage import CorpusFilter, Filter, StageInputs, Transform
-from textbookgen.run.workers.context import StepContext, signed, views
+from textbookgen.run.workers.context import StepContext
 
-Doing = Literal["change", "judge", "sketch"]
+PartStage = TypeVar("PartStage", bound=Transform | Filter | CorpusFilter)
 
 
 @dataclass(frozen=True, eq=False)
-class Task:
-    """One part to be worked; it can be pickled."""
+class PartTask(Generic[PartStage]):
+    """One part to process; it can be pickled, so that another process can run it.
 
-    stage: Transform | Filter | CorpusFilter
+    `operation` turns the stage, after `prepare`, and the rows of the part into the rows to write.
+    """
+
+    stage: PartStage
+    operation: Callable[[PartStage, pl.DataFrame, PartTask[PartStage]], pl.DataFrame]
     label: str
     address: str
-    doing: Doing
     part: Part
-    given: StageInputs
+    inputs: StageInputs
     out: Path
 
 
-def work_parts(context: StepContext, doing: Doing, kind: str) -> None:
-    """Works every part that is not there yet; the stage is prepared here first, then once in each process."""
-    stage = context.step.stage
-    if not isinstance(stage, Transform | Filter | CorpusFilter):
-        raise RunError(f"'{context.step.use}' has no parts to work")
-    table = context.source()
-    given = replace(
-        context.inputs, inputs={option: inputs for option, inputs in context.inputs.inputs.items() if option != "from"}
-    )
+def process_parts(
+    context: StepContext,
+    stage: PartStage,
+    operation: Callable[[PartStage, pl.DataFrame, PartTask[PartStage]], pl.DataFrame],
+    kind: str,
+) -> None:
+    """Process every part of the input `from` whose file does not exist yet.
+
+    The stage is prepared in this process first, so that what it writes to its folder exists, and then once in each process
+    of the executor.
+
+    Args:
+        context: the step.
+        stage: the stage of the step.
+        operation: a function of a module, for each part.
+        kind: the folder of the files: data, verdicts or sketches.
+    """
+    other_inputs = {option: inputs for option, inputs in context.inputs.inputs.items() if option != "from"}
+    inputs = replace(context.inputs, inputs=other_inputs)
+    label, address = context.step.label, context.step.address
     tasks = [
-        Task(stage, context.step.label, context.step.address, doing, part, given, context.folder.part(kind, number))
-        for number, part in views(table)
+        PartTask(stage, operation, label, address, part, inputs, context.folder.part(kind, number))
+        for number, part in enumerate(context.source().parts)
     ]
     waiting = [task for task in tasks if not task.out.exists()]
     done = len(tasks) - len(waiting)
     context.folder.own.mkdir(parents=True, exist_ok=True)
     if waiting:
         context.progress(done, len(tasks), "parts", "preparing")
-        _ready(_Key(waiting[0]))
-    for _ in context.executor.map(_work, waiting):
+        _prepared(_StepKey(waiting[0]))
+    for _ in context.executor.map(_process, waiting):
         done += 1
-        context.progress(done, len(tasks), "parts", "")
-    _ready.cache_clear()
+        context.progress(done, len(tasks), "parts")
+    _prepared.cache_clear()
 
 
-class _Key:
-    """A task as the key of its step: tasks of one step are prepared once in a process."""
+class _StepKey:
+    """A task as the key of its step, so that the tasks of a step share one prepared stage in each process."""
 
-    def __init__(self, task: Task) -> None:
-        self.task = task
+    def __init__(self, task: PartTask[PartStage]) -> None:
+        self.stage, self.inputs = task.stage, task.inputs
+        self._step = (task.address, str(task.inputs.folder))
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Key) and self._facts() == other._facts()
+        return isinstance(other, _StepKey) and self._step == other._step
 
     def __hash__(self) -> int:
-        return hash(self._facts())
-
-    def _facts(self) -> tuple[str, str]:
-        return self.task.address, str(self.task.given.folder)
+        return hash(self._step)
 
 
 @lru_cache(maxsize=1)
-def _ready(key: _Key) -> Transform | Filter | CorpusFilter:
-    """The stage, prepared; a copy, so that what travels to other processes stays light."""
-    stage = key.task.stage.model_copy()
-    stage.prepare(key.task.given)
+def _prepared(key: _StepKey) -> Transform | Filter | CorpusFilter:
+    """Return a prepared copy of the stage; the original stays small, since it travels with every task."""
+    stage = key.stage.model_copy()
+    stage.prepare(key.inputs)
     return stage
 
 
-def _work(task: Task) -> None:
-    stage, docs = _ready(_Key(task)), task.part.read()
-    write_frame(task.out, _DOING[task.doing](stage, docs, task))
+def _process(task: PartTask[PartStage]) -> None:
+    stage: PartStage = _prepared(_StepKey(task))  # type: ignore[assignment]  # the cache cannot be generic
+    write_frame(task.out, task.operation(stage, task.part.read(), task))
 
 
-def _changed(stage: Transform, docs: pl.DataFrame, task: Task) -> pl.DataFrame:
-    return signed(stage.transform(docs), task.address, "document")
+def align_verdicts(verdicts: pl.DataFrame, docs: pl.DataFrame, label: str) -> pl.DataFrame:
+    """Return the verdicts in the order of the documents.
 
-
-def _judged(stage: Filter, docs: pl.DataFrame, task: Task) -> pl.DataFrame:
-    return aligned(stage.decide(docs), docs, task.label)
-
-
-def _sketched(stage: CorpusFilter, docs: pl.DataFrame, task: Task) -> pl.DataFrame:
-    sketches = stage.sketch(docs)
-    if not sketches["id"].equals(docs["id"]):
-        raise RunError(f"'{task.label}' must give one sketch for each document, in their order")
-    return sketches
-
-
-_DOING: dict[Doing, Callable[..., pl.DataFrame]] = {"change": _changed, "judge": _judged, "sketch": _sketched}
-
-
-def aligned(verdicts: pl.DataFrame, docs: pl.DataFrame, label: str) -> pl.DataFrame:
-    """The verdicts in the order of the documents, after a look that there is exactly one for each.
+    Args:
+        verdicts: rows with `id`, `keep` (Boolean) and `reason` (String), in any order.
+        docs: rows with `id`.
+        label: the stage, for error messages.
 
     Raises:
-        RunError: one is missing or too many, or a column is.
+        RunError: a column is missing, or there is not exactly one verdict for each document.
     """
     missing = {"id", "keep", "reason"} - set(verdicts.columns)
     if missing:
-        raise RunError(f"the verdicts of '{label}' have no column {', '.join(sorted(missing))}")
+        raise RunError(f"the verdicts of '{label}' lack the column {', '.join(sorted(missing))}")
     verdicts = verdicts.with_columns(pl.col("keep").cast(pl.Boolean), pl.col("reason").cast(pl.String))
     if not verdicts["id"].equals(docs["id"]):
         verdicts = docs.select("id").join(verdicts, on="id", how="left", maintain_order="left")
     if len(verdicts) != len(docs) or verdicts["keep"].null_count():
-        raise RunError(f"'{label}' must give exactly one verdict for each document")
+        raise RunError(f"'{label}' must give exactly one verdict per document")
     return verdicts

@@ -1,59 +1,62 @@
-"""Rehearsing a generator: its first documents once more from the ledger alone, to learn what a document takes."""
+"""Replay the first documents of a generator from the ledger alone, to measure what a document takes."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from textbookgen.api.errors import RequestRefused, TextbookgenError, UnusableReply
 from textbookgen.api.sampler import AcceptedStats
-from textbookgen.api.stage import Generator
 from textbookgen.llm import Client, Usage
-from textbookgen.recipe.planner import PlannedStep
+from textbookgen.recipe.plan import GeneratorStep
 from textbookgen.recipe.prompts import Prompts
-from textbookgen.run.workers.ask import GeneratorAsk, drawn, sample_of, seed_of
+from textbookgen.run.workers.ask import GeneratorAsk, draw_seed, draw_variables, sample_number
 from textbookgen.storage.ledger import Ledger
 
-#: So many documents are looked at.
-MOST = 400
-#: After so many in a row whose replies are not there, no more are looked for.
-_GIVE_UP = 3
+#: Documents that are replayed.
+MAX_DOCUMENTS = 400
+#: Consecutive documents without stored replies after which the replay ends.
+_MAX_CONSECUTIVE_MISSES = 3
 
 
-def rehearse(step: PlannedStep, prompts: Prompts, ledger: Ledger, documents: Iterable[Mapping[str, Any]] | None) -> list[Usage]:
-    """What each of a step's first documents took, of those whose replies are all in the ledger; no teacher is asked.
+def replay(step: GeneratorStep, prompts: Prompts, ledger: Ledger, documents: Sequence[Mapping[str, Any]] | None) -> list[Usage]:
+    """Return the usage of each of a step's first documents whose replies are all in the ledger; no request is sent.
 
-    `documents` are those asked about, of a stage with a `from`. Stages of several turns are gone through turn by turn.
+    Args:
+        step: the generator's step; all turns of a stage with several are replayed.
+        prompts: the prompt templates of the plan.
+        ledger: the stored replies.
+        documents: the first input documents, for a stage with a `from`; None for one without.
     """
-    return asyncio.run(_rehearse(step, prompts, ledger, documents))
+    return asyncio.run(_replay(step, prompts, ledger, documents))
 
 
-async def _rehearse(
-    step: PlannedStep, prompts: Prompts, ledger: Ledger, documents: Iterable[Mapping[str, Any]] | None
+async def _replay(
+    step: GeneratorStep, prompts: Prompts, ledger: Ledger, documents: Sequence[Mapping[str, Any]] | None
 ) -> list[Usage]:
-    seed, result, missing = seed_of(step), [], 0
-    about = [{"document": document} for document in documents] if documents is not None else [{}] * MOST
-    for n, given in enumerate(about[:MOST]):
-        usage = await _one(step, prompts, ledger, n, drawn(step, seed, n, AcceptedStats()) | given)
-        result += [usage] if usage is not None else []
-        missing = 0 if usage is not None else missing + 1
-        if missing == _GIVE_UP:
+    seed, usages, misses = draw_seed(step), [], 0
+    inputs = [{"document": document} for document in documents] if documents is not None else [{}] * MAX_DOCUMENTS
+    for n, variables in enumerate(inputs[:MAX_DOCUMENTS]):
+        usage = await _replay_document(step, prompts, ledger, n, draw_variables(step, seed, n, AcceptedStats()) | variables)
+        if usage is not None:
+            usages.append(usage)
+        misses = 0 if usage is not None else misses + 1
+        if misses == _MAX_CONSECUTIVE_MISSES:
             break
-    return result
+    return usages
 
 
-async def _one(step: PlannedStep, prompts: Prompts, ledger: Ledger, n: int, draw: dict[str, Any]) -> Usage | None:
-    """What one document took; None if the ledger has not all of it."""
-    assert step.teacher is not None and isinstance(step.stage, Generator)
+async def _replay_document(step: GeneratorStep, prompts: Prompts, ledger: Ledger, n: int, draw: dict[str, Any]) -> Usage | None:
+    """Return the usage of one document; None if a reply is missing."""
     client = Client(step.teacher.options, step.teacher.use, ledger, offline=True)
-    ask = GeneratorAsk(step.stage, prompts, client, draw, sample_of(step.stage, n))
+    ask = GeneratorAsk(step.stage, prompts, client, draw, sample_number(step.stage, n))
     try:
         await step.stage.generate(draw, ask)
     except RequestRefused:
         return None
     except UnusableReply:
-        pass  # paid for all the same
-    except TextbookgenError:  # a prompt that wants what only a run has
+        pass  # the reply was paid for
+    except TextbookgenError:  # a prompt that needs variables which only a run provides
         return None
     return client.usage if client.usage.from_ledger else None

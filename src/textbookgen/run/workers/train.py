@@ -1,4 +1,4 @@
-"""How a Train is worked: a process of the trainer's own is started, watched, and its checkpoint checked."""
+"""Run a Trainer: start its process, report its progress, and check its checkpoint."""
 
 from __future__ import annotations
 
@@ -13,127 +13,132 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from textbookgen.api.artifacts import Checkpoint, Folder
-from textbookgen.api.errors import RunError, TrainerError
+from textbookgen.api.artifacts import Folder
+from textbookgen.api.cards import CheckpointCard
+from textbookgen.api.errors import TrainerError
 from textbookgen.api.events import StepRecord
-from textbookgen.api.files import write_text
+from textbookgen.api.files import write_json
 from textbookgen.api.stage import Job, Trainer
 from textbookgen.run.workers.context import StepContext
 
-_LOOK_EVERY = 0.3  # seconds between looks at metrics.jsonl
-_TAIL = 1 << 14  # bytes of metrics.jsonl that hold its last line for certain
-_PATIENCE = 20.0  # seconds a trainer has to save a checkpoint after it was asked to stop
+_POLL_INTERVAL = 0.3  # seconds between two looks at metrics.jsonl
+_LAST_LINE_BYTES = 1 << 14  # enough bytes at the end of metrics.jsonl to contain its last line
+_STOP_TIMEOUT = 20.0  # seconds that a trainer has to save a checkpoint after SIGTERM
+_LOG_LINES = 15  # last lines of the log that an error quotes
+_PR_SET_PDEATHSIG = 1  # see prctl(2)
 
 
-def work(context: StepContext) -> StepRecord:
-    """Hands the job over, tells of each step the trainer writes, and reads the checkpoint's card.
+def run_step(context: StepContext, stage: Trainer) -> StepRecord:
+    """Start the trainer, report each step that it logs, and read the checkpoint's card.
 
-    A job that was begun goes on in its folder: the trainer finds its own last checkpoint there.
+    An interrupted job resumes: it is started with the same folder, where the trainer finds its last checkpoint.
 
     Raises:
-        TrainerError: it stopped, or left no checkpoint.
+        TrainerError: the trainer failed, or wrote no checkpoint.
     """
-    stage, out = context.step.stage, context.folder.out
-    if not isinstance(stage, Trainer):
-        raise RunError(f"'{context.step.use}' trains nothing")
+    out = context.folder.out
     out.mkdir(parents=True, exist_ok=True)
     job = Job(context.folder.folder / "job.json", out)
-    write_text(job.path, json.dumps(_job(context, stage), indent=1) + "\n")
+    write_json(job.path, _job(context, stage))
     log = context.folder.folder / "train.log"
-    _run(stage.command(job), {**os.environ, **stage.environment()}, log, lambda: _tell(context))
-    if not (out / Checkpoint.card_name).exists():
-        raise TrainerError(f"'{context.step.use}' ended well but wrote no {Checkpoint.card_name}", place=str(out))
-    card = Checkpoint(out).card()
-    return StepRecord(tokens=int(card.get("tokens", 0)), peak_mib=float(card.get("peak_mib", 0)))
+    _run(stage.command(job), {**os.environ, **stage.environment()}, log, lambda: _report_progress(context))
+    if not (out / CheckpointCard.file_name).exists():
+        problem = f"the trainer of '{context.step.use}' exited without an error but wrote no {CheckpointCard.file_name}"
+        raise TrainerError(problem, place=str(out))
+    card = CheckpointCard.read(out)
+    return StepRecord(tokens=card.tokens, peak_mib=card.peak_mib)
 
 
 def _job(context: StepContext, stage: Trainer) -> dict[str, Any]:
-    """What goes over the fence."""
+    """Return the content of job.json (see `textbookgen.Job`)."""
     inputs = {
         option: [
-            {"label": label, "artifact": flow.name, "path": str(flow.path)}
-            for label, flow in inputs.items()
-            if isinstance(flow, Folder)
+            {"label": label, "artifact": artifact.name, "path": str(artifact.path)}
+            for label, artifact in artifacts.items()
+            if isinstance(artifact, Folder)
         ]
-        for option, inputs in context.inputs.inputs.items()
+        for option, artifacts in context.inputs.inputs.items()
     }
-    options = stage.model_dump(mode="json")
     return {
         "use": context.step.use,
-        "options": options,
+        "options": stage.model_dump(mode="json"),
         "inputs": inputs,
         "seed": context.step.seed,
         "folder": str(context.folder.out),
     }
 
 
-def _run(command: list[str], environment: Mapping[str, str], log: Path, look: Callable[[], None]) -> None:
-    """Runs the command until it ends, looking again and again; it never outlives this process."""
+def _run(command: list[str], environment: Mapping[str, str], log: Path, poll: Callable[[], None]) -> None:
+    """Run the command until it exits, polling meanwhile; the process never outlives this one."""
     with log.open("ab") as output:
         process = subprocess.Popen(
-            command, env=dict(environment), stdin=subprocess.DEVNULL, stdout=output, stderr=output, preexec_fn=_tied()
+            command,
+            env=dict(environment),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            preexec_fn=_terminate_with_parent(),
         )
     try:
         while process.poll() is None:
-            look()
-            time.sleep(_LOOK_EVERY)
-        look()
+            poll()
+            time.sleep(_POLL_INTERVAL)
+        poll()
     except BaseException:
         _stop(process)
         raise
     if process.returncode:
-        raise TrainerError(f"the trainer ended with exit code {process.returncode}\n{_end(log)}", place=str(log))
+        raise TrainerError(f"the trainer failed with exit code {process.returncode}\n{_last_lines(log)}", place=str(log))
 
 
-def _tied() -> Callable[[], None] | None:
-    """Makes the kernel end the trainer (with SIGTERM) when this process dies, however it dies; Linux only."""
+def _terminate_with_parent() -> Callable[[], None] | None:
+    """Return a function that makes the kernel send SIGTERM to the trainer when this process dies for any reason (Linux)."""
     if not sys.platform.startswith("linux"):
         return None
     prctl, parent = ctypes.CDLL(None).prctl, os.getpid()
 
-    def tie() -> None:
-        prctl(1, signal.SIGTERM)
-        if os.getppid() != parent:
+    def request_signal() -> None:
+        prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        if os.getppid() != parent:  # this process died before the call
             os._exit(1)
 
-    return tie
+    return request_signal
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
     process.terminate()
     try:
-        process.wait(_PATIENCE)
+        process.wait(_STOP_TIMEOUT)
     except subprocess.TimeoutExpired:
         process.kill()
 
 
-def _end(log: Path) -> str:
-    """The last lines of the log, where the reason stands."""
+def _last_lines(log: Path) -> str:
     lines = [line for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
-    return "\n".join(lines[-15:])
+    return "\n".join(lines[-_LOG_LINES:])
 
 
-def _tell(context: StepContext) -> None:
-    last = _last_metrics(context.folder.out / "metrics.jsonl")
-    if last is None:
+def _report_progress(context: StepContext) -> None:
+    metrics = _last_metrics(context.folder.out / "metrics.jsonl")
+    if metrics is None:
         context.progress(0, None, "steps", "starting")
         return
-    rate = f", {last['tokens_per_second']:,.0f} tokens/s" if "tokens_per_second" in last else ""
-    note = f"loss {last['loss']:.3f}{rate}" if "loss" in last else ""
-    context.progress(last["step"], last.get("steps"), "steps", note)
+    rate = f", {metrics['tokens_per_second']:,.0f} tokens/s" if "tokens_per_second" in metrics else ""
+    note = f"loss {metrics['loss']:.3f}{rate}" if "loss" in metrics else ""
+    context.progress(metrics["step"], metrics.get("steps"), "steps", note)
 
 
 def _last_metrics(file: Path) -> dict[str, Any] | None:
-    """The last whole line of metrics.jsonl; None if there is none yet. Only the file's end is read."""
+    """Return the last complete line of metrics.jsonl; None if there is none yet. Only the end of the file is read."""
     if not file.exists():
         return None
     with file.open("rb") as lines:
-        lines.seek(max(0, file.stat().st_size - _TAIL))
+        lines.seek(max(0, file.stat().st_size - _LAST_LINE_BYTES))
         for line in reversed(lines.read().splitlines()):
             try:
-                result = json.loads(line)
+                metrics = json.loads(line)
             except ValueError:
                 continue
-            if isinstance(result, dict):
-                return result
+            if isinstance(metrics, dict) and "step" in metrics:
+                return metrics
     return None

@@ -1,4 +1,4 @@
-"""What options say of themselves, in the words of a recipe."""
+"""Descriptions of options: types, defaults and bounds as a recipe writes them."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from pydantic import BaseModel, Field
 from textbookgen.api.annotations import Input, Label, Labels, Runtime, Template
 from textbookgen.api.artifacts import Documents, TrainedTokenizer
 from textbookgen.api.stage import Filter
-from textbookgen.recipe.describe import as_toml, options_of
+from textbookgen.recipe.describe import as_toml, option_rows
 from textbookgen.recipe.plugin_manager import Plugins
 
 
 class Limits(BaseModel):
-    most: int = 3
+    max_items: int = 3
     share: float = 0.5
 
 
@@ -39,32 +39,32 @@ class Picky(Filter):
     vocabulary: Annotated[str, Input(TrainedTokenizer, or_name=True)] = "bytes"
 
 
-def test_options_are_told_in_the_words_of_a_recipe_needed_ones_first():
-    told = {name: rest for name, *rest in options_of(Picky)}
-    assert [name for name, (_, default, _) in told.items() if default == "needed"] == list(told)[:2]
-    assert told["author"][0] == "teacher"
-    assert told["others"][0] == "stage or stages"
-    assert told["vocabulary"][:2] == ["stage or name", '"bytes"']
-    assert told["mode"] == ['"a" | "b" | boolean', '"a"', "how"]
-    assert told["share"][:2] == ["number > 0, ≤ 1", "0.25"]
-    assert told["rates"][:2] == ["list of number ≥ 0, < 1", "[0.5]"]
-    assert told["pair"][:2] == ["[integer, string]", '[1, "x"]']
-    assert told["amounts"][:2] == ["table of integer", "{ few = 20_000 }"]
-    assert told["limits"][:2] == ["table with most, share", "–"]
-    assert told["folder"] == ["path", "–", "where (placement)"]
-    assert told["prompt"][0] == "prompt"
+def test_options_are_described_in_the_terms_of_a_recipe_required_ones_first() -> None:
+    rows = {name: rest for name, *rest in option_rows(Picky)}
+    assert [name for name, (_, default, _) in rows.items() if default == "required"] == list(rows)[:2]
+    assert rows["author"][0] == "teacher"
+    assert rows["others"][0] == "stage or stages"
+    assert rows["vocabulary"][:2] == ["stage or name", '"bytes"']
+    assert rows["mode"] == ['"a" | "b" | boolean', '"a"', "how"]
+    assert rows["share"][:2] == ["number > 0, ≤ 1", "0.25"]
+    assert rows["rates"][:2] == ["list of number ≥ 0, < 1", "[0.5]"]
+    assert rows["pair"][:2] == ["[integer, string]", '[1, "x"]']
+    assert rows["amounts"][:2] == ["table of integer", "{ few = 20_000 }"]
+    assert rows["limits"][:2] == ["table with max_items, share", "–"]
+    assert rows["folder"] == ["path", "–", "where (runtime option: does not affect the output)"]
+    assert rows["prompt"][0] == "prompt"
 
 
-def test_values_are_told_as_a_recipe_would_write_them():
+def test_values_are_written_as_toml() -> None:
     assert as_toml(True) == "true"
-    assert as_toml(Limits(most=4)) == "{ most = 4, share = 0.5 }"
+    assert as_toml(Limits(max_items=4)) == "{ max_items = 4, share = 0.5 }"
     assert as_toml({}) == "{}"
     assert as_toml(1e-7) == "1e-07"
 
 
 @pytest.mark.parametrize("table", ["stages", "teachers", "samplers"])
-def test_every_option_that_is_shipped_says_what_it_is(table):
+def test_every_shipped_option_is_described(table: str) -> None:
     for name, kind in getattr(Plugins(), table).items():
-        for option, type_, _, description in options_of(kind):
+        for option, type_, _, description in option_rows(kind):
             assert description, f"{name}: {option} has no description"
             assert "FieldInfo" not in type_ and "typing" not in type_, f"{name}: {option}: {type_}"

@@ -1,4 +1,4 @@
-"""The forecast: what a run would cost, learnt from its first documents without asking anybody again."""
+"""The cost estimate: what a run will cost, extrapolated from its first documents without any request."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from textbookgen.api.hookspecs import hookimpl
 from textbookgen.api.stage import Ask, Draw, Generator
 from textbookgen.api.teacher import Price, Reply, Request, Teacher
 from textbookgen.llm import Usage
-from textbookgen.provenance.cost_estimate import Foreseen, Measured, estimate
+from textbookgen.provenance.cost_estimate import CostSample, StepEstimate, estimate_cost
 from textbookgen.recipe.plugin_manager import Plugins
 from textbookgen.run.engine import run_plan
 from textbookgen.storage.workspace import Workspace
@@ -36,10 +36,10 @@ class Rambler(Teacher):
         return 5_000
 
     async def complete(self, request: Request) -> Reply:
-        said = "\n".join(turn.content for turn in request.messages)
-        rng = random.Random(f"{request.sample}/{said}")
+        prompt = "\n".join(turn.content for turn in request.messages)
+        rng = random.Random(f"{request.sample}/{prompt}")
         length = int(rng.lognormvariate(4, 0.4)) + 1
-        read = len(said.split())
+        read = len(prompt.split())
         return Reply(f"{rng.getrandbits(64)} " + "e " * length, read, length, self.price().cost(read, length))
 
 
@@ -55,8 +55,8 @@ class Twice(Generator):
         return [{"text": second.text}]
 
 
-class Told:
-    """The two as a plugin."""
+class CostlyPlugin:
+    """A plugin with both."""
 
     @hookimpl
     def stages(self) -> list[type[Generator]]:
@@ -71,7 +71,7 @@ RECIPE = """
 [recipe]
 name = "costly"
 [teacher.rambler]
-use = "told/rambler"
+use = "costly/rambler"
 [sampler.things]
 use = "grid"
 thing = ["cat", "dog", "owl", "eel"]
@@ -89,7 +89,7 @@ count = 60
 seed = 1
 accept = [{ use = "toy/contains", word = "e e e e e e e e e e e e e e e e e e e e e e e e e e e e e e e e e e e e e e e e e e e e e e e e e" }]
 [stage.more]
-use = "told/twice"
+use = "costly/twice"
 teacher = "rambler"
 from = "echoes"
 prompt = "echo.md.j2"
@@ -97,38 +97,36 @@ prompt = "echo.md.j2"
 
 
 @pytest.mark.parametrize("tail", TAILS)
-def test_twenty_documents_tell_the_cost_within_15_percent_nine_times_of_ten(tail: str) -> None:
+def test_twenty_documents_estimate_the_cost_within_15_percent_in_nine_of_ten_cases(tail: str) -> None:
     close = covered = 0
     for seed in range(400):
         rng = random.Random(seed)
         costs = [(300 * 0.15 + TAILS[tail](rng) * 0.6) / 1e6 for _ in range(2_000)]  # a prompt of 300 tokens, at a known price
-        measured = Measured.of([Usage(from_ledger=1, saved_usd=cost) for cost in costs[:20]])
-        said, came = 2_000 * measured.cost_usd, sum(costs)
-        close += abs(said - came) <= 0.15 * came
-        covered += abs(said - came) <= said * measured.margin
+        sample = CostSample.of([Usage(from_ledger=1, saved_usd=cost) for cost in costs[:20]])
+        estimated, actual = 2_000 * sample.cost_usd, sum(costs)
+        close += abs(estimated - actual) <= 0.15 * actual
+        covered += abs(estimated - actual) <= estimated * sample.relative_margin
     assert close >= 0.9 * 400
     assert covered >= 0.8 * 400  # a tail that a sample of twenty has not seen cannot be in its error bar
 
 
-def test_a_trial_run_tells_what_the_whole_run_takes(folder: Path, plugins: Plugins, planned: Callable) -> None:
-    plugins.add("told", Told())
+def test_a_limited_run_estimates_the_whole_run(folder: Path, plugins: Plugins, planned: Callable) -> None:
+    plugins.add("costly", CostlyPlugin())
     workspace = Workspace(folder / "work")
-    blind = {each.step.label: each for each in estimate(planned(RECIPE), workspace).steps}
+    blind = {each.step.label: each for each in estimate_cost(planned(RECIPE), workspace).steps}
     run_plan(planned(RECIPE, limit=20), workspace, plugins, executor="serial")
-    steps = {each.step.label: each for each in estimate(planned(RECIPE), workspace).steps}
-    assert [steps[label].measured for label in ("echoes", "more")] == [20, 20]
-    assert steps["half"].measured >= 20
-    assert blind["echoes"].measured == 0 and blind["echoes"].margin_usd is None
+    steps = {each.step.label: each for each in estimate_cost(planned(RECIPE), workspace).steps}
+    assert [steps[label].sampled_documents for label in ("echoes", "more")] == [20, 20]
+    assert steps["half"].sampled_documents >= 20
+    assert blind["echoes"].sampled_documents == 0 and blind["echoes"].margin_usd is None
 
-    asked = run_plan(planned(RECIPE), Workspace(folder / "whole"), plugins, executor="serial").summary()
-    assert asked is not None
-    came = {step["label"]: step for step in asked["steps"]}
-    assert steps["more"].volume.requests == came["more"]["requests"] == 600  # two a document
+    summary = run_plan(planned(RECIPE), Workspace(folder / "whole"), plugins, executor="serial").summary()
+    assert steps["more"].volume.requests == summary.step("more").requests == 600  # two per document
     for label in ("echoes", "more", "half"):
-        _is_near(steps[label], came[label]["cost_usd"])
+        _is_near(steps[label], summary.step(label).cost_usd)
 
 
-def _is_near(estimated: Foreseen, came: float) -> None:
+def _is_near(estimated: StepEstimate, actual: float) -> None:
     assert estimated.cost_usd is not None and estimated.margin_usd is not None
-    assert abs(estimated.cost_usd - came) <= 0.3 * came, estimated.step.label
-    assert 0 < estimated.margin_usd < 0.5 * came
+    assert abs(estimated.cost_usd - actual) <= 0.3 * actual, estimated.step.label
+    assert 0 < estimated.margin_usd < 0.5 * actual

@@ -1,0 +1,34 @@
+"""The record of a plan, as plan.json holds it: every option with its value."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from textbookgen.recipe.plan import Component, Plan, PlannedStep
+from textbookgen.storage.records import RunPlan, StepEntry, TableEntry
+
+
+def record_plan(plan: Plan) -> RunPlan:
+    """Return the record of a plan."""
+    recipe = plan.recipe
+    steps = tuple(_record_step(step) for step in plan.steps)
+    return RunPlan(recipe.name, recipe.version, recipe.seed, recipe.path.name, steps)
+
+
+def _record_step(step: PlannedStep) -> StepEntry:
+    return StepEntry(
+        label=step.label,
+        use=step.use,
+        release=step.release,
+        fingerprint=step.fingerprint,
+        address=step.address,
+        output=tuple(step.output.kinds()),
+        inputs=dict(step.inputs),
+        options=step.stage.model_dump(mode="json", by_alias=True),
+        teacher=None if step.teacher is None else _record_table(step.teacher, stand_in=step.teacher.options.stand_in),
+        sampler=None if step.sampler is None else _record_table(step.sampler),
+    )
+
+
+def _record_table(component: Component[Any], *, stand_in: bool = False) -> TableEntry:
+    return TableEntry(component.label, component.use, component.options.model_dump(mode="json"), stand_in)
