@@ -1,4 +1,4 @@
-"""Arithmetic: every format reads back what it wrote, results are right, and draws are what was asked for."""
+"""Arithmetic: formats can be parsed back, results are correct, and distributions follow the options."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from textbookgen_reasoning.arithmetic import Format, Problem, digit_accuracy
-from textbookgen_reasoning.sums import Arithmetic
+from textbookgen_reasoning.arithmetic import Arithmetic
+from textbookgen_reasoning.arithmetic_format import Format, Problem, digit_accuracy
 
 
 def table(source: Arithmetic) -> pl.DataFrame:
@@ -18,19 +18,19 @@ def table(source: Arithmetic) -> pl.DataFrame:
     return pl.concat(source.read())
 
 
-def whole(problem: Problem, **options: object) -> str:
+def write(problem: Problem, **options: object) -> str:
     return "".join(Format(operation=problem.operation, **options).write(problem, Random(0)))
 
 
-def test_formats_look_as_they_should():
+def test_examples_of_each_format():
     plus, times = Problem("add", 239, 821), Problem("mul", 12, 34)
-    assert whole(plus) == "2 3 9 + 8 2 1 = 1 0 6 0\n"
-    assert whole(plus, spaced=False) == "239 + 821 = 1060\n"
-    assert whole(plus, reverse="output", spaced=False) == "239 + 821 = 0601\n"
-    assert whole(plus, reverse="both", spaced=False) == "932 + 128 = 0601\n"
-    assert whole(plus, pad_to=5, spaced=False) == "00239 + 00821 = 001060\n"
-    assert whole(times, pad_to=3, reverse="output", spaced=False) == "012 * 034 = 804000\n"
-    assert whole(plus, scratchpad=True, spaced=False) == (
+    assert write(plus) == "2 3 9 + 8 2 1 = 1 0 6 0\n"
+    assert write(plus, spaced=False) == "239 + 821 = 1060\n"
+    assert write(plus, reverse="output", spaced=False) == "239 + 821 = 0601\n"
+    assert write(plus, reverse="both", spaced=False) == "932 + 128 = 0601\n"
+    assert write(plus, pad_to=5, spaced=False) == "00239 + 00821 = 001060\n"
+    assert write(times, pad_to=3, reverse="output", spaced=False) == "012 * 034 = 804000\n"
+    assert write(plus, scratchpad=True, spaced=False) == (
         "239 + 821 = 932 + 128 : 0 carry 1 ; 32 + 28 : 6 carry 0 ; 2 + 8 : 0 carry 1 = 1060\n"
     )
 
@@ -47,35 +47,37 @@ def test_formats_look_as_they_should():
     st.booleans(),
     st.integers(),
 )
-def test_what_is_written_is_read_back(operation, a, b, pad_to, reverse, spaced, space_share, scratchpad, talk, seed):
-    form = Format(operation, pad_to, reverse, spaced, space_share, 3, scratchpad and operation == "add" and not talk, talk)
+def test_parsing_inverts_writing(operation, a, b, pad_to, reverse, spaced, space_share, scratchpad, dialogue, seed):
+    form = Format(
+        operation, pad_to, reverse, spaced, space_share, 3, scratchpad and operation == "add" and not dialogue, dialogue
+    )
     problem = Problem(operation, a, b)
     prompt, answer = form.write(problem, Random(seed))
-    assert form.read(prompt + answer) == (problem, a + b if operation == "add" else a * b)
-    assert form.answer(answer) == problem.result
+    assert form.parse(prompt + answer) == (problem, a + b if operation == "add" else a * b)
+    assert form.parse_answer(answer) == problem.result
 
 
-def test_wrong_results_are_read_as_they_stand():
-    assert Format().read("2 + 2 = 5") == (Problem("add", 2, 2), 5)
-    assert Format(reverse="output").answer("5 1") == 15
-    assert Format(scratchpad=True).answer("2 + 2 : 4 carry 0 = 4\nrest") == 4
+def test_wrong_results_are_parsed_as_written():
+    assert Format().parse("2 + 2 = 5") == (Problem("add", 2, 2), 5)
+    assert Format(reverse="output").parse_answer("5 1") == 15
+    assert Format(scratchpad=True).parse_answer("2 + 2 : 4 carry 0 = 4\nrest") == 4
 
 
 @pytest.mark.parametrize("text", ["", "hello", "2 + 2", "2 - 2 = 0", "2 + x = 3"])
-def test_other_texts_are_refused(text: str):
-    with pytest.raises(ValueError, match="no"):
-        Format().read(text)
-    with pytest.raises(ValueError, match="no problem"):
-        Format(talk=True).read(text)
+def test_other_texts_are_rejected(text: str):
+    with pytest.raises(ValueError, match="not a"):
+        Format().parse(text)
+    with pytest.raises(ValueError, match="not a problem"):
+        Format(dialogue=True).parse(text)
 
 
-@pytest.mark.parametrize("text", ["", "no number", "1 or 2?", "\n5"])
-def test_answers_that_are_no_number(text: str):
-    assert Format().answer(text) is None
+@pytest.mark.parametrize("text", ["", "not a number", "1 or 2?", "\n5"])
+def test_answers_without_exactly_one_number(text: str):
+    assert Format().parse_answer(text) is None
 
 
-def test_scratchpads_reckon_right():
-    for row in table(Arithmetic(count=200, most_digits=6, scratchpad="recursive")).iter_rows(named=True):
+def test_scratchpad_steps_are_correct():
+    for row in table(Arithmetic(count=200, max_digits=6, scratchpad="recursive")).iter_rows(named=True):
         steps = row["reasoning.answer"].rpartition(" = ")[0].split(" ; ")
         a, b, carry, digits = int(row["reasoning.a"]), int(row["reasoning.b"]), 0, ""
         for step in steps:
@@ -90,8 +92,8 @@ def test_scratchpads_reckon_right():
         assert int(str(carry) + digits) == int(row["reasoning.result"])
 
 
-def test_lengths_are_even_and_results_right():
-    rows = table(Arithmetic(count=4_000, fewest_digits=1, most_digits=4))
+def test_lengths_are_uniform_and_results_correct():
+    rows = table(Arithmetic(count=4_000, min_digits=1, max_digits=4))
     assert (
         rows["reasoning.a"].cast(pl.Int64) + rows["reasoning.b"].cast(pl.Int64) == rows["reasoning.result"].cast(pl.Int64)
     ).all()
@@ -100,22 +102,22 @@ def test_lengths_are_even_and_results_right():
     assert all(190 < count < 310 for count in cells.values())
     assert (rows["text"] == rows["reasoning.prompt"] + rows["reasoning.answer"]).all()
     assert rows["id"].n_unique() == 4_000
-    assert rows[:50].equals(table(Arithmetic(count=50, fewest_digits=1, most_digits=4)))
-    products = table(Arithmetic(count=200, operation="mul", most_digits=15))
+    assert rows[:50].equals(table(Arithmetic(count=50, min_digits=1, max_digits=4)))
+    products = table(Arithmetic(count=200, operation="mul", max_digits=15))
     assert all(
         int(row["reasoning.a"]) * int(row["reasoning.b"]) == int(row["reasoning.result"])
         for row in products.iter_rows(named=True)
     )
 
 
-def test_values_drawn_evenly_are_mostly_long():
-    rows = table(Arithmetic(count=1_000, most_digits=3, balance="values"))
+def test_uniform_values_are_mostly_long():
+    rows = table(Arithmetic(count=1_000, max_digits=3, balance="values"))
     assert 0.85 < (rows["reasoning.a"].str.len_chars() == 3).mean() < 0.95
 
 
-def test_carries_come_as_often_as_wanted():
-    def heavy(share: float) -> float:
-        rows = table(Arithmetic(count=500, fewest_digits=6, most_digits=6, carry_share=share))
+def test_carry_share_controls_the_carries():
+    def carrying(share: float) -> float:
+        rows = table(Arithmetic(count=500, min_digits=6, max_digits=6, carry_share=share))
         pairs = [
             int(x) + int(y) >= 9
             for row in rows.iter_rows(named=True)
@@ -123,42 +125,42 @@ def test_carries_come_as_often_as_wanted():
         ]
         return sum(pairs) / len(pairs)
 
-    assert heavy(1.0) == 1.0
-    assert 0.5 < heavy(0.0) < 0.65
-    mixed = table(Arithmetic(count=500, most_digits=5, carry_share=0.9))
+    assert carrying(1.0) == 1.0
+    assert 0.5 < carrying(0.0) < 0.65
+    mixed = table(Arithmetic(count=500, max_digits=5, carry_share=0.9))
     assert set(mixed["reasoning.cell"]) == {f"{k}x{m}" for k in range(1, 6) for m in range(1, 6)}
 
 
-def test_some_are_told_in_everyday_language():
-    source = Arithmetic(count=1_000, most_digits=5, talk_share=0.5, reverse="output", space_share=0.3)
-    told = 0
+def test_dialogue_share_controls_the_dialogues():
+    source = Arithmetic(count=1_000, max_digits=5, dialogue_share=0.5, reverse="output", space_share=0.3)
+    dialogues = 0
     for row in table(source).iter_rows(named=True):
-        form = source.format(talk=any(letter.isalpha() for letter in row["text"]))
-        told += form.talk
-        problem, result = form.read(row["text"])
+        form = source.format(dialogue=any(letter.isalpha() for letter in row["text"]))
+        dialogues += form.dialogue
+        problem, result = form.parse(row["text"])
         assert (str(problem.a), str(problem.b), str(result)) == (
             row["reasoning.a"],
             row["reasoning.b"],
             row["reasoning.result"],
         )
-    assert 450 < told < 550
+    assert 450 < dialogues < 550
 
 
 @pytest.mark.parametrize(
     "options",
     [
-        {"fewest_digits": 5, "most_digits": 3},
-        {"most_digits": 8, "pad_to": 7},
+        {"min_digits": 5, "max_digits": 3},
+        {"max_digits": 8, "pad_to": 7},
         {"operation": "mul", "scratchpad": "recursive"},
         {"operation": "mul", "carry_share": 0.5},
         {"balance": "values", "carry_share": 0.5},
     ],
 )
-def test_options_that_do_not_go_together_are_told(options: dict):
+def test_incompatible_options_are_reported(options: dict):
     assert len(list(Arithmetic(count=1, **options).check())) == 1
 
 
-def test_digit_accuracy_counts_from_the_last():
+def test_digit_accuracy_is_aligned_at_the_last_digit():
     assert digit_accuracy(1234, 1234) == 1.0
     assert digit_accuracy(1234, 234) == 0.75
     assert digit_accuracy(1234, 1235) == 0.75

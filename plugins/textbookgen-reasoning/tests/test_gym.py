@@ -1,4 +1,4 @@
-"""reasoning-gym: its problems, its scorer, and what is said where it is missing."""
+"""reasoning-gym: its problems, its scorer, and the error without it."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ needs_gym = pytest.mark.skipif(importlib.util.find_spec("reasoning_gym") is None
 
 
 @pytest.fixture(autouse=True)
-def _strangers_may_warn():
+def _ignore_warnings_of_the_library():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
 
 
 @needs_gym
-def test_problems_come_with_answers_that_score():
-    source = Gym(tasks=("leg_counting", "spell_backward"), count=5, options={"leg_counting": {"max_animals": 4}})
+def test_reference_answers_get_the_full_score():
+    source = Gym(tasks=("leg_counting", "spell_backward"), count=5, task_options={"leg_counting": {"max_animals": 4}})
     assert list(source.check()) == []
     rows = pl.concat(source.read())
     assert rows["reasoning.cell"].to_list() == ["leg_counting"] * 5 + ["spell_backward"] * 5
     assert (rows["text"] == rows["reasoning.prompt"] + rows["reasoning.answer"]).all()
     assert rows["id"].n_unique() == 10
-    scores = CellScores(inputs="model", problems="gym", by="gym")
+    scores = CellScores(inputs="model", problems="gym", scoring="gym")
     for row in rows.iter_rows(named=True):
-        assert scores.worth(row, row["reasoning.answer"]) == 1.0
+        assert scores.score(row, row["reasoning.answer"]) == 1.0
         assert (
             gym_score(row["reasoning.cell"], "surely wrong", row["reasoning.answer"].strip(), row["reasoning.metadata"]) < 1.0
         )
@@ -42,14 +42,14 @@ def test_problems_come_with_answers_that_score():
 
 
 @needs_gym
-def test_what_the_library_does_not_know_is_told():
-    source = Gym(tasks=("no_such_task",), count=1, options={"leg_counting": {}}, question="?")
-    assert [diagnostic.place for diagnostic in source.check()] == ["tasks", "options", "question"]
-    with pytest.raises(RunError, match="refuses the task"):
-        list(Gym(tasks=("leg_counting",), count=1, options={"leg_counting": {"legs": 3}}).read())
+def test_unknown_tasks_and_options_are_reported():
+    source = Gym(tasks=("no_such_task",), count=1, task_options={"leg_counting": {}}, prompt_template="?")
+    assert [diagnostic.place for diagnostic in source.check()] == ["tasks", "task_options", "prompt_template"]
+    with pytest.raises(RunError, match="rejects the options"):
+        list(Gym(tasks=("leg_counting",), count=1, task_options={"leg_counting": {"legs": 3}}).read())
 
 
-def test_without_the_library_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch):
+def test_a_missing_library_is_reported_with_a_hint(monkeypatch: pytest.MonkeyPatch):
     import sys
 
     monkeypatch.setitem(sys.modules, "reasoning_gym", None)

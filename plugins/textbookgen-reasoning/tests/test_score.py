@@ -1,4 +1,4 @@
-"""Scores: a model whose truth is known gets the marks it deserves, cell by cell."""
+"""Scores of models with known answers, cell by cell."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from textbookgen_reasoning.arithmetic import Format
-from textbookgen_reasoning.chains import read, solve
+from textbookgen_reasoning.arithmetic import Arithmetic
+from textbookgen_reasoning.arithmetic_format import Format
 from textbookgen_reasoning.groups import group
 from textbookgen_reasoning.lego import Lego
-from textbookgen_reasoning.score import CellScores, ends, shortcut_index
-from textbookgen_reasoning.sums import Arithmetic
+from textbookgen_reasoning.puzzles import parse_puzzle, solve
+from textbookgen_reasoning.score import CellScores, shortcut_index, stop_texts
 
 from textbookgen.api.artifacts import Checkpoint
 from textbookgen.api.errors import RunError
@@ -21,7 +21,7 @@ from textbookgen.testing import write_documents
 
 
 class Solver:
-    """A model that solves a prompt by a function of it."""
+    """A model that answers by a function of the prompt."""
 
     def __init__(self, answer) -> None:
         self.answer = answer
@@ -47,83 +47,85 @@ class Resolver:
         return self._model
 
 
-def measured(folder: Path, source, answer, **options: object) -> dict[str, float]:
-    flow = write_documents(folder, *source.read())
+def score(folder: Path, source, answer, **options: object) -> dict[str, float]:
+    problems = write_documents(folder, *source.read())
     model = Solver(answer)
-    given = StageInputs({"from": {"model": Checkpoint(folder)}, "problems": {"probe": flow}}, folder, Resolver(model))
-    figures = CellScores(inputs="model", problems="probe", batch=7, **options).evaluate(given, folder)
+    inputs = StageInputs({"from": {"model": Checkpoint(folder)}, "problems": {"probe": problems}}, folder, Resolver(model))
+    metrics = CellScores(inputs="model", problems="probe", batch_size=7, **options).evaluate(inputs, folder)
     assert model.closed
-    assert set(figures["subject"]) == {"model"}
-    return dict(zip(figures["metric"], figures["value"], strict=True))
+    assert set(metrics["subject"]) == {"model"}
+    return dict(zip(metrics["metric"], metrics["value"], strict=True))
 
 
 def value(prompt: str) -> str:
     clauses, _, variable = prompt.rpartition("?")
-    return solve(read(clauses, group("Z2"), "symbols").clauses, group("Z2"))[variable.rstrip("=")]
+    return solve(parse_puzzle(clauses, group("Z2"), "symbols").clauses, group("Z2"))[variable.rstrip("=")]
 
 
-def test_a_solver_has_all_right_and_takes_no_shortcut(tmp_path: Path):
+def test_a_solver_is_fully_accurate_without_a_shortcut(tmp_path: Path):
     source = Lego(count=40, variables=5, supervised=5, layout="each")
-    figures = measured(tmp_path, source, lambda prompt: f"{value(prompt)}; and more")
-    assert figures == {"accuracy": 1.0, **{f"accuracy place {n:02d}": 1.0 for n in range(5)}, "shortcut index": 0.0}
+    metrics = score(tmp_path, source, lambda prompt: f"{value(prompt)}; and more")
+    assert metrics == {"accuracy": 1.0, **{f"accuracy place {n:02d}": 1.0 for n in range(5)}, "shortcut index": 0.0}
 
 
-def test_a_model_that_knows_only_the_ends_shows_its_shortcut(tmp_path: Path):
+def test_a_model_that_knows_only_the_ends_has_a_shortcut_index(tmp_path: Path):
     def answer(prompt: str) -> str:
-        clauses = {c.variable: c for c in read(prompt.rpartition("?")[0], group("Z2"), "symbols").clauses}
+        clauses = {c.variable: c for c in parse_puzzle(prompt.rpartition("?")[0], group("Z2"), "symbols").clauses}
         variable = prompt.rpartition("?")[2].rstrip("=")
         depth = 0
         while clauses[variable].of is not None:
             variable, depth = clauses[variable].of, depth + 1
         return value(prompt) if depth in (0, 4) else "?"
 
-    figures = measured(tmp_path, Lego(count=40, variables=5, supervised=5, layout="each"), answer)
-    assert [figures[f"accuracy place {n:02d}"] for n in range(5)] == [1.0, 0.0, 0.0, 0.0, 1.0]
-    assert figures["shortcut index"] == 1.0
-    assert figures["accuracy"] == pytest.approx(0.4)
+    metrics = score(tmp_path, Lego(count=40, variables=5, supervised=5, layout="each"), answer)
+    assert [metrics[f"accuracy place {n:02d}"] for n in range(5)] == [1.0, 0.0, 0.0, 0.0, 1.0]
+    assert metrics["shortcut index"] == 1.0
+    assert metrics["accuracy"] == pytest.approx(0.4)
     answers = pl.read_parquet(tmp_path / "answers.parquet")
     assert answers.height == 200
 
 
 def test_sums_are_scored_by_cell_and_digit(tmp_path: Path):
     def answer(prompt: str) -> str:
-        problem, _ = Format().read(prompt + "0")
+        problem, _ = Format().parse(prompt + "0")
         wrong = 1 if problem.a > 9 else 0
         return " ".join(str(problem.result + wrong)) + "\nnext"
 
-    figures = measured(tmp_path, Arithmetic(count=200, fewest_digits=1, most_digits=2), answer)
-    assert figures["accuracy 1x1"] == figures["accuracy 1x2"] == 1.0
-    assert figures["accuracy 2x1"] == figures["accuracy 2x2"] == 0.0
-    assert 0.6 < figures["right digits"] < 0.9
+    metrics = score(tmp_path, Arithmetic(count=200, min_digits=1, max_digits=2), answer)
+    assert metrics["accuracy 1x1"] == metrics["accuracy 1x2"] == 1.0
+    assert metrics["accuracy 2x1"] == metrics["accuracy 2x2"] == 0.0
+    assert 0.6 < metrics["digit accuracy"] < 0.9
 
 
-def test_the_result_alone_may_count(tmp_path: Path):
-    source = Arithmetic(count=20, most_digits=3, scratchpad="recursive")
+def test_scoring_by_result_ignores_the_scratchpad(tmp_path: Path):
+    source = Arithmetic(count=20, max_digits=3, scratchpad="recursive")
 
     def answer(prompt: str) -> str:
-        problem, _ = Format().read(prompt + "0")
+        problem, _ = Format().parse(prompt + "0")
         return f"who knows = {problem.result}\n"
 
-    assert measured(tmp_path, source, answer, by="result")["accuracy"] == 1.0
-    assert measured(tmp_path, source, answer)["accuracy"] == 0.0
+    assert score(tmp_path, source, answer, scoring="result")["accuracy"] == 1.0
+    assert score(tmp_path, source, answer)["accuracy"] == 0.0
 
 
-def test_a_right_scratchpad_counts_whole(tmp_path: Path):
-    source = Arithmetic(count=20, most_digits=3, scratchpad="recursive")
-    right = {row["reasoning.prompt"]: row["reasoning.answer"] for frame in source.read() for row in frame.iter_rows(named=True)}
-    assert measured(tmp_path, source, lambda prompt: right[prompt] + "and more")["accuracy"] == 1.0
+def test_exact_scoring_accepts_a_correct_scratchpad(tmp_path: Path):
+    source = Arithmetic(count=20, max_digits=3, scratchpad="recursive")
+    answers = {
+        row["reasoning.prompt"]: row["reasoning.answer"] for frame in source.read() for row in frame.iter_rows(named=True)
+    }
+    assert score(tmp_path, source, lambda prompt: answers[prompt] + "and more")["accuracy"] == 1.0
 
 
-def test_answers_end_with_a_mark_only_if_they_hold_no_other():
-    assert ends(["+1;", "-1;"]) == ("\n", ";")
-    assert ends(["1 ,", "0 ,"]) == ("\n", ",")
-    assert ends(["?a=+1; ?b=-1;"]) == ("\n",)
-    assert ends(["12\n", "1;"]) == ("\n",)
+def test_a_separator_is_a_stop_text_only_if_unique():
+    assert stop_texts(["+1;", "-1;"]) == ("\n", ";")
+    assert stop_texts(["1 ,", "0 ,"]) == ("\n", ",")
+    assert stop_texts(["?a=+1; ?b=-1;"]) == ("\n",)
+    assert stop_texts(["12\n", "1;"]) == ("\n",)
 
 
-def test_most_problems_bounds_each_cell_and_no_problems_is_an_error(tmp_path: Path):
+def test_max_problems_limits_each_cell_and_no_problems_is_an_error(tmp_path: Path):
     source = Lego(count=40, variables=3, supervised=3, layout="each")
-    measured(tmp_path, source, value, most_problems=5)
+    score(tmp_path, source, value, max_problems=5)
     assert pl.read_parquet(tmp_path / "answers.parquet").height == 15
     empty = StageInputs(
         {"from": {}, "problems": {"probe": write_documents(tmp_path, next(source.read()).clear())}},

@@ -1,155 +1,139 @@
-"""Ways to write a sum or a product so that small models can learn it, each of which can be read back."""
+"""The stage `reasoning/arithmetic`: sums and products with operands of given lengths."""
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
 from random import Random
-from typing import Literal
+from typing import Any, ClassVar, Literal
 
-Operation = Literal["add", "mul"]
+import polars as pl
+from pydantic import Field
 
-_SIGN = {"add": "+", "mul": "*"}
-
-_TALK: dict[str, tuple[tuple[str, str], ...]] = {
-    "add": (
-        ("Sam has {a} marbles and gets {b} more. How many marbles has Sam now?", "Now Sam has {c} marbles."),
-        (
-            "There are {a} people in the hall, and {b} come in. How many are there then?",
-            "Then there are {c} people in the hall.",
-        ),
-        ("What do I get if I add {b} to {a}?", "You get {c}."),
-        ("One shelf holds {a} books, another {b}. How many do they hold together?", "Together they hold {c} books."),
-        ("I walked {a} steps in the morning and {b} in the evening. What does that make?", "That makes {c} steps."),
-        ("The first ship carries {a} boxes, the second {b}. What do both carry?", "Both carry {c} boxes."),
-    ),
-    "mul": (
-        ("A box holds {a} pens. How many pens are in {b} boxes?", "There are {c} pens in them."),
-        ("What is {a} times {b}?", "It is {c}."),
-        ("A wall is {a} bricks wide and {b} bricks high. How many bricks is that?", "That is {c} bricks."),
-        ("Each of {a} gardens has {b} trees. How many trees have they together?", "Together they have {c} trees."),
-    ),
-}
+from textbookgen import Diagnostic, Estimate, Source, document_id
+from textbookgen_reasoning.arithmetic_format import Format, Operation, Problem
+from textbookgen_reasoning.rows import to_frames
 
 
-@dataclass(frozen=True)
-class Problem:
-    """Two numbers and what is done with them."""
+class Arithmetic(Source):
+    """Generates sums or products in one of the formats of "Positional Description Matters" (arXiv 2311.14737).
 
-    operation: Operation
-    a: int
-    b: int
-
-    @property
-    def result(self) -> int:
-        """The sum or the product."""
-        return self.a + self.b if self.operation == "add" else self.a * self.b
-
-
-@dataclass(frozen=True)
-class Format:
-    """How a problem is written (arXiv 2311.14737, "Positional Description Matters for Transformers Arithmetic").
-
-    `pad_to` pads operands with zeros to so many digits (and sums to one more, products to twice as many); `reverse` writes
-    digits from the last to the first; `spaced` puts a blank between digits, so that each is a token of its own;
-    `space_share` is the share of digits of an operand behind which up to `most_spaces` further blanks stand; `scratchpad`
-    works a sum digit by digit, repeating the digits that remain at each step; `talk` wraps problems in everyday language.
+    The paper's experiments: 300,000 products, zero-padded and with reversed results, up to 15 digits; 120,000 sums up to 10
+    digits, tested on 11 and 12; 120,000 sums, half of them as dialogue. Columns: `reasoning.prompt`, `reasoning.answer`,
+    `reasoning.cell` (`KxL`: digits of the two operands), `reasoning.a`, `reasoning.b`, `reasoning.result` (as text, since
+    they may exceed any integer column).
     """
 
-    operation: Operation = "add"
-    pad_to: int | None = None
-    reverse: Literal["none", "output", "both"] = "none"
-    spaced: bool = True
-    space_share: float = 0.0
-    most_spaces: int = 3
-    scratchpad: bool = False
-    talk: bool = False
+    name: ClassVar[str] = "arithmetic"
+    version: ClassVar[int] = 2
 
-    def write(self, problem: Problem, rng: Random) -> tuple[str, str]:
-        """The problem up to where the answer stands, and the answer with all that leads to it."""
-        a, b = (self._operand(number, rng) for number in (problem.a, problem.b))
-        result = self._result(problem.result)
-        if self.talk:
-            question, answer = rng.choice(_TALK[self.operation])
-            return question.format(a=a, b=b) + "\n", answer.format(c=result) + "\n"
-        steps = f"{self._steps(problem)} = " if self.scratchpad else ""
-        return f"{a} {_SIGN[self.operation]} {b} = ", f"{steps}{result}\n"
+    count: int = Field(gt=0, description="number of problems")
+    operation: Operation = Field("add", description="`add` or `mul`")
+    min_digits: int = Field(1, ge=1, description="minimum number of digits of an operand")
+    max_digits: int = Field(10, ge=1, description="maximum number of digits of an operand")
+    balance: Literal["digits", "values"] = Field(
+        "digits", description="draw the number of `digits` uniformly, or the `values`, most of which are long"
+    )
+    carry_share: float | None = Field(
+        None, ge=0, le=1, description="with `add`: share of digit pairs that are forced to carry or to pass a carry on"
+    )
+    pad_to: int | None = Field(None, gt=0, description="zero-pad operands to this many digits, and results accordingly")
+    reverse: Literal["none", "output", "both"] = Field(
+        "none", description="write the least significant digit first: in no number, in the `output`, or in `both` sides"
+    )
+    spaced: bool = Field(True, description="write a space between digits, so that each is a separate token")
+    space_share: float = Field(0.0, ge=0, le=1, description="share of an operand's digits that are followed by extra spaces")
+    max_spaces: int = Field(3, gt=0, description="maximum number of extra spaces")
+    scratchpad: Literal["none", "recursive"] = Field(
+        "none", description="with `add`: `recursive` writes the sum digit by digit, repeating the remaining digits"
+    )
+    dialogue_share: float = Field(0.0, ge=0, le=1, description="share of problems phrased in everyday language")
+    seed: int = Field(0, description="random seed")
 
-    def read(self, text: str) -> tuple[Problem, int]:
-        """The problem in a text, and what the text says it comes to, right or wrong.
+    def check(self) -> Iterable[Diagnostic]:
+        """Report incompatible options."""
+        if self.min_digits > self.max_digits:
+            yield Diagnostic("min_digits", f"is greater than `max_digits`, {self.max_digits}")
+        if self.pad_to is not None and self.pad_to < self.max_digits:
+            yield Diagnostic("pad_to", f"is less than `max_digits`, {self.max_digits}", "pad to at least `max_digits`")
+        if self.operation == "mul" and self.scratchpad != "none":
+            yield Diagnostic("scratchpad", "is available for sums only")
+        if self.operation == "mul" and self.carry_share is not None:
+            yield Diagnostic("carry_share", "is available for sums only")
+        if self.balance == "values" and self.carry_share is not None:
+            yield Diagnostic("carry_share", 'cannot be combined with balance = "values"', 'use balance = "digits"')
 
-        Raises:
-            ValueError: the text is not written in this format.
-        """
-        a, b, result = self._talked(text) if self.talk else self._bare(text)
-        operands = (self._number(item, self.reverse == "both") for item in (a, b))
-        return Problem(self.operation, *operands), self._number(result, self.reverse != "none")
+    def estimate(self, inputs: Mapping[str, Estimate]) -> Estimate:
+        """Estimate documents, and about one token per digit and space."""
+        return Estimate(documents=self.count, tokens=6.0 * self.count * self.max_digits)
 
-    def answer(self, text: str) -> int | None:
-        """What the second half of a written problem says the result is; None if that cannot be read."""
-        numbers = re.findall(r"\d(?:[\d ]*\d)?", text.splitlines()[0].rpartition("=")[2] if text.strip() else "")
-        return self._number(numbers[0], self.reverse != "none") if len(numbers) == 1 else None
+    def read(self) -> Iterator[pl.DataFrame]:
+        """Yield the problems, one per row."""
+        return to_frames(map(self._row, range(self.count)), _COLUMNS)
 
-    def _operand(self, number: int, rng: Random) -> str:
-        digits = str(number).zfill(self.pad_to or 0)
-        digits = digits[::-1] if self.reverse == "both" else digits
-        if not self.space_share:
-            return self._joined(digits)
-        gaps = [" " * rng.randint(1, self.most_spaces) if rng.random() < self.space_share else "" for _ in digits[1:]]
-        between = " " if self.spaced else ""
-        return "".join(f"{digit}{between}{gap}" for digit, gap in zip(digits, gaps, strict=False)) + digits[-1]
+    def _row(self, n: int) -> dict[str, Any]:
+        rng = Random(f"arithmetic/{self.seed}/{n}")
+        problem = self._generate(rng)
+        prompt, answer = self.format(rng.random() < self.dialogue_share).write(problem, rng)
+        return {
+            "id": document_id("arithmetic", self.model_dump_json(exclude={"count"}), n),
+            "text": prompt + answer,
+            "kind": "arithmetic",
+            "reasoning.prompt": prompt,
+            "reasoning.answer": answer,
+            "reasoning.cell": f"{len(str(problem.a))}x{len(str(problem.b))}",
+            "reasoning.a": str(problem.a),
+            "reasoning.b": str(problem.b),
+            "reasoning.result": str(problem.result),
+        }
 
-    def _result(self, number: int) -> str:
-        width = 0 if self.pad_to is None else self.pad_to + 1 if self.operation == "add" else 2 * self.pad_to
-        digits = str(number).zfill(width)
-        return self._joined(digits if self.reverse == "none" else digits[::-1])
+    def format(self, dialogue: bool = False) -> Format:
+        """Return the format of problems, as equations or as dialogue; the latter has no scratchpad."""
+        return Format(
+            operation=self.operation,
+            pad_to=self.pad_to,
+            reverse=self.reverse,
+            spaced=self.spaced,
+            space_share=self.space_share,
+            max_spaces=self.max_spaces,
+            scratchpad=self.scratchpad == "recursive" and not dialogue,
+            dialogue=dialogue,
+        )
 
-    def _steps(self, problem: Problem) -> str:
-        """A sum from its last digits to its first: the remaining digits (last first), the digit written, and the carry."""
-        width = max(len(str(problem.a)), len(str(problem.b)), self.pad_to or 0)
-        left, right = (str(number).zfill(width)[::-1] for number in (problem.a, problem.b))
-        carry, steps = 0, []
-        for place in range(width):
-            total = int(left[place]) + int(right[place]) + carry
-            carry = total // 10
-            remaining = f"{self._joined(left[place:])} + {self._joined(right[place:])}"
-            steps.append(f"{remaining} : {total % 10} carry {carry}")
-        return " ; ".join(steps)
-
-    def _joined(self, digits: str) -> str:
-        return " ".join(digits) if self.spaced else digits
-
-    def _number(self, text: str, reverse: bool) -> int:
-        digits = "".join(text.split())
-        if not re.fullmatch(r"[0-9]+", digits):
-            raise ValueError(f"'{text.strip()}' is no number")
-        return int(digits[::-1] if reverse else digits)
-
-    def _bare(self, text: str) -> tuple[str, str, str]:
-        problem, equals, rest = text.partition("=")
-        a, sign, b = problem.partition(_SIGN[self.operation])
-        if not (equals and sign):
-            raise ValueError(f"'{text.strip()}' is no problem")
-        return a, b, rest.rpartition("=")[2]
-
-    def _talked(self, text: str) -> tuple[str, str, str]:
-        for question, answer in _TALK[self.operation]:
-            if result := re.fullmatch(_pattern(f"{question}\n{answer}"), text.strip()):
-                return result["a"], result["b"], result["c"]
-        raise ValueError(f"'{text.strip()}' is no problem")
-
-
-def _pattern(template: str) -> str:
-    """The regular expression of a template, with its numbers as groups."""
-    escaped = re.escape(template)
-    for name in "abc":
-        escaped = escaped.replace(re.escape(f"{{{name}}}"), rf"(?P<{name}>\d[\d ]*?)")
-    return escaped
+    def _generate(self, rng: Random) -> Problem:
+        if self.balance == "values":
+            lowest = 10 ** (self.min_digits - 1) if self.min_digits > 1 else 0
+            return Problem(self.operation, *(rng.randrange(lowest, 10**self.max_digits) for _ in range(2)))
+        lengths = [rng.randint(self.min_digits, self.max_digits) for _ in range(2)]
+        if self.carry_share is None:
+            return Problem(self.operation, *(_random_number(length, rng) for length in lengths))
+        return Problem(self.operation, *_carrying_numbers(lengths, self.carry_share, rng))
 
 
-def digit_accuracy(wanted: int, got: int | None) -> float:
-    """The share of digits that are right, place by place from the last; digits too many or too few count as wrong."""
-    if got is None:
-        return 0.0
-    one, other = str(wanted)[::-1], str(got)[::-1]
-    return sum(x == y for x, y in zip(one, other, strict=False)) / max(len(one), len(other))
+def _random_number(length: int, rng: Random) -> int:
+    """Return a number of `length` digits."""
+    return rng.randrange(10 ** (length - 1) if length > 1 else 0, 10**length)
+
+
+def _carrying_numbers(lengths: list[int], share: float, rng: Random) -> tuple[int, int]:
+    """Return two numbers of these lengths whose digit pairs sum to nine or more in about this share of places."""
+    digits: tuple[list[int], list[int]] = ([], [])
+    for place in range(max(lengths)):
+        choices = [range(_min_digit(place, length), 10) if place < length else range(1) for length in lengths]
+        pairs = [(one, other) for one in choices[0] for other in choices[1]]
+        carrying = [pair for pair in pairs if sum(pair) >= 9]
+        for number, digit in zip(digits, rng.choice(carrying if rng.random() < share else pairs), strict=True):
+            number.append(digit)
+    one, other = (int("".join(map(str, reversed(number)))) for number in digits)
+    return one, other
+
+
+def _min_digit(place: int, length: int) -> int:
+    """Return the lowest digit in a place, counted from the last, of a number of `length` digits."""
+    return 1 if place == length - 1 and length > 1 else 0
+
+
+_COLUMNS: dict[str, pl.DataType] = {
+    "reasoning.a": pl.String(),
+    "reasoning.b": pl.String(),
+    "reasoning.result": pl.String(),
+}

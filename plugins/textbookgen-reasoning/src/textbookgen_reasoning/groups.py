@@ -1,4 +1,4 @@
-"""Finite groups acting on themselves, with names for their elements."""
+"""Finite groups acting on themselves, with named elements."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ _S3_NAMES = "EABRQC"
 
 @dataclass(frozen=True)
 class Group:
-    """A group by its multiplication table: `table[g][x]` is the place of g * x among the elements."""
+    """A group by its multiplication table: `table[g][x]` is the index of g * x among the elements."""
 
     name: str
     elements: tuple[str, ...]
     table: tuple[tuple[int, ...], ...]
 
     def act(self, action: str, value: str) -> str:
-        """What becomes of a value under an action, both elements by name."""
+        """Return the product of two elements by name: the action applied to the value."""
         return self.elements[self.table[self.elements.index(action)][self.elements.index(value)]]
 
 
 @cache
 def group(name: str) -> Group:
-    """The group of this name: `Z2` (signs), `Z3`, `Z4`, ... (addition modulo k), or `S3` (permutations of three things).
+    """Return a group by name: `Z2` (signs), `Z3`, `Z4`, ... (addition modulo k), or `S3` (permutations of three elements).
 
     Raises:
-        ValueError: there is no such group here.
+        ValueError: There is no group with this name.
     """
     if name == "Z2":
         return Group("Z2", ("+1", "-1"), ((0, 1), (1, 0)))
@@ -38,15 +38,15 @@ def group(name: str) -> Group:
         k = int(name[1:])
         table = tuple(tuple((g + x) % k for x in range(k)) for g in range(k))
         return Group(name, tuple(map(str, range(k))), table)
-    raise ValueError(f"no group is called '{name}' here: there are Z2, Z3, Z4 and so on, and S3")
+    raise ValueError(f"unknown group '{name}': available are Z2, Z3, Z4 and so on, and S3")
 
 
 def _s3() -> Group:
-    """The six permutations of three things, in lexicographic order: E is the identity, R and Q the rotations."""
+    """Return the six permutations of three elements in lexicographic order: E is the identity, R and Q are the rotations."""
     elements = list(permutations(range(3)))
-    table = tuple(tuple(elements.index(_after(g, x)) for x in elements) for g in elements)
+    table = tuple(tuple(elements.index(_compose(g, x)) for x in elements) for g in elements)
     return Group("S3", tuple(_S3_NAMES), table)
 
 
-def _after(g: Sequence[int], x: Sequence[int]) -> tuple[int, ...]:
-    return tuple(g[item] for item in x)
+def _compose(g: Sequence[int], x: Sequence[int]) -> tuple[int, ...]:
+    return tuple(g[image] for image in x)

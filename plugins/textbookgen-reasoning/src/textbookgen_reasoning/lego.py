@@ -1,4 +1,4 @@
-"""LEGO, the synthetic task of learning equality and group operations: chains of variables to be followed."""
+"""The stage `reasoning/lego`: LEGO (Learning Equality and Group Operations), chains of variables to resolve."""
 
 from __future__ import annotations
 
@@ -11,116 +11,128 @@ import polars as pl
 from pydantic import Field, field_validator
 
 from textbookgen import Diagnostic, Estimate, Source, document_id
-from textbookgen_reasoning.chains import Clause, Notation, Puzzle, answered, asked, solve, told, written
-from textbookgen_reasoning.frames import framed
 from textbookgen_reasoning.groups import group
+from textbookgen_reasoning.puzzles import (
+    Clause,
+    Notation,
+    Puzzle,
+    format_answer,
+    format_clauses,
+    format_puzzle,
+    format_question,
+    solve,
+)
+from textbookgen_reasoning.rows import to_frames
 
 
 class Lego(Source):
-    """Writes chains such as `a=+1; d=-f; b=-a; f=+b; ?b=-1; ?d=+1;` (arXiv 2206.04301).
+    """Generates chains such as `a=+1; d=-f; b=-a; f=+b; ?b=-1; ?d=+1;` (arXiv 2206.04301).
 
-    Each chain starts from a value; every further variable is a group element applied to the one before. Clauses are
-    shuffled, names are drawn from the 26 letters. Questions are asked about the first `supervised` variables of a chain:
-    train with fewer than `variables` and test with all, and you measure whether the model extrapolates along the chain.
-    The paper's encoder reads each variable's value off its clause: `layout = "clauses"` and the column of values serve it.
+    Each chain starts with a value; every further variable is a group element applied to the variable before. Clauses are
+    shuffled, names are drawn from the 26 letters. Questions are about the first `supervised` variables of a chain: train with
+    fewer than `variables` and test with all to measure whether the model generalizes along the chain. The paper's encoder
+    predicts each variable's value at its clause: use `layout = "clauses"` and the column of values for that.
 
     Columns: `reasoning.prompt`, `reasoning.answer`, `reasoning.cell` (the place in the chain, or the length of the chain),
-    `reasoning.variables` and `reasoning.values` (of every variable, chain by chain in order, distractors last).
+    `reasoning.variables` and `reasoning.values` (of all variables, chain by chain in order, distractors last).
     """
 
     name: ClassVar[str] = "lego"
+    version: ClassVar[int] = 2
 
-    count: int = Field(gt=0, description="puzzles")
-    variables: int = Field(12, ge=1, le=26, description="variables of a chain")
-    shortest: int | None = Field(
-        None, ge=1, description="chains of mixed lengths: from so many variables to `variables`, evenly"
+    count: int = Field(gt=0, description="number of puzzles")
+    variables: int = Field(12, ge=1, le=26, description="variables per chain")
+    min_variables: int | None = Field(
+        None, ge=1, description="for chains of mixed lengths: minimum length, drawn uniformly up to `variables`"
     )
-    supervised: int = Field(6, ge=1, description="questions are about so many variables of each chain, the first ones")
-    chains: int = Field(1, ge=1, description="independent chains in one puzzle")
-    distractors: int = Field(0, ge=0, description="further variables that hang on a chain and are never asked about")
+    supervised: int = Field(6, ge=1, description="ask about this many variables of each chain, from its start")
+    chains: int = Field(1, ge=1, description="independent chains per puzzle")
+    distractors: int = Field(0, ge=0, description="further variables that depend on a chain and are never asked about")
     group: str = Field("Z2", description="the group: Z2 (signs, as in the paper), Z3, Z4 and so on, or S3")
-    notation: Notation = Field("symbols", description="`symbols`: `b=-a;`; `words`: `b = not a ,` (of Z2 alone)")
-    shuffle: bool = Field(True, description="tell the clauses in random order")
+    notation: Notation = Field("symbols", description="`symbols`: `b=-a;`; `words` (Z2 only): `b = not a ,`")
+    shuffle: bool = Field(True, description="shuffle the clauses")
     layout: Literal["all", "each", "clauses"] = Field(
-        "all", description="`all` questions behind the clauses, a document for `each` question, or `clauses` without questions"
+        "all",
+        description="`all` questions after the clauses, one document for `each` question, or `clauses` without questions",
     )
-    questions: Literal["shuffled", "chain"] = Field(
+    question_order: Literal["shuffled", "chain"] = Field(
         "shuffled",
-        description="the order of questions: `shuffled`, or as in the `chain`, so that a decoder that answers `all` "
-        "can go on from its own last answer",
+        description="order of the questions: `shuffled`, or as in the `chain`, so that a decoder that answers `all` can "
+        "build on its previous answer",
     )
-    seed: int = Field(0, description="another seed makes other puzzles")
+    seed: int = Field(0, description="random seed")
 
     @field_validator("group")
     @classmethod
-    def _known_group(cls, name: str) -> str:
+    def _validate_group(cls, name: str) -> str:
         group(name)
         return name
 
     def check(self) -> Iterable[Diagnostic]:
-        """What keeps these options from going together."""
-        if self.chains * self.variables + self.distractors > len(ascii_lowercase):
-            yield Diagnostic("variables", "a puzzle has more variables than there are letters", "at most 26 in all")
+        """Report incompatible options."""
+        letters = len(ascii_lowercase)
+        if self.chains * self.variables + self.distractors > letters:
+            yield Diagnostic("variables", f"a puzzle would need more than {letters} variables", f"use at most {letters} in all")
         if self.supervised > self.variables:
-            yield Diagnostic("supervised", f"a chain has only {self.variables} variables")
-        if self.shortest is not None and self.shortest > self.variables:
-            yield Diagnostic("shortest", f"is longer than the longest chain, {self.variables}")
+            yield Diagnostic("supervised", f"is greater than `variables`, {self.variables}")
+        if self.min_variables is not None and self.min_variables > self.variables:
+            yield Diagnostic("min_variables", f"is greater than `variables`, {self.variables}")
         if self.notation == "words" and self.group != "Z2":
-            yield Diagnostic("notation", "`words` are for Z2 alone", 'use notation = "symbols"')
+            yield Diagnostic("notation", "`words` is available for Z2 only", 'use notation = "symbols"')
 
     def estimate(self, inputs: Mapping[str, Estimate]) -> Estimate:
-        """Documents, at about ten tokens a variable."""
+        """Estimate documents, and about ten tokens per variable."""
         documents = self.count * (self.chains * self.supervised if self.layout == "each" else 1)
         return Estimate(documents=documents, tokens=documents * 10.0 * self.variables * self.chains)
 
     def read(self) -> Iterator[pl.DataFrame]:
-        """The puzzles, one or more rows each."""
-        return framed((row for n in range(self.count) for row in self._rows(n)), _COLUMNS)
+        """Yield the puzzles, one or more rows each."""
+        return to_frames((row for n in range(self.count) for row in self._rows(n)), _COLUMNS)
 
     def _rows(self, n: int) -> Iterator[dict[str, Any]]:
         rng = Random(f"lego/{self.seed}/{n}")
-        chains, clauses = self._drawn(rng)
+        chains, clauses = self._generate(rng)
         values = solve(clauses, group(self.group))
         if self.shuffle:
             rng.shuffle(clauses)
         places = [(variable, place) for chain in chains for place, variable in enumerate(chain[: self.supervised])]
-        if self.questions == "shuffled":
+        if self.question_order == "shuffled":
             rng.shuffle(places)
         puzzle = Puzzle(tuple(clauses), tuple((variable, values[variable]) for variable, _ in places))
         in_chains = [variable for chain in chains for variable in chain]
         order = [*in_chains, *sorted(values.keys() - set(in_chains))]
-        own = {"reasoning.variables": order, "reasoning.values": [values[variable] for variable in order]}
-        for at, row in enumerate(self._texts(puzzle, places, max(map(len, chains)))):
-            yield {"id": document_id("lego", self.model_dump_json(exclude={"count"}), n, at), **row, **own}
+        columns = {"reasoning.variables": order, "reasoning.values": [values[variable] for variable in order]}
+        for index, row in enumerate(self._texts(puzzle, places, max(map(len, chains)))):
+            yield {"id": document_id("lego", self.model_dump_json(exclude={"count"}), n, index), **row, **columns}
 
-    def _drawn(self, rng: Random) -> tuple[list[list[str]], list[Clause]]:
-        """Chains of variables, and the clauses that tie them, in order."""
+    def _generate(self, rng: Random) -> tuple[list[list[str]], list[Clause]]:
+        """Return chains of variables, and the clauses that define them, in order."""
         letters = rng.sample(ascii_lowercase, len(ascii_lowercase))
         elements = group(self.group).elements
         chains: list[list[str]] = []
         clauses: list[Clause] = []
         for _ in range(self.chains):
-            length = rng.randint(self.shortest, self.variables) if self.shortest else self.variables
+            length = rng.randint(self.min_variables, self.variables) if self.min_variables else self.variables
             chain = [letters.pop() for _ in range(length)]
             chains.append(chain)
             before: list[str | None] = [None, *chain]
             clauses += [Clause(variable, rng.choice(elements), of) for variable, of in zip(chain, before, strict=False)]
-        tied = [variable for chain in chains for variable in chain]
-        clauses += [Clause(letters.pop(), rng.choice(elements), rng.choice(tied)) for _ in range(self.distractors)]
+        in_chains = [variable for chain in chains for variable in chain]
+        clauses += [Clause(letters.pop(), rng.choice(elements), rng.choice(in_chains)) for _ in range(self.distractors)]
         return chains, clauses
 
-    def _texts(self, puzzle: Puzzle, places: list[tuple[str, int]], longest: int) -> Iterator[dict[str, Any]]:
-        clauses = told(puzzle, group(self.group), self.notation)
+    def _texts(self, puzzle: Puzzle, places: list[tuple[str, int]], max_length: int) -> Iterator[dict[str, Any]]:
+        clauses = format_clauses(puzzle, group(self.group), self.notation)
         match self.layout:
             case "clauses":
-                yield _row(clauses, "", f"length {longest:02d}")
+                yield _row(clauses, "", f"length {max_length:02d}")
             case "all":
-                whole = written(puzzle, group(self.group), self.notation)
-                yield _row(clauses + " ", whole[len(clauses) + 1 :], f"length {longest:02d}")
+                text = format_puzzle(puzzle, group(self.group), self.notation)
+                yield _row(clauses + " ", text[len(clauses) + 1 :], f"length {max_length:02d}")
             case "each":
                 for (variable, value), (_, place) in zip(puzzle.questions, places, strict=True):
-                    prompt = f"{clauses} {asked(variable, self.notation)}"
-                    yield _row(prompt, answered(value, self.notation), f"place {place:02d}")
+                    prompt = f"{clauses} {format_question(variable, self.notation)}"
+                    yield _row(prompt, format_answer(value, self.notation), f"place {place:02d}")
 
 
 def _row(prompt: str, answer: str, cell: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Scores models on problems with known answers, cell by cell: by place in a chain, by digits, by task."""
+"""The stage `reasoning/score`: accuracy of models on problems with known answers, by place in a chain, digits or task."""
 
 from __future__ import annotations
 
@@ -6,139 +6,154 @@ import math
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 import polars as pl
 from pydantic import Field
 
 from textbookgen import Checkpoint, Documents, Evaluator, Input, Labels, RunError, Runtime, StageInputs
-from textbookgen_reasoning.arithmetic import Format, digit_accuracy
+from textbookgen.api.rows import REPORT_SCHEMA
+from textbookgen_reasoning.arithmetic_format import Format, digit_accuracy
 from textbookgen_reasoning.gym import gym_score
 
 
 class CellScores(Evaluator):
-    """Has each checkpoint complete `reasoning.prompt` greedily, and counts right answers in each `reasoning.cell`.
+    """Completes `reasoning.prompt` greedily with each checkpoint, and reports the accuracy in each `reasoning.cell`.
 
-    `exact` compares with `reasoning.answer`, white space aside; `result` compares only what stands behind the last `=`,
-    so that a scratchpad may go wrong; `gym` asks reasoning-gym's scorer. For places in a chain (LEGO) a shortcut index is
-    reported too: accuracy at the last place minus accuracy in the middle, which is above 0 if the end is guessed without
-    following the chain. For sums and products the share of right digits is reported too.
+    With places in a chain (LEGO) also a shortcut index: accuracy at the last place minus accuracy in the middle, which is
+    positive if the end of a chain is guessed without resolving the chain. With sums and products also the digit accuracy.
     """
 
     name: ClassVar[str] = "score"
+    version: ClassVar[int] = 2
 
-    inputs: Annotated[Labels, Input(Checkpoint)] = Field(alias="from", description="stages above whose checkpoints are scored")
-    problems: Annotated[Labels, Input(Documents)] = Field(description="stages above whose problems are asked")
-    by: Literal["exact", "result", "gym"] = Field("exact", description="when an answer is right")
-    most_problems: int = Field(1_000, gt=0, description="problems asked of each cell at most, the first ones")
-    max_tokens: int = Field(64, gt=0, description="tokens of an answer at most")
-    batch: Annotated[int, Runtime] = Field(64, gt=0, description="problems that are asked at once")
+    inputs: Annotated[Labels, Input(Checkpoint)] = Field(alias="from", description="stages above whose checkpoints to score")
+    problems: Annotated[Labels, Input(Documents)] = Field(description="stages above with the problems")
+    scoring: Literal["exact", "result", "gym"] = Field(
+        "exact",
+        description="`exact` compares the whole answer, ignoring white space; `result` only what follows the last `=`, so that "
+        "errors in a scratchpad do not count; `gym` uses the scorer of reasoning-gym",
+    )
+    max_problems: int = Field(1_000, gt=0, description="maximum number of problems per cell; the first ones are used")
+    max_tokens: int = Field(64, gt=0, description="maximum number of tokens of an answer")
+    batch_size: Annotated[int, Runtime] = Field(64, gt=0, description="problems per request to the model")
 
-    def evaluate(self, inputs: StageInputs, out: Any) -> pl.DataFrame:
-        """Accuracy in each cell and over all; `answers.parquet` keeps every answer."""
-        problems = inputs["problems"].scan().group_by("reasoning.cell", maintain_order=True).head(self.most_problems).collect()
+    def evaluate(self, inputs: StageInputs, out: Path) -> pl.DataFrame:
+        """Return the accuracy of each model, overall and by cell; write every answer to `answers.parquet`.
+
+        Raises:
+            RunError: There are no problems.
+        """
+        problems = inputs["problems"].scan().group_by("reasoning.cell", maintain_order=True).head(self.max_problems).collect()
         if problems.is_empty():
-            raise RunError("there are no problems to ask", place="problems")
-        answers = pl.concat([self._asked(label, flow, problems, inputs) for label, flow in inputs.by_label("from").items()])
+            raise RunError("there are no problems to score on", place="problems", hint="name a stage that generates problems")
+        checkpoints = inputs.by_label("from", Checkpoint)
+        answers = pl.concat([self._answer(label, item, problems, inputs) for label, item in checkpoints.items()])
         answers.write_parquet(out / "answers.parquet")
         rows = [
-            row for (subject,), each in answers.group_by("subject", maintain_order=True) for row in figures(str(subject), each)
+            row
+            for (subject,), of_subject in answers.group_by("subject", maintain_order=True)
+            for row in summarize(str(subject), of_subject)
         ]
-        return pl.DataFrame(rows, schema=_FIGURES)
+        return pl.DataFrame(rows, schema=REPORT_SCHEMA)
 
-    def _asked(self, label: str, checkpoint: Any, problems: pl.DataFrame, inputs: StageInputs) -> pl.DataFrame:
-        """One model's answers, with what each is worth."""
+    def _answer(self, label: str, checkpoint: Checkpoint, problems: pl.DataFrame, inputs: StageInputs) -> pl.DataFrame:
+        """Return the answers of one model with their scores."""
         answers: list[str] = []
-        stop = ends(problems["reasoning.answer"].to_list())
+        stop = stop_texts(problems["reasoning.answer"].to_list())
         with closing(inputs.resolver.model(checkpoint.path)) as model:
-            for some in problems.iter_slices(self.batch):
-                result = model.complete(
-                    some["reasoning.prompt"].to_list(), max_tokens=self.max_tokens, stop=stop, seed=inputs.seed
+            for batch in problems.iter_slices(self.batch_size):
+                completions = model.complete(
+                    batch["reasoning.prompt"].to_list(), max_tokens=self.max_tokens, stop=stop, seed=inputs.seed
                 )
-                answers += [each[0] for each in result]
-        worth = [self.worth(row, answer) for row, answer in zip(problems.iter_rows(named=True), answers, strict=True)]
-        digits = [_digits(row, answer) for row, answer in zip(problems.iter_rows(named=True), answers, strict=True)]
-        places = [_places(row, answer) for row, answer in zip(problems.iter_rows(named=True), answers, strict=True)]
+                answers += [samples[0] for samples in completions]
+        rows = list(zip(problems.iter_rows(named=True), answers, strict=True))
         return problems.select("id", "reasoning.cell", "reasoning.prompt", "reasoning.answer").with_columns(
             subject=pl.lit(label),
             answer=pl.Series(answers, dtype=pl.String),
-            worth=pl.Series(worth, dtype=pl.Float64),
-            digits=pl.Series(digits, dtype=pl.Float64),
-            places=pl.Series(places, dtype=pl.List(pl.Float64)),
+            score=pl.Series([self.score(row, answer) for row, answer in rows], dtype=pl.Float64),
+            digits=pl.Series([_digit_score(row, answer) for row, answer in rows], dtype=pl.Float64),
+            places=pl.Series([_place_scores(row, answer) for row, answer in rows], dtype=pl.List(pl.Float64)),
         )
 
-    def worth(self, row: dict[str, Any], answer: str) -> float:
-        """What an answer is worth, from 0 to 1."""
-        wanted = str(row["reasoning.answer"])
-        match self.by:
+    def score(self, row: dict[str, Any], answer: str) -> float:
+        """Return the score of an answer to a problem, from 0 to 1."""
+        expected = str(row["reasoning.answer"])
+        match self.scoring:
             case "gym":
-                return gym_score(row["reasoning.cell"], answer.strip(), wanted.strip(), row["reasoning.metadata"])
+                return gym_score(row["reasoning.cell"], answer.strip(), expected.strip(), row["reasoning.metadata"])
             case "result":
-                return float(_bare(answer.rpartition("=")[2]) == _bare(wanted.rpartition("=")[2]))
+                return float(_normalize(answer.rpartition("=")[2]) == _normalize(expected.rpartition("=")[2]))
             case _:
-                return float(_bare(answer) == _bare(wanted))
+                return float(_normalize(answer) == _normalize(expected))
 
 
-def figures(subject: str, answers: pl.DataFrame) -> Iterator[dict[str, Any]]:
-    """The figures of one model from its answers: `reasoning.cell`, `worth`, for numbers `digits`, for whole chains `places`."""
-    yield _figure(subject, "accuracy", answers["worth"].to_list())
+def summarize(subject: str, answers: pl.DataFrame) -> Iterator[dict[str, Any]]:
+    """Yield the rows of the report for one model.
+
+    Args:
+        subject: Label of the model.
+        answers: Columns `reasoning.cell`, `score`, `digits` (null unless arithmetic) and `places` (null unless whole chains).
+    """
+    yield _metric(subject, "accuracy", answers["score"].to_list())
     cells = {
-        str(cell): each["worth"].to_list()
-        for (cell,), each in sorted(answers.group_by("reasoning.cell"), key=lambda pair: pair[0])
+        str(cell): of_cell["score"].to_list()
+        for (cell,), of_cell in sorted(answers.group_by("reasoning.cell"), key=lambda pair: pair[0])
     }
-    yield from (_figure(subject, f"accuracy {cell}", worth) for cell, worth in cells.items())
-    digits = answers["digits"].drop_nulls().to_list()
-    if digits:
-        yield _figure(subject, "right digits", digits)
-    chain = list(cells.values()) if all(cell.startswith("place ") for cell in cells) else []
-    if not chain and (places := answers["places"].drop_nulls().to_list()):
-        chain = [[each[at] for each in places if len(each) > at] for at in range(max(map(len, places)))]
-        yield from (_figure(subject, f"accuracy place {at:02d}", worth) for at, worth in enumerate(chain))
-    if len(chain) > 2:
-        index = shortcut_index([sum(worth) / len(worth) for worth in chain])
-        yield {"subject": subject, "metric": "shortcut index", "value": index, "stderr": None, "n": len(chain)}
+    yield from (_metric(subject, f"accuracy {cell}", scores) for cell, scores in cells.items())
+    if digits := answers["digits"].drop_nulls().to_list():
+        yield _metric(subject, "digit accuracy", digits)
+    by_place = list(cells.values()) if all(cell.startswith("place ") for cell in cells) else []
+    if not by_place and (chains := answers["places"].drop_nulls().to_list()):
+        by_place = [[chain[at] for chain in chains if len(chain) > at] for at in range(max(map(len, chains)))]
+        yield from (_metric(subject, f"accuracy place {at:02d}", scores) for at, scores in enumerate(by_place))
+    if len(by_place) > 2:
+        index = shortcut_index([sum(scores) / len(scores) for scores in by_place])
+        yield {"subject": subject, "metric": "shortcut index", "value": index, "stderr": None, "n": len(by_place)}
 
 
-def ends(answers: Sequence[str]) -> tuple[str, ...]:
-    """What ends an answer: a newline, and the mark that all answers end with and hold nowhere else, if there is one."""
-    marks = {answer.rstrip()[-1:] for answer in answers}
-    (mark,) = marks if len(marks) == 1 else ("",)
-    once = mark in (";", ",") and all(answer.count(mark) == 1 for answer in answers)
-    return ("\n", mark) if once else ("\n",)
+def stop_texts(answers: Sequence[str]) -> tuple[str, ...]:
+    """Return what ends an answer: a newline, and a separator if all answers end with it and none contains another."""
+    last_characters = {answer.rstrip()[-1:] for answer in answers}
+    (separator,) = last_characters if len(last_characters) == 1 else ("",)
+    is_unique = separator in (";", ",") and all(answer.count(separator) == 1 for answer in answers)
+    return ("\n", separator) if is_unique else ("\n",)
 
 
 def shortcut_index(accuracy: Sequence[float]) -> float:
-    """Accuracy at the end of a chain minus accuracy in its middle: above 0 if ends are guessed without following the chain."""
+    """Return the accuracy at the end of a chain minus that in its middle: positive if ends are guessed by a shortcut."""
     return accuracy[-1] - accuracy[len(accuracy) // 2]
 
 
-def _figure(subject: str, metric: str, values: Sequence[float]) -> dict[str, Any]:
+def _metric(subject: str, metric: str, values: Sequence[float]) -> dict[str, Any]:
+    """Return a row of the report: the mean and its standard error."""
     mean = sum(values) / len(values)
-    spread = sum((value - mean) ** 2 for value in values) / max(len(values) - 1, 1)
-    return {"subject": subject, "metric": metric, "value": mean, "stderr": math.sqrt(spread / len(values)), "n": len(values)}
+    variance = sum((value - mean) ** 2 for value in values) / max(len(values) - 1, 1)
+    return {"subject": subject, "metric": metric, "value": mean, "stderr": math.sqrt(variance / len(values)), "n": len(values)}
 
 
-def _digits(row: dict[str, Any], answer: str) -> float | None:
-    """The share of right digits, read off as written; None for what is no number."""
+def _digit_score(row: dict[str, Any], answer: str) -> float | None:
+    """Return the share of correct digits as they are written; None for other than arithmetic."""
     if row.get("kind") != "arithmetic":
         return None
     plain = Format()
-    wanted = plain.answer(str(row["reasoning.answer"]))
-    return None if wanted is None else digit_accuracy(wanted, plain.answer(answer))
+    expected = plain.parse_answer(str(row["reasoning.answer"]))
+    return None if expected is None else digit_accuracy(expected, plain.parse_answer(answer))
 
 
-def _places(row: dict[str, Any], answer: str) -> list[float] | None:
-    """Of a chain asked about as a whole: at each place, whether the answer is right."""
-    wanted = dict(_ANSWERED.findall(str(row["reasoning.answer"])))
-    if row.get("kind") != "lego" or not wanted:
+def _place_scores(row: dict[str, Any], answer: str) -> list[float] | None:
+    """Return, for a chain whose questions are answered together, whether each place is correct; None for other problems."""
+    expected = dict(_ANSWERED_QUESTION.findall(str(row["reasoning.answer"])))
+    if row.get("kind") != "lego" or not expected:
         return None
-    said = dict(_ANSWERED.findall(answer))
-    return [float(said.get(variable) == wanted[variable]) for variable in row["reasoning.variables"] if variable in wanted]
+    actual = dict(_ANSWERED_QUESTION.findall(answer))
+    variables = [variable for variable in row["reasoning.variables"] if variable in expected]
+    return [float(actual.get(variable) == expected[variable]) for variable in variables]
 
 
-def _bare(text: str) -> str:
+def _normalize(text: str) -> str:
     return "".join(text.split()).rstrip(";,")
 
 
-_ANSWERED = re.compile(r"\?\s*(\w+)\s*=\s*([^\s;,]+)")
-_FIGURES = {"subject": pl.String, "metric": pl.String, "value": pl.Float64, "stderr": pl.Float64, "n": pl.Int64}
+_ANSWERED_QUESTION = re.compile(r"\?\s*(\w+)\s*=\s*([^\s;,]+)")
