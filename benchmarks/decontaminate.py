@@ -1,9 +1,9 @@
-"""Decontamination rules, side by side: the share that each finds of benchmark items hidden in seven ways, what it takes from
-code that has none of them, and documents a CPU second.
+"""Decontamination rules, side by side: recall on benchmark items hidden in seven ways, false positives on clean code, and
+documents per CPU second.
 
     python benchmarks/decontaminate.py --humaneval HumanEval.jsonl.gz --mbpp mbpp.jsonl.gz
 
-Files as their publishers give them. Clean code is this Python's standard library and installed packages, by the function.
+The files are those of their publishers. Clean code is functions of this Python's standard library and installed packages.
 The last line is JSON.
 """
 
@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-from textbookgen_decontamination.stages.filter import Decontaminate
+from textbookgen_decontamination.stages.filter import DecontaminationFilter
 
 from textbookgen.api.benchmark import BenchmarkItem
 from textbookgen.api.stage import StageInputs
@@ -35,7 +35,7 @@ RULES: dict[str, dict[str, Any]] = {
     "13- and 7-grams (phi-4)": {"rule": "hybrid"},
     "10-gram + difflib > 0.5 (Cosmopedia)": {"rule": "cosmopedia"},
     "8-gram + edit distance at 0.8": {"rule": "fuzzy"},
-    "cosine of characters at 0.8": {"rule": "distance"},
+    "cosine of character n-grams at 0.8": {"rule": "embedding"},
     "syntax trees at 0.95 (phi-1)": {"rule": "ast"},
     "syntax trees at 0.9 (phi-1)": {"rule": "ast", "match_rate": 0.9},
     "13-grams and syntax trees at 0.95": {"rule": ["ngram", "ast"]},
@@ -43,7 +43,7 @@ RULES: dict[str, dict[str, Any]] = {
 }
 
 
-FORMATS = {"documents a CPU second": ",.0f", "false": ".4f"}
+FORMATS = {"documents per CPU second": ",.0f", "false": ".4f"}
 
 
 @dataclass
@@ -51,16 +51,16 @@ class Items:
     """A benchmark from its file."""
 
     name: str
-    found: list[BenchmarkItem]
+    rows: list[BenchmarkItem]
     stop: tuple[str, ...] = ()
 
     def items(self) -> Iterator[BenchmarkItem]:
-        yield from self.found
+        yield from self.rows
 
 
 @dataclass
 class Resolver:
-    """All that a judge asks for here."""
+    """Resolves benchmarks only."""
 
     benchmarks: dict[str, Items]
 
@@ -86,8 +86,8 @@ def mbpp(file: Path) -> Items:
     )
 
 
-class Renamed(ast.NodeTransformer):
-    """Other names for functions, arguments and variables; imported and built-in names stay."""
+class Rename(ast.NodeTransformer):
+    """Renames functions, arguments and variables; imported and built-in names are kept."""
 
     def __init__(self) -> None:
         self.names: dict[str, str] = {}
@@ -114,8 +114,8 @@ def without_docstrings(tree: ast.Module) -> ast.Module:
     return tree
 
 
-def kinds(items: list[BenchmarkItem], code: bool, around: list[str]) -> dict[str, list[str]]:
-    """The items, hidden in each way; `around` is text to embed them in."""
+def hidden_items(items: list[BenchmarkItem], code: bool, around: list[str]) -> dict[str, list[str]]:
+    """Return the items, hidden in each way; `around` is text to embed them in."""
     rng = random.Random(0)
     whole = [item.prompt + item.solution if code else item.solution for item in items]
     hidden = {
@@ -124,17 +124,17 @@ def kinds(items: list[BenchmarkItem], code: bool, around: list[str]) -> dict[str
         "solution only": [item.solution for item in items],
         "prompt only": [item.prompt for item in items],
         "reformatted": [ast.unparse(ast.parse(text)) for text in whole],
-        "renamed": [ast.unparse(Renamed().visit(ast.parse(text))) for text in whole],
-        "renamed, no docstring": [ast.unparse(without_docstrings(Renamed().visit(ast.parse(text)))) for text in whole],
+        "renamed": [ast.unparse(Rename().visit(ast.parse(text))) for text in whole],
+        "renamed, no docstring": [ast.unparse(without_docstrings(Rename().visit(ast.parse(text)))) for text in whole],
     }
     if not code:
         del hidden["renamed"]  # the solutions have no docstrings
     return hidden
 
 
-def functions(folder: Path, many: int) -> list[str]:
-    """Functions and classes of code that has nothing to do with the benchmarks, evenly drawn."""
-    found = []
+def sample_functions(folder: Path, count: int) -> list[str]:
+    """Sample functions and classes of code that is unrelated to the benchmarks."""
+    functions = []
     files = sorted(folder.rglob("*.py"))
     random.Random(1).shuffle(files)
     for file in files:
@@ -145,12 +145,12 @@ def functions(folder: Path, many: int) -> list[str]:
             tree = ast.parse(source)
         except (SyntaxError, ValueError):
             continue
-        found += [
+        functions += [
             ast.get_source_segment(source, node) or "" for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)
         ]
-        if len(found) >= many:
+        if len(functions) >= count:
             break
-    return [text for text in found[:many] if text]
+    return [text for text in functions[:count] if text]
 
 
 def frame(texts: list[str]) -> pl.DataFrame:
@@ -162,42 +162,42 @@ def main() -> None:
     parser.add_argument("--humaneval", type=Path)
     parser.add_argument("--mbpp", type=Path)
     parser.add_argument("--clean", type=int, default=5_000, help="functions of clean code of each kind")
-    parser.add_argument("--show", type=int, default=0, help="print so many false alarms of each rule")
-    told = parser.parse_args()
+    parser.add_argument("--show", type=int, default=0, help="print this many false positives of each rule")
+    arguments = parser.parse_args()
     warnings.simplefilter("ignore")
     paths = sysconfig.get_paths()
     clean = {
-        "standard library": functions(Path(paths["stdlib"]), told.clean),
-        "packages": functions(Path(paths["purelib"]), told.clean),
+        "standard library": sample_functions(Path(paths["stdlib"]), arguments.clean),
+        "packages": sample_functions(Path(paths["purelib"]), arguments.clean),
     }
-    loaded = [read(file) for read, file in ((humaneval, told.humaneval), (mbpp, told.mbpp)) if file]
+    loaded = [read(file) for read, file in ((humaneval, arguments.humaneval), (mbpp, arguments.mbpp)) if file]
     results: dict[str, dict[str, dict[str, float]]] = {}
     for items in loaded:
-        hidden = kinds(items.found, items.name == "humaneval", clean["standard library"])
-        given = StageInputs({}, Path(), Resolver({items.name: items}))  # type: ignore[arg-type]
+        hidden = hidden_items(items.rows, items.name == "humaneval", clean["standard library"])
+        inputs = StageInputs({}, Path(), Resolver({items.name: items}))  # type: ignore[arg-type]
         results[items.name] = {}
         for rule, options in RULES.items():
-            judge = Decontaminate(benchmarks=(items.name,), **options)
-            judge.prepare(given)
-            judge.decide(frame(["def warm():\n    return 1\n"]))
-            row = {kind: 1 - judge.decide(frame(texts))["keep"].mean() for kind, texts in hidden.items()}
-            began, many = time.process_time(), 0
+            stage = DecontaminationFilter(benchmarks=(items.name,), **options)
+            stage.prepare(inputs)
+            stage.decide(frame(["def warm():\n    return 1\n"]))
+            row = {kind: 1 - stage.decide(frame(texts))["keep"].mean() for kind, texts in hidden.items()}
+            start, count = time.process_time(), 0
             for name, texts in clean.items():
-                verdicts = judge.decide(frame(texts))
+                verdicts = stage.decide(frame(texts))
                 row[f"false: {name}"] = 1 - verdicts["keep"].mean()
-                many += len(texts)
-                for found in verdicts.filter(~pl.col("keep")).head(told.show).iter_rows(named=True):
-                    print(f"  {rule}: {name} {found['id']}: {found['reason']}: {found['detail']}")
-            row["documents a CPU second"] = many / (time.process_time() - began)
+                count += len(texts)
+                for verdict in verdicts.filter(~pl.col("keep")).head(arguments.show).iter_rows(named=True):
+                    print(f"  {rule}: {name} {verdict['id']}: {verdict['reason']}: {verdict['detail']}")
+            row["documents per CPU second"] = count / (time.process_time() - start)
             results[items.name][rule] = row
         amounts = ", ".join(f"{len(texts)} functions of the {name}" for name, texts in clean.items())
-        print(f"\n{items.name}: {len(items.found)} items; clean: {amounts}\n")
+        print(f"\n{items.name}: {len(items.rows)} items; clean: {amounts}\n")
         print(table(results[items.name]))
     print(json.dumps({"ours": results}))
 
 
 def table(rows: dict[str, dict[str, float]]) -> str:
-    """The figures, for people."""
+    """Return the metrics as a Markdown table."""
     names = list(next(iter(rows.values())))
     lines = ["| rule | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
     for rule, row in rows.items():

@@ -1,11 +1,11 @@
-"""Near-duplicates, side by side: documents a CPU second, peak memory, what is found, and what is removed without cause.
+"""Near-duplicate removal, side by side: documents per CPU second, peak memory, recall, and unjustified removals.
 
     python benchmarks/dedup.py --documents 10000 --work FOLDER [--tools ours,datasketch,...] [--limit SECONDS]
     python benchmarks/dedup.py --short --documents 1000000 --memory 128 --tools ours
 
-Documents have 200 to 2,000 words (5.8 KB on average), or with `--short` 25 to 130 (0.6 KB). Every tool runs in a process
-of its own on one thread, after it has worked a small corpus (so that compilation and imports do not count; their time is
-told as `cold_s`). The last line is JSON.
+Documents have 200 to 2,000 words (5.8 KB on average), or with `--short` 25 to 130 (0.6 KB). Every tool runs in its
+own process on one thread, after a small corpus (so that compilation and imports do not count; their time is reported as
+`cold_s`). The last line is JSON.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "POLARS_MAX_THREADS", "NUMBA_NUM_
 
 
 def peak_mib() -> float:
-    """The most memory this process has had. (`ru_maxrss` would count what the parent had before the fork.)"""
+    """Return the peak memory of this process. (`ru_maxrss` would include the parent's before the fork.)"""
     return int(re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[1]) / 1024
 
 
-def child(tool: str, corpus: Path, warm: Path, out: Path) -> None:
-    """Runs one tool and writes what it removed and what it took."""
+def run_tool(tool: str, corpus: Path, warm: Path, out: Path) -> None:
+    """Run one tool, and write what it removed and the time and memory it took."""
     started = time.perf_counter()
     TOOLS[tool](warm)
     cold = time.perf_counter() - started
@@ -45,8 +45,8 @@ def child(tool: str, corpus: Path, warm: Path, out: Path) -> None:
     out.write_text(json.dumps({**took, "peak_mib": peak_mib(), "start_mib": base, "removed": removed}))
 
 
-def measured(tool: str, corpus: Path, warm: Path, memory_mib: int, limit: float) -> dict[str, Any] | str:
-    """What a tool removed and took, or why it could not be run."""
+def measure(tool: str, corpus: Path, warm: Path, memory_mib: int, limit: float) -> dict[str, Any] | str:
+    """Run a tool in its own process; return the result, or why it failed."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "out.json"
         command = [
@@ -63,23 +63,23 @@ def measured(tool: str, corpus: Path, warm: Path, memory_mib: int, limit: float)
         ]
         environment = {**os.environ, **ONE_THREAD, "MEMORY_MIB": str(memory_mib)}
         try:
-            done = subprocess.run(
+            process = subprocess.run(
                 command, env=environment, capture_output=True, text=True, check=False, timeout=limit, cwd=folder
             )
         except subprocess.TimeoutExpired:
             return f"stopped after {limit:.0f} s"
-        if done.returncode:
-            return (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+        if process.returncode:
+            return (process.stderr.strip().splitlines() or ["no error message"])[-1]
         return dict(json.loads(out.read_text()))
 
 
-def figures(run: dict[str, Any], documents: pl.DataFrame, pairs: pl.DataFrame) -> dict[str, Any]:
-    """Rates, and what the removals are worth against the true pairs."""
+def metrics_of(run: dict[str, Any], documents: pl.DataFrame, pairs: pl.DataFrame) -> dict[str, Any]:
+    """Return rates, and the removals compared with the true pairs."""
     places = {key: at for at, key in enumerate(documents["id"].to_list())}
-    gone = pl.Series([places[key] for key in run["removed"]], dtype=pl.Int64).implode()
-    result = pairs.with_columns(gone_a=pl.col("a").is_in(gone), gone_b=pl.col("b").is_in(gone))
+    removed_rows = pl.Series([places[key] for key in run["removed"]], dtype=pl.Int64).implode()
+    result = pairs.with_columns(removed_a=pl.col("a").is_in(removed_rows), removed_b=pl.col("b").is_in(removed_rows))
     justified = pl.concat(
-        [result.filter("gone_a", ~pl.col("gone_b"))["a"], result.filter("gone_b", ~pl.col("gone_a"))["b"]]
+        [result.filter("removed_a", ~pl.col("removed_b"))["a"], result.filter("removed_b", ~pl.col("removed_a"))["b"]]
     ).n_unique()  # fmt: skip
     removed = len(run["removed"])
     planted = result.join(
@@ -95,7 +95,7 @@ def figures(run: dict[str, Any], documents: pl.DataFrame, pairs: pl.DataFrame) -
             | ((pl.col("source_a") == pl.col("b")) & (pl.col("kind_a") == kind))
         )
         made = documents.filter(pl.col("kind") == kind).height
-        hit = own.select((pl.col("gone_a") | pl.col("gone_b")).sum()).item()
+        hit = own.select((pl.col("removed_a") | pl.col("removed_b")).sum()).item()
         recalls[kind] = {"planted": made, "at_or_above": own.height, "found": hit}
     return {
         "docs_per_cpu_s": round(len(documents) / run["cpu_s"]),
@@ -104,20 +104,20 @@ def figures(run: dict[str, Any], documents: pl.DataFrame, pairs: pl.DataFrame) -
         "start_mib": round(run["start_mib"]),
         "cold_s": round(run["cold_s"], 2),
         "removed": removed,
-        "pair_recall": round(float(result.select((pl.col("gone_a") | pl.col("gone_b")).mean()).item()), 5),
+        "pair_recall": round(float(result.select((pl.col("removed_a") | pl.col("removed_b")).mean()).item()), 5),
         "unjustified": round(1 - justified / removed, 5) if removed else 0.0,
         "kinds": recalls,
     }
 
 
 def table(results: dict[str, Any]) -> str:
-    """The figures, for people."""
+    """Return the metrics as Markdown tables."""
     names = ("docs_per_cpu_s", "mb_per_cpu_s", "peak_mib", "start_mib", "cold_s", "removed", "pair_recall", "unjustified")
     lines = ["| tool | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
     for tool, result in results.items():
         cells = [str(result[name]) for name in names] if isinstance(result, dict) else [f"not run: {result}"]
         lines.append(f"| {tool} | " + " | ".join(cells) + " |")
-    lines += ["", "found, of the planted copies whose true Jaccard index is 0.8 or more (of all planted)", ""]
+    lines += ["", "found, of the planted copies with a true Jaccard index of 0.8 or more (of all planted)", ""]
     ran = {tool: result for tool, result in results.items() if isinstance(result, dict)}
     if not ran:
         return "\n".join(lines)
@@ -134,22 +134,24 @@ def main() -> None:
     parser.add_argument("--documents", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--tools", default=",".join(TOOLS), help="which to run; `ours` first")
-    parser.add_argument("--work", type=Path, help="where the corpus is kept; a temporary folder unless given")
+    parser.add_argument("--work", type=Path, help="folder that keeps the corpus; temporary by default")
     parser.add_argument("--short", action="store_true", help="documents of 25 to 130 words")
     parser.add_argument("--limit", type=float, default=900, help="seconds after which a tool is stopped")
-    parser.add_argument("--memory", type=int, default=1024, help="MiB that our indexes may take")
+    parser.add_argument("--memory", type=int, default=1024, help="memory for indexes of `dedup/minhash`, in MiB")
     parser.add_argument("--child")
     for name in ("--corpus", "--warm", "--out"):
         parser.add_argument(name, type=Path, help=argparse.SUPPRESS)
-    told = parser.parse_args()
-    if told.child:
-        child(told.child, told.corpus, told.warm, told.out)
+    arguments = parser.parse_args()
+    if arguments.child:
+        run_tool(arguments.child, arguments.corpus, arguments.warm, arguments.out)
         return
     with tempfile.TemporaryDirectory() as temporary:
-        work = told.work or Path(temporary)
-        corpus, warm = (work / f"{'short' if told.short else 'long'}-{many}-{told.seed}" for many in (told.documents, 200))
-        write(corpus, told.documents, told.seed, told.short)
-        write(warm, 200, told.seed, told.short)
+        work = arguments.work or Path(temporary)
+        corpus, warm = (
+            work / f"{'short' if arguments.short else 'long'}-{count}-{arguments.seed}" for count in (arguments.documents, 200)
+        )
+        write(corpus, arguments.documents, arguments.seed, arguments.short)
+        write(warm, 200, arguments.seed, arguments.short)
         pairs = true_pairs(corpus)
         documents = (
             pl.scan_parquet(f"{corpus}/part-*.parquet")
@@ -161,13 +163,13 @@ def main() -> None:
             flush=True,
         )
         results: dict[str, Any] = {}
-        for tool in told.tools.split(","):
-            run = measured(tool, corpus, warm, told.memory, told.limit)
-            results[tool] = figures(run, documents, pairs) if isinstance(run, dict) else run
+        for tool in arguments.tools.split(","):
+            run = measure(tool, corpus, warm, arguments.memory, arguments.limit)
+            results[tool] = metrics_of(run, documents, pairs) if isinstance(run, dict) else run
     print(table(results))
-    wanted = ("docs_per_cpu_s", "pair_recall", "unjustified", "peak_mib")
+    names = ("docs_per_cpu_s", "pair_recall", "unjustified", "peak_mib")
     brief = {
-        tool: {name: item[name] for name in wanted} if isinstance(item, dict) else {"not_run": item}
+        tool: {name: item[name] for name in names} if isinstance(item, dict) else {"not_run": item}
         for tool, item in results.items()
     }
     print(json.dumps({"ours": brief.pop("ours", None), "peers": brief}))

@@ -1,4 +1,4 @@
-"""The deduplicators that are compared: each reads parquet parts and says which ids it would remove."""
+"""The deduplicators that are compared: each reads parquet parts and returns the ids it would remove."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ def texts(folder: Path) -> Iterator[tuple[str, str]]:
 
 
 def ours(folder: Path) -> list[str]:
-    """`dedup/minhash` as the engine works it: sketches part by part, then one judgement."""
+    """Run `dedup/minhash` as the engine does: sketches part by part, then verdicts on all."""
     from textbookgen_dedup.stages.minhash import MinHashDedup
 
-    judge = MinHashDedup(inputs=("corpus",), threshold=THRESHOLD, memory_mib=int(os.environ.get("MEMORY_MIB", "1024")))
+    stage = MinHashDedup(inputs=("corpus",), threshold=THRESHOLD, memory_mib=int(os.environ.get("MEMORY_MIB", "1024")))
     with tempfile.TemporaryDirectory(dir=folder) as sketches:
         for part in parts_of(folder):
-            judge.sketch(pl.read_parquet(part, columns=["id", "text"])).write_parquet(Path(sketches) / part.name)
-        verdicts = judge.decide(pl.scan_parquet(f"{sketches}/*.parquet"), pl.scan_parquet(f"{folder}/part-*.parquet"))
+            stage.sketch(pl.read_parquet(part, columns=["id", "text"])).write_parquet(Path(sketches) / part.name)
+        verdicts = stage.decide(pl.scan_parquet(f"{sketches}/*.parquet"), pl.scan_parquet(f"{folder}/part-*.parquet"))
     return verdicts.filter(~pl.col("keep"))["id"].to_list()
 
 
 class Components:
-    """Union-find; of each component the first member stays, as most tools do it."""
+    """Union-find that keeps the first member of each component, as most tools do."""
 
     def __init__(self) -> None:
         self.parent: dict[str, str] = {}
@@ -61,7 +61,7 @@ class Components:
         return [one for one in self.parent if self.top(one) != one]
 
 
-def _in_bulk(items: Iterable[tuple[str, str]], size: int = 1000) -> Iterator[list[tuple[str, str]]]:
+def _batches(items: Iterable[tuple[str, str]], size: int = 1000) -> Iterator[list[tuple[str, str]]]:
     batch: list[tuple[str, str]] = []
     for item in items:
         batch.append(item)
@@ -73,11 +73,11 @@ def _in_bulk(items: Iterable[tuple[str, str]], size: int = 1000) -> Iterator[lis
 
 
 def datasketch(folder: Path) -> list[str]:
-    """datasketch 2's batch path and LSH, connected components over the candidates as its documentation has it."""
+    """Run datasketch 2's batch API and LSH, with connected components over the candidates as in its documentation."""
     from datasketch import MinHash, MinHashLSH
 
     index, components = MinHashLSH(num_perm=PERMUTATIONS, params=(BANDS, ROWS)), Components()
-    for batch in _in_bulk(texts(folder)):
+    for batch in _batches(texts(folder)):
         tokens = ([token.encode() for token in shingles(text)] for _, text in batch)
         for (key, _), sketch in zip(batch, MinHash.generator(tokens, num_perm=PERMUTATIONS), strict=True):
             for other in index.query(sketch):
@@ -87,12 +87,12 @@ def datasketch(folder: Path) -> list[str]:
 
 
 def rensa(folder: Path) -> list[str]:
-    """rensa's R-MinHash over all shingles and its LSH, connected components over the candidates."""
+    """Run rensa's R-MinHash over all shingles and its LSH, with connected components over the candidates."""
     from rensa import RMinHash, RMinHashLSH
 
     keys: list[str] = []
     index, components = RMinHashLSH(threshold=THRESHOLD, num_perm=PERMUTATIONS, num_bands=BANDS), Components()
-    for batch in _in_bulk(texts(folder)):
+    for batch in _batches(texts(folder)):
         sketches = RMinHash.from_token_sets([shingles(text) for _, text in batch], num_perm=PERMUTATIONS, seed=42)
         for (key, _), sketch in zip(batch, sketches, strict=True):
             for other in index.query(sketch):
@@ -103,19 +103,19 @@ def rensa(folder: Path) -> list[str]:
 
 
 def rensa_greedy(folder: Path) -> list[str]:
-    """rensa's own deduplicator: a document goes if the estimate says that one before it is alike."""
+    """Run rensa's own deduplicator, which removes a document if an earlier one is similar by estimate."""
     from rensa import RMinHashDeduplicator
 
     tool = RMinHashDeduplicator(threshold=THRESHOLD, num_perm=PERMUTATIONS, use_lsh=True, num_bands=BANDS)
     removed: list[str] = []
-    for batch in _in_bulk(texts(folder)):
+    for batch in _batches(texts(folder)):
         kept = tool.add_pairs((key, shingles(text)) for key, text in batch)
         removed += [key for (key, _), keep in zip(batch, kept, strict=True) if not keep]
     return removed
 
 
 def datatrove(folder: Path) -> list[str]:
-    """datatrove's four steps with its own defaults (14 buckets of 8), but SHA-1: its xxhash call fails with xxhash 4."""
+    """Run datatrove's four steps with its defaults (14 buckets of 8), but SHA-1: its xxhash call fails with xxhash 4."""
     from datatrove.data import Document
     from datatrove.pipeline.dedup import MinhashDedupBuckets, MinhashDedupCluster, MinhashDedupFilter, MinhashDedupSignature
     from datatrove.pipeline.dedup.minhash import MinhashConfig
@@ -128,13 +128,13 @@ def datatrove(folder: Path) -> list[str]:
     def rows() -> Iterator[Any]:
         return (Document(text=text, id=key) for key, text in texts(folder))
 
-    with tempfile.TemporaryDirectory(dir=folder) as place:
-        for _ in MinhashDedupSignature(f"{place}/signatures", config=config).run(rows(), 0, 1) or ():
+    with tempfile.TemporaryDirectory(dir=folder) as out:
+        for _ in MinhashDedupSignature(f"{out}/signatures", config=config).run(rows(), 0, 1) or ():
             pass
         for bucket in range(config.num_buckets):
-            MinhashDedupBuckets(f"{place}/signatures", f"{place}/buckets", config=config).run(None, bucket, config.num_buckets)
-        MinhashDedupCluster(f"{place}/buckets", f"{place}/remove", config=config).run(None, 0, 1)
-        kept = {document.id for document in MinhashDedupFilter(f"{place}/remove").run(rows(), 0, 1)}
+            MinhashDedupBuckets(f"{out}/signatures", f"{out}/buckets", config=config).run(None, bucket, config.num_buckets)
+        MinhashDedupCluster(f"{out}/buckets", f"{out}/remove", config=config).run(None, 0, 1)
+        kept = {document.id for document in MinhashDedupFilter(f"{out}/remove").run(rows(), 0, 1)}
     return [key for key, _ in texts(folder) if key not in kept]
 
 

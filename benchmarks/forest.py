@@ -1,5 +1,5 @@
-"""What `quality/forest` learns from 300, 1,000 and 3,000 of a teacher's labels, measured on functions of files it has not seen;
-and what its choice is worth to a model.
+"""What `quality/forest` learns from 300, 1,000 and 3,000 of a teacher's labels, measured on functions of other files; and what
+its selection is worth to a model.
 
     python benchmarks/forest.py
     python benchmarks/forest.py --ablation --work FOLDER
@@ -30,8 +30,8 @@ from typing import Any
 import numpy as np
 from sklearn.metrics import roc_auc_score
 from textbookgen_procedural.tasks import TASKS
-from textbookgen_quality.annotate import Annotate
-from textbookgen_quality.classifier import Classifier, Shape, learn
+from textbookgen_quality.annotate import QualityAnnotator
+from textbookgen_quality.classifier import Classifier, ClassifierConfig, LabeledTexts, train_classifier
 
 from textbookgen.api.teacher import Reply
 from textbookgen.builtin.sources.python_code import PythonCode
@@ -41,7 +41,7 @@ FEATURES = ("words", "characters")
 
 
 def functions() -> list[tuple[str, str]]:
-    """File and text of every function and class at the top of the standard library's files, tests left out."""
+    """Return file and text of every top-level function and class of the standard library, without its tests."""
     root, result = Path(sysconfig.get_paths()["stdlib"]), []
     for file in sorted(root.rglob("*.py")):
         if {"site-packages", "test", "tests", "idlelib", "lib2to3"} & set(file.relative_to(root).parts):
@@ -59,18 +59,18 @@ def functions() -> list[tuple[str, str]]:
 
 
 def scores(texts: list[str]) -> list[float]:
-    """The teacher's, as `quality/annotate` reads them."""
-    stage = Annotate(inputs=("web",), teacher="author")
-    told = []
+    """Return the teacher's scores, as `quality/annotate` reads them."""
+    stage = QualityAnnotator(inputs=("web",), teacher="author")
+    values = []
     for text in texts:
         draw = {"document": {"id": "", "text": text, "kind": "code"}}
         reply = Reply(TASKS["educational-value"](random.Random(0), draw))
-        told.append(next(iter(stage.parse(draw, reply)))["quality.score"])
-    return told
+        values.append(next(iter(stage.parse(draw, reply)))["quality.score"])
+    return values
 
 
 def curve(seeds: int) -> dict[str, Any]:
-    """Area under the ROC curve, and precision among the best 30 %, by features and number of labels; means over seeds."""
+    """Return the area under the ROC curve and the precision among the best 30 %, by features and number of labels."""
     units = functions()
     marks = np.array(scores([text for _, text in units]))
     bound = min(sorted(set(marks.tolist()))[1:], key=lambda mark: abs((marks >= mark).mean() - SHARE))
@@ -80,16 +80,19 @@ def curve(seeds: int) -> dict[str, Any]:
     for seed in range(seeds):
         seen, unseen = split(units, seed)
         for features in FEATURES:
-            for many in LABELS:
-                shape = Shape(features, 20_000, 64, 200, 2, 8_000)
-                mine = seen[:many]
+            for count in LABELS:
+                config = ClassifierConfig(features, 20_000, 64, 200, 2, 8_000, seed)
+                own = seen[:count]
                 with tempfile.TemporaryDirectory() as folder:
                     file = Path(folder) / "forest.npz"
-                    learn([units[at][1] for at in mine], good[mine], shape, 0.2, SHARE, seed, 1, file)
-                    said = Classifier.load(file).probabilities([units[at][1] for at in unseen])
-                best = np.argsort(-said, kind="stable")[: round(SHARE * len(said))]
+                    labels = LabeledTexts([units[at][1] for at in own], good[own])
+                    train_classifier(labels, config, file, 0.2, SHARE, jobs=1)
+                    predicted = Classifier.load(file).probabilities([units[at][1] for at in unseen])
+                best = np.argsort(-predicted, kind="stable")[: round(SHARE * len(predicted))]
                 truth = good[unseen]
-                result.setdefault((features, many), []).append((float(roc_auc_score(truth, said)), float(truth[best].mean())))
+                result.setdefault((features, count), []).append(
+                    (float(roc_auc_score(truth, predicted)), float(truth[best].mean()))
+                )
     base = float(np.mean([good[split(units, seed)[1]].mean() for seed in range(seeds)]))
     print(table(result, base))
     rows = {
@@ -100,7 +103,7 @@ def curve(seeds: int) -> dict[str, Any]:
 
 
 def split(units: list[tuple[str, str]], seed: int) -> tuple[list[int], list[int]]:
-    """Places to learn from and places to measure on, of which no file is in both."""
+    """Return rows to learn from and rows to measure on, with no file in both."""
     rng = random.Random(seed)
     files = sorted({file for file, _ in units})
     rng.shuffle(files)
@@ -117,7 +120,7 @@ def mean(pairs: list[tuple[float, float]], at: int) -> float:
 
 
 def table(result: dict[tuple[str, int], list[tuple[float, float]]], base: float) -> str:
-    """The figures, for people."""
+    """Return the metrics as a Markdown table."""
     lines = ["| labels | " + " | ".join(f"{many:,}" for many in LABELS) + " |", "|---" * (len(LABELS) + 1) + "|"]
     for title, at in (("ROC AUC", 0), (f"precision among the best 30 % (base {base:.2f})", 1)):
         for features in FEATURES:
@@ -156,7 +159,7 @@ from = "web"
 labels = "labels"
 keep_share = 0.17
 
-[stage.drawn]
+[stage.random]
 use = "sample"
 from = "web"
 share = 0.17
@@ -203,11 +206,11 @@ threads = 1
 seed = {seed}
 """
 WRITTEN = ("pages", "exercises")
-ARMS = {"kept": "kept by the forest", "drawn": "drawn without it"}
+ARMS = {"kept": "kept by the forest", "random": "selected at random"}
 
 
 def ablation(work: Path, tokens: int, seeds: int) -> dict[str, Any]:
-    """Bits per byte of textbook pages, by arm and seed."""
+    """Train the models; return bits per byte of held-out text, by arm and seed."""
     from textbookgen.provenance.lineage import Lineage
     from textbookgen.recipe.plugin_manager import Plugins
     from textbookgen.storage.workspace import Workspace
@@ -245,7 +248,7 @@ def ablation(work: Path, tokens: int, seeds: int) -> dict[str, Any]:
 
 
 def good_files(seen: set[str]) -> list[str]:
-    """Installed files that the recipe did not read and to which the teacher gives four points or more."""
+    """Return installed files that the recipe did not read and that the teacher rates with four points or more."""
     frames = PythonCode(max_files=8_000, max_kib=8).read()
     files = [(id_, text) for frame in frames for id_, text in frame.select("id", "text").iter_rows() if id_ not in seen]
     marks = scores([text for _, text in files])
@@ -255,16 +258,18 @@ def good_files(seen: set[str]) -> list[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--ablation", action="store_true", help="train the models; without, only the curve is measured")
-    parser.add_argument("--tokens", type=int, default=300_000, help="tokens that each model of the ablation sees")
-    parser.add_argument("--work", type=Path, help="where the ablation works; a temporary folder unless given")
-    told = parser.parse_args()
-    warnings.simplefilter("ignore")  # invalid escapes in other people's strings
-    if told.ablation:
+    parser.add_argument(
+        "--ablation", action="store_true", help="train models too; by default only the learning curve is measured"
+    )
+    parser.add_argument("--tokens", type=int, default=300_000, help="training tokens of each model of the ablation")
+    parser.add_argument("--work", type=Path, help="folder for the ablation; temporary by default")
+    arguments = parser.parse_args()
+    warnings.simplefilter("ignore")  # invalid escapes in strings of installed code
+    if arguments.ablation:
         with tempfile.TemporaryDirectory() as folder:
-            result = ablation(told.work or Path(folder), told.tokens, told.seeds)
+            result = ablation(arguments.work or Path(folder), arguments.tokens, arguments.seeds)
     else:
-        result = curve(told.seeds)
+        result = curve(arguments.seeds)
     print(json.dumps({"ours": result}))
 
 
