@@ -1,4 +1,4 @@
-"""A teacher that answers by a script whose truth is known, and remembers what it was asked."""
+"""A teacher that answers from a script whose truth is known, and records what it is asked."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -17,17 +17,23 @@ from textbookgen.builtin.shipped_files import prompt_folders
 from textbookgen.llm.json_schema import validation_error
 from textbookgen.recipe.prompts import Prompts
 
-_PROMPTS = Prompts(prompt_folders())
+PROMPTS = Prompts(prompt_folders())
+
+
+class RecordedRequest(NamedTuple):
+    task: str
+    prompt: str
+    draw: Mapping[str, Any]
 
 
 @dataclass
-class Script:
-    """Asks answered by a function of task and draw (and sample, if it takes three); prompts are rendered as in a run."""
+class ScriptedTeacher:
+    """Answers by a function of task and draw (and sample, for requests that have one); prompts are rendered as in a run."""
 
     answer: Callable[..., str | Reply | dict]
     default_task: str = ""
     default_draw: Mapping[str, Any] = field(default_factory=dict)
-    asked: list[tuple[str, str, Mapping[str, Any]]] = field(default_factory=list)
+    requests: list[RecordedRequest] = field(default_factory=list)
 
     async def __call__(
         self,
@@ -41,9 +47,9 @@ class Script:
         await asyncio.sleep(0)
         task = self.default_task if task is None else task
         draw = self.default_draw if draw is None else draw
-        json.dumps(draw)  # what a teacher gets can be kept in a ledger
-        text = prompt if isinstance(prompt, str) else "\n".join(f"{each.role}: {each.content}" for each in prompt)
-        self.asked.append((task, text, draw))
+        json.dumps(draw)  # the ledger stores draws as JSON
+        text = prompt if isinstance(prompt, str) else "\n".join(f"{message.role}: {message.content}" for message in prompt)
+        self.requests.append(RecordedRequest(task, text, draw))
         answer = self.answer(task, draw) if sample is None else self.answer(task, draw, sample)
         if isinstance(answer, dict):
             assert schema is not None
@@ -52,23 +58,31 @@ class Script:
         return answer if isinstance(answer, Reply) else Reply(answer)
 
     def render(self, template: str, variables: Mapping[str, Any]) -> str:
-        return _PROMPTS.render(template, variables)
+        return PROMPTS.render(template, variables)
 
     def tasks(self) -> list[str]:
-        return [task for task, _, _ in self.asked]
+        return [request.task for request in self.requests]
+
+    def prompts(self, task: str) -> list[str]:
+        return [request.prompt for request in self.requests if request.task == task]
 
 
 @dataclass
-class Room:
-    """Works a generator on one draw."""
+class Runner:
+    """Runs a generator on one draw; `teacher` is that of the last run."""
 
-    script: Script | None = None
+    teacher: ScriptedTeacher = field(default_factory=lambda: ScriptedTeacher(lambda task, draw: ""))
 
-    def write(self, stage: Generator, draw: Mapping[str, Any], answer: Callable[..., Any]) -> list[dict[str, Any]]:
-        self.script = Script(answer, stage.task, draw)
-        return list(asyncio.run(stage.generate(draw, self.script)))
+    def run(self, stage: Generator, draw: Mapping[str, Any], answer: Callable[..., Any]) -> list[dict[str, Any]]:
+        self.teacher = ScriptedTeacher(answer, stage.task, draw)
+        return list(asyncio.run(stage.generate(draw, self.teacher)))
 
 
 @pytest.fixture
-def room() -> Room:
-    return Room()
+def runner() -> Runner:
+    return Runner()
+
+
+@pytest.fixture
+def prompts() -> Prompts:
+    return PROMPTS

@@ -1,10 +1,9 @@
-"""Answers: equal ones have one form, different ones have not."""
+"""Answers: equal ones have one canonical form, different ones have different forms."""
 
 from __future__ import annotations
 
 import pytest
-from textbookgen_textbooks.answers import answer_of, canonical
-from textbookgen_textbooks.questions import plurality
+from textbookgen_textbooks.answers import canonical, extract_answer, is_unknown
 
 
 @pytest.mark.parametrize(
@@ -29,7 +28,7 @@ from textbookgen_textbooks.questions import plurality
         ("5 apples", ["5 apples", "5  Apples.", "5.0 apples"]),
         ("12 cm^2", ["12 cm^2", "12.0 CM^2"]),
         ("20 \u20ac", ["\u20ac20", "\u20ac 20.00"]),
-        ("B", ["B", "b", "(B)", "b)", "B.", "(b) Paris", "Option B", "B: Paris", "answer b"]),
+        ("B", ["B", "b", "(B)", "b)", "B.", "(b) Paris", "Option B", "B: Paris", "B. Paris", "answer b"]),
         ("red fox", ["the red fox", "A Red Fox.", '"red  fox"', "Red fox!"]),
         ("yes", ["Yes", "yes."]),
         ("3 to 5", ["3 to 5", "3  TO 5"]),
@@ -50,22 +49,46 @@ def test_nothing_is_no_answer(answer: str):
     assert canonical(answer) is None
 
 
-def test_odd_numbers_do_no_harm():
+def test_unusual_numbers_raise_no_error():
     assert canonical("1e999999999") == "1e999999999"
     assert canonical("1/0") == "1/0"
     assert canonical("9" * 5_000) == "9" * 5_000
 
 
-def test_the_last_marked_answer_counts():
-    assert answer_of("ANSWER: 3\nno, wait\nAnswer: 4 \n") == "4"
-    assert answer_of("so \\boxed{7} and \\boxed{\\frac{1}{2}}") == "\\frac{1}{2}"
-    assert answer_of("It is four.") is None
+def test_the_last_labelled_answer_counts():
+    assert extract_answer("ANSWER: 3\nno, wait\nAnswer: 4 \n") == "4"
+    assert extract_answer("so \\boxed{7} and \\boxed{\\frac{1}{2}}") == "\\frac{1}{2}"
+    assert extract_answer("It is four.") is None
 
 
-def test_plurality_needs_one_winner():
-    assert plurality(["a", "b", "a"]) == ("a", 2)
-    assert plurality(["a", "b"]) is None
-    assert plurality(["a", "a", "b", "b", "c"]) is None
-    assert plurality([None, None, "a"]) == ("a", 1)
-    assert plurality([None]) is None
-    assert plurality([]) is None
+def test_the_answer_is_cleaned_and_otherwise_unchanged():
+    assert extract_answer("**ANSWER:** 50%.") == "50%"
+    assert extract_answer("Answer: $\\frac{1}{2}$") == "\\frac{1}{2}"
+    assert extract_answer("ANSWER: **The Seine**.") == "The Seine"
+    assert extract_answer("ANSWER: $5 and $6") == "$5 and $6"
+    assert extract_answer("ANSWER: **") is None
+
+
+@pytest.mark.parametrize("answer", ["E. coli", "c. 1850", "a. m.", "B. subtilis"])
+def test_abbreviations_are_not_options(answer: str):
+    assert canonical(answer) == answer.lower().rstrip(".")
+
+
+@pytest.mark.parametrize("answer", ["(e) coli", "E) coli", "E: coli", "E. Coli", "E.", "Answer E", "E. 12"])
+def test_options_are_recognized_by_their_markup(answer: str):
+    assert canonical(answer) == "E"
+
+
+@pytest.mark.parametrize(
+    ("answer", "unknown"),
+    [
+        ("UNKNOWN", True),
+        ("unknown 57", True),
+        ("None", True),
+        ("None of the above", False),
+        ("the unknown soldier", False),
+        ("N/A", True),
+    ],
+)
+def test_unknown_answers_are_recognized(answer: str, unknown: bool):
+    assert is_unknown(answer) is unknown

@@ -1,4 +1,4 @@
-"""Exercises: what is taken from a reply, and what is refused and why."""
+"""Exercises: how replies are split into text, prompt and tests, and which are rejected."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from textbookgen.api.errors import UnusableReply
 from textbookgen.api.teacher import Reply
 
 GENERATOR = Exercise(teacher="author", count=1)
-DRAW = {"function_name": "count_even", "concept": "looping", "difficulty": 1, "arguments": ["list[int]"]}
+DRAW = {"function_name": "count_even", "concept": "looping", "difficulty": 1, "argument_types": ["list[int]"]}
 
 SOLUTION = '''def count_even(numbers: list[int]) -> int:
     """Count the even numbers.
@@ -35,7 +35,7 @@ def test_fence_with_asserts_inside():
     assert row["textbooks.prompt"] == SOLUTION[: SOLUTION.index("    return")]
 
 
-def test_what_was_taken_apart_runs_again():
+def test_text_and_tests_run_and_tests_can_fail():
     (row,) = rows(f"```python\n{SOLUTION}\n{ASSERTS}```")
     exec(str(row["text"]) + str(row["textbooks.tests"]), {})
     broken = str(row["textbooks.prompt"]) + "    return 1\n" + str(row["textbooks.tests"])
@@ -50,16 +50,18 @@ def test_what_was_taken_apart_runs_again():
         f"```\n{SOLUTION}{ASSERTS}```",
         f"```python\n{SOLUTION}```\n\nTests:\n\n```py\n{ASSERTS}```",
         f"```python\n{SOLUTION}```\n{ASSERTS}",
+        f"Sure! Here is the exercise:\n\n{SOLUTION}\n{ASSERTS}",
+        f"**Solution**\n```python\n{SOLUTION}```\n**Tests**\n```python\n{ASSERTS}```\nEach assert checks one case.",
         f"```python\r\n{SOLUTION}{ASSERTS}```".replace("\r\n", "\n").replace("\n", "\r\n"),
     ],
-    ids=["bare", "no language", "two fences", "asserts after", "windows lines"],
+    ids=["bare", "no language", "two fences", "asserts after", "preamble without code fence", "bold headings", "windows lines"],
 )
-def test_all_shapes_of_reply_give_the_same(reply: str):
+def test_exercises_are_read_in_the_styles_of_real_models(reply: str):
     (row,) = rows(reply)
     assert (row["text"], row["textbooks.tests"]) == (SOLUTION, ASSERTS)
 
 
-def test_imports_helpers_and_decorators_stay_and_prints_go():
+def test_imports_helpers_and_decorators_are_kept_and_prints_removed():
     solved = read_exercise(
         '"""An exercise."""\nimport math; from functools import cache\n\ndef _double(n: int) -> int:\n    return 2 * n\n'
         '@cache\ndef area(n: int) -> int:\n    """Area."""\n    # plain\n    return math.floor(_double(n))\n'
@@ -86,26 +88,34 @@ def test_imports_helpers_and_decorators_stay_and_prints_go():
             'def f():\n    """D."""\n    return 1\ndef g():\n    """D."""\n    return 1\n',
             "there is more than one public function",
         ),
-        ('class A:\n    pass\ndef f():\n    """D."""\n    return 1\n', "other code stands beside the function"),
+        ('class A:\n    pass\ndef f():\n    """D."""\n    return 1\n', "there is other code besides the function"),
         ("def f():\n    return 1\n", "the function has no docstring"),
         ('def f():\n    """D."""\n', "the function has no body"),
         ('def f():\n    """D."""\n    ...\n', "the function has no body"),
-        ('def f():\n    """D."""; return 1\n', "code stands on the docstring's line"),
+        ('def f():\n    """D."""; return 1\n', "the docstring and the body share a line"),
     ],
 )
-def test_what_is_no_exercise_is_refused_with_a_reason(source: str, reason: str):
+def test_other_replies_are_rejected_with_a_reason(source: str, reason: str):
     with pytest.raises(UnusableReply) as caught:
         read_exercise(source)
     assert caught.value.problem == reason
 
 
-def test_empty_and_cut_off_replies_are_refused():
+def test_empty_and_cut_off_replies_are_rejected():
     with pytest.raises(UnusableReply, match="empty"):
         rows("  \n")
     with pytest.raises(UnusableReply, match="cut off"):
         rows(SOLUTION, finish="length")
 
 
-def test_odd_escapes_warn_nobody():
-    (row,) = rows('def f(s: str) -> str:\n    """Match \\d."""\n    return s\n')
-    assert row["textbooks.entry_point"] == "f"
+def test_invalid_escapes_cause_no_warning():
+    (row,) = rows('def count_even(s: str) -> str:\n    """Match \\d."""\n    return s\n')
+    assert row["textbooks.entry_point"] == "count_even"
+
+
+def test_a_function_with_another_name_is_rejected():
+    other = SOLUTION.replace("count_even", "count_odd")
+    with pytest.raises(UnusableReply) as caught:
+        rows(other)
+    assert caught.value.problem == "the function does not have the requested name"
+    assert next(iter(GENERATOR.parse({}, Reply(other))))["textbooks.entry_point"] == "count_odd"

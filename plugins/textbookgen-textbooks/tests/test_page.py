@@ -1,4 +1,4 @@
-"""Pages: a page must have code that parses."""
+"""Pages: a page must have code that parses, and is kept as written."""
 
 from __future__ import annotations
 
@@ -13,15 +13,34 @@ DRAW = {"topic": "loops", "audience": "a child", "skill": "tracing", "difficulty
 PAGE = "# Loops\n\nA loop repeats.\n\n```python\nfor n in range(2):\n    print(n)\n    # 0\n    # 1\n```\n\nWhy does it stop?\n"
 
 
-def test_a_page_is_taken_as_it_is():
+def test_a_page_is_kept_unchanged():
     assert list(GENERATOR.parse(DRAW, Reply(PAGE))) == [
         {"text": PAGE, "textbooks.topic": "loops", "textbooks.audience": "a child"}
     ]
 
 
-def test_a_fence_around_all_of_it_goes():
-    (row,) = GENERATOR.parse(DRAW, Reply(f"```markdown\n{PAGE}```\n"))
+@pytest.mark.parametrize(
+    "reply",
+    [
+        f"```markdown\n{PAGE}```\n",
+        f"Sure! Here is a section on loops:\n\n{PAGE}",
+        f"**Here's the textbook section:**\n\n---\n\n{PAGE}",
+        f"Here is the section:\n\n```markdown\n{PAGE}```",
+        PAGE.replace("\n", "\r\n"),
+    ],
+    ids=["code fence", "announcement", "bold announcement and rule", "announcement and code fence", "windows lines"],
+)
+def test_pages_are_read_in_the_styles_of_real_models(reply: str):
+    (row,) = GENERATOR.parse(DRAW, Reply(reply))
     assert row["text"] == PAGE
+
+
+def test_a_page_that_begins_and_ends_with_a_snippet_keeps_both():
+    page = "```python\nx = 1\n```\n\nThen:\n\n```python\ny = 2\n```\n"
+    (row,) = GENERATOR.parse(DRAW, Reply(page))
+    assert row["text"] == page
+    (row,) = GENERATOR.parse(DRAW, Reply(page.replace("python", "")))
+    assert row["text"] == page.replace("python", "")
 
 
 def test_one_snippet_that_parses_is_enough():
@@ -38,7 +57,7 @@ def test_one_snippet_that_parses_is_enough():
         ("```python\nfor for\n```", "no snippet of the page parses"),
     ],
 )
-def test_what_is_no_page_is_refused_with_a_reason(text: str, reason: str):
+def test_other_replies_are_rejected_with_a_reason(text: str, reason: str):
     with pytest.raises(UnusableReply) as caught:
         list(GENERATOR.parse(DRAW, Reply(text)))
     assert caught.value.problem == reason

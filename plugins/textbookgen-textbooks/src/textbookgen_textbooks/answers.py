@@ -34,10 +34,10 @@ def extract_answer(reply: str) -> str | None:
 def clean_answer(answer: str) -> str | None:
     """Return an answer without Markdown, LaTeX delimiters and the final full stop; None if nothing is left."""
     boxed = _BOXED.fullmatch(answer.strip().strip("$. "))
-    text = (boxed[1] if boxed else answer).strip().strip(_MARKUP).strip()
+    text = (boxed[1] if boxed else answer).strip().strip(_MARKUP).rstrip(".;! ").strip(f"{_MARKUP} ")
     if text.startswith("$") and text.endswith("$"):
-        text = text.strip("$").strip()
-    return text.rstrip(".;!").strip().strip(_MARKUP).strip() or None
+        text = text.strip("$ ")
+    return text or None
 
 
 def is_unknown(answer: str) -> bool:
