@@ -1,11 +1,12 @@
-"""What a larger model gains from starting with a smaller one's weights: held-out bits per byte at equal tokens, several seeds.
+"""Measures what a larger model gains from starting with the weights of a smaller one: held-out bits per byte, several seeds.
 
     python benchmarks/growth.py --seeds 1 2 3 [--together] [--out docs/growth.md]
 
-A small model is trained on the embedded teacher's stories (a program's, and simpler than any real ones), then a larger one four
-times on the same further tokens: tiled from the small one's weights, with its weights in a corner (weight reuse), and from
-nothing, once with the same learning rate and once with a higher one, which suits fresh weights better. The small model's own
-tokens are not counted in the plot; the table says how many more tokens scratch would need.
+A small model is trained on stories by the embedded teacher, a program whose stories are simpler than real ones. Then a larger
+model is trained four times on the same further tokens: with tiled weights, with the small weights reused in a corner, and from
+scratch, once at the same learning rate and once at a higher one, which suits a model trained from scratch better. The tokens of
+the small model are not counted. The table also shows after which share of the tokens the grown models match the best result
+from scratch.
 """
 
 from __future__ import annotations
@@ -76,26 +77,26 @@ dropout = 0.0
 validate_every = 20
 validation_tokens = 20_000
 """
-WAYS = {
+VARIANTS = {
     "tile": ("tile", 1e-3, "tiled"),
-    "reuse": ("reuse", 1e-3, "weight reuse"),
-    "scratch": ("scratch", 1e-3, "from nothing"),
-    "scratch-fast": ("scratch", 3e-3, "from nothing, learning rate 3e-3"),
+    "reuse": ("reuse", 1e-3, "reused"),
+    "scratch": ("scratch", 1e-3, "from scratch"),
+    "scratch-fast": ("scratch", 3e-3, "from scratch, learning rate 3e-3"),
 }
 
 
 def curve(work: Path, seed: int, run: dict[str, Any], label: str) -> list[tuple[int, float]]:
-    """Tokens and held-out bits per byte on the way."""
+    """Return tokens and held-out bits per byte at each evaluation."""
     address = run["models"][label]["address"]
     lines = (work / f"seed-{seed}" / "steps" / address / "out" / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
-    told = [json.loads(line) for line in lines]
-    return [(line["tokens"], line["validation_bits_per_byte"]) for line in told if "validation_bits_per_byte" in line]
+    metrics = [json.loads(line) for line in lines]
+    return [(line["tokens"], line["validation_bits_per_byte"]) for line in metrics if "validation_bits_per_byte" in line]
 
 
 def draw(curves: dict[str, list[list[tuple[int, float]]]], file: Path) -> None:
-    """The mean of the seeds, a line a way."""
-    colours = ["#1b6ca8", "#d1495b", "#66734c", "#edae49"]
-    drawn = chart(
+    """Draw the mean over the seeds, one line per variant."""
+    colors = ["#1b6ca8", "#d1495b", "#66734c", "#edae49"]
+    plot = chart(
         "XY",
         show_dots=False,
         x_title="tokens of the larger model",
@@ -103,32 +104,33 @@ def draw(curves: dict[str, list[list[tuple[int, float]]]], file: Path) -> None:
         x_value_formatter=lambda tokens: f"{tokens / 1000:.0f} k",
         value_formatter=lambda bits: f"{bits:.2f}",
     )
-    drawn.config.style.colors = tuple(colours)
-    for label, (_, _, name) in WAYS.items():
-        item = curves[label]
-        mean = [(points[0][0], statistics.mean(bits for _, bits in points)) for points in zip(*item, strict=True)]
-        drawn.add(name, mean, stroke_style={"width": 3})
-    write_chart(drawn, file)
+    plot.config.style.colors = tuple(colors)
+    for label, (_, _, name) in VARIANTS.items():
+        mean = [(points[0][0], statistics.mean(bits for _, bits in points)) for points in zip(*curves[label], strict=True)]
+        plot.add(name, mean, stroke_style={"width": 3})
+    write_chart(plot, file)
 
 
 def reaches(curve: Sequence[tuple[int, float]], bits: float) -> int | None:
-    """After how many tokens a curve is as low as this; None if never."""
-    return next((tokens for tokens, result in curve if result <= bits), None)
+    """Return the tokens after which a curve is at or below a value; None if it never is."""
+    return next((tokens for tokens, value in curve if value <= bits), None)
 
 
 def table(curves: dict[str, list[list[tuple[int, float]]]], seeds: Sequence[int]) -> str:
-    """Bits per byte a tenth of the way and at the end, and the tokens after which the grown are as good as the others' end."""
+    """Return the rows of the table: bits per byte after a tenth and at the end, and the share of tokens to match scratch."""
     rows = heads(seeds)
-    for label, (_, _, name) in WAYS.items():
+    for label, (_, _, name) in VARIANTS.items():
         for part, share in (("after a tenth", 0.1), ("at the end", 1.0)):
             values = [item[max(0, round(share * len(item)) - 1)][1] for item in curves[label]]
             rows.append(f"| {name}, {part} | {spread(values, '.3f')} |")
     for label in ("tile", "reuse"):
         shares = []
         for number, grown in enumerate(curves[label]):
-            best = min(curves[way][number][-1][1] for way in ("scratch", "scratch-fast"))
+            best = min(curves[variant][number][-1][1] for variant in ("scratch", "scratch-fast"))
             shares.append((reaches(grown, best) or float("nan")) / grown[-1][0])
-        rows.append(f"| {WAYS[label][2]}: share of the tokens for scratch's best end | {spread(shares, '.2f')} |")
+        rows.append(
+            f"| {VARIANTS[label][2]}: share of the tokens to reach the best result from scratch | {spread(shares, '.2f')} |"
+        )
     return "\n".join(rows)
 
 
@@ -136,21 +138,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--work", type=Path, default=ROOT / "work" / "growth")
-    parser.add_argument("--together", action="store_true", help="all seeds at once, each on one core")
-    parser.add_argument("--out", type=Path, help="a Markdown file: its table is replaced, and the plot drawn beside it")
+    parser.add_argument("--together", action="store_true", help="run all seeds at once, each on one core")
+    parser.add_argument("--out", type=Path, help="Markdown file whose table is replaced; the plot is written next to it")
     options = parser.parse_args()
     work = options.work.resolve()
     work.mkdir(parents=True, exist_ok=True)
     recipe = work / "growth.toml"
-    stages = (GROWN.format(label=label, method=method, rate=rate) for label, (method, rate, _) in WAYS.items())
+    stages = (GROWN.format(label=label, method=method, rate=rate) for label, (method, rate, _) in VARIANTS.items())
     recipe.write_text(RECIPE + "".join(stages), encoding="utf-8")
-    runs = run_all(recipe, work, options.seeds, alone=["small", *WAYS] if options.together else ())
-    curves = {label: [curve(work, seed, runs[seed], label) for seed in options.seeds] for label in WAYS}
-    shown = table(curves, options.seeds)
-    print(shown)
+    runs = run_all(recipe, work, options.seeds, alone=["small", *VARIANTS] if options.together else ())
+    curves = {label: [curve(work, seed, runs[seed], label) for seed in options.seeds] for label in VARIANTS}
+    rows = table(curves, options.seeds)
+    print(rows)
     draw(curves, options.out.with_suffix(".svg") if options.out else work / "growth.svg")
     if options.out:
-        replace_table(options.out, shown)
+        replace_table(options.out, rows)
 
 
 if __name__ == "__main__":

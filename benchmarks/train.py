@@ -1,17 +1,17 @@
-"""Packing and training on this machine's CPU, each beside what else does the same.
+"""Benchmarks packing and training on this machine's CPU against alternatives.
 
     python benchmarks/train.py                      # both
     python benchmarks/train.py --only packing --megabytes 40
     python benchmarks/train.py --only training --rounds 3
 
-Packing: `pack` with and without the library gigatoken; a document at a time into Megatron-core's builder, as
-Megatron's own preprocessing does; and nothing but the `tokenizers` library's batch encode. Each is a process of its own with
-one thread and reads the same documents (files of this Python's libraries), three times over; CPU seconds leave out imports
-and the opening of the tokenizer, memory does not. The files of the first three must be the same, byte for byte.
+Packing: `pack` with and without the library gigatoken; one document at a time into Megatron-core's builder, as Megatron-LM's
+preprocessing does; and the batch encoding of the `tokenizers` library alone. Each runs in a separate process with one thread,
+and reads the same documents (files of this Python's libraries) in each round. CPU seconds exclude imports and loading the
+tokenizer; memory includes them. The files of the first three must be identical.
 
-Training: a job of `megatron/pretrain` as the engine starts it, against a plain PyTorch loop and LlamaForCausalLM of
-transformers with torch's AdamW, all of the same shape, batch and threads. They take turns, each round in another order; a
-figure is the median of steps after the first five. Needs transformers. The last line is JSON.
+Training: a job of `megatron/pretrain` as the engine starts it, against a plain PyTorch loop and transformers' LlamaForCausalLM
+with torch's AdamW, all with the same shape, batch size and threads. They take turns, in a different order in each round; the
+result is the median over steps after the first five. Requires transformers. The last line of output is JSON.
 """
 
 from __future__ import annotations
@@ -32,20 +32,20 @@ from pathlib import Path
 from typing import Any
 
 VOCABULARY = 32_000
-PACKERS = ("ours", "ours, without gigatoken", "megatron, a document at a time", "tokenizers, batch encode alone")
+PACKERS = ("ours", "ours, without gigatoken", "megatron, one document at a time", "tokenizers, batch encoding alone")
 TRAINERS = ("ours", "plain torch", "transformers")
 SHAPE = {"layers": 4, "hidden": 128, "heads": 4, "ffn": 384, "tied": True}
 WINDOW, BATCH, TRAINED_VOCABULARY = 256, 16, 8_192
 BATCH_OF_TEXTS = 1_000
-#: Threads that wait asleep for all, as the trainer has it: where cores are shared, spinning is far slower.
-QUIETLY = {"OMP_WAIT_POLICY": "PASSIVE", "TOKENIZERS_PARALLELISM": "false", "TRANSFORMERS_VERBOSITY": "error"}
+#: Idle threads sleep, as in the trainer: where cores are shared, spinning is far slower.
+QUIET_ENVIRONMENT = {"OMP_WAIT_POLICY": "PASSIVE", "TOKENIZERS_PARALLELISM": "false", "TRANSFORMERS_VERBOSITY": "error"}
 
 
 # --- packing
 
 
 def corpus(folder: Path, megabytes: float) -> Path:
-    """Python files of this interpreter's libraries, cut at 20,000 characters, as a table in parts."""
+    """Write the Python files of this interpreter's libraries, cut at 20,000 characters, as a table in parts."""
     import polars as pl
 
     rows: list[tuple[str, str]] = []
@@ -68,16 +68,16 @@ def corpus(folder: Path, megabytes: float) -> Path:
 
 
 def train_tokenizer(texts: Path, vocabulary: int, folder: Path) -> Path:
-    """`train-tokenizer` on a table."""
-    from textbookgen.builtin.tokenizers import TrainTokenizer
+    """Train a tokenizer on a table, and return its file."""
+    from textbookgen.builtin.stages.train_tokenizer import TrainTokenizer
 
     folder.mkdir()
     stage = TrainTokenizer.model_validate({"from": "corpus", "vocabulary": vocabulary, "max_mib": 8.0})
-    stage.pack(_given(texts, folder, None), folder)
+    stage.pack(_stage_inputs(texts, folder, None), folder)
     return folder / "tokenizer.json"
 
 
-def _given(texts: Path, folder: Path, tokenizer: Any) -> Any:
+def _stage_inputs(texts: Path, folder: Path, tokenizer: Any) -> Any:
     from textbookgen.api.artifacts import Documents, Part
     from textbookgen.api.stage import StageInputs
 
@@ -97,7 +97,7 @@ def batches(texts: Path) -> Iterator[list[str]]:
 
 
 def pack(who: str, texts: Path, tokenizer: Path, out: Path) -> dict[str, Any]:
-    """Packs in this process; tokens and CPU seconds."""
+    """Pack in this process, and return tokens, CPU seconds, memory and digests."""
     work = {PACKERS[0]: _ours, PACKERS[1]: _ours, PACKERS[2]: _megatron, PACKERS[3]: _encode_alone}[who]
     if who == PACKERS[1]:
         sys.modules["gigatoken"] = None  # type: ignore[assignment]
@@ -121,11 +121,11 @@ def _ours(texts: Path, tokenizer: Path, out: Path) -> Work:
     from textbookgen.builtin.stages.pack.stage import Pack
     from textbookgen.builtin.tokenizers import FileTokenizer
 
-    opened = FileTokenizer(tokenizer)
+    file_tokenizer = FileTokenizer(tokenizer)
     stage = Pack.model_validate({"from": "corpus", "tokenizer": "t", "validation_share": 0})
 
     def run() -> int:
-        stage.pack(_given(texts, out, opened), out)
+        stage.pack(_stage_inputs(texts, out, file_tokenizer), out)
         return int(json.loads((out / "manifest.json").read_text())["tokens"])
 
     return time.process_time, run
@@ -171,54 +171,54 @@ def _digest(path: Path) -> str:
 
 
 def packing(folder: Path, megabytes: float, rounds: int) -> dict[str, Any]:
-    """Every packer in turn, `rounds` times."""
+    """Run every packer `rounds` times, in turn."""
     (folder / "texts").mkdir()
     texts = corpus(folder / "texts", megabytes)
     tokenizer = train_tokenizer(texts, VOCABULARY, folder / "tokenizer")
-    result: dict[str, list[dict[str, Any]]] = {who: [] for who in PACKERS}
+    runs: dict[str, list[dict[str, Any]]] = {who: [] for who in PACKERS}
     for number in range(rounds):
         for who in PACKERS[number % 2 :] + PACKERS[: number % 2]:
             out = folder / f"out-{PACKERS.index(who)}"
             out.mkdir(exist_ok=True)
-            result[who].append(_child(["--pack", who, str(texts), str(tokenizer), str(out)], threads=1))
-    told = {}
-    alone = statistics.median(item["tokens"] / item["cpu_seconds"] for item in result[PACKERS[3]])
-    for who, item in result.items():
-        speeds = [one["tokens"] / one["cpu_seconds"] for one in item]
-        told[who] = {
-            "million_tokens_a_cpu_second": round(statistics.median(speeds) / 1e6, 2),
-            "least": round(min(speeds) / 1e6, 2),
-            "most": round(max(speeds) / 1e6, 2),
-            "of_batch_encode": round(statistics.median(speeds) / alone, 2),
-            "mib": round(max(one["mib"] for one in item)),
-            "tokens": item[0]["tokens"],
+            runs[who].append(_child(["--pack", who, str(texts), str(tokenizer), str(out)], threads=1))
+    packers = {}
+    alone = statistics.median(item["tokens"] / item["cpu_seconds"] for item in runs[PACKERS[3]])
+    for who, of_packer in runs.items():
+        speeds = [run["tokens"] / run["cpu_seconds"] for run in of_packer]
+        packers[who] = {
+            "million_tokens_per_cpu_second": round(statistics.median(speeds) / 1e6, 2),
+            "min": round(min(speeds) / 1e6, 2),
+            "max": round(max(speeds) / 1e6, 2),
+            "relative_to_batch_encoding": round(statistics.median(speeds) / alone, 2),
+            "mib": round(max(run["mib"] for run in of_packer)),
+            "tokens": of_packer[0]["tokens"],
         }
-        print(f"{who:34} {told[who]}", flush=True)
-    same = {json.dumps(item[0]["digest"]) for who, item in result.items() if who != PACKERS[3]}
-    print("files are the same, byte for byte" if len(same) == 1 else "FILES DIFFER")
-    return {"packers": told, "identical": len(same) == 1}
+        print(f"{who:34} {packers[who]}", flush=True)
+    digests = {json.dumps(of_packer[0]["digest"]) for who, of_packer in runs.items() if who != PACKERS[3]}
+    print("the files are identical" if len(digests) == 1 else "THE FILES DIFFER")
+    return {"packers": packers, "identical": len(digests) == 1}
 
 
 # --- training
 
 
 def train(who: str, folder: Path, steps: int, threads: int) -> dict[str, Any]:
-    """Tokens a second, the median of all steps but the first five."""
+    """Return tokens per second, the median over all steps but the first five."""
     if who == TRAINERS[0]:
         return _train_ours(folder, steps, threads)
     import torch
 
     torch.set_num_threads(threads)
     torch.manual_seed(0)
-    model, loss_of = _plain() if who == TRAINERS[1] else _transformers()
+    model, loss_function = _plain() if who == TRAINERS[1] else _transformers()
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, betas=(0.9, 0.98), weight_decay=0.1)
     schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.01, steps)
-    shown = _windows(folder / "shards", steps)
+    batches = _windows(folder / "shards", steps)
     seconds = []
-    for tokens in shown:
+    for tokens in batches:
         start = time.perf_counter()
         optimizer.zero_grad(set_to_none=True)
-        loss = loss_of(tokens[:, :-1], tokens[:, 1:])
+        loss = loss_function(tokens[:, :-1], tokens[:, 1:])
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
@@ -239,8 +239,8 @@ def _train_ours(folder: Path, steps: int, threads: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as out:
         job = Job(Path(out) / "job.json", Path(out) / "out")
         inputs = {"shards": [{"label": "s", "artifact": "Shards", "path": str(folder / "shards")}]}
-        told = {"use": "megatron/pretrain", "options": stage.model_dump(mode="json"), "inputs": inputs, "seed": 0}
-        job.path.write_text(json.dumps({**told, "folder": str(job.folder)}))
+        content = {"use": "megatron/pretrain", "options": stage.model_dump(mode="json"), "inputs": inputs, "seed": 0}
+        job.path.write_text(json.dumps({**content, "folder": str(job.folder)}))
         subprocess.run(stage.command(job), env={**os.environ, **stage.environment()}, check=True, stderr=subprocess.DEVNULL)
         lines = [json.loads(line) for line in (job.folder / "metrics.jsonl").read_text().splitlines()]
         card = json.loads((job.folder / "checkpoint.json").read_text())
@@ -249,18 +249,18 @@ def _train_ours(folder: Path, steps: int, threads: int) -> dict[str, Any]:
 
 
 def _windows(shards: Path, steps: int) -> Iterator[Any]:
-    """As many batches of windows drawn from the same token file."""
+    """Yield batches of random windows of a token file, int64 `[BATCH, WINDOW + 1]`."""
     import numpy as np
     import torch
 
-    ids, draw = np.memmap(shards / "train.bin", np.uint16, "r"), np.random.default_rng(0)
+    ids, rng = np.memmap(shards / "train.bin", np.uint16, "r"), np.random.default_rng(0)
     for _ in range(steps):
-        starts = draw.integers(0, len(ids) - WINDOW - 1, BATCH)
+        starts = rng.integers(0, len(ids) - WINDOW - 1, BATCH)
         yield torch.from_numpy(np.stack([ids[start : start + WINDOW + 1] for start in starts]).astype(np.int64))
 
 
 def _plain() -> tuple[Any, Callable[[Any, Any], Any]]:
-    """What one would write by hand: a llama with one matrix for queries, keys and values, and torch's own attention."""
+    """Return a plain Llama with a fused QKV projection and torch's scaled_dot_product_attention, and its loss."""
     import torch
     from torch import nn
     from torch.nn import functional
@@ -271,7 +271,7 @@ def _plain() -> tuple[Any, Callable[[Any, Any], Any]]:
     )
     cosines, sines = (item.repeat(1, 2) for item in (angles.cos(), angles.sin()))
 
-    def turned(x: Any) -> Any:
+    def rotate(x: Any) -> Any:
         front, back = x.chunk(2, -1)
         return x * cosines + torch.cat([-back, front], -1) * sines
 
@@ -285,7 +285,7 @@ def _plain() -> tuple[Any, Callable[[Any, Any], Any]]:
         def forward(self, x: Any) -> Any:
             b, s, _ = x.shape
             query, key, value = (item.view(b, s, heads, -1).transpose(1, 2) for item in self.qkv(self.before(x)).chunk(3, -1))
-            attended = functional.scaled_dot_product_attention(turned(query), turned(key), value, is_causal=True)
+            attended = functional.scaled_dot_product_attention(rotate(query), rotate(key), value, is_causal=True)
             x = x + self.out(attended.transpose(1, 2).reshape(b, s, -1))
             gate, up = self.up(self.after(x)).chunk(2, -1)
             return x + self.down(functional.silu(gate) * up)
@@ -326,7 +326,7 @@ def _transformers() -> tuple[Any, Callable[[Any, Any], Any]]:
 
 
 def training(folder: Path, rounds: int, steps: int, threads: int) -> dict[str, Any]:
-    """Every trainer in turn, `rounds` times."""
+    """Run every trainer `rounds` times, in turn."""
     from textbookgen.builtin.stages.pack.stage import Pack
     from textbookgen.builtin.tokenizers import FileTokenizer
 
@@ -334,64 +334,64 @@ def training(folder: Path, rounds: int, steps: int, threads: int) -> dict[str, A
     texts = corpus(folder / "words", 8)
     tokenizer = train_tokenizer(texts, TRAINED_VOCABULARY, folder / "small-tokenizer")
     stage = Pack.model_validate({"from": "corpus", "tokenizer": "t", "sequence_length": WINDOW})
-    stage.pack(_given(texts, folder, FileTokenizer(tokenizer)), folder / "shards")
-    result: dict[str, list[dict[str, Any]]] = {who: [] for who in TRAINERS}
+    stage.pack(_stage_inputs(texts, folder, FileTokenizer(tokenizer)), folder / "shards")
+    runs: dict[str, list[dict[str, Any]]] = {who: [] for who in TRAINERS}
     for number in range(rounds):
         turn = number % len(TRAINERS)
         for who in TRAINERS[turn:] + TRAINERS[:turn]:
-            result[who].append(_child(["--train", who, str(folder), str(steps), str(threads)], threads))
-            print(f"{who:16} {result[who][-1]}", flush=True)
-    ours = [item["tokens_per_second"] for item in result[TRAINERS[0]]]
+            runs[who].append(_child(["--train", who, str(folder), str(steps), str(threads)], threads))
+            print(f"{who:16} {runs[who][-1]}", flush=True)
+    speeds = {who: [run["tokens_per_second"] for run in of_trainer] for who, of_trainer in runs.items()}
     return {
         who: {
-            "tokens_per_second": round(statistics.median(one["tokens_per_second"] for one in item)),
-            "ours_against_it": [round(mine / one["tokens_per_second"], 2) for mine, one in zip(ours, item, strict=True)],
-            "parameters": item[0]["parameters"],
-            "loss": round(item[0]["loss"], 2),
+            "tokens_per_second": round(statistics.median(speeds[who])),
+            "speedup_of_ours": [round(ours / other, 2) for ours, other in zip(speeds[TRAINERS[0]], speeds[who], strict=True)],
+            "parameters": of_trainer[0]["parameters"],
+            "loss": round(of_trainer[0]["loss"], 2),
         }
-        for who, item in result.items()
+        for who, of_trainer in runs.items()
     }
 
 
 def _child(arguments: list[str], threads: int) -> dict[str, Any]:
-    """Runs this file in a process of its own; what its last line says."""
+    """Run this file in a separate process, and return the JSON in its last line of output."""
     limits = dict.fromkeys(("OMP_NUM_THREADS", "RAYON_NUM_THREADS", "POLARS_MAX_THREADS"), str(threads))
     done = subprocess.run(
         [sys.executable, __file__, *arguments],
-        env={**os.environ, **limits, **QUIETLY},
+        env={**os.environ, **limits, **QUIET_ENVIRONMENT},
         stdout=subprocess.PIPE,
         text=True,
         check=True,
     )
-    told: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return told
+    report: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return report
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", choices=["packing", "training"])
-    parser.add_argument("--megabytes", type=float, default=40, help="of text to pack")
+    parser.add_argument("--megabytes", type=float, default=40, help="amount of text to pack")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--steps", type=int, default=30, help="of each training")
-    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="of each training")
+    parser.add_argument("--steps", type=int, default=30, help="per training run")
+    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="per training run")
     parser.add_argument("--pack", nargs=4, help=argparse.SUPPRESS)
     parser.add_argument("--train", nargs=4, help=argparse.SUPPRESS)
-    chosen = parser.parse_args()
-    if chosen.pack:
-        who, *paths = chosen.pack
+    arguments = parser.parse_args()
+    if arguments.pack:
+        who, *paths = arguments.pack
         print(json.dumps(pack(who, *map(Path, paths))))
         return
-    if chosen.train:
-        who, folder, steps, threads = chosen.train
+    if arguments.train:
+        who, folder, steps, threads = arguments.train
         print(json.dumps(train(who, Path(folder), int(steps), int(threads))))
         return
-    told: dict[str, Any] = {}
+    report: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as name:
-        if chosen.only != "training":
-            told["packing"] = packing(Path(name), chosen.megabytes, chosen.rounds)
-        if chosen.only != "packing":
-            told["training"] = training(Path(name), chosen.rounds, chosen.steps, chosen.threads)
-    print(json.dumps(told))
+        if arguments.only != "training":
+            report["packing"] = packing(Path(name), arguments.megabytes, arguments.rounds)
+        if arguments.only != "packing":
+            report["training"] = training(Path(name), arguments.rounds, arguments.steps, arguments.threads)
+    print(json.dumps(report))
 
 
 if __name__ == "__main__":

@@ -83,14 +83,14 @@ def test_parsing_inverts_formatting_and_answers_are_correct(kind, variables, cha
     for row in table(source).iter_rows(named=True):
         puzzle = parse_puzzle(row["text"], group(name), notation)
         assert format_puzzle(puzzle, group(name), notation) == row["text"] == row["reasoning.prompt"] + row["reasoning.answer"]
-        values = _reckoned(puzzle, name)
+        values = _independent_values(puzzle, name)
         assert dict(puzzle.questions).items() <= values.items()
         assert dict(zip(row["reasoning.variables"], row["reasoning.values"], strict=True)) == values
         assert len(puzzle.clauses) == chains * variables + distractors
         assert len(puzzle.questions) == chains * variables
 
 
-def _reckoned(puzzle: Puzzle, name: str) -> dict[str, str]:
+def _independent_values(puzzle: Puzzle, name: str) -> dict[str, str]:
     """Values by repeated sweeps over the clauses with plain arithmetic, or with permutations."""
     s3 = {"E": (0, 1, 2), "A": (0, 2, 1), "B": (1, 0, 2), "R": (1, 2, 0), "Q": (2, 0, 1), "C": (2, 1, 0)}
     names = {value: key for key, value in s3.items()}

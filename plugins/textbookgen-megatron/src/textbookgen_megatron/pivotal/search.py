@@ -214,7 +214,7 @@ class PivotalSearch:
                 self._rates.setdefault(prefix + rollout.tokens, float(rollout.is_correct))
 
     def _resample(self, prefixes: list[Tokens]) -> SearchSteps[dict[Tokens, float]]:
-        """Return success rates from new samples, free of the selection bias of those that made a pair stand out.
+        """Return success rates from new samples, without the selection bias of those by which the pair was found.
 
         Complete rollouts keep their exact rate.
         """
