@@ -101,8 +101,8 @@ class OnTopic(Filter):
         return docs.select("id", keep=keep, reason=pl.when(~keep).then(pl.lit("forgot")))
 
 
-class StepContext:
-    """A plugin with these."""
+class BenchmarkPlugin:
+    """A plugin with these classes."""
 
     @hookimpl
     def stages(self) -> list[type[Stage]]:
@@ -130,16 +130,16 @@ RECIPE = """
 name = "steering"
 seed = {seed}
 [teacher.habits]
-use = "bench/habits"
+use = "benchmark/habits"
 seed = {seed}
 [sampler.draws]
 {sampler}
 [stage.tales]
-use = "bench/tale"
+use = "benchmark/tale"
 teacher = "habits"
 sampler = "draws"
 count = {count}
-accept = ["bench/on-topic"]
+accept = ["benchmark/on-topic"]
 {target}
 """
 
@@ -148,7 +148,7 @@ def run(how: str, seed: int, count: int) -> dict[str, Any]:
     """What one recipe came to: requests, the commonest opening's share of what is kept, the share of the grid."""
     sampler, target = SAMPLERS[how]
     plugins = Plugins([])
-    plugins.add("bench", StepContext())
+    plugins.add("benchmark", BenchmarkPlugin())
     with tempfile.TemporaryDirectory() as at:
         folder = Path(at)
         (folder / "tale.md.j2").write_text(PROMPT, encoding="utf-8")
@@ -156,7 +156,7 @@ def run(how: str, seed: int, count: int) -> dict[str, Any]:
         file.write_text(RECIPE.format(seed=seed, sampler=sampler, count=count, target=target), encoding="utf-8")
         workspace = Workspace(folder / "work")
         plan = make_plan(read_recipe(file), plugins)
-        summary = run_plan(plan, workspace, plugins, executor="serial").summary() or {}
+        (record,) = run_plan(plan, workspace, plugins, executor="serial").summary().steps
         steps = workspace.step(plan.steps[0].address)
         rows = pl.concat([pl.read_parquet(item) for item in steps.parts("data")])
         verdicts = pl.concat([pl.read_parquet(item) for item in steps.parts("verdicts")])
@@ -164,16 +164,15 @@ def run(how: str, seed: int, count: int) -> dict[str, Any]:
     openings = Counter(" ".join(text.lower().split()[:5]) for text in kept["text"])
     cells = {(draw["hero"], draw["place"]) for draw in map(json.loads, kept["draw"])}
     perfect = count / (1 - FORGETS)
-    requests = summary["steps"][0]["requests"]
     return {
         "how": how,
         "seed": seed,
         "kept": len(kept),
-        "requests": requests,
-        "of_perfect": round(requests / perfect, 3),
+        "requests": record.requests,
+        "of_perfect": round(record.requests / perfect, 3),
         "commonest_opening": round(max(openings.values()) / len(kept), 4),
         "coverage": round(len(cells) / SIDE**2, 4),
-        "said": " ".join(summary["steps"][0]["notes"]),
+        "notes": " ".join(record.notes),
     }
 
 

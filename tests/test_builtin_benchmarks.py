@@ -1,4 +1,4 @@
-"""Benchmarks are read as they were published, and every published solution passes its own tests."""
+"""Benchmarks are read as they were published, and every published solution passes its tests."""
 
 import gzip
 import json
@@ -15,18 +15,18 @@ from textbookgen.builtin.benchmarks import open_benchmark
 
 
 def run(item: BenchmarkItem, solution: str | None = None) -> None:
-    """Benchmarks' own solutions are run here; a model's would need a sandbox."""
+    """Run an item's own solution, which needs no sandbox."""
     with warnings.catch_warnings(action="ignore"):
         code = compile(f"{item.prompt}{item.solution if solution is None else solution}\n{item.tests}", item.id, "exec")
     exec(code, {"__name__": item.id})
 
 
 def published(file: str) -> Path:
-    """A file of test sets kept beside the checkout, or where TEXTBOOKGEN_TEST_DATA says."""
-    beside = Path(__file__).parents[2] / "shared" / "data"
-    path = Path(os.environ.get("TEXTBOOKGEN_TEST_DATA", beside)) / file
+    """A file of test sets in the folder TEXTBOOKGEN_TEST_DATA, or beside the checkout."""
+    default = Path(__file__).parents[2] / "shared" / "data"
+    path = Path(os.environ.get("TEXTBOOKGEN_TEST_DATA", default)) / file
     if not path.is_file():
-        pytest.skip(f"{file} is not here")
+        pytest.skip(f"{file} is missing")
     return path
 
 
@@ -68,7 +68,7 @@ def test_public_addresses(name, count):
     assert len(list(open_benchmark(name).items())) == count
 
 
-def test_three_items_pass_and_can_fail():
+def test_the_example_items_pass_and_can_fail():
     benchmark = open_benchmark("example-three")
     items = list(benchmark.items())
     assert [item.entry_point for item in items] == ["double", "is_even", "last_word"]
@@ -85,7 +85,7 @@ MBPP_ROW = {
 }
 
 
-def test_mbpp_knows_the_sanitised_set_and_quotes_what_would_end_its_docstring(tmp_path):
+def test_mbpp_reads_the_sanitized_set_and_escapes_quotes_in_docstrings(tmp_path):
     task = 'Make """it""" loud, with a \\d.'
     rows = [
         {**MBPP_ROW, "text": task, "test_setup_code": "loud = True"},
@@ -96,13 +96,13 @@ def test_mbpp_knows_the_sanitised_set_and_quotes_what_would_end_its_docstring(tm
     run(item)
     assert eval(item.prompt).strip().splitlines() == [task, MBPP_ROW["test_list"][0]]
     assert (item.entry_point, item.tests.splitlines()[0]) == ("shout", "loud = True")
-    (tmp_path / "sanitised.jsonl").write_text(json.dumps({**MBPP_ROW, "prompt": "Loud.", "test_imports": ["import math"]}))
-    [item] = open_benchmark(f"mbpp@{tmp_path / 'sanitised.jsonl'}").items()
+    (tmp_path / "sanitized.jsonl").write_text(json.dumps({**MBPP_ROW, "prompt": "Loud.", "test_imports": ["import math"]}))
+    [item] = open_benchmark(f"mbpp@{tmp_path / 'sanitized.jsonl'}").items()
     run(item)
     assert item.tests.startswith("import math\n")
 
 
-def test_any_table_can_be_a_benchmark(tmp_path):
+def test_a_table_can_be_a_benchmark(tmp_path):
     rows = pl.DataFrame(
         {"q": ["1+1=", "2+2="], "a": [2, 4], "key": ["x", "y"], "asserts": [["assert True"], ["assert 1", "assert 2"]]}
     )
@@ -117,13 +117,13 @@ def test_any_table_can_be_a_benchmark(tmp_path):
     assert list(open_benchmark(f"file@{tmp_path / 'plain.jsonl.gz'}").items()) == [BenchmarkItem("0", "a", "b")]
 
 
-def test_opening_reads_nothing_and_reading_says_what_is_wrong(tmp_path):
+def test_opening_reads_nothing_and_reading_reports_problems(tmp_path):
     benchmark = open_benchmark("humaneval@nowhere.jsonl")
     with pytest.raises(RunError, match=r"nowhere\.jsonl") as caught:
         list(benchmark.items())
     assert "humaneval@PATH" in caught.value.hint
     (tmp_path / "other.jsonl").write_text('{"question": "a"}\n')
-    with pytest.raises(RunError, match="not `gsm8k`") as caught:
+    with pytest.raises(RunError, match="which `gsm8k` requires") as caught:
         list(open_benchmark(f"gsm8k@{tmp_path / 'other.jsonl'}").items())
     assert caught.value.hint == "it has question"
     with pytest.raises(RunError, match="promt"):

@@ -1,4 +1,4 @@
-"""Executors do each task once, raise the first error, and leave no process behind."""
+"""Executors run each task once, raise the first error, and leave no process behind."""
 
 import json
 import math
@@ -25,26 +25,26 @@ def executor(request):
     opened.close()
 
 
-# Work travels to other processes by name, so what these tests do is found in modules that every process has.
-def test_each_task_is_done_once(executor):
+# Functions are pickled by name, so these tests use functions of modules that every process can import.
+def test_each_task_is_run_once(executor):
     assert sorted(executor.map(math.factorial, range(20))) == [math.factorial(n) for n in range(20)]
     assert list(executor.map(math.factorial, [])) == []
 
 
-def test_it_can_be_used_again_after_an_error(executor):
+def test_an_executor_can_be_used_after_an_error(executor):
     with pytest.raises(ValueError, match="not defined for negative"):
         list(executor.map(math.factorial, [3, -1, 4]))
     assert list(executor.map(math.factorial, [3])) == [6]
 
 
-def test_the_first_error_ends_the_work(tmp_path, executor):
+def test_the_first_error_stops_the_remaining_tasks(tmp_path, executor):
     tasks = [tmp_path / "missing" / "folder", *(tmp_path / str(n) for n in range(300))]
     with pytest.raises(FileNotFoundError):
         list(executor.map(methodcaller("mkdir"), tasks))
-    assert len(list(tmp_path.iterdir())) < 250  # of 300: what was handed out already may end
+    assert len(list(tmp_path.iterdir())) < 250  # of 300: tasks that were submitted may be completed
 
 
-def test_results_come_while_others_are_worked():
+def test_results_are_yielded_while_other_tasks_run():
     executor = open_executor("processes:2")
     results = executor.map(time.sleep, [0, 30])
     started = time.monotonic()
@@ -56,23 +56,23 @@ def test_results_come_while_others_are_worked():
         next(results)
 
 
-def test_few_tasks_are_handed_out_at_a_time():
-    asked = []
+def test_few_tasks_are_submitted_at_a_time():
+    submitted = []
 
     def tasks():
         for n in range(100):
-            asked.append(n)
+            submitted.append(n)
             yield n
 
     executor = open_executor("processes:2")
     results = executor.map(math.factorial, tasks())
     next(results)
-    assert len(asked) <= 4
+    assert len(submitted) <= 4
     results.close()
     executor.close()
 
 
-def test_a_worker_that_dies_is_said_plainly_and_the_next_run_works():
+def test_a_dead_worker_is_reported_and_the_next_map_works():
     executor = open_executor("processes:2")
     with pytest.raises(RunError) as caught:
         list(executor.map(os._exit, [1]))
@@ -92,17 +92,17 @@ executor = open_executor("processes:2")
 
 WORK = """
 import os
-from textbookgen.api.errors import Refused
+from textbookgen.api.errors import RequestRefused
 
-class Difficult(Exception):
+class Unpicklable(Exception):
     def __init__(self, one, two):
         super().__init__(f"{one} {two}")
 
 def refuse(task):
-    raise Refused("never", place="here", hint="ask another")
+    raise RequestRefused("never", place="here", hint="ask another")
 
-def difficult(task):
-    raise Difficult("cannot be", "unpickled")
+def raise_unpicklable(task):
+    raise Unpicklable("cannot be", "pickled")
 
 def frame(task):
     import polars as pl
@@ -111,7 +111,7 @@ def frame(task):
 """
 
 
-def in_a_process_of_its_own(folder, body, **options):
+def start(folder, body, **options):
     (folder / "work.py").write_text(WORK)
     environment = {**os.environ, "PYTHONPATH": str(folder)}
     return subprocess.Popen(
@@ -120,55 +120,55 @@ def in_a_process_of_its_own(folder, body, **options):
 
 
 def output(folder, body):
-    with in_a_process_of_its_own(folder, body) as process:
+    with start(folder, body) as process:
         printed, _ = process.communicate(timeout=60)
     assert process.returncode == 0
     return json.loads(printed)
 
 
-def test_errors_come_home_whole_even_those_that_cannot_be_pickled(tmp_path):
+def test_errors_keep_their_fields_and_unpicklable_ones_their_message(tmp_path):
     body = """
-from textbookgen.api.errors import RunError, Refused
+from textbookgen.api.errors import RunError, RequestRefused
 try:
     list(executor.map(work.refuse, [1]))
-except Refused as error:
+except RequestRefused as error:
     refused = [error.problem, error.place, error.hint]
 try:
-    list(executor.map(work.difficult, [1]))
+    list(executor.map(work.raise_unpicklable, [1]))
 except RunError as error:
-    difficult = str(error)
-print(json.dumps([refused, difficult]))
+    unpicklable = str(error)
+print(json.dumps([refused, unpicklable]))
 executor.close()
 """
-    refused, difficult = output(tmp_path, body)
+    refused, unpicklable = output(tmp_path, body)
     assert refused == ["never", "here", "ask another"]
-    assert difficult.strip() == "Difficult: cannot be unpickled"
+    assert unpicklable.strip() == "Unpicklable: cannot be pickled"
 
 
-def test_workers_use_polars_on_their_share_of_the_cores_whatever_this_process_did_with_it(tmp_path):
+def test_workers_use_polars_with_their_share_of_the_cores_and_the_current_environment(tmp_path):
     body = """
 import polars as pl
 pl.LazyFrame({"n": range(1000)}).group_by("n").len().collect()
 os.environ["TEXTBOOKGEN_TEST"] = "first"
-found = list(executor.map(work.frame, [10, 10]))
+results = list(executor.map(work.frame, [10, 10]))
 executor.close()
 os.environ["TEXTBOOKGEN_TEST"] = "second"
-found += executor.map(work.frame, [10])
-print(json.dumps(found))
+results += executor.map(work.frame, [10])
+print(json.dumps(results))
 executor.close()
 """
     share = max(1, len(os.sched_getaffinity(0)) // 2)
     assert output(tmp_path, body) == [[45, share, "first"], [45, share, "first"], [45, share, "second"]]
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="looks at processes as Linux shows them")
-def test_workers_end_when_the_run_is_killed(tmp_path):
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_workers_exit_when_the_run_is_killed(tmp_path):
     body = """
 list(executor.map(time.sleep, [0, 0]))
 print(json.dumps([process.pid for process in executor._pool._processes.values()]), flush=True)
 list(executor.map(time.sleep, [0, 300]))
 """
-    with in_a_process_of_its_own(tmp_path, body) as process:
+    with start(tmp_path, body) as process:
         workers = json.loads(process.stdout.readline())
         time.sleep(0.3)
         process.send_signal(signal.SIGKILL)
@@ -192,5 +192,5 @@ def test_names():
     assert isinstance(open_executor("processes"), Processes)
     assert open_executor("ray") is None
     for name in ("processes:0", "processes:many"):
-        with pytest.raises(RunError, match="no number of processes"):
+        with pytest.raises(RunError, match="invalid number of processes"):
             open_executor(name)

@@ -1,4 +1,4 @@
-"""Sources read the same documents in the same order on every run, and samples are drawn by what documents are."""
+"""Sources read the same documents in the same order in every run, and samples depend on ids only."""
 
 import gzip
 import json
@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 from textbookgen.api.artifacts import Documents, Part
 from textbookgen.api.errors import RunError
 from textbookgen.api.stage import Estimate, StageInputs
-from textbookgen.builtin import sources
-from textbookgen.builtin.sources.files import Jsonl, Parquet, PythonCode, Text
+from textbookgen.builtin.sources import python_code
+from textbookgen.builtin.sources.python_code import PythonCode
+from textbookgen.builtin.sources.tables import Jsonl, Parquet
+from textbookgen.builtin.sources.text import Text
 from textbookgen.builtin.stages.sample import Sample
 
 
@@ -22,7 +24,7 @@ def texts(source) -> list[str]:
     return [text for frame in source.read() for text in frame["text"]]
 
 
-def test_python_code_is_a_mixed_sample_that_a_larger_one_contains():
+def test_python_code_is_a_sample_that_is_part_of_a_larger_one():
     few = pl.concat(PythonCode(max_files=30).read())
     more = pl.concat(PythonCode(max_files=60).read())
     assert few["id"].to_list() == more["id"].to_list()[:30]
@@ -55,17 +57,17 @@ def small_python(tmp_path, monkeypatch):
     (packages / "link.py").symlink_to(outside)
     (packages / "links").symlink_to(tmp_path)
     monkeypatch.setattr(
-        sources.sysconfig,
+        python_code.sysconfig,
         "get_paths",
         lambda: {"stdlib": str(library), "purelib": str(packages), "platlib": str(packages)},
     )
-    monkeypatch.setattr(sources.site, "getsitepackages", lambda: [str(packages)])
+    monkeypatch.setattr(python_code.site, "getsitepackages", lambda: [str(packages)])
     return library
 
 
-def test_python_code_reads_what_is_code_and_no_link_out(small_python):
-    found = pl.concat(PythonCode(max_kib=4).read())
-    assert dict(zip(found["source.path"], found["text"], strict=True)) == {
+def test_python_code_skips_what_is_not_code_and_follows_no_links(small_python):
+    code = pl.concat(PythonCode(max_kib=4).read())
+    assert dict(zip(code["source.path"], code["text"], strict=True)) == {
         "stdlib/abc.py": "class ABC: ...\n",
         "stdlib/json/decoder.py": "x = 1\ny = 2\n",
         "stdlib/bom.py": "z = 3\n",
@@ -73,7 +75,7 @@ def test_python_code_reads_what_is_code_and_no_link_out(small_python):
     }
 
 
-def test_python_code_digest_moves_with_any_file_and_with_nothing_else(small_python):
+def test_the_digest_of_python_code_changes_with_any_of_its_files(small_python):
     before = PythonCode().digest()
     assert PythonCode().digest() == before
     (small_python / "abc.py").write_text("class ABC: pass\n")
@@ -83,7 +85,7 @@ def test_python_code_digest_moves_with_any_file_and_with_nothing_else(small_pyth
     assert PythonCode().digest() == after
 
 
-def test_jsonl_reads_plain_and_compressed_and_keeps_their_ids(tmp_path):
+def test_jsonl_reads_plain_and_compressed_files_and_their_ids(tmp_path):
     lines = [json.dumps({"body": f"text {n}", "n": n, "late": {"a": 1}}) for n in range(2500)]
     (tmp_path / "a.jsonl").write_text("\n".join(lines))
     with gzip.open(tmp_path / "b.jsonl.gz", "wt") as file:
@@ -91,12 +93,12 @@ def test_jsonl_reads_plain_and_compressed_and_keeps_their_ids(tmp_path):
     plain = list(Jsonl(path=str(tmp_path / "a.jsonl"), text="body").read())
     assert [len(frame) for frame in plain] == [1000, 1000, 500]
     assert texts(Jsonl(path=str(tmp_path / "*.jsonl"), text="body", max_documents=1200)) == [f"text {n}" for n in range(1200)]
-    packed = pl.concat(Jsonl(path=str(tmp_path / "b.jsonl.gz"), text="body", id="n", kind="note").read())
-    assert packed["id"].to_list() == ["0", "1", "2"]
-    assert packed["kind"].unique().to_list() == ["note"]
+    compressed = pl.concat(Jsonl(path=str(tmp_path / "b.jsonl.gz"), text="body", id="n", kind="note").read())
+    assert compressed["id"].to_list() == ["0", "1", "2"]
+    assert compressed["kind"].unique().to_list() == ["note"]
 
 
-def test_ids_stay_when_the_folder_moves_or_a_file_joins(tmp_path):
+def test_ids_do_not_depend_on_the_folder_or_on_other_files(tmp_path):
     first, second = tmp_path / "first", tmp_path / "second"
     for folder in (first, second):
         folder.mkdir()
@@ -119,7 +121,7 @@ def test_ids_stay_when_the_folder_moves_or_a_file_joins(tmp_path):
         ({"per": "paragraph"}, ["One.\nTwo.", "Three.\n<|endoftext|>\nFour."]),
     ],
 )
-def test_text_is_cut_into_documents(tmp_path, options, expected):
+def test_text_is_split_into_documents(tmp_path, options, expected):
     (tmp_path / "story.txt").write_text("One.\nTwo.\n\nThree.\n<|endoftext|>\nFour.\n")
     assert [text.rstrip("\n") for text in texts(Text(path=str(tmp_path / "story.txt"), **options))] == [
         text.rstrip("\n") for text in expected
@@ -128,7 +130,7 @@ def test_text_is_cut_into_documents(tmp_path, options, expected):
 
 @settings(max_examples=25, deadline=None)
 @given(st.lists(st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs", "Zl", "Zp"])), max_size=30))
-def test_lines_come_back_as_they_were_written(tmp_path_factory, lines):
+def test_lines_are_read_as_they_were_written(tmp_path_factory, lines):
     file = tmp_path_factory.mktemp("lines") / "lines.txt"
     file.write_text("\n".join(lines), encoding="utf-8", newline="")
     source = Text(path=str(file), per="line")
@@ -137,15 +139,15 @@ def test_lines_come_back_as_they_were_written(tmp_path_factory, lines):
     assert len({key for frame in source.read() for key in frame["id"]}) == len(expected)
 
 
-def test_complaints_name_the_option_and_the_file():
+def test_diagnostics_name_the_option_and_the_file():
     [diagnostic] = Text(path="nowhere/*.txt").check()
     assert (diagnostic.place, "nowhere/*.txt" in diagnostic.problem) == ("path", True)
     assert list(Parquet(path="hf://datasets/someone/something/*.parquet").check()) == []
-    assert [each.place for each in Text(path=__file__, per="line", separator="--").check()] == ["separator"]
-    assert [each.place for each in PythonCode(min_kib=9, max_kib=1).check()] == ["min_kib"]
+    assert [item.place for item in Text(path=__file__, per="line", separator="--").check()] == ["separator"]
+    assert [item.place for item in PythonCode(min_kib=9, max_kib=1).check()] == ["min_kib"]
 
 
-def test_what_cannot_be_read_says_why(tmp_path):
+def test_unreadable_files_are_reported(tmp_path):
     (tmp_path / "bad.txt").write_bytes(b"caf\xe9\n")
     (tmp_path / "bad.jsonl").write_text('{"text": "a"}\nnot json\n')
     (tmp_path / "rows.jsonl").write_text('{"content": "a", "id": 1}\n')
@@ -161,7 +163,7 @@ def test_what_cannot_be_read_says_why(tmp_path):
         texts(Jsonl(path=str(tmp_path / "nameless.jsonl"), id="id"))
 
 
-def test_digest_of_files_moves_with_time_and_size(tmp_path):
+def test_the_digest_of_files_changes_with_time_and_size(tmp_path):
     file = tmp_path / "a.txt"
     file.write_text("a")
     before = Text(path=str(file)).digest()
@@ -172,23 +174,23 @@ def test_digest_of_files_moves_with_time_and_size(tmp_path):
 
 
 def corpus(folder: Path, parts: list[list[str]]) -> Documents:
-    made = []
+    table = []
     for number, ids in enumerate(parts):
         pl.DataFrame({"id": ids, "text": ids}).write_parquet(folder / f"{number}.parquet")
-        made.append(Part(folder / f"{number}.parquet"))
-    return Documents(tuple(made))
+        table.append(Part(folder / f"{number}.parquet"))
+    return Documents(tuple(table))
 
 
 def sampled(folder: Path, documents: Documents, **options) -> set[str]:
-    judge = Sample(**{"from": "docs"}, **options)
-    judge.prepare(StageInputs({"from": {"docs": documents}}, folder / "work", None))
-    verdicts = pl.concat(judge.decide(frame) for frame in documents.frames())
+    stage = Sample(**{"from": "docs"}, **options)
+    stage.prepare(StageInputs({"from": {"docs": documents}}, folder / "work", None))
+    verdicts = pl.concat(stage.decide(frame) for frame in documents.frames())
     assert verdicts.filter(~pl.col("keep"))["reason"].unique().to_list() in ([], ["not sampled"])
     assert verdicts.filter("keep")["reason"].null_count() == verdicts["keep"].sum()
     return set(verdicts.filter("keep")["id"])
 
 
-def test_sample_keeps_exactly_so_many_wherever_they_stand(tmp_path):
+def test_a_sample_has_exactly_count_documents_in_any_order(tmp_path):
     ids = [f"doc-{n}" for n in range(1000)]
     one, other = tmp_path / "one", tmp_path / "other"
     one.mkdir(), other.mkdir()
@@ -200,7 +202,7 @@ def test_sample_keeps_exactly_so_many_wherever_they_stand(tmp_path):
     assert sampled(tmp_path / "e", corpus(one, [ids]), count=100, seed=1) != kept
 
 
-def test_sample_keeps_about_a_share_and_all_of_all(tmp_path):
+def test_a_sample_has_about_a_share_of_the_documents(tmp_path):
     ids = [f"doc-{n}" for n in range(4000)]
     tenth = sampled(tmp_path, corpus(tmp_path, [ids]), share=0.1)
     assert 330 < len(tenth) < 470  # four standard deviations
@@ -208,12 +210,25 @@ def test_sample_keeps_about_a_share_and_all_of_all(tmp_path):
     assert sampled(tmp_path, corpus(tmp_path, [ids]), share=1.0) == set(ids)
 
 
-def test_sample_wants_one_way_of_saying_how_many():
-    assert [each.place for each in Sample(**{"from": "x"}).check()] == ["share"]
-    assert [each.place for each in Sample(**{"from": "x"}, share=0.1, count=3).check()] == ["share"]
-    assert [each.place for each in Sample(count=3).check()] == ["count"]
+def test_a_sample_has_either_a_share_or_a_count():
+    assert [item.place for item in Sample(**{"from": "x"}).check()] == ["share"]
+    assert [item.place for item in Sample(**{"from": "x"}, share=0.1, count=3).check()] == ["share"]
+    assert [item.place for item in Sample(count=3).check()] == ["count"]
     assert Sample(**{"from": "x"}, count=30).estimate({"from": Estimate(documents=100, tokens=1000)}) == Estimate(
         documents=30, tokens=300
     )
-    with pytest.raises(RunError, match="before it was prepared"):
+    with pytest.raises(RunError, match="must be prepared"):
         Sample(share=0.1).decide(pl.DataFrame({"id": ["a"]}))
+
+
+def test_a_path_that_matches_nothing_fails_the_run(tmp_path):
+    with pytest.raises(RunError, match="no file matches"):
+        texts(Text(path=str(tmp_path / "*.txt")))
+
+
+def test_expected_tokens_replace_the_estimate_by_file_size(tmp_path):
+    (tmp_path / "a.txt").write_text("x" * 400)
+    assert Text(path=str(tmp_path / "a.txt")).estimate({}) == Estimate(tokens=100)
+    assert Text(path="https://example.org/a.txt").estimate({}) == Estimate()
+    expected = Text(path="https://example.org/a.txt", expected_tokens=300).estimate({})
+    assert (expected.tokens, expected.disk_bytes) == (300, 400)

@@ -64,7 +64,7 @@ def test_a_killed_run_shows_its_completed_steps(work: str) -> None:
 
 
 def test_run_list_and_diff(work: str, ran: Ran) -> None:
-    ran(sets={"stage.loud.mark": "?"})
+    ran(sets={"stage.loud.suffix": "?"})
     listed = invoke("run", "list", "--work", work).stdout
     assert listed.count("finished") == 2
     first, second = (path.name for path in sorted(Path(work, "runs").iterdir()))
@@ -74,7 +74,7 @@ def test_run_list_and_diff(work: str, ran: Ran) -> None:
 
 
 def test_prune_deletes_only_steps_that_no_finished_run_uses(work: str, ran: Ran) -> None:
-    ran(sets={"stage.loud.mark": "?"})
+    ran(sets={"stage.loud.suffix": "?"})
     steps = Path(work, "steps")
     before = {path.name for path in steps.iterdir()}
     for run in sorted(Path(work, "runs").iterdir())[1:]:

@@ -46,7 +46,7 @@ def test_a_second_run_reuses_every_step(ran: Ran) -> None:
 
 def test_only_steps_that_depend_on_a_changed_option_run_again(ran: Ran) -> None:
     ran()
-    assert executed(ran(sets={"stage.loud.mark": "?"})) == ["loud", "shards", "model", "report"]
+    assert executed(ran(sets={"stage.loud.suffix": "?"})) == ["loud", "shards", "model", "report"]
     assert executed(ran(sets={"stage.echoes.max_failures": 0.5, "teacher.parrot.max_parallel": 1})) == []
 
 

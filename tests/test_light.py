@@ -1,4 +1,4 @@
-"""The core is light: what `--help`, `plugin list` and `recipe check` import."""
+"""Importing is cheap: what `--help`, `plugin list` and `recipe check` import."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ print("HEAVY", *(name for name in {names!r} if name in sys.modules))
 
 def imported(arguments: list[str], names: tuple[str, ...]) -> list[str]:
     code = CODE.format(arguments=arguments, names=names)
-    found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert found.returncode == 0, found.stderr
-    return found.stdout.rsplit("HEAVY", 1)[1].split()
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.rsplit("HEAVY", 1)[1].split()
 
 
 @pytest.mark.parametrize(
@@ -40,9 +40,9 @@ def imported(arguments: list[str], names: tuple[str, ...]) -> list[str]:
     ],
     ids=" ".join,
 )
-def test_nothing_heavy_is_imported(arguments: list[str]) -> None:
+def test_commands_import_no_heavy_library(arguments: list[str]) -> None:
     assert imported(arguments, HEAVY) == []
 
 
-def test_help_imports_click_and_little_else() -> None:
+def test_help_imports_none_of_the_larger_dependencies() -> None:
     assert imported(["--help"], ("polars", "pydantic", "jinja2", "rich", "aiohttp", "sqlite3", "asyncio")) == []

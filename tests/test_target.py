@@ -1,4 +1,4 @@
-"""A stage that states a target reaches it, or says that it did not."""
+"""`target`: a stage reaches it, or reports that it did not."""
 
 from __future__ import annotations
 
@@ -56,19 +56,19 @@ def steering() -> ModuleType:
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
-def test_a_teacher_that_collapses_is_steered_to_the_target(steering: ModuleType, seed: int) -> None:
-    found = steering.run("steered", seed, 1_000)
-    assert found["kept"] == 1_000
-    assert found["commonest_opening"] <= 0.02
-    assert found["coverage"] >= 0.95
-    assert found["of_perfect"] <= 1.3
-    assert found["said"].startswith("target reached: 2.00% of the documents begin")
+def test_a_repetitive_teacher_is_steered_to_the_target(steering: ModuleType, seed: int) -> None:
+    result = steering.run("steered", seed, 1_000)
+    assert result["kept"] == 1_000
+    assert result["commonest_opening"] <= 0.02
+    assert result["coverage"] >= 0.95
+    assert result["of_perfect"] <= 1.3
+    assert result["notes"].startswith("target reached: 2.00% of the documents begin")
 
 
-def test_without_a_target_it_collapses(steering: ModuleType) -> None:
-    found = steering.run("drawn at random", 1, 500)
-    assert found["commonest_opening"] > 0.15
-    assert found["coverage"] < 0.6
+def test_without_a_target_the_openings_collapse(steering: ModuleType) -> None:
+    result = steering.run("drawn at random", 1, 500)
+    assert result["commonest_opening"] > 0.15
+    assert result["coverage"] < 0.6
 
 
 def notes(run: RunFolder) -> str:
@@ -81,7 +81,7 @@ def texts(folder: Path) -> list[str]:
     return rows.join(verdicts.filter("keep"), on="id", how="semi")["text"].to_list()
 
 
-def test_no_opening_passes_its_share_whatever_the_sampler(ran: Ran, folder: Path) -> None:
+def test_no_opening_exceeds_its_share_with_any_sampler(ran: Ran, folder: Path) -> None:
     run = ran(HEAD + "count = 200\ntarget = { openings = 0.1, opening_words = 4 }\n")
     openings = Counter(" ".join(text.lower().split()[:4]) for text in texts(folder))
     assert sum(openings.values()) == 200
@@ -93,14 +93,13 @@ def test_no_opening_passes_its_share_whatever_the_sampler(ran: Ran, folder: Path
     assert set(step.dropped) <= {"opening too frequent", "count reached"}
 
 
-def test_a_target_out_of_reach_is_not_claimed(ran: Ran) -> None:
+def test_an_unreachable_target_is_reported_as_not_reached(ran: Ran) -> None:
     run = ran(HEAD.replace(', "{sample} is where it all began {prompt}"', "") + "count = 40\ntarget = { openings = 0.05 }\n")
     assert "NOT reached" in notes(run)
     assert "documents were accepted in 800 draws" in notes(run)
 
 
-def test_what_the_judges_refuse_leaves_no_hole_in_the_grid(ran: Ran) -> None:
-    """The last documents count only where something is missing, whatever the sampler draws."""
+def test_the_last_documents_count_only_if_they_add_coverage(ran: Ran) -> None:
     text = HEAD.replace('use = "grid"', 'use = "words"') + "count = 8\ntarget = { coverage = 1.0 }\n"
     run = ran(text.replace('use = "words"\n', 'use = "least-covered"\nstrength = 0\n'))
     assert "100.00% of 8 combinations" in notes(run)
@@ -110,15 +109,15 @@ def test_what_the_judges_refuse_leaves_no_hole_in_the_grid(ran: Ran) -> None:
 
 
 @pytest.mark.parametrize(
-    ("lines", "said"),
+    ("lines", "message"),
     [
-        ("count = 5\ntarget = { coverage = 0.9 }", "90% of 8 combinations are more than `count`"),
+        ("count = 5\ntarget = { coverage = 0.9 }", "`count` is too small to cover 90% of 8 combinations"),
         ("count = 5\ntarget = { coverage = 1.5 }", "less than or equal to 1"),
-        ("count = 5\ntarget = { covers = 1 }", "`target` has no 'covers'"),
+        ("count = 5\ntarget = { covers = 1 }", "unknown key 'covers' in 'target'"),
     ],
 )
-def test_a_target_that_cannot_be_is_told_beforehand(planned: Callable[..., Plan], lines: str, said: str) -> None:
-    with pytest.raises(RecipeError, match=said):
+def test_an_impossible_target_is_a_mistake_in_the_recipe(planned: Callable[..., Plan], lines: str, message: str) -> None:
+    with pytest.raises(RecipeError, match=message):
         planned(HEAD + lines)
 
 
@@ -127,18 +126,18 @@ def test_a_sampler_without_combinations_cannot_be_covered(planned: Callable[...,
         'thing = ["cat", "dog", "owl", "eel"]\nplace = ["sea", "hill"]\n',
         'b = { use = "lines", lines = ["x"], field = "place" }\n',
     )
-    with pytest.raises(RecipeError, match="there is nothing to cover"):
+    with pytest.raises(RecipeError, match="needs a sampler that combines lists of values"):
         planned(text + "count = 5\ntarget = { coverage = 0.9 }")
 
 
-def test_a_taste_has_no_target(planned: Callable[..., Plan]) -> None:
+def test_a_limited_run_has_no_target(planned: Callable[..., Plan]) -> None:
     (step,) = planned(HEAD + "count = 100\ntarget = { coverage = 0.9 }", limit=3).steps
     assert step.stage.count == 3  # type: ignore[attr-defined]
     assert step.stage.target is None  # type: ignore[attr-defined]
 
 
 class Flaky(Teacher):
-    """Begins half its replies alike; while it is down, it refuses some."""
+    """Begins half of its replies alike; while `down`, it refuses some requests."""
 
     name: ClassVar[str] = "flaky"
     down: ClassVar[bool] = False
@@ -162,10 +161,10 @@ class Trying:
         return [Flaky]
 
 
-def test_what_counts_after_failures_is_what_would_have_counted(
+def test_a_run_with_failures_accepts_the_same_documents_in_the_end(
     planned: Callable[..., Plan], plugins: Plugins, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What counts hangs on the parts before: so all parts after one that is worked again are worked again as well."""
+    """Acceptance depends on the parts before: all parts after a repeated one are repeated as well."""
     plugins.add("try", Trying())
     text = re.sub(r'use = "fake"\nreplies = .*', 'use = "try/flaky"', HEAD)
     plan = planned(text + "count = 600\ntarget = { openings = 0.1 }\nmax_failures = 0.003\n")
@@ -202,7 +201,7 @@ count = 60
 """
 
 
-def test_a_sampler_draws_passages_from_a_stage_above(ran: Ran, planned: Callable[..., Plan], folder: Path) -> None:
+def test_a_sampler_draws_passages_from_an_earlier_stage(ran: Ran, planned: Callable[..., Plan], folder: Path) -> None:
     run = ran(PASSAGES)
     rows = pl.concat([pl.read_parquet(file) for file in (folder / "work" / "steps").glob("tales-*/data/*.parquet")])
     drawn = rows["draw"].str.json_path_match("$.place").to_list()
@@ -210,7 +209,7 @@ def test_a_sampler_draws_passages_from_a_stage_above(ran: Ran, planned: Callable
     assert len(set(rows["draw"].str.json_path_match("$.place_id"))) == 30
     assert all(f"by the {place}." in text for place, text in zip(drawn, rows["text"], strict=True))
     fewer = planned(PASSAGES.replace("count = 30", "count = 29"))
-    assert fewer.steps[1].fingerprint != planned(PASSAGES).steps[1].fingerprint, "what flows in is part of identity"
+    assert fewer.steps[1].fingerprint != planned(PASSAGES).steps[1].fingerprint, "the input is part of the fingerprint"
     assert run.summary().steps[1].rows_out == 60
 
 
@@ -232,18 +231,18 @@ class Plugs:
         return [Plugged]
 
 
-def test_samplers_hold_those_of_plugins(planned: Callable[..., Plan], plugins: Plugins) -> None:
+def test_samplers_can_contain_samplers_of_plugins(planned: Callable[..., Plan], plugins: Plugins) -> None:
     plugins.add("plugs", Plugs())
-    text = HEAD.replace('use = "grid"\nthing = ["cat", "dog", "owl", "eel"]\nplace = ["sea", "hill"]\n', "HELD")
-    held = "use = 'fresh-openings'\nof = { use = 'product', a = { use = 'plugs/plugged', thing = 'dog' } }\n"
-    (step,) = planned(text.replace("HELD", held) + "count = 5").steps
+    text = HEAD.replace('use = "grid"\nthing = ["cat", "dog", "owl", "eel"]\nplace = ["sea", "hill"]\n', "NESTED")
+    nested = "use = 'fresh-openings'\nof = { use = 'product', a = { use = 'plugs/plugged', thing = 'dog' } }\n"
+    (step,) = planned(text.replace("NESTED", nested) + "count = 5").steps
     assert step.sampler is not None
     drawn = pickle.loads(pickle.dumps(step.sampler.options)).draw(3, Random(0), AcceptedStats())
     assert drawn == {"thing": "dog", "place": "place 3", "avoid_openings": []}
     with pytest.raises(RecipeError, match="one of fresh-openings"):
-        planned(text.replace("HELD", held.replace("plugs/plugged", "plugs/unplugged")) + "count = 5")
+        planned(text.replace("NESTED", nested.replace("plugs/plugged", "plugs/unplugged")) + "count = 5")
 
 
-def test_passages_from_nowhere_are_told(planned: Callable[..., Plan]) -> None:
-    with pytest.raises(RecipeError, match="nothing called 'nowhere' stands above this stage"):
+def test_passages_of_an_unknown_stage_are_reported(planned: Callable[..., Plan]) -> None:
+    with pytest.raises(RecipeError, match="no earlier stage is named 'nowhere'"):
         planned(PASSAGES.replace('from = "numbers"', 'from = "nowhere"'))

@@ -1,4 +1,4 @@
-"""Runs the toy recipe in a process of its own, to be killed: `toy_run.py FOLDER`."""
+"""Runs the toy recipe in a process that a test can kill: `toy_run.py FOLDER`."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ RECIPE_TEXT = RECIPE.replace('use = "fake"\nwords = 12', 'use = "slow/counting"'
 
 
 class Counting(Teacher):
-    """Takes its time, and leaves a mark for every request, in a file that outlives it."""
+    """A slow teacher that appends a dot to a file for every request."""
 
     name: ClassVar[str] = "counting"
-    marks: ClassVar[Path]
+    log: ClassVar[Path]
 
     async def complete(self, request: Request) -> Reply:
-        mark = os.open(self.marks, os.O_APPEND | os.O_CREAT | os.O_WRONLY)
-        os.write(mark, b".")
-        os.close(mark)
+        log = os.open(self.log, os.O_APPEND | os.O_CREAT | os.O_WRONLY)
+        os.write(log, b".")
+        os.close(log)
         await asyncio.sleep(0.004)
         return Reply(request.messages[-1].content + f" {request.sample}", tokens_in=5, tokens_out=5)
 
@@ -39,7 +39,7 @@ class Counting(Teacher):
 
 
 class Slow:
-    """A plugin that brings the counting teacher."""
+    """A plugin with the counting teacher."""
 
     @hookimpl
     def teachers(self) -> list[type[Teacher]]:
@@ -47,7 +47,7 @@ class Slow:
 
 
 def main(folder: Path) -> None:
-    Counting.marks = folder / "marks"
+    Counting.log = folder / "requests"
     plugins = Plugins([])
     plugins.add("toy", Toy())
     plugins.add("slow", Slow())

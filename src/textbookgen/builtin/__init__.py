@@ -1,1 +1,1 @@
-"""Plugins that are always there; they come through the same hooks as anybody's."""
+"""Built-in plugins: always loaded, and registered through the same hooks as any other plugin."""

@@ -1,4 +1,4 @@
-"""Benchmarks by name: HumanEval, MBPP and GSM8K from their public addresses or a file, any table, and three items for tests."""
+"""Built-in benchmarks: HumanEval, MBPP and GSM8K from their public addresses or a file, any table, and three test items."""
 
 from __future__ import annotations
 
@@ -19,30 +19,38 @@ from textbookgen.api.hookspecs import hookimpl
 
 Row = Mapping[str, Any]
 
+#: What ends a completion of a Python function, as in the evaluation of HumanEval.
 CODE_STOP = ("\nclass", "\ndef", "\n#", "\nif", "\nprint")
 
 
 @dataclass
 class TableBenchmark:
-    """A benchmark in a table: parquet, JSON lines (compressed or not), here or at an address. It is read when items are."""
+    """A benchmark in a table, parquet or JSON Lines, in a file or at an address; it is read by `items`.
+
+    Attributes:
+        name: what reports call it.
+        stop: texts that end a completion.
+        address: a path, or an address that polars reads.
+        parse: makes an item of a row and its number; None skips the row.
+    """
 
     name: str
     stop: tuple[str, ...]
     address: str
-    item: Callable[[Row, int], BenchmarkItem | None]
+    parse: Callable[[Row, int], BenchmarkItem | None]
 
     def items(self) -> Iterator[BenchmarkItem]:
-        """The items in the order of the rows.
+        """Yield the items in the order of the rows.
 
         Raises:
             RunError: the table cannot be read, or lacks a column.
         """
         for number, row in enumerate(self._rows().iter_rows(named=True)):
             try:
-                item = self.item(row, number)
+                item = self.parse(row, number)
             except KeyError as error:
                 hint = f"it has {', '.join(row)}"
-                raise RunError(f"'{self.address}' has no column {error}, so it is not `{self.name}`", hint=hint) from error
+                raise RunError(f"'{self.address}' has no column {error}, which `{self.name}` requires", hint=hint) from error
             if item is not None:
                 yield item
 
@@ -52,23 +60,21 @@ class TableBenchmark:
                 return pl.scan_ndjson(self.address, infer_schema_length=None).collect()
             return pl.scan_parquet(self.address).collect()
         except (pl.exceptions.PolarsError, OSError) as error:
-            hint = (
-                f"a file of the same columns does as well: `{self.name}@PATH`, where PATH ends in .jsonl, .jsonl.gz or .parquet"
-            )
+            hint = f"download it and write `{self.name}@PATH`, where PATH ends in .jsonl, .jsonl.gz or .parquet"
             raise RunError(f"cannot read the benchmark `{self.name}` from '{self.address}': {error}", hint=hint) from error
 
 
 def human_eval(row: Row, number: int) -> BenchmarkItem:
-    """Chen et al., arXiv 2107.03374: a signature with a docstring is to be continued."""
+    """Return an item of HumanEval (Chen et al., arXiv 2107.03374): the prompt is a signature with a docstring."""
     tests = f"{row['test']}\ncheck({row['entry_point']})\n"
     return BenchmarkItem(row["task_id"], row["prompt"], row["canonical_solution"], tests, row["entry_point"])
 
 
 def mbpp(row: Row, number: int) -> BenchmarkItem | None:
-    """Austin et al., arXiv 2108.07732: the task and its first test, as a docstring, are to be followed by a function.
+    """Return an item of MBPP (Austin et al., arXiv 2108.07732): the prompt is a docstring with the task and its first test.
 
-    A file may hold all 974 tasks; the items are those of the test split, ids 11 to 510. Both the full and the sanitised
-    set are understood.
+    A file may contain all 974 tasks; only the test split, ids 11 to 510, is used. Rows may be of the full or of the
+    sanitized set.
     """
     if not 11 <= row["task_id"] <= 510:
         return None
@@ -77,11 +83,11 @@ def mbpp(row: Row, number: int) -> BenchmarkItem | None:
     quoted = f"{task.strip()}\n{row['test_list'][0]}".replace("\\", "\\\\").replace('"""', '\\"\\"\\"')
     solution = _lf(row["code"]).rstrip() + "\n"
     tests = "\n".join([*filter(None, [_lf(setup or "")]), *map(_lf, row["test_list"])]) + "\n"
-    return BenchmarkItem(f"MBPP/{row['task_id']}", f'"""\n{_lf(quoted)}\n"""\n', solution, tests, _tested(solution, tests))
+    return BenchmarkItem(f"MBPP/{row['task_id']}", f'"""\n{_lf(quoted)}\n"""\n', solution, tests, _entry_point(solution, tests))
 
 
 def gsm8k(row: Row, number: int) -> BenchmarkItem:
-    """Cobbe et al., arXiv 2110.14168: the right answer is the number after `####`; how it was found is left out."""
+    """Return an item of GSM8K (Cobbe et al., arXiv 2110.14168): the solution is the number after `####`, without reasoning."""
     answer = row["answer"].rpartition("####")[2].strip().replace(",", "")
     return BenchmarkItem(f"GSM8K/{number}", f"Question: {row['question'].strip()}\nAnswer:", answer)
 
@@ -90,10 +96,10 @@ def _lf(text: str) -> str:
     return text.replace("\r\n", "\n")
 
 
-def _tested(solution: str, tests: str) -> str:
-    """The function of the solution that the tests call first; empty if that cannot be told."""
+def _entry_point(solution: str, tests: str) -> str:
+    """Return the function of the solution that the tests call first; empty if it cannot be determined."""
     try:
-        with warnings.catch_warnings(action="ignore"):  # some solutions have backslashes that Python frowns on
+        with warnings.catch_warnings(action="ignore"):  # some solutions contain invalid escape sequences
             defined = {node.name for node in ast.parse(solution).body if isinstance(node, ast.FunctionDef)}
     except SyntaxError:
         return ""
@@ -101,7 +107,7 @@ def _tested(solution: str, tests: str) -> str:
     return next(names, "")
 
 
-#: Where each is published, how its rows are read, and what ends a completion.
+#: Public address, row parser and stop texts by name.
 KNOWN: dict[str, tuple[str, Callable[[Row, int], BenchmarkItem | None], tuple[str, ...]]] = {
     "humaneval": ("hf://datasets/openai/openai_humaneval/openai_humaneval/test-00000-of-00001.parquet", human_eval, CODE_STOP),
     "mbpp": (
@@ -113,15 +119,16 @@ KNOWN: dict[str, tuple[str, Callable[[Row, int], BenchmarkItem | None], tuple[st
 }
 
 
-def _columns(query: str, name: str) -> tuple[Callable[[Row, int], BenchmarkItem], tuple[str, ...]]:
-    asked = parse_qs(query, strict_parsing=bool(query))
+def _parser(query: str, name: str) -> tuple[Callable[[Row, int], BenchmarkItem], tuple[str, ...]]:
+    """Return the row parser and the stop texts for a query such as `prompt=question&solution=answer`."""
+    parameters = parse_qs(query, strict_parsing=bool(query))
     known = {"prompt", "solution", "tests", "id", "entry_point", "stop"}
-    if unknown := sorted(asked.keys() - known):
-        raise RunError(f"`{name}` asks for '{unknown[0]}'", hint=f"there are {', '.join(sorted(known))}")
-    column = {key: values[-1] for key, values in asked.items()}
-    has_tests = "tests" in asked
+    if unknown := sorted(parameters.keys() - known):
+        raise RunError(f"`{name}` has the unknown parameter '{unknown[0]}'", hint=f"use {', '.join(sorted(known))}")
+    column = {key: values[-1] for key, values in parameters.items()}
+    has_tests = "tests" in parameters
 
-    def item(row: Row, number: int) -> BenchmarkItem:
+    def parse(row: Row, number: int) -> BenchmarkItem:
         tests = row[column["tests"]] if has_tests else ""
         return BenchmarkItem(
             id=str(row[column["id"]]) if "id" in column else str(number),
@@ -131,18 +138,18 @@ def _columns(query: str, name: str) -> tuple[Callable[[Row, int], BenchmarkItem]
             entry_point=str(row[column["entry_point"]]) if "entry_point" in column else "",
         )
 
-    return item, tuple(asked.get("stop", CODE_STOP if has_tests else ("\n",)))
+    return parse, tuple(parameters.get("stop", CODE_STOP if has_tests else ("\n",)))
 
 
 @dataclass
 class ThreeItems:
-    """Three small functions, for tests and first tries; no file is read."""
+    """Three small functions, for tests and trials without any files."""
 
     name: str = "example-three"
     stop: tuple[str, ...] = CODE_STOP
 
     def items(self) -> Iterator[BenchmarkItem]:
-        """`double`, `is_even` and `last_word`."""
+        """Yield `double`, `is_even` and `last_word`."""
         yield _example("double", "x", "Twice x.", "return 2 * x", ("double(4) == 8", "double(-1) == -2"))
         yield _example("is_even", "n", "Whether n is even.", "return n % 2 == 0", ("is_even(10)", "not is_even(7)"))
         yield _example(
@@ -150,27 +157,27 @@ class ThreeItems:
         )
 
 
-def _example(name: str, argument: str, task: str, body: str, claims: tuple[str, ...]) -> BenchmarkItem:
+def _example(name: str, argument: str, task: str, body: str, assertions: tuple[str, ...]) -> BenchmarkItem:
     prompt = f'def {name}({argument}):\n    """{task}"""\n'
-    tests = "\n".join(f"assert {claim}" for claim in claims) + "\n"
+    tests = "\n".join(f"assert {assertion}" for assertion in assertions) + "\n"
     return BenchmarkItem(f"example-three/{name}", prompt, f"    {body}\n", tests, name)
 
 
 @hookimpl
 def open_benchmark(name: str) -> Benchmark | None:
-    """`humaneval`, `mbpp`, `gsm8k`, each with `@PATH` for a file or another address; `file@PATH?…`; `example-three`.
+    """Open `humaneval`, `mbpp` or `gsm8k`, each with `@PATH` for a file or another address; `file@PATH?…`; `example-three`.
 
     `file@problems.jsonl?prompt=question&solution=answer` reads any table: `prompt`, `solution`, `tests`, `id` and
-    `entry_point` name its columns, and `stop` (any number of times) is what ends a completion. Nothing is read yet.
+    `entry_point` name its columns, and `stop`, which can be repeated, ends a completion.
     """
     kind, at, address = name.partition("@")
     if name == "example-three":
         return ThreeItems()
     if kind == "file" and at:
         path, _, query = address.partition("?")
-        item, stop = _columns(query, name)
-        return TableBenchmark(Path(path).name, stop, path, item)
+        parse, stop = _parser(query, name)
+        return TableBenchmark(Path(path).name, stop, path, parse)
     if kind not in KNOWN:
         return None
-    public, item_of, stop = KNOWN[kind]
-    return TableBenchmark(kind, stop, address or public, item_of)
+    public, read_row, stop = KNOWN[kind]
+    return TableBenchmark(kind, stop, address or public, read_row)

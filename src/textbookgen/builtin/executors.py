@@ -1,4 +1,4 @@
-"""Where parts are worked on this machine: one after the other, or in several processes."""
+"""Built-in executors: serial, or in several processes of this machine."""
 
 from __future__ import annotations
 
@@ -21,77 +21,75 @@ from textbookgen.api.errors import RunError
 from textbookgen.api.executor import Executor
 from textbookgen.api.hookspecs import hookimpl
 
-T = TypeVar("T")
-R = TypeVar("R")
+Task = TypeVar("Task")
+Result = TypeVar("Result")
 
-#: What the forkserver imports once for all workers. polars is not among them: it starts threads at import, and a
-#: process with threads must not be forked.
+#: Modules that the forkserver imports once for all workers. polars is excluded: it starts threads on import, and a process
+#: with threads must not be forked.
 PRELOAD = ["pydantic", "pluggy", "jinja2", "tokenizers", "textbookgen.api.errors", "textbookgen.api.hookspecs"]
 
 
 class Serial:
-    """Works parts in this process, one after the other."""
+    """Runs tasks in this process, one after the other."""
 
-    def map(self, work: Callable[[T], R], tasks: Sequence[T]) -> Iterator[R]:
-        """Yields each result before the next task is begun."""
-        yield from map(work, tasks)
+    def map(self, function: Callable[[Task], Result], tasks: Sequence[Task]) -> Iterator[Result]:
+        """Yield each result before the next task starts."""
+        yield from map(function, tasks)
 
     def close(self) -> None:
-        """Holds nothing."""
+        """Do nothing: there is nothing to release."""
 
 
 class Processes:
-    """Works parts in processes of their own, which are started at first use and stay until `close`.
+    """Runs tasks in worker processes, which start on first use and stay until `close`.
 
-    Processes are never forked from this one, whose threads (polars') a fork would leave in the middle of things. At
-    most twice as many tasks as processes are handed out at a time. Each worker's polars has its share of the cores.
+    Workers are never forked from this process, since a fork would copy polars' threads in an undefined state. At most two
+    tasks per process are submitted at a time. polars uses an equal share of the cores in each worker.
     """
 
     def __init__(self, processes: int) -> None:
         self.processes = processes
         self._pool: ProcessPoolExecutor | None = None
 
-    def map(self, work: Callable[[T], R], tasks: Sequence[T]) -> Iterator[R]:
-        """Yields results as they come; the first error ends it, and what was not begun is not begun any more.
+    def map(self, function: Callable[[Task], Result], tasks: Sequence[Task]) -> Iterator[Result]:
+        """Yield results as they are completed; after the first error, tasks that have not started are dropped.
 
         Raises:
-            RunError: a worker died, most often for want of memory.
+            RunError: a worker died, usually because memory ran out.
         """
-        rest = iter(tasks)
-        under_way: set[Future[R]] = set()
+        remaining = iter(tasks)
+        pending: set[Future[Result]] = set()
         try:
             while True:
-                under_way |= {self._submit(work, task) for task in islice(rest, 2 * self.processes - len(under_way))}
-                if not under_way:
+                pending |= {self._submit(function, task) for task in islice(remaining, 2 * self.processes - len(pending))}
+                if not pending:
                     return
-                done, under_way = wait(under_way, return_when=FIRST_COMPLETED)
+                done, pending = wait(pending, return_when=FIRST_COMPLETED)
                 for future in done:
                     yield future.result()
         except BrokenProcessPool as error:
             self.close()
-            hint = (
-                f"the usual cause is want of memory: try fewer than {self.processes} processes, or `serial` to see the reason"
-            )
-            raise RunError("a worker process died in the middle of its work", hint=hint) from error
+            hint = f"it probably ran out of memory: use fewer than {self.processes} processes, or `serial` to see the error"
+            raise RunError("a worker process died unexpectedly", hint=hint) from error
         finally:
-            for future in under_way:
+            for future in pending:
                 future.cancel()
 
     def close(self) -> None:
-        """Ends the processes, once they are done with what they do now."""
+        """End the processes after their current tasks."""
         if self._pool is not None:
             self._pool.shutdown(wait=True, cancel_futures=True)
             self._pool = None
 
-    def _submit(self, work: Callable[[T], R], task: T) -> Future[R]:
+    def _submit(self, function: Callable[[Task], Result], task: Task) -> Future[Result]:
         if self._pool is None:
-            facts = {**os.environ, "POLARS_MAX_THREADS": str(max(1, _cores() // self.processes))}
-            self._pool = ProcessPoolExecutor(self.processes, _context(), _begin, (facts,))
-        return self._pool.submit(_call, work, task)
+            environment = {**os.environ, "POLARS_MAX_THREADS": str(max(1, _cores() // self.processes))}
+            self._pool = ProcessPoolExecutor(self.processes, _context(), _start_worker, (environment,))
+        return self._pool.submit(_call, function, task)
 
 
 def _context() -> BaseContext:
-    """A way to start processes that forks no threads: a server that was started before there were any, or afresh."""
+    """Return a start method that copies no threads: a fork server without threads, or a new interpreter."""
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
@@ -99,28 +97,28 @@ def _context() -> BaseContext:
     return context
 
 
-def _begin(environment: Mapping[str, str]) -> None:
-    """What a worker does first: takes on the run's environment, leaves Ctrl-C to the run, and ends when the run ends.
+def _start_worker(environment: Mapping[str, str]) -> None:
+    """Initialize a worker: use the environment of the run, ignore Ctrl-C, and exit when the run exits.
 
-    The forkserver keeps the environment it was started with, which may be older than the run's.
+    The fork server has the environment that it was started with, which may be outdated.
     """
     os.environ.update(environment)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=_exit_with_parent, daemon=True).start()
 
 
-def _end_with_parent() -> None:
-    """A pool's worker whose parent was killed would wait for work for ever."""
+def _exit_with_parent() -> None:
+    """Exit when the parent process dies; otherwise the worker would wait for tasks forever."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         wait_for_any([parent.sentinel])
         os._exit(1)
 
 
-def _call(work: Callable[[T], R], task: T) -> R:
-    """Errors travel home only if they can be unpickled there; one that cannot would break the whole pool."""
+def _call(function: Callable[[Task], Result], task: Task) -> Result:
+    """Run a task; replace an error that does not pickle, since it would break the whole pool."""
     try:
-        return work(task)
+        return function(task)
     except Exception as error:
         try:
             pickle.loads(pickle.dumps(error))
@@ -135,7 +133,7 @@ def _cores() -> int:
 
 @hookimpl
 def open_executor(name: str) -> Executor | None:
-    """`serial`, `processes` (one for each core), and `processes:N`."""
+    """Open `serial`, `processes` (one per core), or `processes:N`."""
     if name == "serial":
         return Serial()
     kind, _, number = name.partition(":")
@@ -145,4 +143,4 @@ def open_executor(name: str) -> Executor | None:
         processes = int(number) if number else _cores()
         if processes > 0:
             return Processes(processes)
-    raise RunError(f"'{name}' is no number of processes", hint="write `processes:4`, or `processes` for one for each core")
+    raise RunError(f"invalid number of processes in '{name}'", hint="write `processes:4`, or `processes` for one per core")

@@ -1,4 +1,4 @@
-"""Where the prompts and recipes we ship are: in the package, or in the checkout it was installed from."""
+"""The prompts and recipes that are shipped with textbookgen: in the package, or in the checkout of an editable install."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
 
 
-def _shelf(name: str) -> list[Traversable]:
-    """The folder of this name in the wheel, or (editable installs have none there) at the top of the checkout."""
+def _find_folder(name: str) -> list[Traversable]:
+    """Return the folder of this name: inside the wheel, or at the top of the checkout; an empty list if there is none."""
     packaged = files("textbookgen").joinpath(name)
     if packaged.is_dir():
         return [packaged]
@@ -23,11 +23,11 @@ def _shelf(name: str) -> list[Traversable]:
 
 @hookimpl
 def prompt_folders() -> list[Traversable]:
-    """Our prompts."""
-    return _shelf("prompts")
+    """Return the folder of shipped prompts."""
+    return _find_folder("prompts")
 
 
 @hookimpl
 def recipe_folders() -> list[Traversable]:
-    """Our recipes."""
-    return _shelf("recipes")
+    """Return the folder of shipped recipes."""
+    return _find_folder("recipes")
