@@ -17,7 +17,9 @@ def verdict(text: str) -> dict[str, object]:
     return judged.row(0, named=True)
 
 
+EXAMPLE = 'def double(x):\n    """Double a number.\n\n    >>> double(2)\n    4\n    """\n    return 2 * x\n\n'
 RIGHT = {
+    "function with an example in its docstring": page(EXAMPLE + "print(double(3))  # 6"),
     "one": page("print(2 + 3)  # 5"),
     "later snippets know earlier ones": page("def f(x):\n    return 2 * x", "print(f(4))  # 8"),
     "arrow": page("print('a')  # -> a"),
@@ -41,6 +43,7 @@ RIGHT = {
     "other languages": "```sh\nrm -rf /\n```\n" + page("print(1)  # 1"),
 }
 WRONG = {
+    "function with an example in its docstring": page(EXAMPLE + "print(double(3))  # 7"),
     "number": page("print(2 + 2)  # 5"),
     "words": page("print('Hello, Ann!')  # Hello, Bob!"),
     "one word": page("print('Ann')  # Bob"),

@@ -1,9 +1,9 @@
-"""Words: forms of one word are one word, and a child's words are known in all their forms."""
+"""Vocabulary: inflected forms count as their word, and a child's words are known in all their forms."""
 
 from __future__ import annotations
 
 import pytest
-from textbookgen_tinystories.words import forms_found, forms_of, said_in, stem, tokens, unknown, word_list
+from textbookgen_tinystories.vocabulary import contains_word, forms_of, hard_words, stem, text_words, tokens, word_list
 
 
 @pytest.mark.parametrize(
@@ -47,8 +47,8 @@ from textbookgen_tinystories.words import forms_found, forms_of, said_in, stem, 
         ("good", "better"),
     ],
 )
-def test_forms_count_as_the_word(word: str, form: str):
-    assert forms_found(word, said_in([form]))
+def test_inflected_forms_count_as_the_word(word: str, form: str):
+    assert contains_word(word, text_words([form]))
 
 
 @pytest.mark.parametrize(
@@ -68,33 +68,33 @@ def test_forms_count_as_the_word(word: str, form: str):
         ("let", "letter"),
     ],
 )
-def test_other_words_do_not(word: str, other: str):
-    assert not forms_found(word, said_in([other]))
+def test_other_words_do_not_count_as_the_word(word: str, other: str):
+    assert not contains_word(word, text_words([other]))
 
 
 def test_every_word_of_the_lists_is_known_in_all_its_forms():
     for name in ("nouns", "verbs", "adjectives"):
         words = word_list(name)
         assert len(set(words)) == len(words) > 350
-        assert [word for word in words if unknown(word)] == []
-        assert all(unknown(form) == [] for word in words for form in forms_of(word))
-    assert unknown("went children happier slowly didn't it's") == []
+        assert [word for word in words if hard_words(word)] == []
+        assert all(hard_words(form) == [] for word in words for form in forms_of(word))
+    assert hard_words("went children happier slowly didn't it's") == []
 
 
-def test_hard_words_are_told_names_are_not():
-    assert unknown("The bureaucrat gave Zebulon a subsidy, and Zebulon's dog a subsidy.") == [
+def test_hard_words_are_listed_and_names_are_not():
+    assert hard_words("The bureaucrat gave Zebulon a subsidy, and Zebulon's dog a subsidy.") == [
         "bureaucrat",
         "subsidy",
         "subsidy",
     ]
-    assert unknown("Zebulon ran.") == ["zebulon"]
-    assert unknown("Zebulon ran. Zebulon's dog ran.") == []
-    assert unknown("Subsidies came. Subsidies went. More subsidies came.") == ["subsidies"] * 3
-    assert unknown("Lily ran.") == []
-    assert unknown("A subsidy.", frozenset({stem("subsidies")})) == []
+    assert hard_words("Zebulon ran.") == ["zebulon"]
+    assert hard_words("Zebulon ran. Zebulon's dog ran.") == []
+    assert hard_words("Subsidies came. Subsidies went. More subsidies came.") == ["subsidies"] * 3
+    assert hard_words("Lily ran.") == []
+    assert hard_words("A subsidy.", frozenset({stem("subsidies")})) == []
 
 
-def test_tokens_keep_apostrophes_and_drop_the_rest():
+def test_tokens_keep_apostrophes_and_drop_other_punctuation():
     assert tokens("\u201cI don\u2019t know,\u201d said Café-owner Zoë at 5.") == [
         "I",
         "don't",

@@ -17,8 +17,8 @@ _DELIVERABLE = (
     r"(?:section|page|text|chapter|lesson|message|request|question|reply|response|answer|version|rewrite|revision|draft|exercise|"
     r"solution|code|function|discussion|tutorial|reasoning|passage|explanation)s?"
 )
-#: A first line that announces the text: "Sure! Here is the section:", "**Here's a revised version:**". A line in the first person
-#: ("Here is the text of my letter:") belongs to the message that it begins.
+#: A first line that announces the text: "Sure! Here is the section:", "**Here's a revised version:**". A line in the first
+#: person ("Here is the text of my letter:") belongs to the message that it begins.
 _ANNOUNCEMENT = re.compile(
     r"[*_ \t]*(?:(?:sure|certainly|of course|absolutely|okay|ok|great)\b[^\n:]{0,60}[!,.][ \t]*)?"
     r"(?:here is|here's|here\u2019s|here are|below is|the following is)\b(?![^\n]*\b(?:my|our|i)\b)"

@@ -1,30 +1,31 @@
-"""Transformers and TRL as a trainer of textbookgen: pretrain, sft, dpo, and the models that come of it."""
+"""Training with transformers and TRL for textbookgen: pretraining, SFT, DPO, and serving of the models."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
 
-from textbookgen import Model, Stage, hookimpl
+from textbookgen import Checkpoint, Model, Stage, hookimpl
 
 
 @hookimpl
 def stages() -> Iterable[type[Stage]]:
-    """The stages, used as `transformers/pretrain` and so on."""
-    from textbookgen_transformers.preference import Dpo
-    from textbookgen_transformers.training import Pretrain, Sft
+    """Return the stages, used as `transformers/pretrain` and so on."""
+    from textbookgen_transformers.stages.dpo import Dpo
+    from textbookgen_transformers.stages.pretrain import Pretrain
+    from textbookgen_transformers.stages.sft import Sft
 
     return [Pretrain, Sft, Dpo]
 
 
 @hookimpl(trylast=True)
 def open_model(checkpoint: Path) -> Model | None:
-    """The model of a checkpoint this plugin wrote, or one exported for transformers that no other plugin opens."""
-    from textbookgen.training.job import read_card
+    """Open the model of a checkpoint of this plugin, or of one exported for transformers that no other plugin opens."""
+    from textbookgen.api.cards import CheckpointCard
     from textbookgen_transformers.job import FORMATS
 
-    if not (checkpoint / "checkpoint.json").is_file() or read_card(checkpoint).get("format") not in FORMATS:
+    if not (checkpoint / Checkpoint.card_name).is_file() or CheckpointCard.read(checkpoint).format not in FORMATS:
         return None
-    from textbookgen_transformers.model import TransformersModel
+    from textbookgen_transformers.served_model import TransformersModel
 
     return TransformersModel(checkpoint)

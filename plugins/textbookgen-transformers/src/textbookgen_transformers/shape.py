@@ -1,4 +1,4 @@
-"""What transformers has no model for, of shapes that could be."""
+"""Shapes that no model in transformers has."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from typing import Any
 
 from textbookgen.training.architectures import Architecture
 
-#: Those with a window.
+#: Architectures whose models in transformers support a sliding attention window.
 WINDOWED: tuple[Architecture, ...] = ("phi3", "neo")
 
 
-def problem_of(whole: Mapping[str, Any]) -> tuple[str, str] | None:
-    """The part at fault and what is wrong with it, if no model in transformers has these parts."""
-    kind = whole["architecture"]
-    if whole.get("window") is not None and kind not in WINDOWED:
-        return "window", f"no model in transformers has the {kind} block with a window"
-    if kind == "llama" and whole.get("rotary", 1.0) != 1.0:
-        return "rotary", "Llama rotates whole heads"
+def unsupported_shape(shape: Mapping[str, Any]) -> tuple[str, str] | None:
+    """Return the option at fault and what is wrong with it, or None if a model in transformers has this shape."""
+    architecture = shape["architecture"]
+    if shape.get("window") is not None and architecture not in WINDOWED:
+        return "window", f"no model in transformers has the {architecture} block with an attention window"
+    if architecture == "llama" and shape.get("rotary", 1.0) != 1.0:
+        return "rotary", "Llama in transformers applies rotary embeddings to whole heads"
     return None

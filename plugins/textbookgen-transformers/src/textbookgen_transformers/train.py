@@ -1,38 +1,30 @@
-"""The training process: `python -m textbookgen_transformers.train job.json`, alone or once for each rank."""
+"""The training process: `python -m textbookgen_transformers.train job.json`, alone or once per rank."""
 
 from __future__ import annotations
 
-import ctypes
 import os
-import signal
 import sys
 from pathlib import Path
 from threading import Event
 
-from textbookgen.training.job import leave, work
+from textbookgen.training.process import exit_now, run_job, stop_when_parent_dies
 
 
 def main(arguments: list[str]) -> int:
-    """Works a job, and gives the exit code."""
+    """Run a job and return the exit code of the process."""
     if "RANK" in os.environ:
-        _end_with_parent()
-    return work(_run, Path(arguments[-1]))
+        stop_when_parent_dies()
+    return run_job(_train, Path(arguments[-1]))
 
 
-def _run(path: Path, stop: Event) -> bool:
-    from textbookgen_transformers.job import TrainingJob
+def _train(path: Path, stop: Event) -> bool:
+    from textbookgen_transformers.job import TransformersJob
 
-    job = TrainingJob.read(path)
-    from textbookgen_transformers.backend.run import run  # last, since it takes seconds
+    job = TransformersJob.read(path)
+    from textbookgen_transformers.backend.run import run  # last, since importing transformers takes seconds
 
     return run(job, stop)
 
 
-def _end_with_parent() -> None:
-    """Has the kernel ask this process to stop if its launcher is killed; Linux only."""
-    if sys.platform.startswith("linux"):
-        ctypes.CDLL(None).prctl(1, signal.SIGTERM)
-
-
 if __name__ == "__main__":
-    leave(main(sys.argv[1:]))
+    exit_now(main(sys.argv[1:]))

@@ -138,11 +138,18 @@ def refusal(rng: Random, draw: Draw) -> str:
 
 
 def bogus_question(rng: Random, draw: Draw) -> str:
-    """Return the question with one number made unknown: it sounds plausible and has no answer."""
+    """Return the question with one number made unknown, so that it sounds plausible and has no answer, as JSON.
+
+    A number without which the question can still be solved, such as one inside a string, is left alone.
+    """
     question = str(draw.get("question") or "")
-    numbers = list(re.finditer(r"(?<![\w.])\d+(?![\w.])", question))
-    if not numbers:
+    matches = re.finditer(r"(?<![\w.])\d+(?![\w.])", question)
+    needed = [match.span() for match in matches if solve(_replace(question, match.span(), "an unknown number of")) is None]
+    if not needed:
         return json_reply(question=f"{question.rstrip('?. ')}, if it were the other way round?", plausibility=2)
-    number = rng.choice(numbers)
-    unknown = rng.choice(phrases("unknown amounts"))
-    return json_reply(question=f"{question[: number.start()]}{unknown}{question[number.end() :]}", plausibility=4)
+    number = rng.choice(needed)
+    return json_reply(question=_replace(question, number, rng.choice(phrases("unknown amounts"))), plausibility=4)
+
+
+def _replace(text: str, span: tuple[int, int], new: str) -> str:
+    return text[: span[0]] + new + text[span[1] :]

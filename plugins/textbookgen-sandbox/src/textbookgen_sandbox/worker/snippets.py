@@ -56,6 +56,17 @@ def trailing_comments(source: str) -> dict[int, str]:
     return comments
 
 
+def _is_session(code: str) -> bool:
+    """Return whether a snippet is an interpreter session; one that is valid Python has its `>>>` in docstrings."""
+    if not re.search(r"^\s*>>> ", code, re.M):
+        return False
+    try:
+        ast.parse(code)
+    except SyntaxError:
+        return True
+    return False
+
+
 class PageRun:
     """One run of a page's snippets in a shared namespace."""
 
@@ -67,7 +78,7 @@ class PageRun:
     def run(self, page: str) -> None:
         """Run every snippet of a page in order."""
         for lines_before, code in find_snippets(page):
-            if re.search(r"^\s*>>> ", code, re.M):
+            if _is_session(code):
                 self._run_session(lines_before, code)
             else:
                 self._run_statements(lines_before, code)

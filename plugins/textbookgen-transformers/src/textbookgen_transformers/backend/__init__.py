@@ -1,1 +1,1 @@
-"""What needs torch, transformers and TRL: imported by the training process alone."""
+"""Everything that imports torch and transformers for training; only training processes import it."""

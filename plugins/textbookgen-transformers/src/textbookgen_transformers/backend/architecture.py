@@ -1,4 +1,4 @@
-"""Models of transformers from a shape or from a checkpoint, with dropout and frozen parts as a job wants them."""
+"""Models of transformers from a shape or from a checkpoint, with the dropout and the frozen parts of a job."""
 
 # transformers' types are partial
 # mypy: disable-error-code="no-untyped-call"
@@ -12,12 +12,12 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
 
 from textbookgen import TrainerError
-from textbookgen.training.architectures import TRAITS, Architecture, Parts
-from textbookgen_transformers.backend.opening import config_at, model_at
-from textbookgen_transformers.job import TrainingJob
-from textbookgen_transformers.training import Pretrain, Training
+from textbookgen.training.architectures import TRAITS, Architecture, ShapeValues
+from textbookgen_transformers.backend.loading import load_config, load_model
+from textbookgen_transformers.job import StageOptions, TransformersJob
+from textbookgen_transformers.stages.pretrain import Pretrain
 
-#: What each model type calls its dropout rates.
+#: The names of dropout rates in the configuration of each model type.
 _DROPOUTS = {
     "phi": ("attention_dropout", "resid_pdrop", "embd_pdrop"),
     "phi3": ("attention_dropout", "resid_pdrop", "embd_pdrop"),
@@ -27,60 +27,60 @@ _DROPOUTS = {
 }
 
 
-def _common(whole: Parts) -> dict[str, Any]:
+def _common(shape: ShapeValues) -> dict[str, Any]:
     return {
-        "intermediate_size": whole["ffn"],
-        "num_hidden_layers": whole["layers"],
-        "num_attention_heads": whole["heads"],
-        "rope_theta": float(whole.get("rotary_base", 10_000)),
-        "partial_rotary_factor": whole.get("rotary", TRAITS[whole["architecture"]].rotary),
+        "intermediate_size": shape["ffn"],
+        "num_hidden_layers": shape["layers"],
+        "num_attention_heads": shape["heads"],
+        "rope_theta": float(shape.get("rotary_base", 10_000)),
+        "partial_rotary_factor": shape.get("rotary", TRAITS[shape["architecture"]].rotary),
     }
 
 
-def _phi(whole: Parts) -> dict[str, Any]:
-    return {"model_type": "phi", "num_key_value_heads": whole["kv_heads"], "hidden_act": "gelu_new", "layer_norm_eps": 1e-5}
+def _phi(shape: ShapeValues) -> dict[str, Any]:
+    return {"model_type": "phi", "num_key_value_heads": shape["kv_heads"], "hidden_act": "gelu_new", "layer_norm_eps": 1e-5}
 
 
-def _llama(whole: Parts) -> dict[str, Any]:
-    return {"model_type": "llama", "num_key_value_heads": whole["kv_heads"], "hidden_act": "silu", "rms_norm_eps": 1e-5}
+def _llama(shape: ShapeValues) -> dict[str, Any]:
+    return {"model_type": "llama", "num_key_value_heads": shape["kv_heads"], "hidden_act": "silu", "rms_norm_eps": 1e-5}
 
 
-def _phi3(whole: Parts) -> dict[str, Any]:
-    return _llama(whole) | {
+def _phi3(shape: ShapeValues) -> dict[str, Any]:
+    return _llama(shape) | {
         "model_type": "phi3",
-        "sliding_window": whole.get("window"),
-        "original_max_position_embeddings": whole["sequence_length"],
+        "sliding_window": shape.get("window"),
+        "original_max_position_embeddings": shape["sequence_length"],
     }
 
 
-def _neox(whole: Parts) -> dict[str, Any]:
+def _neox(shape: ShapeValues) -> dict[str, Any]:
     return {
         "model_type": "gpt_neox",
         "hidden_act": "gelu",
         "layer_norm_eps": 1e-5,
-        "rotary_pct": whole.get("rotary", 0.25),
-        "rotary_emb_base": float(whole.get("rotary_base", 10_000)),
-        "use_parallel_residual": whole["architecture"] == "pythia",
+        "rotary_pct": shape.get("rotary", 0.25),
+        "rotary_emb_base": float(shape.get("rotary_base", 10_000)),
+        "use_parallel_residual": shape["architecture"] == "pythia",
         "attention_bias": True,
     }
 
 
-def _neo(whole: Parts) -> dict[str, Any]:
-    pairs, odd = divmod(whole["layers"], 2)
-    turns: list[Any] = [[["global", "local"], pairs]] if pairs else []
-    places = max(whole["sequence_length"], whole.get("positions", 0))
+def _neo(shape: ShapeValues) -> dict[str, Any]:
+    pairs, odd = divmod(shape["layers"], 2)
+    attention: list[Any] = [[["global", "local"], pairs]] if pairs else []
+    positions = max(shape["sequence_length"], shape.get("positions", 0))
     return {
         "model_type": "gpt_neo",
-        "num_layers": whole["layers"],
-        "num_heads": whole["heads"],
-        "attention_types": turns + ([[["global"], 1]] if odd else []),
-        "window_size": whole.get("window") or places,
-        "max_position_embeddings": places,
+        "num_layers": shape["layers"],
+        "num_heads": shape["heads"],
+        "attention_types": attention + ([[["global"], 1]] if odd else []),
+        "window_size": shape.get("window") or positions,
+        "max_position_embeddings": positions,
         "activation_function": "gelu_new",
     }
 
 
-_OWN: dict[Architecture, Callable[[Parts], dict[str, Any]]] = {
+_CONFIG_OF: dict[Architecture, Callable[[ShapeValues], dict[str, Any]]] = {
     "phi": _phi,
     "phi3": _phi3,
     "llama": _llama,
@@ -90,18 +90,23 @@ _OWN: dict[Architecture, Callable[[Parts], dict[str, Any]]] = {
 }
 
 
-def config_of(whole: Parts, eod: int) -> PretrainedConfig:
-    """The configuration of the model with these parts.
+def config_of(shape: ShapeValues, eod: int) -> PretrainedConfig:
+    """Return the configuration of the model with this shape.
 
-    No token pads: transformers would not learn it, and the end of a document, which fills what is empty, must be learned.
+    There is no padding token: transformers would exclude it from the loss, and the end of document, which fills empty places,
+    must be in the loss.
+
+    Args:
+        shape: a complete shape.
+        eod: the end-of-document id.
     """
-    own = _common(whole) | _OWN[whole["architecture"]](whole)
+    own = _common(shape) | _CONFIG_OF[shape["architecture"]](shape)
     return AutoConfig.for_model(
         own.pop("model_type"),
-        **{"max_position_embeddings": whole["sequence_length"], **own},
-        vocab_size=whole["vocabulary"],
-        hidden_size=whole["hidden"],
-        tie_word_embeddings=bool(whole.get("tied", False)),
+        **{"max_position_embeddings": shape["sequence_length"], **own},
+        vocab_size=shape["vocabulary"],
+        hidden_size=shape["hidden"],
+        tie_word_embeddings=bool(shape.get("tied", False)),
         bos_token_id=eod,
         eos_token_id=eod,
         pad_token_id=None,
@@ -109,52 +114,52 @@ def config_of(whole: Parts, eod: int) -> PretrainedConfig:
     )
 
 
-def model_of(job: TrainingJob) -> PreTrainedModel:
-    """The model a job trains, in float32: a new one drawn by the job's seed, or its parent's.
+def build_model(job: TransformersJob) -> PreTrainedModel:
+    """Build the model that a job trains, in float32: a new one with random weights by the job's seed, or its parent.
 
     Raises:
-        TrainerError: the parent is not whole, or the shards do not fit it.
+        TrainerError: the parent is incomplete, or the shards do not fit it.
     """
     options, shards = job.options, job.shards
     torch.manual_seed(job.seed)
-    if job.parent is None:
-        assert isinstance(options, Pretrain)
-        config = config_of(_settled(options, shards.vocabulary, shards.sequence_length), shards.eod)
+    if isinstance(options, Pretrain):
+        config = config_of(_complete_shape(options, shards.vocabulary, shards.sequence_length), shards.eod)
         _set_dropout(config, options.dropout)
         model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
     else:
-        config = config_at(job.parent.folder)
+        folder = job.required_parent.folder
+        config = load_config(folder)
         config.pad_token_id = None
-        _make_room(config, shards.sequence_length)
+        _extend_context(config, shards.sequence_length)
         _set_dropout(config, options.dropout)
-        model = model_at(job.parent.folder, config)
+        model = load_model(folder, config)
     if config.vocab_size < shards.vocabulary:
-        problem = f"the model has {config.vocab_size} rows, and the shards' tokenizer {shards.vocabulary} ids"
+        problem = f"the model has {config.vocab_size} embedding rows, the shards' tokenizer {shards.vocabulary} ids"
         raise TrainerError(problem, place="shards", hint="pack the shards with the tokenizer the model was trained with")
     _freeze(model, options)
-    result: PreTrainedModel = model
-    return result
+    initial: PreTrainedModel = model
+    return initial
 
 
-def _settled(options: Pretrain, vocabulary: int, length: int) -> Parts:
-    """Every part of a new shape; the vocabulary is the tokenizer's unless more rows were asked for."""
+def _complete_shape(options: Pretrain, vocabulary: int, length: int) -> ShapeValues:
+    """Return all values of a new shape; the vocabulary is the tokenizer's unless the options ask for more rows."""
     rows = options.vocabulary or vocabulary
     if rows < vocabulary:
         raise TrainerError(
-            f"a vocabulary of {rows} has no room for the tokenizer's {vocabulary} ids",
+            f"a vocabulary of {rows} is too small for the tokenizer's {vocabulary} ids",
             place="vocabulary",
-            hint="leave it out: the tokenizer's own size is taken",
+            hint="remove the option to use the tokenizer's size",
         )
-    return options.parts() | {"vocabulary": rows, "sequence_length": length}
+    return options.shape_values() | {"vocabulary": rows, "sequence_length": length}
 
 
-def _make_room(config: PretrainedConfig, length: int) -> None:
-    """Lets the model read windows of this length; learned positions do not reach further than they were learned."""
+def _extend_context(config: PretrainedConfig, length: int) -> None:
+    """Allow windows of this length; learned positions cannot be extended."""
     if config.max_position_embeddings >= length:
         return
     if config.model_type == "gpt_neo":
-        problem = f"windows of {length} tokens are longer than the model's table of {config.max_position_embeddings} positions"
-        raise TrainerError(problem, place="shards", hint="pack shorter windows")
+        problem = f"windows of {length} tokens exceed the model's {config.max_position_embeddings} learned positions"
+        raise TrainerError(problem, place="shards", hint="pack with a smaller sequence_length")
     config.max_position_embeddings = length
 
 
@@ -163,16 +168,16 @@ def _set_dropout(config: PretrainedConfig, rate: float) -> None:
         setattr(config, name, rate)
 
 
-def _freeze(model: PreTrainedModel, options: Training) -> None:
+def _freeze(model: PreTrainedModel, options: StageOptions) -> None:
     body: Any = model.base_model
     layers = body.layers if hasattr(body, "layers") else body.h
     if options.freeze_layers >= len(layers):
-        raise TrainerError(f"all {len(layers)} layers would be frozen", place="freeze_layers", hint="freeze fewer")
+        raise TrainerError(f"all {len(layers)} layers would be frozen", place="freeze_layers", hint="freeze fewer layers")
     tables = [model.get_input_embeddings(), *([body.wpe] if hasattr(body, "wpe") else [])]
     for module in [*(tables if options.freeze_embeddings else []), *layers[: options.freeze_layers]]:
         module.requires_grad_(False)
 
 
-def parameters(model: PreTrainedModel) -> int:
-    """How many there are; a table that is the head too counts once."""
-    return sum(item.numel() for item in model.parameters())
+def count_parameters(model: PreTrainedModel) -> int:
+    """Return the number of parameters; an output layer tied to the embeddings counts once."""
+    return sum(weight.numel() for weight in model.parameters())

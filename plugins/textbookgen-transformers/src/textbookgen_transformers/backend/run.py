@@ -1,191 +1,196 @@
-"""A training run from its job to its checkpoint."""
+"""A training run, from its job to its checkpoint."""
 
 # transformers' types are partial, and accelerate carries none
 # mypy: disable-error-code="no-untyped-call,import-untyped"
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable
 from contextlib import closing, nullcontext
-from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, Any
 
 import torch
 from accelerate.utils import broadcast_object_list
-from filelock import FileLock, Timeout
-from transformers import PreTrainedModel, PreTrainedTokenizerFast, set_seed
+from transformers import PreTrainedModel, set_seed
 from transformers.utils import logging
 
-from textbookgen import TrainerError
-from textbookgen.training.job import write_card
-from textbookgen_transformers.backend.architecture import model_of, parameters
-from textbookgen_transformers.backend.evaluation import Examiner, HeldOut
-from textbookgen_transformers.backend.following import Following, Progress
-from textbookgen_transformers.backend.hardware import flops_a_token, peak_flops, peak_mib
-from textbookgen_transformers.backend.learners import LanguageLearner, precision_of
-from textbookgen_transformers.backend.saves import CheckpointStore
-from textbookgen_transformers.backend.settled import work_of
-from textbookgen_transformers.backend.soundness import Soundness
-from textbookgen_transformers.backend.tokenizer import tokenizer_of, write_tokenizer
-from textbookgen_transformers.job import FORMAT, TrainingJob
-from textbookgen_transformers.preference import Dpo
-from textbookgen_transformers.samples import ReplyPairs
-from textbookgen_transformers.weights import SINGLE, digest
+from textbookgen.api.cards import CausalLMCard, ParentCard
+from textbookgen.training.checkpoint_store import CheckpointStore, SavedCheckpoint
+from textbookgen.training.evaluation import HeldOut
+from textbookgen.training.job import job_lock
+from textbookgen.training.process import launched_as_rank_zero
+from textbookgen_transformers.backend.architecture import build_model, count_parameters
+from textbookgen_transformers.backend.callbacks import Progress, RunCallback
+from textbookgen_transformers.backend.evaluation import TextEvaluator
+from textbookgen_transformers.backend.hardware import device_peak_memory_mib, flops_per_token, peak_flops
+from textbookgen_transformers.backend.nan_guard import NanGuard
+from textbookgen_transformers.backend.samples import PairSamples
+from textbookgen_transformers.backend.setup import plan_training, resolve_precision
+from textbookgen_transformers.backend.tokenizer import load_tokenizer, write_tokenizer
+from textbookgen_transformers.backend.trainers import LanguageModelTrainer
+from textbookgen_transformers.job import FORMAT, TransformersJob
+from textbookgen_transformers.stages.dpo import Dpo
+from textbookgen_transformers.weight_files import SINGLE_FILE, weights_digest
 
 if TYPE_CHECKING:
-    from textbookgen_transformers.backend.preferring import PreferenceLearner
+    from textbookgen_transformers.backend.dpo_trainer import PackedDpoTrainer
 
 
-def run(job: TrainingJob, stop: Event) -> bool:
-    """Trains, from the last save if there is one, and writes the checkpoint; False if it was stopped before the end.
+def run(job: TransformersJob, stop: Event) -> bool:
+    """Train, from the newest checkpoint of an interrupted run if there is one, and write the result.
+
+    Args:
+        job: the job.
+        stop: asks the run to save and stop.
+
+    Returns:
+        False if the run was stopped before its end.
 
     Raises:
-        TrainerError: the job cannot be done as told, or went wrong; no torn checkpoint is left.
+        TrainerError: the job is not possible, or training diverged; no incomplete result is left.
     """
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     job.folder.mkdir(parents=True, exist_ok=True)
-    first = os.environ.get("RANK", "0") == "0"
     try:
-        with FileLock(job.folder / "lock", timeout=30) if first else nullcontext():
-            return Run(job, stop).work()
-    except Timeout:
-        raise TrainerError("another process trains here", place=str(job.folder), hint="wait for it, or end it") from None
+        with job_lock(job.folder) if launched_as_rank_zero() else nullcontext():
+            return Run(job, stop).train()
     finally:
         if torch.distributed.is_initialized():
             torch.distributed.destroy_process_group()
 
 
 class Run:
-    """One job being worked; every process has one."""
+    """A job in progress; every process has one."""
 
-    def __init__(self, job: TrainingJob, stop: Event) -> None:
-        self._job = job
-        self._work = work_of(job)
-        self._model = model_of(job)
-        self._tokenizer = tokenizer_of(job.shards, self._model.config.max_position_embeddings, self._chat())
-        self._saves = CheckpointStore(job.folder / "saves")
-        self._learner = self._learner_of(self._model, self._tokenizer)
-        self._accelerator = self._learner.accelerator
-        if not isinstance(job.options, Dpo):
-            self._examiner = Examiner(job.blend, job.options.validation_tokens, self._work.micro_batch_size)
-        self._sound = Soundness(self._model, self._work.steps, job.folder, self._saves, self._accelerator)
-        result = self._last_save()
-        self._from: Path | None = result[0] if result else None
-        self._following = Following(
-            self._work,
-            Progress(**(result[1] if result else {})),
-            self._saves,
+    def __init__(self, job: TransformersJob, stop: Event) -> None:
+        self._job, self._plan = job, plan_training(job)
+        self._model = build_model(job)
+        self._chat = job.shards.chat or (job.parent.card.chat if job.parent else None)
+        self._tokenizer = load_tokenizer(job.shards, self._model.config.max_position_embeddings, self._chat)
+        self._store = CheckpointStore(job.folder / "saves", "checkpoint-")
+        self._trainer = self._make_trainer()
+        self._accelerator = self._trainer.accelerator
+        self._text_evaluator = self._make_text_evaluator()
+        self._guard = NanGuard(self._model, self._plan.steps, job.folder, self._store, self._accelerator)
+        self._saved = self._newest_checkpoint()
+        self._callback = RunCallback(
+            self._plan,
+            Progress(**self._saved.progress) if self._saved else Progress(),
+            self._store,
             stop,
             self._accelerator,
-            self._examine,
-            self._sound,
-            self._share_of_peak(),
+            self._evaluate,
+            self._guard,
+            self._utilization(),
         )
-        self._learner.add_callback(self._following)
+        self._trainer.add_callback(self._callback)
 
-    def work(self) -> bool:
-        """Trains to the end, or until it is stopped and has saved."""
+    def train(self) -> bool:
+        """Train to the end, or until the run is asked to stop and has saved; return whether it reached the end."""
+        saved, parent, progress = self._saved, self._job.parent, self._callback.progress
         if self._accelerator.is_main_process:
-            self._saves.clear(keep=self._from)
+            self._store.remove_newer_than(saved.step if saved else -1)  # transformers would count them among the newest
         self._accelerator.wait_for_everyone()
-        done = self._following.done
-        with closing(self._following):
-            if self._from is None and self._job.parent is not None:
-                before = self._examine()
-                self._sound.check_start(before, self._job.parent.folder)
-                done.before = before.bits_per_byte
+        with closing(self._callback):
+            if saved is None and parent is not None:
+                before = self._evaluate()
+                self._guard.check_start(before, parent.folder)
+                progress.bits_per_byte_before = before.bits_per_byte
             set_seed(self._job.seed)
-            self._learner.train(resume_from_checkpoint=str(self._from) if self._from else None)
-        if self._following.stopped:
-            self._tell(f"stopped after step {done.step} of {self._work.steps}; the same command goes on from there")
+            self._trainer.train(resume_from_checkpoint=str(saved.folder) if saved else None)
+        if self._callback.stopped:
+            if self._accelerator.is_main_process:
+                message = f"stopped after step {progress.step} of {self._plan.steps}; run the same command again to resume"
+                print(message, file=sys.stderr)
             return False
-        after = self._following.measured or self._following.measure()
+        held_out = self._callback.held_out or self._callback.evaluate()
         if self._accelerator.is_main_process:
-            self._write(after)
-            self._saves.remove()
+            self._write(held_out)
+            self._store.remove_all()
         self._accelerator.wait_for_everyone()
         return True
 
-    def _learner_of(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> LanguageLearner | PreferenceLearner:
-        if not isinstance(self._job.options, Dpo):
-            return LanguageLearner(self._work, model, tokenizer)
-        from textbookgen_transformers.backend.preferring import PreferenceLearner  # TRL takes its time to load
+    def _make_trainer(self) -> LanguageModelTrainer | PackedDpoTrainer:
+        options, source, shards = self._job.options, self._plan.source, self._job.shards
+        if not isinstance(options, Dpo) or not isinstance(source, PairSamples):
+            return LanguageModelTrainer(self._plan, self._model, self._tokenizer)
+        from textbookgen_transformers.backend.dpo_trainer import PackedDpoTrainer  # importing TRL takes seconds
 
-        held_out = self._job.shards.counts("valid").tokens > 0
-        return PreferenceLearner(self._work, model, tokenizer, ReplyPairs(self._job.shards, "valid") if held_out else None)
+        splits = {"train": source}
+        if shards.counts("valid").tokens:
+            splits["valid"] = PairSamples(shards, "valid")
+        return PackedDpoTrainer(self._plan, options, splits, self._model, self._tokenizer)
 
-    def _last_save(self) -> tuple[Path, dict[str, Any]] | None:
-        """The newest whole save, which one process looks for and tells the others."""
-        result = [self._saves.last() if self._accelerator.is_main_process else None]
-        broadcast_object_list(result)
-        return result[0]
+    def _make_text_evaluator(self) -> TextEvaluator | None:
+        if isinstance(self._job.options, Dpo):
+            return None
+        return TextEvaluator(self._job.blend, self._job.options.validation_tokens, self._plan.micro_batch_size)
 
-    def _share_of_peak(self) -> Callable[[float], float] | None:
-        """What share of the devices' peak so many tokens a second are; None if the peak is unknown."""
-        peak = peak_flops(self._job.options, precision_of(self._job.options))
+    def _newest_checkpoint(self) -> SavedCheckpoint | None:
+        """Return the newest complete checkpoint, which the main process finds for all."""
+        saved = [self._store.newest() if self._accelerator.is_main_process else None]
+        broadcast_object_list(saved)
+        return saved[0]
+
+    def _utilization(self) -> Callable[[float], float] | None:
+        """Return the function from tokens per second to the share of the devices' peak; None if the peak is not known."""
+        peak = peak_flops(self._job.options, resolve_precision(self._job.options))
         if peak is None:
             return None
-        flops, whole = flops_a_token(self._model, self._job.shards.sequence_length), peak * self._accelerator.num_processes
-        return lambda rate: flops * rate / whole
+        flops, total_peak = (
+            flops_per_token(self._model, self._job.shards.sequence_length),
+            peak * self._accelerator.num_processes,
+        )
+        return lambda rate: flops * rate / total_peak
 
-    def _examine(self) -> HeldOut:
-        if isinstance(self._learner, LanguageLearner):
-            return self._examiner.examine(self._model, self._accelerator)
-        return self._learner.examine()
+    def _evaluate(self) -> HeldOut:
+        if isinstance(self._trainer, LanguageModelTrainer):
+            return self._text_evaluator.evaluate(self._model, self._accelerator) if self._text_evaluator else HeldOut()
+        return self._trainer.evaluate_pairs()
 
-    def _chat(self) -> str | None:
-        """The chat template of the shards, or that the model had."""
-        known = self._job.shards.card.get("chat") or (self._job.parent and self._job.parent.card.get("chat"))
-        return str(known["template"]) if known else None
-
-    def _tell(self, line: str) -> None:
-        if self._accelerator.is_main_process:
-            print(line, file=sys.stderr)
-
-    def _write(self, after: HeldOut) -> None:
-        """The model, the tokenizer, and the card last."""
+    def _write(self, held_out: HeldOut) -> None:
+        """Write the model, the tokenizer, and the card last."""
         folder, config = self._job.folder, self._model.config
         config.pad_token_id = None  # see `architecture.config_of`
         self._model.generation_config.pad_token_id = config.eos_token_id
         self._model.save_pretrained(folder)
         write_tokenizer(self._tokenizer, self._job.shards, folder)
-        write_card(folder, self._card(after))
+        self._card(held_out).write(folder)
 
-    def _card(self, after: HeldOut) -> dict[str, Any]:
-        job, done, parent = self._job, self._following.done, self._job.parent
-        seconds, shards = self._following.seconds, self._job.shards
-        return {
-            "format": FORMAT,
-            "use": job.use,
-            "transformers": type(self._model).__name__,
-            "shape": _shape(self._model),
-            "parameters": parameters(self._model),
-            "step": done.step,
-            "steps": self._work.steps,
-            "tokens": done.tokens,
-            "tokens_total": done.tokens + (parent.card["tokens_total"] if parent else 0),
-            "epochs": round(done.tokens / sum(each.counts("train").tokens for each in job.blend.values()), 3),
-            "loss": done.loss,
-            "validation_loss": after.loss,
-            "bits_per_byte": after.bits_per_byte,
-            "bits_per_byte_before": done.before,
-            "validation": after.each,
-            "tokenizer": shards.tokenizer,
-            "eod": shards.eod,
-            "chat": shards.card.get("chat") or (parent.card.get("chat") if parent else None),
-            "weights": SINGLE if (job.folder / SINGLE).is_file() else None,
-            "weights_digest": digest(job.folder),
-            "parent": parent and {"label": parent.label, "weights_digest": parent.card.get("weights_digest")},
-            "precision": precision_of(job.options),
-            "memory": done.memory,
-            "peak_mib": peak_mib(),
-            "seconds": round(seconds, 3),
-            "tokens_per_second": round(done.tokens / max(seconds, 1e-9), 1),
-        }
+    def _card(self, held_out: HeldOut) -> CausalLMCard:
+        job, progress, parent = self._job, self._callback.progress, self._job.parent
+        seconds, shards = self._callback.seconds, self._job.shards
+        return CausalLMCard(
+            format=FORMAT,
+            use=job.use,
+            transformers=type(self._model).__name__,
+            shape=_shape(self._model),
+            parameters=count_parameters(self._model),
+            step=progress.step,
+            steps=self._plan.steps,
+            tokens=progress.tokens,
+            tokens_total=progress.tokens + (parent.card.tokens_total if parent else 0),
+            epochs=round(progress.tokens / job.train_tokens, 3),
+            loss=progress.loss,
+            validation_loss=held_out.loss,
+            bits_per_byte=held_out.bits_per_byte,
+            bits_per_byte_before=progress.bits_per_byte_before,
+            validation=held_out.metrics,
+            tokenizer=shards.tokenizer,
+            eod=shards.eod,
+            chat=self._chat,
+            weights=SINGLE_FILE if (job.folder / SINGLE_FILE).is_file() else None,
+            weights_digest=weights_digest(job.folder),
+            parent=ParentCard(label=parent.label, weights_digest=parent.card.weights_digest) if parent else None,
+            precision=resolve_precision(job.options),
+            memory=progress.memory,
+            peak_mib=device_peak_memory_mib(),
+            seconds=round(seconds, 3),
+            tokens_per_second=round(progress.tokens / max(seconds, 1e-9), 1),
+        )
 
 
 def _shape(model: PreTrainedModel) -> dict[str, Any]:

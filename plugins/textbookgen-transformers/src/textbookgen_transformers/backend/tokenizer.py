@@ -1,4 +1,4 @@
-"""The tokenizer of shards as transformers opens it, that of bytes included."""
+"""The tokenizer of shards as transformers' tokenizer, the tokenizer `bytes` included."""
 
 # transformers' types are partial
 # mypy: disable-error-code="no-untyped-call"
@@ -13,20 +13,26 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 from transformers.convert_slow_tokenizer import bytes_to_unicode
 
+from textbookgen.api.cards import ChatTemplateCard
+from textbookgen.training.chat_template import END
 from textbookgen.training.shards import PackedShards
 
-END = "<|endoftext|>"
 
+def load_tokenizer(shards: PackedShards, length: int, chat: ChatTemplateCard | None) -> PreTrainedTokenizerFast:
+    """Return the tokenizer of shards; its end-of-document token begins, ends and pads documents.
 
-def tokenizer_of(shards: PackedShards, length: int, chat: str | None) -> PreTrainedTokenizerFast:
-    """The shards' tokenizer; documents begin and end with its end of document, which fills what is empty too."""
-    file = shards.tokenizer["file"]
-    opened = Tokenizer.from_file(str(shards.folder / file)) if file else _of_bytes()
-    opened.no_truncation()
-    opened.no_padding()
-    end = opened.id_to_token(shards.eod) or END
-    result = PreTrainedTokenizerFast(
-        tokenizer_object=opened,
+    Args:
+        shards: the shards.
+        length: the maximum length of a sequence, which is only recorded.
+        chat: the chat template, if there is one.
+    """
+    file = shards.tokenizer.file
+    backend = Tokenizer.from_file(str(shards.folder / file)) if file else _byte_tokenizer()
+    backend.no_truncation()
+    backend.no_padding()
+    end = backend.id_to_token(shards.eod) or END
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=backend,
         bos_token=end,
         eos_token=end,
         pad_token=end,
@@ -34,28 +40,28 @@ def tokenizer_of(shards: PackedShards, length: int, chat: str | None) -> PreTrai
         clean_up_tokenization_spaces=False,
     )
     if chat:
-        result.chat_template = chat
-    return result
+        tokenizer.chat_template = chat.template
+    return tokenizer
 
 
 def write_tokenizer(tokenizer: PreTrainedTokenizerFast, shards: PackedShards, folder: Path) -> None:
-    """`tokenizer.json`, to the letter that of the shards where they have one, and `tokenizer_config.json`."""
-    file = shards.tokenizer["file"]
-    with tempfile.TemporaryDirectory(dir=folder) as beside:
-        tokenizer.save_pretrained(beside)
+    """Write `tokenizer.json`, byte for byte that of the shards if they have one, and `tokenizer_config.json`."""
+    file = shards.tokenizer.file
+    with tempfile.TemporaryDirectory(dir=folder) as temporary:
+        tokenizer.save_pretrained(temporary)
         if file:
-            (Path(beside) / "tokenizer.json").write_bytes((shards.folder / file).read_bytes())
-        config = Path(beside) / "tokenizer_config.json"
-        told = {name: value for name, value in json.loads(config.read_text(encoding="utf-8")).items() if name != "is_local"}
-        config.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
-        for path in Path(beside).iterdir():
-            path.replace(folder / path.name)
+            (Path(temporary) / "tokenizer.json").write_bytes((shards.folder / file).read_bytes())
+        path = Path(temporary) / "tokenizer_config.json"
+        config = {name: value for name, value in json.loads(path.read_text(encoding="utf-8")).items() if name != "is_local"}
+        path.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+        for written in Path(temporary).iterdir():
+            written.replace(folder / written.name)
 
 
-def _of_bytes() -> Tokenizer:
-    """One id a byte, in the words of the `tokenizers` library: BPE that never merges."""
-    opened = Tokenizer(models.BPE(vocab={char: byte for byte, char in bytes_to_unicode().items()}, merges=[]))
-    opened.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
-    opened.decoder = decoders.ByteLevel()
-    opened.add_special_tokens([AddedToken(END, special=True)])
-    return opened
+def _byte_tokenizer() -> Tokenizer:
+    """Return a tokenizer with one id per byte: BPE without merges."""
+    tokenizer = Tokenizer(models.BPE(vocab={char: byte for byte, char in bytes_to_unicode().items()}, merges=[]))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.add_special_tokens([AddedToken(END, special=True)])
+    return tokenizer

@@ -1,1 +1,1 @@
-"""A trained model at work: completing and scoring many texts at once, and the process that does."""
+"""Serving of trained models in a separate process."""

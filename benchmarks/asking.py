@@ -1,6 +1,6 @@
 """Overhead of requests to a teacher: the whole pipeline against bare HTTP loops, with one loopback server.
 
-    python benchmarks/client_overhead.py [--quick]
+    python benchmarks/asking.py [--quick]
 
 The server answers each request after 20 ms with a canned text. The pipeline is a recipe with one generator: draw, render,
 request, ledger, parquet. Each measurement runs in a separate process and is timed after its imports; memory is the process's
