@@ -102,7 +102,9 @@ def test_gigatoken_is_used_only_for_tokenizers_that_it_supports(trained, tmp_pat
     gigatoken = pytest.importorskip("gigatoken")
     created = []
     from_json = gigatoken.Tokenizer.from_json
-    fake = types.SimpleNamespace(Tokenizer=types.SimpleNamespace(from_json=lambda text: created.append(from_json(text)) or created[-1]))
+    fake = types.SimpleNamespace(
+        Tokenizer=types.SimpleNamespace(from_json=lambda text: created.append(from_json(text)) or created[-1])
+    )
     monkeypatch.setitem(sys.modules, "gigatoken", fake)
     FileTokenizer(trained.file)
     assert len(created) == 1

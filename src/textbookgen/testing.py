@@ -44,9 +44,9 @@ def documents(texts: Sequence[str] = _TEXTS, kind: str = "document", **columns: 
         kind: the kind of all documents.
         columns: further columns by name, or standard columns to replace.
     """
-    rows = pl.DataFrame(
-        {"id": [document_id("testing", n, text) for n, text in enumerate(texts)], "text": list(texts), **columns}
-    )
+    ids = [document_id("testing", n, text) for n, text in enumerate(texts)]
+    types = {"id": pl.String, "text": pl.String}
+    rows = pl.DataFrame({"id": ids, "text": list(texts), **columns}, schema_overrides=types)
     return with_standard_columns(rows, "testing-000000000000", kind)
 
 
