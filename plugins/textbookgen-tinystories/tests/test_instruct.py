@@ -1,4 +1,4 @@
-"""Instructions: records are written, read back the same, and vary as drawn."""
+"""Instructions: records are read back as written, and their headers vary."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections import Counter
 import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
-from textbookgen_tinystories.instruct import Instruct, InstructChats, sentences
+from textbookgen_tinystories.instruct import Instruct, InstructChats, quotable_sentences
 from textbookgen_tinystories.records import FIELDS, Record, read_record, read_records
 
 from textbookgen.api.artifacts import Chats
@@ -31,7 +31,7 @@ def frame(count: int) -> pl.DataFrame:
     )
 
 
-def test_a_record_looks_as_published():
+def test_a_record_has_the_published_format():
     record = Record((("Words", "go, boat"), ("Features", "Dialogue")), "Tom went.\n\nThe end.")
     assert str(record) == "Words: go, boat\nFeatures: Dialogue\nStory:\n\nTom went.\n\nThe end.\n"
     assert record.words == ("go", "boat")
@@ -49,12 +49,12 @@ PLAIN = LINE.filter(lambda line: not line.startswith((*FIELDS, "Story")))
     st.lists(PLAIN, min_size=1).map("\n".join),
     st.one_of(st.just(""), PLAIN),
 )
-def test_what_is_written_is_read_back(fields: list[str], values: list[str], story: str, after: str):
+def test_records_are_read_back_as_written(fields: list[str], values: list[str], story: str, after: str):
     record = Record(tuple(zip(fields, values, strict=False)), story, after)
     assert read_record(str(record)) == record
 
 
-def test_a_file_in_the_published_form_is_read_record_by_record():
+def test_a_file_in_the_published_format_is_read_record_by_record():
     file = (
         "Features: Dialogue\nWords: quit, oak,\ngloomy\nStory: \n\nSara went out.\n\nShe quit.\n<|endoftext|>\n"
         "\nOnce there was a dog.\nSummary: A dog\nis there.\n<|endoftext|>Random sentence: It ran.\nStory:\n\nIt ran."
@@ -77,7 +77,7 @@ def test_headers_are_subsets_in_any_order_and_true_of_the_story():
         assert record.story == STORY.strip()
         assert [field for field, _ in record.header] == fields
         said = dict(record.header)
-        assert said.get("Random sentence", sentences(STORY)[0]) in sentences(STORY)
+        assert said.get("Random sentence", quotable_sentences(STORY)[0]) in quotable_sentences(STORY)
         assert said.get("Summary", "Tom loses a boat and finds it.") == "Tom loses a boat and finds it."
         assert "Features" not in said or int(parent[1:]) % 2
         orders[tuple(fields)] += 1
@@ -92,14 +92,14 @@ def test_a_part_alone_gives_the_same_rows():
     assert whole[10:].equals(Instruct(inputs="stories").transform(frame(20)[10:]))
 
 
-def test_fewest_fields_may_be_none_or_all():
-    none = Instruct(inputs="stories", fewest_fields=0).transform(frame(300))
+def test_min_fields_can_be_none_or_all():
+    none = Instruct(inputs="stories", min_fields=0).transform(frame(300))
     assert any(text == STORY for text in none["text"])
-    every = Instruct(inputs="stories", fewest_fields=4).transform(frame(2))
+    every = Instruct(inputs="stories", min_fields=4).transform(frame(2))
     assert every["tinystories.fields"].list.len().to_list() == [3, 4]
 
 
-def test_chats_ask_with_the_header_and_answer_with_the_story():
+def test_chats_have_the_header_as_user_message_and_the_story_as_answer():
     assert InstructChats.output is Chats
     rows = InstructChats(inputs="stories").transform(frame(3))
     assert rows.schema["messages"] == Chats.content["messages"]
@@ -109,23 +109,23 @@ def test_chats_ask_with_the_header_and_answer_with_the_story():
     assert answered == {"role": "assistant", "content": STORY.strip()}
 
 
-def test_sentences_are_whole():
-    assert sentences(STORY) == [
+def test_quotable_sentences_are_whole():
+    assert quotable_sentences(STORY) == [
         "Tom had a red boat.",
         '"Look, it can swim!"',
         "The boat went far away.",
         "Tom was sad.",
         "Then it came back.",
     ]
-    assert sentences('He said, "Wait. It is late." They went on.') == ["They went on."]
+    assert quotable_sentences('He said, "Wait. It is late." They went on.') == ["They went on."]
 
 
-def test_no_stories_give_no_records_of_the_same_kind():
+def test_no_stories_give_no_records_with_the_same_schema():
     empty = Instruct(inputs="stories").transform(frame(1).clear())
     assert empty.schema == Instruct(inputs="stories").transform(frame(1)).schema
 
 
-def test_what_is_foreseen_comes():
+def test_estimates_are_exact_in_the_number_of_records():
     stage = Instruct(inputs="stories", records=3)
     assert stage.estimate({"from": Estimate(20, 2_000)}).documents == stage.transform(frame(20)).height
     assert stage.estimate({"from": Estimate()}) is None

@@ -14,7 +14,6 @@ from textbookgen.api.files import write_frame
 from textbookgen.api.rows import REPORT_SCHEMA
 
 _COPY = 0.8  # overlap above which a story counts as a copy of a training story
-_REPEATED_WORDS = 4
 
 
 class Overlap(Evaluator):
@@ -80,7 +79,7 @@ class Overlap(Evaluator):
         yield row(f"R{self.k} to the nearest story of the same model", self_overlap(words, self.k)["r"].mean())
         for length, share in seen.items():
             yield row(f"{length}-grams that occur in training", share)
-        yield row(f"stories that repeat {_REPEATED_WORDS} words", has_repeats(words, _REPEATED_WORDS).mean())
+        yield row("stories that repeat four words", has_repeats(words, 4).mean())
 
 
 def story_words(stories: pl.DataFrame) -> pl.DataFrame:

@@ -10,7 +10,8 @@ _FENCED = re.compile(r"\A```[ \t]*\w*[ \t]*\n(?P<body>.*?)\n?```\Z", re.DOTALL)
 #: A first line that announces the text: "Sure! Here is a story about a fox:".
 _ANNOUNCEMENT = re.compile(
     r"[*_ \t]*(?:(?:sure|certainly|of course|absolutely|okay|ok|great)\b[^\n:]{0,60}[!,.][ \t]*)?"
-    r"(?:here is|here's|here\u2019s|below is|the following is)\b[^\n]{0,160}:[*_ \t]*|"
+    r"(?:here is|here's|here\u2019s|below is|the following is)\b[^\n.!?]{0,60}"
+    r"\b(?:story|tale|summary|version)\b[^\n]{0,120}:[*_ \t]*|"
     r"(?:sure|certainly|of course|absolutely)(?: thing)?[!.]",
     re.IGNORECASE,
 )
