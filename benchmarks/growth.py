@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from seeds import ROOT, heads, replace_table, run_all, spread
+from seeds import ROOT, replace_table, run_all, spread, table_head
 
 from textbookgen.api.plots import chart, write_chart
 
@@ -118,7 +118,7 @@ def reaches(curve: Sequence[tuple[int, float]], bits: float) -> int | None:
 
 def table(curves: dict[str, list[list[tuple[int, float]]]], seeds: Sequence[int]) -> str:
     """Return the rows of the table: bits per byte after a tenth and at the end, and the share of tokens to match scratch."""
-    rows = heads(seeds)
+    rows = table_head(seeds)
     for label, (_, _, name) in VARIANTS.items():
         for part, share in (("after a tenth", 0.1), ("at the end", 1.0)):
             values = [item[max(0, round(share * len(item)) - 1)][1] for item in curves[label]]
@@ -146,7 +146,7 @@ def main() -> None:
     recipe = work / "growth.toml"
     stages = (GROWN.format(label=label, method=method, rate=rate) for label, (method, rate, _) in VARIANTS.items())
     recipe.write_text(RECIPE + "".join(stages), encoding="utf-8")
-    runs = run_all(recipe, work, options.seeds, alone=["small", *VARIANTS] if options.together else ())
+    runs = run_all(recipe, work, options.seeds, single_process=["small", *VARIANTS] if options.together else ())
     curves = {label: [curve(work, seed, runs[seed], label) for seed in options.seeds] for label in VARIANTS}
     rows = table(curves, options.seeds)
     print(rows)

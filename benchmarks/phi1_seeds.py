@@ -1,5 +1,6 @@
-"""Does the shape of phi-1 hold?  Runs recipes/phi1.toml for several seeds, with a model of the grown one's size trained from
-nothing beside it, and prints the table of docs/phi1.md.
+"""Run recipes/phi1.toml with several seeds and print the table of docs/phi1.md.
+
+A control is trained beside the recipe's models: the shape of the grown model, trained from scratch.
 
     python benchmarks/phi1_seeds.py --seeds 1 2 3 --work work-seeds --out docs/phi1.md
 """
@@ -10,10 +11,10 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from seeds import ROOT, heads, replace_table, run_all, spread
+from seeds import ROOT, replace_table, run_all, spread, table_head
 
 CONTROL = """
-# ---- the control: the grown model's shape, from nothing, on as many tokens as its growth was trained on
+# ---- the control: the shape of the grown model, trained from scratch on as many tokens
 [stage.scratch]
 use = "megatron/grow"
 method = "scratch"
@@ -26,7 +27,7 @@ COPIED = ("layers", "hidden", "tokens", "batch_size", "learning_rate", "dropout"
 
 
 def with_control(recipe: str) -> str:
-    """The recipe with the control after `base`, its options copied from there."""
+    """Return the recipe with the control after `base`, with the options of `base`."""
     base = recipe.split("[stage.base]")[1].split("\n[")[0]
     options = [line for line in base.splitlines() if line.split(" = ")[0] in COPIED]
     before, after = recipe.split("\n[stage.phi1]")
@@ -35,19 +36,19 @@ def with_control(recipe: str) -> str:
 
 
 def table(runs: dict[int, dict[str, Any]]) -> str:
-    """The figures of all seeds, a row a model."""
-    lines = heads(runs)
+    """Return a table with the figures of all seeds, one row per model and metric."""
+    lines = table_head(runs)
     models = [run["models"] for run in runs.values()]
     for label in MODELS:
-        passed = [model[label]["pass_at_1"]["value"] for model in models]
-        lines.append(f"| {label}: pass@1 | {spread(passed, '.1%')} |")
+        rates = [model[label]["pass_at_1"]["value"] for model in models]
+        lines.append(f"| {label}: pass@1 | {spread(rates, '.1%')} |")
     for label in ("small", "base", "scratch"):
         bits = [model[label]["bits_per_byte"] for model in models]
         lines.append(f"| {label}: held-out bits per byte | {spread(bits, '.3f')} |")
     gains = [model["phi1"]["pass_at_1"]["value"] - model["base"]["pass_at_1"]["value"] for model in models]
-    lines.append(f"| **exercises raise pass@1 by** | {spread(gains, '.1%')} |")
+    lines.append(f"| **gain in pass@1 from exercises** | {spread(gains, '.1%')} |")
     growth = [model["scratch"]["bits_per_byte"] - model["base"]["bits_per_byte"] for model in models]
-    lines.append(f"| **growth is better than from nothing by (bits per byte)** | {spread(growth, '.3f')} |")
+    lines.append(f"| **gain from growth over training from scratch (bits per byte)** | {spread(growth, '.3f')} |")
     return "\n".join(lines)
 
 
@@ -55,13 +56,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--work", type=Path, default=ROOT / "work" / "seeds")
-    parser.add_argument("--together", action="store_true", help="run all seeds at once, each on one core")
-    parser.add_argument("--out", type=Path, help="a Markdown file in which the table between the marks is replaced")
+    parser.add_argument("--together", action="store_true", help="run all seeds concurrently, each on one core")
+    parser.add_argument("--out", type=Path, help="Markdown file whose table between the markers is replaced")
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
     recipe = options.work / "phi1-control.toml"
     recipe.write_text(with_control((ROOT / "recipes" / "phi1.toml").read_text(encoding="utf-8")), encoding="utf-8")
-    runs = run_all(recipe, options.work, options.seeds, alone=MODELS if options.together else ())
+    runs = run_all(recipe, options.work, options.seeds, single_process=MODELS if options.together else ())
     shown = table(runs)
     print(shown)
     if options.out:

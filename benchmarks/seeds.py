@@ -1,4 +1,4 @@
-"""Runs a recipe with several seeds, and prints the figures of its reports with their spread.
+"""Run a recipe with several seeds and print the figures of its reports with mean and standard deviation.
 
 python benchmarks/seeds.py recipes/reasoning.toml --seeds 1 2 3 [--together] [--only accuracy] [--out docs/reasoning.md]
 """
@@ -17,63 +17,63 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def begin(recipe: Path, work: Path, seed: int, *, alone: Iterable[str] = ()) -> subprocess.Popen[bytes]:
-    """Starts the recipe with this seed; the models that are named in `alone` take one process and one thread each.
+def start(recipe: Path, work: Path, seed: int, *, single_process: Iterable[str] = ()) -> subprocess.Popen[bytes]:
+    """Start a run of the recipe with this seed; the models in `single_process` use one process and one thread each.
 
-    The layout is placement: it changes how fast a model is trained, and its loss by rounding only.
+    The number of processes changes the speed of training, and the loss only by rounding.
     """
     sets = [
         f"recipe.seed={seed}",
-        *(f"stage.{label}.{key}=1" for label in alone for key in ("tensor_parallel", "gpus", "threads")),
+        *(f"stage.{label}.{key}=1" for label in single_process for key in ("tensor_parallel", "gpus", "threads")),
     ]
     command = [sys.executable, "-m", "textbookgen", "recipe", "run", str(recipe), "--work", str(work / f"seed-{seed}")]
-    command += ["--executor", "serial" if alone else "processes"]
+    command += ["--executor", "serial" if single_process else "processes"]
     for item in sets:
         command += ["--set", item]
     return subprocess.Popen(command, cwd=ROOT)
 
 
-def run_all(recipe: Path, work: Path, seeds: Sequence[int], *, alone: Iterable[str] = ()) -> dict[int, dict[str, Any]]:
-    """What came of each seed's run; all at once where models are `alone`, else one after the other."""
+def run_all(recipe: Path, work: Path, seeds: Sequence[int], *, single_process: Iterable[str] = ()) -> dict[int, dict[str, Any]]:
+    """Return the summary of each seed's run. Runs are concurrent if `single_process` names models, else sequential."""
     running = []
     for seed in seeds:
-        running.append(begin(recipe, work, seed, alone=alone))
-        if not alone:
+        running.append(start(recipe, work, seed, single_process=single_process))
+        if not single_process:
             running[-1].wait()
     if any(item.wait() not in (0, 3) for item in running):
-        sys.exit("a run failed: its own words are above")
+        sys.exit("a run failed: see its error above")
     return {seed: figures(work, seed) for seed in seeds}
 
 
 def figures(work: Path, seed: int) -> dict[str, Any]:
-    """What came of a seed's run."""
+    """Return the summary of a seed's run."""
     command = [sys.executable, "-m", "textbookgen", "run", "show", "--json", "--work", str(work / f"seed-{seed}")]
     shown = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
     return dict(json.loads(shown.stdout))
 
 
 def spread(values: Sequence[float], form: str) -> str:
-    """Each value, then mean and standard deviation."""
-    item = " | ".join(format(value, form) for value in values)
+    """Return table cells with each value, then mean and standard deviation."""
+    cells = " | ".join(format(value, form) for value in values)
     deviation = statistics.stdev(values) if len(values) > 1 else 0.0
-    return f"{item} | **{format(statistics.mean(values), form)}** ± {format(deviation, form)}"
+    return f"{cells} | **{format(statistics.mean(values), form)}** ± {format(deviation, form)}"
 
 
-def heads(seeds: Iterable[int]) -> list[str]:
-    """The first two lines of a table, a column a seed."""
-    named = [f"seed {seed}" for seed in seeds]
-    return [f"| | {' | '.join(named)} | mean and spread |", "|---|" + "---:|" * (len(named) + 1)]
+def table_head(seeds: Iterable[int]) -> list[str]:
+    """Return the head of a table with one column per seed."""
+    columns = [f"seed {seed}" for seed in seeds]
+    return [f"| | {' | '.join(columns)} | mean ± standard deviation |", "|---|" + "---:|" * (len(columns) + 1)]
 
 
 def replace_table(page: Path, table: str) -> None:
-    """Puts a table between the marks of a page."""
+    """Replace the table between the markers of a Markdown file."""
     before, _, rest = page.read_text(encoding="utf-8").partition("<!-- table -->\n")
     after = rest.partition("<!-- end -->")[2]
     page.write_text(f"{before}<!-- table -->\n{table}\n<!-- end -->{after}", encoding="utf-8")
 
 
 def _trained(recipe: Path) -> list[str]:
-    """The labels of the stages that train."""
+    """Return the labels of the stages that train."""
     import tomllib
 
     stages = tomllib.loads(recipe.read_text(encoding="utf-8"))["stage"]
@@ -81,7 +81,7 @@ def _trained(recipe: Path) -> list[str]:
 
 
 def _table(runs: dict[int, dict[str, Any]], only: str) -> str:
-    """A row a figure: bits per byte and scores of each model."""
+    """Return a table with one row per figure: bits per byte and scores of each model."""
     rows: dict[str, list[float]] = {}
     for run in runs.values():
         for label, model in run["models"].items():
@@ -89,7 +89,7 @@ def _table(runs: dict[int, dict[str, Any]], only: str) -> str:
             for metric, figure in model["scores"].items():
                 rows.setdefault(f"{label}: {metric}", []).append(figure["value"])
     shown = {name: values for name, values in rows.items() if only in name and len(values) == len(runs)}
-    return "\n".join([*heads(runs), *(f"| {name} | {spread(values, '.3f')} |" for name, values in shown.items())])
+    return "\n".join([*table_head(runs), *(f"| {name} | {spread(values, '.3f')} |" for name, values in shown.items())])
 
 
 def main() -> None:
@@ -97,12 +97,12 @@ def main() -> None:
     parser.add_argument("recipe", type=Path)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--work", type=Path, default=ROOT / "work" / "seeds")
-    parser.add_argument("--together", action="store_true", help="run all seeds at once, each on one core")
-    parser.add_argument("--only", default="", help="show figures whose names hold this")
-    parser.add_argument("--out", type=Path, help="a Markdown file in which the table between the marks is replaced")
+    parser.add_argument("--together", action="store_true", help="run all seeds concurrently, each on one core")
+    parser.add_argument("--only", default="", help="show only figures whose names contain this")
+    parser.add_argument("--out", type=Path, help="Markdown file whose table between the markers is replaced")
     options = parser.parse_args()
     recipe = options.recipe.resolve()
-    runs = run_all(recipe, options.work.resolve(), options.seeds, alone=_trained(recipe) if options.together else ())
+    runs = run_all(recipe, options.work.resolve(), options.seeds, single_process=_trained(recipe) if options.together else ())
     shown = _table(runs, options.only)
     print(shown)
     if options.out:

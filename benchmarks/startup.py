@@ -1,4 +1,4 @@
-"""How long `textbookgen --help` and `recipe check` take, as a ratio to `python -c "import click"`, turn by turn in one run.
+"""Startup time of `textbookgen` commands, relative to `python -c "import click"`; commands alternate within one run.
 
 python benchmarks/startup.py --runs 15
 """
@@ -24,27 +24,27 @@ COMMANDS = {
 
 
 def seconds(command: list[str]) -> float:
-    """One run of a command, as a whole process."""
-    began = time.perf_counter()
+    """Return the wall-clock time of a command, as a process."""
+    started = time.perf_counter()
     subprocess.run(command, check=True, capture_output=True)
-    return time.perf_counter() - began
+    return time.perf_counter() - started
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=15)
     runs = parser.parse_args().runs
-    taken: dict[str, list[float]] = {name: [] for name in COMMANDS}
-    for turn in range(runs + 1):
+    timings: dict[str, list[float]] = {name: [] for name in COMMANDS}
+    for round_number in range(runs + 1):
         for name, command in COMMANDS.items():
-            spent = seconds(command)
-            if turn:  # the first turn warms the disk
-                taken[name].append(spent)
-    base = taken["import click"]
-    for name, item in taken.items():
-        ratio = statistics.median(one / other for one, other in zip(item, base, strict=True))
-        print(f"{name:<20} median {statistics.median(item) * 1000:7.0f} ms   {ratio:5.2f} times `import click`")
-    print(json.dumps({name: statistics.median(item) for name, item in taken.items()}))
+            duration = seconds(command)
+            if round_number:  # the first round fills the disk cache
+                timings[name].append(duration)
+    baseline = timings["import click"]
+    for name, durations in timings.items():
+        ratio = statistics.median(one / other for one, other in zip(durations, baseline, strict=True))
+        print(f"{name:<20} median {statistics.median(durations) * 1000:7.0f} ms   {ratio:5.2f} times `import click`")
+    print(json.dumps({name: statistics.median(durations) for name, durations in timings.items()}))
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 
-def test_calls_go_down_the_house() -> None:
+def test_import_contracts_are_kept() -> None:
     program = Path(sys.executable).with_name("lint-imports")
-    found = subprocess.run([program], cwd=Path(__file__).parents[1], capture_output=True, text=True, check=False)
-    assert found.returncode == 0, found.stdout
+    checked = subprocess.run([program], cwd=Path(__file__).parents[1], capture_output=True, text=True, check=False)
+    assert checked.returncode == 0, checked.stdout

@@ -58,16 +58,16 @@ def steering() -> ModuleType:
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_a_repetitive_teacher_is_steered_to_the_target(steering: ModuleType, seed: int) -> None:
     result = steering.run("steered", seed, 1_000)
-    assert result["kept"] == 1_000
-    assert result["commonest_opening"] <= 0.02
+    assert result["accepted"] == 1_000
+    assert result["top_opening"] <= 0.02
     assert result["coverage"] >= 0.95
-    assert result["of_perfect"] <= 1.3
+    assert result["relative_to_perfect"] <= 1.3
     assert result["notes"].startswith("target reached: 2.00% of the documents begin")
 
 
 def test_without_a_target_the_openings_collapse(steering: ModuleType) -> None:
-    result = steering.run("drawn at random", 1, 500)
-    assert result["commonest_opening"] > 0.15
+    result = steering.run("random", 1, 500)
+    assert result["top_opening"] > 0.15
     assert result["coverage"] < 0.6
 
 

@@ -57,6 +57,7 @@ if TYPE_CHECKING:
         Transform,
     )
     from textbookgen.api.teacher import Price, Reply, Request, Teacher
+    from textbookgen.run.api import RunResult, load_recipe, run_recipe
 
 __version__ = "0.1.0"
 
@@ -94,6 +95,7 @@ __all__ = [
     "RequestRefused",
     "Resolver",
     "RunError",
+    "RunResult",
     "Runtime",
     "Sampler",
     "Source",
@@ -111,6 +113,8 @@ __all__ = [
     "UnusableReply",
     "document_id",
     "hookimpl",
+    "load_recipe",
+    "run_recipe",
 ]
 
 #: The public names by the module that defines them.
@@ -128,6 +132,7 @@ _MODULES = {
     "api.stage": "Ask CorpusFilter Draw Estimate Evaluator Filter Generator Job Packer Resolver Source Stage StageInputs "
     "Trainer Transform",
     "api.teacher": "Price Reply Request Teacher",
+    "run.api": "RunResult load_recipe run_recipe",
 }
 
 

@@ -155,7 +155,7 @@ class _Execution:
         return self.teachers[component.label]
 
     def _output(self, step: PlannedStep, folder: StepFolder) -> Artifact:
-        """Return the output of a complete step. A filter has its inputs' parts, with verdicts of its own."""
+        """Return the output of a complete step. A filter has the parts of its inputs, with its own verdicts."""
         if issubclass(step.output, Folder):
             return step.output(folder.out)
         if not issubclass(step.output, Table):

@@ -40,7 +40,8 @@ def _report(run: RunFolder, workspace: Workspace, summary: RunSummary) -> Iterat
     cached = sum(step.cached for step in summary.steps)
     reused = f", {cached} of them cached from earlier runs" if cached else ""
     steps = f"{len(summary.steps)} of {len(plan.steps)} steps" if summary.error else f"{len(summary.steps)} steps"
-    yield f"Run `{run.name}` completed {steps} in {format_duration(summary.seconds)}{reused}.\n"
+    yield f"Run `{run.name}` completed {steps} in {format_duration(summary.seconds)}{reused}. Recipe: `{plan.path}`, "
+    yield f"version {plan.version}, seed {plan.seed}.\n"
     if summary.error:
         yield f"**The run failed:**\n\n```\n{summary.error}\n```\n"
     yield from _stand_ins(plan)
@@ -60,7 +61,7 @@ def _stand_ins(plan: RunPlan) -> Iterator[str]:
     if programs:
         names = " and ".join(f"`{name}`" for name in programs)
         are = "is a program, not a language model" if len(programs) == 1 else "are programs, not language models"
-        yield f"> {names} {are}: the figures of this run say nothing about the quality of real synthetic data.\n"
+        yield f"> {names} {are}. This run shows that the recipe works, not how good its data would be with a real teacher.\n"
 
 
 def _models_table(models: Mapping[str, ModelSummary]) -> Iterator[str]:
@@ -75,8 +76,8 @@ def _models_table(models: Mapping[str, ModelSummary]) -> Iterator[str]:
             passed = f"{score.value:.1%} ± {score.stderr or 0:.1%} (n = {score.n})"
         bits = f"{model.bits_per_byte:.3f}" if model.bits_per_byte is not None else ""
         yield f"| {label} | {model.parameters or 0:,} | {model.tokens or 0:,} | {bits} | {passed} |"
-    yield "\nBits per byte are measured on the held-out part of each model's own data, so they compare only models that were"
-    yield "trained on the same shards. pass@1 is given with its standard error.\n"
+    yield "\nBits per byte are measured on the held-out part of each model's own shards: compare only models that were trained on"
+    yield "the same shards. pass@1 is given with its standard error and the number of problems.\n"
 
 
 def _evaluation_table(workspace: Workspace, summary: RunSummary) -> Iterator[str]:
