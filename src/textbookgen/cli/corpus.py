@@ -21,7 +21,10 @@ def group() -> None:
 @options.as_json
 @options.work
 def head(stage: str, rows: int, run_name: str, as_json: bool, work: Path) -> None:
-    """Print the first documents of a stage's output, each with its prompt if a teacher wrote it."""
+    """Print the first documents of a stage.
+
+    Documents that a teacher wrote are printed with their prompts.
+    """
     from textbookgen.provenance.lineage import Lineage
     from textbookgen.storage.workspace import Workspace
 
@@ -40,7 +43,7 @@ def head(stage: str, rows: int, run_name: str, as_json: bool, work: Path) -> Non
 @options.as_json
 @options.work
 def stats(stage: str, run_name: str, as_json: bool, work: Path) -> None:
-    """Count documents, bytes and words of a stage's output, by kind."""
+    """Count documents, bytes and words by kind."""
     from textbookgen.provenance.lineage import Lineage
     from textbookgen.storage.workspace import Workspace
 
@@ -57,7 +60,10 @@ def stats(stage: str, run_name: str, as_json: bool, work: Path) -> None:
 @options.as_json
 @options.work
 def why(document: str, run_name: str, as_json: bool, work: Path) -> None:
-    """Trace a document: its recipe, stage, prompt, reply and parents, and the verdict of every filter."""
+    """Trace the history of a document.
+
+    Prints its recipe, stage, prompt, reply and parents, the verdict of every filter, and the shards that contain it.
+    """
     from dataclasses import asdict
 
     from textbookgen.provenance.history import format_history
@@ -78,7 +84,10 @@ def why(document: str, run_name: str, as_json: bool, work: Path) -> None:
 @options.as_json
 @options.work
 def dropped(stage: str, examples: int, run_name: str, as_json: bool, work: Path) -> None:
-    """List the reasons for which a stage dropped documents, with counts and examples."""
+    """List why a stage dropped documents.
+
+    Prints each reason with the number of documents and examples.
+    """
     from textbookgen.provenance.lineage import Lineage
     from textbookgen.storage.workspace import Workspace
 

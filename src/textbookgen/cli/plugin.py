@@ -16,7 +16,10 @@ def group() -> None:
 
 @group.command("list")
 def list_plugins() -> None:
-    """List installed plugins with what each provides, or why it failed to load."""
+    """List installed plugins.
+
+    Prints what each provides, or why it failed to load.
+    """
     from textbookgen.recipe.plugin_manager import Plugins
 
     plugins = Plugins()
@@ -33,7 +36,10 @@ def list_plugins() -> None:
 @group.command("show")
 @click.argument("name")
 def show_plugin(name: str) -> None:
-    """Print the stages, teachers and samplers of a plugin, with their options."""
+    """Print what a plugin provides.
+
+    Lists its stages, teachers and samplers with their options.
+    """
     from textbookgen.recipe.describe import OPTION_COLUMNS, first_sentence, option_rows
     from textbookgen.recipe.plugin_manager import Plugins
 
@@ -59,7 +65,10 @@ def show_plugin(name: str) -> None:
     help="Parent folder of the plugin; the current folder by default.",
 )
 def new(name: str, into: Path) -> None:
-    """Create a plugin: a package that installs, with one stage and passing tests, to start from."""
+    """Create a plugin to start from.
+
+    The new package can be installed and has one stage with passing tests.
+    """
     from textbookgen.scaffold import new_plugin
 
     folder = new_plugin(name, into)
@@ -69,7 +78,10 @@ def new(name: str, into: Path) -> None:
 @group.command("check")
 @click.argument("name")
 def check(name: str) -> None:
-    """Check an installed plugin: hooks, options, descriptions, import time."""
+    """Check an installed plugin.
+
+    It must implement hooks that exist, describe every option, import no heavy library, and give consistent verdicts.
+    """
     from textbookgen.testing import check_plugin
 
     check_plugin(name)

@@ -44,7 +44,10 @@ def show_prompt(name: str) -> None:
 @click.option("--sampler", default="", metavar="LABEL", help="With --recipe: label of the sampler.")
 @click.option("-n", "count", default=1, show_default=True, help="With --recipe: number of prompts.")
 def render(name: str, variables: tuple[str, ...], recipe: Path | None, sampler: str, count: int) -> None:
-    """Render a prompt template with variables from the command line, or drawn by a sampler of a recipe."""
+    """Render a prompt template.
+
+    Variables come from the command line, or are drawn by a sampler of a recipe.
+    """
     from random import Random
 
     from textbookgen.api.sampler import AcceptedStats, Sampler

@@ -137,7 +137,10 @@ def _first_sentence(text: str) -> str:
 @click.argument("name")
 @click.option("--like", default="tiny", show_default=True, metavar="RECIPE", help="The shipped recipe to copy.")
 def new(name: str, like: str) -> None:
-    """Create NAME.toml in the current folder from a shipped recipe, with the list files that it reads."""
+    """Create a recipe from a shipped one.
+
+    Writes NAME.toml to the current folder, and the list files that the recipe reads.
+    """
     from textbookgen.api.errors import Diagnostic, RecipeError
     from textbookgen.recipe.parser import NAME_RULE, is_valid_name
     from textbookgen.recipe.plugin_manager import Plugins

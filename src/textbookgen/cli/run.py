@@ -37,7 +37,10 @@ def list_runs(work: Path) -> None:
 @options.as_json
 @options.work
 def show_run(name: str, as_json: bool, work: Path) -> None:
-    """Print the report of a run, or its figures as JSON; the latest run by default."""
+    """Print the report of a run.
+
+    The latest run by default. With --json, prints the figures of all steps and models.
+    """
     from textbookgen.run.report import report_text
     from textbookgen.run.summary import summarize_unfinished
     from textbookgen.storage.records import record_json

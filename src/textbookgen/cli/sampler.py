@@ -25,5 +25,5 @@ def list_samplers() -> None:
 @click.argument("name")
 @options.as_json
 def show_sampler(name: str, as_json: bool) -> None:
-    """Print the options of a sampler, with types, defaults and descriptions."""
+    """Print the options of a sampler."""
     show.options("sampler", name, json_schema=as_json)

@@ -14,7 +14,7 @@ def group() -> None:
 
 @group.command("list")
 def list_stages() -> None:
-    """List all stages with their family, input, output and purpose."""
+    """List all stages with their inputs and outputs."""
     from textbookgen.api.stage import family
     from textbookgen.recipe.describe import first_sentence, input_types
     from textbookgen.recipe.plugin_manager import Plugins
@@ -30,5 +30,5 @@ def list_stages() -> None:
 @click.argument("name")
 @options.as_json
 def show_stage(name: str, as_json: bool) -> None:
-    """Print the options of a stage, with types, defaults and descriptions."""
+    """Print the options of a stage."""
     show.options("stage", name, json_schema=as_json)

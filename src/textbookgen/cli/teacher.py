@@ -36,7 +36,7 @@ def list_teachers() -> None:
 @click.argument("name")
 @options.as_json
 def show_teacher(name: str, as_json: bool) -> None:
-    """Print the options of a teacher, with types, defaults and descriptions."""
+    """Print the options of a teacher."""
     show.options("teacher", name, json_schema=as_json)
 
 
@@ -51,7 +51,10 @@ def show_teacher(name: str, as_json: bool) -> None:
 def ask(
     file: Path, label: str, text: str, task: str, variables: tuple[str, ...], assignments: tuple[str, ...], work: Path
 ) -> None:
-    """Send one prompt to the teacher LABEL of a recipe; print the reply and its cost. The reply is cached in the ledger."""
+    """Send one prompt to a teacher of a recipe.
+
+    Prints the reply, its tokens and its cost. The reply is cached in the ledger, as in a run.
+    """
     import asyncio
 
     from textbookgen.api.message import Message
@@ -123,7 +126,10 @@ async def _answer(teacher: Teacher, use: str, path: Path, request: Request) -> A
 @options.as_json
 @options.work
 def ledger(target: Path | None, source: Path | None, as_json: bool, work: Path) -> None:
-    """Show cached replies, tokens, cost and size by teacher; export or import replies."""
+    """Show, export or import cached replies.
+
+    Prints replies, tokens, cost and size by teacher.
+    """
     from dataclasses import asdict
 
     from textbookgen.storage.ledger import Ledger
