@@ -33,6 +33,7 @@ before = list(sys.meta_path)
 from textbookgen.api.plots import chart
 chart("Line").add("a", [1, 2]).render()
 assert all(finder in sys.meta_path for finder in before)
+assert any(type(finder).__module__ == "pygal" for finder in sys.meta_path)
 try:
     import no_such_module
 except ModuleNotFoundError:

@@ -60,8 +60,7 @@ class TextbookgenError(Exception):
         place: where, such as a file or an option; may be empty. The engine adds the stage.
         hint: what to do about it; may be empty.
 
-    Attributes:
-        diagnostics: all mistakes; one, except for RecipeError.
+    The attribute `diagnostics` has these three; a RecipeError has several diagnostics.
     """
 
     def __init__(self, problem: str, *, place: str = "", hint: str = "") -> None:
@@ -132,7 +131,7 @@ class TeacherBusy(TeacherError):
 
     Args:
         problem: what is wrong.
-        retry_after: seconds after which the teacher asks to retry; None leaves it to the retry policy.
+        retry_after: seconds after which the teacher asks to retry, kept as an attribute; None leaves it to the retry policy.
         place: where; may be empty.
         hint: what to do about it; may be empty.
     """

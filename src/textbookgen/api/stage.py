@@ -19,7 +19,7 @@ concurrency, verdicts, counting and reporting are the engine's task.
 what `digest` identifies. Parts are processed in any order, in any process and again after a crash, so no method may depend on
 another part, on time or on global random state. If output changes for the same options, raise `version`.
 
-**Processes.** Filters, corpus filters and transforms are pickled and run in several processes. Options always pickle. Keep
+**Processes.** Filters, corpus filters and transforms are pickled and run in several processes, so options must pickle. Keep
 what `prepare` loads in pydantic private attributes: a stage is pickled before `prepare`, which runs again in each process. All
 other families run in the process of the run.
 """
