@@ -42,6 +42,18 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> None:
         stage.prepare(StageInputs(inputs, folder, None))  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("name", FILTERS)
+def test_chats_are_judged_by_the_contents_of_their_messages(name: str) -> None:
+    texts = ["def f(:", "la la " * 100, "key = 'ghp_" + "a1B2" * 9 + "'", "Ein Tag im Tal. " * 9, ""]
+    docs = pl.DataFrame({"id": list("abcde"), "text": texts, "kind": ["chat"] * 5})
+    chats = docs.select("id", "kind", messages=pl.concat_list(pl.struct(role=pl.lit("user"), content="text")))
+    stage = FILTERS[name]
+    if isinstance(stage, CorpusFilter):
+        assert stage.sketch(chats).equals(stage.sketch(docs))
+    else:
+        assert stage.decide(chats).equals(stage.decide(docs))
+
+
 @settings(max_examples=25, deadline=None)
 @given(st.lists(st.tuples(TEXTS, st.sampled_from(["code", "page"])), max_size=8), st.integers(0, 8))
 @pytest.mark.parametrize("name", FILTERS)

@@ -10,6 +10,7 @@ import polars as pl
 from pydantic import Field
 
 from textbookgen import Diagnostic, Filter
+from textbookgen.api.rows import text_of
 
 
 class CompressionFilter(Filter):
@@ -33,7 +34,7 @@ class CompressionFilter(Filter):
 
     def decide(self, docs: pl.DataFrame) -> pl.DataFrame:
         """Return verdicts with the ratio as `score`, null for documents that are too short."""
-        raw = [(text or "").encode() for text in docs[self.text]]
+        raw = [text.encode() for text in text_of(docs, self.text)]
         ratios = [len(zlib.compress(item, 6)) / len(item) if len(item) >= self.min_bytes else None for item in raw]
         verdicts = docs.select("id").with_columns(score=pl.Series(ratios, dtype=pl.Float64))
         reason = (

@@ -10,6 +10,7 @@ import polars as pl
 from pydantic import Field, PrivateAttr
 
 from textbookgen import CorpusFilter, Diagnostic, Documents, Estimate, Input, Labels, RunError, Runtime, StageInputs
+from textbookgen.api.rows import text_of
 
 if TYPE_CHECKING:
     from textbookgen_quality.classifier import Classifier
@@ -100,7 +101,7 @@ class ForestFilter(CorpusFilter):
         """Return `id` and `score` of each document, the probability that it is good."""
         if self._classifier is None:
             raise RunError("`quality/forest` was called before `prepare`")
-        scores = self._classifier.probabilities(docs[self.text].fill_null("").to_list())
+        scores = self._classifier.probabilities(text_of(docs, self.text).to_list())
         return pl.DataFrame({"id": docs["id"], "score": pl.Series(scores, dtype=pl.Float64)})
 
     def decide(self, sketches: pl.LazyFrame, corpus: pl.LazyFrame) -> pl.DataFrame:

@@ -8,6 +8,7 @@ import polars as pl
 from pydantic import Field
 
 from textbookgen import Filter
+from textbookgen.api.rows import text_of
 from textbookgen_quality.rules import CODE_RULES, PROSE_RULES, Bound, compute_metrics
 
 RuleSet = Literal["gopher", "gopher-repetition", "c4", "fineweb"]
@@ -34,7 +35,7 @@ class HeuristicFilter(Filter):
     def decide(self, docs: pl.DataFrame) -> pl.DataFrame:
         """Return verdicts, with the violated rule as `reason`."""
         is_code = pl.col("kind").is_in(self.code_kinds) if "kind" in docs.columns else pl.lit(False)
-        rows = docs.select("id", pl.col(self.text).fill_null("").alias("text"), is_code.fill_null(False).alias("is_code"))
+        rows = docs.select("id", text_of(docs, self.text).alias("text"), is_code.fill_null(False).alias("is_code"))
         code, prose = rows.filter("is_code"), rows.filter(~pl.col("is_code"))
         verdicts = pl.concat([_verdicts(code, self._code_rules()), _verdicts(prose, self._prose_rules())])
         return docs.select("id").join(verdicts, on="id", how="left", maintain_order="left")

@@ -10,6 +10,7 @@ import polars as pl
 from pydantic import Field
 
 from textbookgen import Diagnostic, Filter
+from textbookgen.api.rows import text_of
 
 
 @cache
@@ -40,14 +41,14 @@ class LanguageFilter(Filter):
     def decide(self, docs: pl.DataFrame) -> pl.DataFrame:
         """Return verdicts with the probability as `score` and the language as `quality.language`, null if unchecked."""
         kinds = docs["kind"].to_list() if "kind" in docs.columns else [""] * len(docs)
-        rows = [self._verdict(*row) for row in zip(docs["id"], docs[self.text], kinds, strict=True)]
+        rows = [self._verdict(*row) for row in zip(docs["id"], text_of(docs, self.text), kinds, strict=True)]
         schema = {"id": pl.String, "keep": pl.Boolean, "reason": pl.String, "score": pl.Float64, "quality.language": pl.String}
         return pl.DataFrame(rows, schema=schema, orient="row")
 
-    def _verdict(self, id_: str, text: str | None, kind: str) -> tuple[object, ...]:
+    def _verdict(self, id_: str, text: str, kind: str) -> tuple[object, ...]:
         if kind in self.skip_kinds:
             return id_, True, None, None, None
-        language, probability = _identifier().classify((text or "")[: self.max_characters])
+        language, probability = _identifier().classify(text[: self.max_characters])
         reason = None
         if language not in self.languages:
             reason = "another language"

@@ -11,6 +11,7 @@ import polars as pl
 from pydantic import Field
 
 from textbookgen import Filter
+from textbookgen.api.rows import text_of
 
 _CODE_BLOCK = re.compile(r"^```[ \t]*(?:python|py|python3)[ \t]*\n(.*?)^```", re.DOTALL | re.MULTILINE | re.IGNORECASE)
 
@@ -27,7 +28,7 @@ class PythonSyntaxFilter(Filter):
     def decide(self, docs: pl.DataFrame) -> pl.DataFrame:
         """Return verdicts; `detail` has the line and the error."""
         kinds = docs["kind"].to_list() if "kind" in docs.columns else [self.kinds[0] if self.kinds else ""] * len(docs)
-        errors = [self._error(text or "", kind) for text, kind in zip(docs[self.text].to_list(), kinds, strict=True)]
+        errors = [self._error(text, kind) for text, kind in zip(text_of(docs, self.text), kinds, strict=True)]
         return docs.select("id").with_columns(
             keep=pl.Series([error is None for error in errors], dtype=pl.Boolean),
             reason=pl.Series([None if error is None else "does not parse" for error in errors], dtype=pl.String),

@@ -10,6 +10,7 @@ import polars as pl
 from pydantic import Field
 
 from textbookgen import Diagnostic, Filter
+from textbookgen.api.rows import text_of
 
 # Detectors of detect-secrets that recognize a token by its format. The others go by entropy or by the words before a value,
 # and are too often wrong on source code.
@@ -50,7 +51,7 @@ class SecretsFilter(Filter):
 
     def decide(self, docs: pl.DataFrame) -> pl.DataFrame:
         """Return verdicts; `detail` has the kind and line of the first secret."""
-        details = [self._first_secret(text or "") for text in docs[self.text]]
+        details = [self._first_secret(text) for text in text_of(docs, self.text)]
         return docs.select("id").with_columns(
             keep=pl.Series([detail is None for detail in details], dtype=pl.Boolean),
             reason=pl.Series([None if detail is None else "secret" for detail in details], dtype=pl.String),
