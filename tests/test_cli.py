@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from textbookgen.api.errors import RecipeError, WorkspaceError
 from textbookgen.cli import commands
 from textbookgen.storage.workspace import RunFolder
 
@@ -234,3 +235,56 @@ max_failures = 1.0
     done = program("recipe", "run", "r.toml", "--set", "stage.rated.max_failures=0.2", "--rerun", "rated", cwd=tmp_path)
     assert done.returncode == 1
     assert "of 20 documents failed, the last one with: unusable:" in done.stderr
+
+
+def test_prompt_render_draws_from_a_nested_sampler(tmp_path: Path) -> None:
+    (tmp_path / "r.toml").write_text(
+        '[recipe]\nname = "r"\n[sampler.s]\nuse = "fresh-openings"\nof = { use = "grid", thing = ["cat"] }\n', encoding="utf-8"
+    )
+    (tmp_path / "p.md.j2").write_text("A {{ thing }} in the {{ place }}.", encoding="utf-8")
+    recipe = str(tmp_path / "r.toml")
+    shown = invoke("prompt", "render", "p.md.j2", "place=rain", "--recipe", recipe, "--sampler", "s", "-n", "2").stdout
+    assert shown.count("A cat in the rain.") == 2
+    with pytest.raises(RecipeError, match=r"no \[sampler.t\] table"):
+        invoke("prompt", "render", "p.md.j2", "--recipe", recipe, "--sampler", "t")
+
+
+def test_teacher_ask_explains_wrong_options(tmp_path: Path) -> None:
+    file = tmp_path / "r.toml"
+    file.write_text('[recipe]\nname = "r"\n[teacher.t]\nuse = "fake"\nwrods = 3\n', encoding="utf-8")
+    with pytest.raises(RecipeError, match=r"\[teacher.t\] wrods\n  'fake' has no option 'wrods'\n  hint: did you mean 'words'"):
+        invoke("teacher", "ask", str(file), "t", "Hello", "--work", str(tmp_path / "work"))
+
+
+def test_recipe_new_refuses_names_that_are_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "inner").mkdir()
+    monkeypatch.chdir(tmp_path / "inner")
+    refused = invoke("recipe", "new", "../outside")
+    assert refused.exit_code == 2
+    assert "it names folders" in refused.stderr
+    assert [entry.name for entry in tmp_path.iterdir()] == ["inner"]
+
+
+def test_recipe_check_estimates_the_cost_and_blames_overrides(folder: Path, tmp_path: Path) -> None:
+    recipe = tmp_path / "r.toml"
+    recipe.write_text('[recipe]\nname = "r"\n[stage.books]\nuse = "python-code"\nmax_files = 3\n', encoding="utf-8")
+    shown = invoke("recipe", "check", str(recipe), "--work", str(tmp_path / "work")).stdout
+    assert shown.startswith("r: 1 step ")
+    assert "Estimated total: 0 requests" in shown
+    with pytest.raises(RecipeError, match=r"^--set stage.books.max_files\n  must be"):
+        invoke("recipe", "check", str(recipe), "--set", "stage.books.max_files=few")
+
+
+def test_a_damaged_summary_is_an_error_that_names_the_file(work: str) -> None:
+    (file,) = Path(work).glob("runs/*/run.json")
+    file.write_text(file.read_text(encoding="utf-8")[:100], encoding="utf-8")
+    for arguments in (("run", "list"), ("run", "show"), ("run", "prune")):
+        with pytest.raises(WorkspaceError, match="incomplete or invalid") as caught:
+            invoke(*arguments, "--work", work)
+        assert caught.value.place == str(file)
+
+
+def test_plugin_and_stage_lists_have_headers() -> None:
+    assert all(word in invoke("plugin", "list").stdout for word in ("plugin", "distribution", "version", "provides"))
+    assert "same as input" in invoke("stage", "list").stdout
+    assert "is not installed" in invoke("plugin", "show", "absent").stderr

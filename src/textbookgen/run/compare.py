@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict
 from typing import Any, NamedTuple
 
 from textbookgen.storage.records import RunPlan, StepEntry
@@ -43,8 +42,12 @@ def _compare_steps(first: StepEntry, second: StepEntry) -> Iterator[Difference]:
 
 
 def _values(step: StepEntry) -> dict[str, Any]:
-    teacher, sampler = step.teacher and asdict(step.teacher), step.sampler and asdict(step.sampler)
-    return {"use": step.use, **step.options, "teacher": teacher, "sampler": sampler}
+    """Return the options of a step and, as `teacher.words`, those of its teacher and sampler."""
+    values = {"use": step.use, **step.options}
+    for name, table in (("teacher", step.teacher), ("sampler", step.sampler)):
+        if table is not None:
+            values |= {f"{name}.use": table.use, **{f"{name}.{key}": value for key, value in table.options.items()}}
+    return values
 
 
 def _shown(value: Any) -> str:
