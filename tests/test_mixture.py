@@ -26,6 +26,7 @@ from textbookgen.builtin.stages.mixture import (
 )
 from textbookgen.provenance.cost_estimate import estimate_cost
 from textbookgen.recipe.plan import Plan
+from textbookgen.recipe.plugin_manager import Plugins
 from textbookgen.storage.workspace import RunFolder
 from textbookgen.testing import documents, write_documents
 
@@ -248,3 +249,11 @@ def test_the_report_of_a_recipe_states_the_mixture(
     volumes = {each.step.label: each.volume for each in estimated.steps}
     assert volumes["kept"].synthetic
     assert not volumes["numbers"].synthetic
+
+
+def test_tokens_are_counted_by_the_tokenizer_with_an_end_of_document_each(tmp_path: Path) -> None:
+    table = write_documents(tmp_path / "web", documents([f"{n:02}" for n in range(20)]))
+    stage = Mix(**{"from": ["web"]}, weights={"web": 1}, tokenizer="bytes")
+    rows = pl.concat(stage.stream(StageInputs({"from": {"web": table}}, tmp_path, Plugins([]))))
+    assert len(rows) == 20
+    assert list(stage.notes()) == ["web 100.0%, 60 tokens, 1.00 epochs"]
