@@ -1,4 +1,4 @@
-"""A bigram model as a `Network`: the smallest model that can be served; `python bigrams.py TEXT ...` trains and serves one."""
+"""A network of a few lines that predicts each id from the one before; `python bigrams.py TEXT ...` serves it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from textbookgen.training.generation import BatchGenerator
 from textbookgen.training.model_server import handle_request, serve
@@ -16,50 +15,47 @@ from textbookgen.training.prompt_codec import PromptCodec
 
 
 class BigramState:
-    """The last id of each row, int64 of shape (rows,), which is all that a bigram model needs."""
+    """Rows of which only the newest id matters."""
 
-    def __init__(self, probabilities: npt.NDArray[np.float64], last: npt.NDArray[np.int64]) -> None:
-        self._probabilities, self._last = probabilities, last
+    def __init__(self, table: np.ndarray, newest: np.ndarray) -> None:
+        self._table, self._newest = table, newest
 
     def choose(self, uniforms: Sequence[float], temperature: float) -> list[int]:
-        rows = self._probabilities[self._last]
+        rows = self._table[self._newest]
         if not uniforms:
             return rows.argmax(-1).tolist()
-        cumulative = (rows ** (1 / temperature)).cumsum(-1)
-        return [
-            int(np.searchsorted(row, uniform * row[-1], side="right"))
-            for row, uniform in zip(cumulative, uniforms, strict=True)
-        ]
+        sums = (rows ** (1 / temperature)).cumsum(-1)
+        pairs = zip(sums, uniforms, strict=True)
+        return [int(np.searchsorted(row, uniform * row[-1], side="right")) for row, uniform in pairs]
 
     def step(self, tokens: Sequence[int], keep: Sequence[int]) -> None:
-        assert len(tokens) == len(keep) <= len(self._last)
-        self._last = np.array(tokens)
+        assert len(tokens) == len(keep) <= len(self._newest)
+        self._newest = np.array(tokens)
 
 
 class Bigrams:
-    """A bigram model of bytes and the end-of-document id 256; `probabilities[a, b]` is that of `b` after `a`."""
+    """`table` has the probability of each id after each other id."""
 
     def __init__(self, rows: Sequence[Sequence[int]], context_length: int) -> None:
         self.context_length = context_length
-        self.probabilities = np.full((257, 257), 1e-3)
+        self.table = np.full((257, 257), 1e-3)
         for row in rows:
-            np.add.at(self.probabilities, (row[:-1], row[1:]), 1)
-        self.probabilities /= self.probabilities.sum(-1, keepdims=True)
+            np.add.at(self.table, (row[:-1], row[1:]), 1)
+        self.table /= self.table.sum(-1, keepdims=True)
 
     def prefill(self, prompts: Sequence[list[int]], rows: Sequence[int], max_new_tokens: int) -> BigramState:
         assert all(0 < len(prompt) <= self.context_length - 1 for prompt in prompts)
-        return BigramState(self.probabilities, np.array([prompts[row][-1] for row in rows]))
+        return BigramState(self.table, np.array([prompts[row][-1] for row in rows]))
 
     def logprobs(self, windows: Sequence[tuple[list[int], int]]) -> list[tuple[list[float], bool]]:
         scores = []
         for ids, count in windows:
             before, after = ids[-count - 1 : -1], ids[-count:]
-            greedy = self.probabilities[before].argmax(-1) == after
-            scores.append((np.log(self.probabilities[before, after]).tolist(), bool(greedy.all())))
+            greedy = self.table[before].argmax(-1) == after
+            scores.append((np.log(self.table[before, after]).tolist(), bool(greedy.all())))
         return scores
 
 
 if __name__ == "__main__":
     network = Bigrams([[256, *text.encode(), 256] for text in sys.argv[1:]], context_length=16)
-    codec = PromptCodec.load(Path(), file=None, eod=256)
-    serve(lambda: partial(handle_request, BatchGenerator(network, codec)))
+    serve(lambda: partial(handle_request, BatchGenerator(network, PromptCodec.load(Path(), None, 256))))

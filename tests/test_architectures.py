@@ -1,13 +1,13 @@
-"""Shapes by name and by parts, and what is wrong with those that no model has."""
+"""Model shapes by name and by values, and what is wrong with impossible ones."""
 
 from __future__ import annotations
 
 import pytest
 
-from textbookgen.training.architectures import NAMED, resolve_shape, shape_problem, block_parameters
+from textbookgen.training.architectures import NAMED, block_parameters, resolve_shape, shape_problem
 
 
-def test_a_named_shape_is_taken_apart_and_its_parts_replaced():
+def test_a_named_shape_is_overridden_and_dependent_sizes_follow():
     assert resolve_shape("phi-3-medium", {"layers": 2})["kv_heads"] == 10
     narrow = resolve_shape("phi-3-medium", {"hidden": 1280, "heads": 8, "kv_heads": None})
     assert (narrow["ffn"], narrow["kv_heads"], narrow["window"]) == (4480, 2, 2047)
@@ -18,7 +18,7 @@ def test_a_named_shape_is_taken_apart_and_its_parts_replaced():
 
 
 @pytest.mark.parametrize(
-    ("given", "place"),
+    ("values", "place"),
     [
         ({"hidden": 65}, "heads"),
         ({"kv_heads": 3}, "kv_heads"),
@@ -28,15 +28,15 @@ def test_a_named_shape_is_taken_apart_and_its_parts_replaced():
         ({"rotary": 0.01}, "heads"),
     ],
 )
-def test_parts_that_make_no_model_are_told(given, place):
+def test_impossible_shapes_are_reported(values, place):
     sound = {"layers": 1, "hidden": 64, "heads": 4}
     assert shape_problem(resolve_shape(None, sound)) is None
-    found = shape_problem(resolve_shape(None, sound | given))
-    assert found is not None
-    assert found[0] == place
+    problem = shape_problem(resolve_shape(None, sound | values))
+    assert problem is not None
+    assert problem[0] == place
 
 
-def test_every_named_shape_is_sound():
+def test_every_named_shape_is_possible():
     for name in NAMED:
         assert shape_problem(resolve_shape(name, {})) is None, name
 

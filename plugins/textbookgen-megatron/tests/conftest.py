@@ -1,4 +1,4 @@
-"""A small corpus, shards of it, and jobs as the engine would write them."""
+"""A small corpus, its shards, and jobs as the engine writes them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from textbookgen_megatron.exchange.convert import main as convert
+from textbookgen_megatron.exchange.convert import main as run_conversion
 from textbookgen_megatron.stages.options import MegatronTrainOptions
 
 from textbookgen.api.artifacts import Artifact, Documents, Part
@@ -21,8 +21,8 @@ from textbookgen.api.tokenizer import ByteTokenizer, Tokenizer
 from textbookgen.builtin.stages.pack.stage import Pack
 
 
-class BytesOnly:
-    """Doors that open one tokenizer."""
+class ByteResolver:
+    """A resolver of the byte tokenizer."""
 
     def tokenizer(self, name: str) -> Tokenizer:
         assert name == "bytes"
@@ -30,12 +30,10 @@ class BytesOnly:
 
 
 def stories(count: int, seed: int = 0) -> list[str]:
-    """Sentences a small model can learn, of many lengths."""
-    draw = random.Random(seed)
+    """Simple stories of many lengths that a small model can learn."""
+    rng = random.Random(seed)
     who, what = ["Tom", "Ann", "Sue", "Bob", "Max", "Lily"], ["ball", "cat", "dog", "kite", "book", "cake"]
-    return [
-        " ".join(f"{draw.choice(who)} had a {draw.choice(what)}." for _ in range(draw.randint(1, 12))) for _ in range(count)
-    ]
+    return [" ".join(f"{rng.choice(who)} had a {rng.choice(what)}." for _ in range(rng.randint(1, 12))) for _ in range(count)]
 
 
 def documents(folder: Path, texts: list[str], **columns: list[str | None]) -> Documents:
@@ -51,48 +49,48 @@ def documents(folder: Path, texts: list[str], **columns: list[str | None]) -> Do
 
 
 def pack(folder: Path, table: Documents, resolver: Any = None, **options: Any) -> Path:
-    """Packs a table and gives the folder of shards."""
+    """Pack a table and return the folder of shards."""
     stage = Pack.model_validate({"from": "corpus", "tokenizer": "bytes", "sequence_length": 64, **options})
     inputs: dict[str, dict[str, Artifact]] = {"from": {"corpus": table}}
-    stage.pack(StageInputs(inputs, folder, resolver or BytesOnly()), folder / "shards")
+    stage.pack(StageInputs(inputs, folder, resolver or ByteResolver()), folder / "shards")
     return folder / "shards"
 
 
 @dataclass
 class StepContext:
-    """Where jobs are written and worked."""
+    """Writes and runs jobs in a folder."""
 
     folder: Path
 
     def job(self, name: str, stage: Trainer, **inputs: Path) -> Job:
-        """job.json, as the engine writes it."""
+        """Write job.json as the engine does."""
         folder = self.folder / name
         folder.mkdir(exist_ok=True)
-        told = {
+        content = {
             "use": f"megatron/{stage.name}",
             "options": json.loads(stage.model_dump_json()),
             "inputs": {option: [{"label": option, "artifact": "", "path": str(path)}] for option, path in inputs.items()},
             "seed": 0,
             "folder": str(folder),
         }
-        (folder / "job.json").write_text(json.dumps(told))
+        (folder / "job.json").write_text(json.dumps(content))
         return Job(folder / "job.json", folder)
 
     def start(self, name: str, stage: MegatronTrainOptions, **inputs: Path) -> subprocess.Popen[str]:
-        """The process of a job, as the engine starts it."""
+        """Start the process of a job as the engine does."""
         command = stage.command(self.job(name, stage, **inputs))
         return subprocess.Popen(command, env={**os.environ, **stage.environment()}, stderr=subprocess.PIPE, text=True)
 
-    def work(self, name: str, stage: MegatronTrainOptions, **inputs: Path) -> dict[str, Any]:
-        """Works a job to its end and gives checkpoint.json."""
+    def run(self, name: str, stage: MegatronTrainOptions, **inputs: Path) -> dict[str, Any]:
+        """Run a job to its end and return checkpoint.json."""
         process = self.start(name, stage, **inputs)
         _, diagnostics = process.communicate(timeout=120)
         assert process.returncode == 0, diagnostics
         return card(self.folder / name)
 
-    def exchange(self, name: str, stage: Trainer, **inputs: Path) -> dict[str, Any]:
-        """Works a job that converts, in this process, and gives checkpoint.json."""
-        assert convert(self.job(name, stage, **inputs).path) == 0
+    def convert(self, name: str, stage: Trainer, **inputs: Path) -> dict[str, Any]:
+        """Run a conversion in this process and return checkpoint.json."""
+        assert run_conversion(self.job(name, stage, **inputs).path) == 0
         return card(self.folder / name)
 
 
@@ -117,5 +115,5 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def context(tmp_path_factory: pytest.TempPathFactory) -> StepContext:
-    """A place to work jobs, shared so that one may start from another's checkpoint."""
+    """A folder for jobs, shared so that one can start from the checkpoint of another."""
     return StepContext(tmp_path_factory.mktemp("jobs"))

@@ -1,4 +1,4 @@
-"""What a trainer says to data and options that cannot be: place, problem, hint, and nothing half written."""
+"""Errors of trainers on invalid data and options: place, problem and hint, and no incomplete checkpoint."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ TINY = {"shards": "s", "layers": 2, "hidden": 32, "heads": 4, "batch_size": 8, "
 A_STEP = 8 * 64
 
 
-def told(context, name, stage, **inputs):
-    """What the trainer says as it gives up."""
+def error_of(context, name, stage, **inputs):
+    """Run a job that must fail, and return its error message."""
     process = context.start(name, stage, **inputs)
-    _, said = process.communicate(timeout=120)
+    _, stderr = process.communicate(timeout=120)
     assert process.returncode == 1
-    assert "Traceback" not in said
+    assert "Traceback" not in stderr
     assert not (context.folder / name / "checkpoint.json").exists()
-    return said
+    return stderr
 
 
 @pytest.fixture(scope="module")
 def grouped(context, shards):
-    """A model with two heads to each of keys and values, its head the table of embeddings."""
+    """A model with grouped-query attention and tied embeddings."""
     options = {**TINY, "architecture": "llama", "tied": True, "kv_heads": 2}
-    context.work("grouped", Pretrain(**options, tokens=4 * A_STEP), shards=shards)
+    context.run("grouped", Pretrain(**options, tokens=4 * A_STEP), shards=shards)
     return context.folder / "grouped"
 
 
@@ -71,32 +71,34 @@ def test_a_non_finite_loss_aborts_and_saves_of_corrupt_weights_are_deleted(conte
         **TINY, tokens=steps * A_STEP, learning_rate=rate, warmup_steps=warmup, checkpoint_every=every, max_grad_norm=0
     )
     name = f"exploded-{steps}-{warmup}"
-    said = told(context, name, stage, shards=shards)
-    assert re.search(where, said)
+    stderr = error_of(context, name, stage, shards=shards)
+    assert re.search(where, stderr)
     kept = sorted(folder.name for folder in (context.folder / name).glob("saves/step-*"))
-    last = re.search(r"last good checkpoint: (\S+)", said)[1]
+    last = re.search(r"last good checkpoint: (\S+)", stderr)[1]
     assert last == "none" if not kept else last.endswith(kept[-1])
-    failed = int(re.search(r"step (\d+) of", said)[1])
-    assert all(int(each.removeprefix("step-")) < failed - 1 for each in kept)
+    failed = int(re.search(r"step (\d+) of", stderr)[1])
+    assert all(int(save.removeprefix("step-")) < failed - 1 for save in kept)
 
 
 def test_validation_during_training_requires_held_out_data(context, tmp_path):
     shards = pack(tmp_path, documents(tmp_path, stories(40)), validation_share=0)
     stage = Pretrain(**TINY, tokens=4 * A_STEP, validate_every=2, patience=1)
-    assert "validate_every" in told(context, "nothing-held-out", stage, shards=shards)
+    assert "validate_every" in error_of(context, "nothing-held-out", stage, shards=shards)
 
 
 def test_a_batch_larger_than_the_data_is_rejected(context, shards, grouped):
-    said = told(context, "too-large", Sft(shards="s", checkpoint="c", batch_size=64_000), shards=shards, checkpoint=grouped)
-    assert "a batch size of 64000 exceeds" in said
+    stderr = error_of(
+        context, "too-large", Sft(shards="s", checkpoint="c", batch_size=64_000), shards=shards, checkpoint=grouped
+    )
+    assert "a batch size of 64000 exceeds" in stderr
 
 
 def test_pairs_are_accepted_by_dpo_only(context, shards, pairs, grouped):
-    assert "megatron/dpo" in told(context, "pairs-as-text", Pretrain(**TINY, tokens=A_STEP), shards=pairs)
-    assert "megatron/dpo" in told(
+    assert "megatron/dpo" in error_of(context, "pairs-as-text", Pretrain(**TINY, tokens=A_STEP), shards=pairs)
+    assert "megatron/dpo" in error_of(
         context, "pairs-as-chats", Sft(shards="s", checkpoint="c", batch_size=4), shards=pairs, checkpoint=grouped
     )
-    assert "pairs" in told(
+    assert "pairs" in error_of(
         context, "text-as-pairs", Dpo(shards="s", checkpoint="c", batch_size=4), shards=shards, checkpoint=grouped
     )
 
@@ -106,15 +108,15 @@ def test_a_tokenizer_mismatch_is_reported(context, grouped, tmp_path):
     manifest = json.loads((shards / "manifest.json").read_text())
     manifest["tokenizer"] |= {"name": "hf:other.json", "digest": "other"}
     (shards / "manifest.json").write_text(json.dumps(manifest))
-    said = told(context, "other-words", Sft(shards="s", checkpoint="c", batch_size=4), shards=shards, checkpoint=grouped)
-    assert "bytes" in said
-    assert "hf:other.json" in said
+    stderr = error_of(context, "other-words", Sft(shards="s", checkpoint="c", batch_size=4), shards=shards, checkpoint=grouped)
+    assert "bytes" in stderr
+    assert "hf:other.json" in stderr
 
 
-@pytest.mark.parametrize(("hidden", "near"), [(40, "give 48"), (36, "give 48")])
-def test_widths_that_are_no_multiple_of_the_heads_are_rejected(context, shards, grouped, hidden, near):
+@pytest.mark.parametrize(("hidden", "hint"), [(40, "use 48"), (36, "use 48")])
+def test_widths_that_are_no_multiple_of_the_heads_are_rejected(context, shards, grouped, hidden, hint):
     stage = Grow(shards="s", checkpoint="c", hidden=hidden, tokens=0, batch_size=8)
-    assert near in told(context, f"grown-{hidden}", stage, shards=shards, checkpoint=grouped)
+    assert hint in error_of(context, f"grown-{hidden}", stage, shards=shards, checkpoint=grouped)
 
 
 @pytest.mark.parametrize(
@@ -128,13 +130,13 @@ def test_widths_that_are_no_multiple_of_the_heads_are_rejected(context, shards, 
     ],
 )
 def test_incompatible_options_are_reported_before_training(options, place):
-    assert place in {each.place for each in Pretrain(**{**TINY, "tokens": 1, **options}).check()}
+    assert place in {diagnostic.place for diagnostic in Pretrain(**{**TINY, "tokens": 1, **options}).check()}
 
 
 def test_frozen_tied_embeddings_train_the_same_with_two_pipeline_stages(context, shards, grouped):
     options = {"shards": "s", "checkpoint": "c", "freeze_embeddings": True, "batch_size": 8, "dropout": 0.0}
-    one = context.work("frozen-1", Sft(**options), shards=shards, checkpoint=grouped)
-    two = context.work("frozen-2", Sft(**options, pipeline_parallel=2), shards=shards, checkpoint=grouped)
+    one = context.run("frozen-1", Sft(**options), shards=shards, checkpoint=grouped)
+    two = context.run("frozen-2", Sft(**options, pipeline_parallel=2), shards=shards, checkpoint=grouped)
     assert two["loss"] == pytest.approx(one["loss"], rel=1e-5)
 
 
@@ -142,55 +144,55 @@ def test_frozen_tied_embeddings_train_the_same_with_two_pipeline_stages(context,
 def test_a_run_with_frozen_layers_resumes(context, shards, grouped, layout):
     options = {"shards": "s", "checkpoint": "c", "freeze_layers": 1, "batch_size": 8, "dropout": 0.0, "learning_rate": 1e-3}
     name = "-".join(("frozen-layer", *layout))
-    whole = context.work(f"{name}-whole", Sft(**options), shards=shards, checkpoint=grouped)
+    whole = context.run(f"{name}-whole", Sft(**options), shards=shards, checkpoint=grouped)
     process = context.start(name, Sft(**options, **layout, checkpoint_every=3), shards=shards, checkpoint=grouped)
     while len(metrics(context.folder / name)) < 4:
         assert process.poll() is None, process.communicate()[1]
         time.sleep(0.01)
     process.kill()
     process.communicate()
-    assert context.work(name, Sft(**options), shards=shards, checkpoint=grouped)["loss"] == pytest.approx(
+    assert context.run(name, Sft(**options), shards=shards, checkpoint=grouped)["loss"] == pytest.approx(
         whole["loss"], rel=1e-5
     )
 
 
-@pytest.mark.parametrize("harm", ["bytes changed", "cut short", "missing", "card cut short"])
-def test_a_corrupt_checkpoint_is_never_loaded(context, shards, grouped, tmp_path, harm):
+@pytest.mark.parametrize("damage", ["bytes changed", "cut short", "missing", "card cut short"])
+def test_a_corrupt_checkpoint_is_never_loaded(context, shards, grouped, tmp_path, damage):
     shutil.copytree(grouped, tmp_path / "c")
     weights, card = tmp_path / "c" / "model.safetensors", tmp_path / "c" / "checkpoint.json"
     whole = weights.read_bytes()
-    if harm == "bytes changed":
+    if damage == "bytes changed":
         weights.write_bytes(whole[:-400] + bytes(400))
-    elif harm == "cut short":
+    elif damage == "cut short":
         weights.write_bytes(whole[:1000])
-    elif harm == "missing":
+    elif damage == "missing":
         weights.unlink()
     else:
         card.write_text(card.read_text()[:100])
-    name = harm.replace(" ", "-")
-    said = told(context, name, Sft(shards="s", checkpoint="c", batch_size=4), shards=shards, checkpoint=tmp_path / "c")
-    assert "hint: remove the " in said
+    name = damage.replace(" ", "-")
+    stderr = error_of(context, name, Sft(shards="s", checkpoint="c", batch_size=4), shards=shards, checkpoint=tmp_path / "c")
+    assert "hint: remove the " in stderr
     assert main(context.job(f"{name}-export", Export(checkpoint="c"), checkpoint=tmp_path / "c").path) == 1
     with pytest.raises(TrainerError):
         load_model(tmp_path / "c")
 
 
-@pytest.mark.parametrize("harm", ["config without its vocabulary", "config cut short", "weights cut short", "another width"])
-def test_an_inconsistent_transformers_folder_is_reported(context, grouped, tmp_path, harm, capsys):
-    assert main(context.job(f"sound-{harm.replace(' ', '-')}", Export(checkpoint="c"), checkpoint=grouped).path) == 0
-    folder = context.folder / f"sound-{harm.replace(' ', '-')}"
+@pytest.mark.parametrize("damage", ["config without its vocabulary", "config cut short", "weights cut short", "another width"])
+def test_an_inconsistent_transformers_folder_is_reported(context, grouped, tmp_path, damage, capsys):
+    assert main(context.job(f"intact-{damage.replace(' ', '-')}", Export(checkpoint="c"), checkpoint=grouped).path) == 0
+    folder = context.folder / f"intact-{damage.replace(' ', '-')}"
     config, weights = folder / "config.json", folder / "model.safetensors"
     facts = json.loads(config.read_text())
-    if harm == "config without its vocabulary":
+    if damage == "config without its vocabulary":
         del facts["vocab_size"]
         config.write_text(json.dumps(facts))
-    elif harm == "config cut short":
+    elif damage == "config cut short":
         config.write_text(config.read_text()[:50])
-    elif harm == "weights cut short":
+    elif damage == "weights cut short":
         weights.write_bytes(weights.read_bytes()[:500])
     else:
         config.write_text(json.dumps(facts | {"hidden_size": 64, "head_dim": 16}))
-    job = context.job(f"harmed-{harm.replace(' ', '-')}", Import(folder=str(folder)))
+    job = context.job(f"damaged-{damage.replace(' ', '-')}", Import(folder=str(folder)))
     assert main(job.path) == 1
     assert "hint: " in capsys.readouterr().err
     assert not (job.folder / "checkpoint.json").exists()

@@ -20,18 +20,18 @@ from textbookgen.training.shards import PackedShards
 from .conftest import metrics, pack
 
 
-def chats(folder, talks):
-    """A table of conversations, as stages write them."""
+def chat_table(folder, chats):
+    """A table of chats, as stages write them."""
     import polars as pl
 
-    rows = [[{"role": each.role, "content": each.content} for each in talk] for talk in talks]
+    rows = [[{"role": message.role, "content": message.content} for message in chat] for chat in chats]
     schema = {"id": pl.String(), **Chats.content}
-    frame = pl.DataFrame({"id": [f"chat{i}" for i in range(len(talks))], "messages": rows}, schema=schema)
+    frame = pl.DataFrame({"id": [f"chat{i}" for i in range(len(chats))], "messages": rows}, schema=schema)
     frame.write_parquet(folder / "chats.parquet")
     return Chats((Part(folder / "chats.parquet"),))
 
 
-def talks(count):
+def make_chats(count):
     return [
         [
             Message("user", f"How many are {number} and one?"),
@@ -43,14 +43,14 @@ def talks(count):
 
 
 def test_packed_chats_mask_the_loss_and_skip_chats_without_an_answer(tmp_path):
-    table = chats(tmp_path, [*talks(30), [Message("user", "?")], [Message("user", "?"), Message("assistant", " ")]])
+    table = chat_table(tmp_path, [*make_chats(30), [Message("user", "?")], [Message("user", "?"), Message("assistant", " ")]])
     shards = PackedShards.read(pack(tmp_path, table, validation_share=0))
     counts = shards.counts("train")
-    answers = [each.content for talk in talks(30) for each in talk if each.role == "assistant"]
+    answers = [message.content for chat in make_chats(30) for message in chat if message.role == "assistant"]
     assert shards.manifest.unanswered == 2
     assert counts.documents == 30
     assert counts.loss_bytes == sum(len(answer.encode()) for answer in answers)
-    assert counts.loss_tokens == counts.loss_bytes + len(answers)  # each ended by a token, the last one's is the eod
+    assert counts.loss_tokens == counts.loss_bytes + len(answers)  # each answer has an end token
     assert shards.content == "Chats" and shards.chat.name == "plain"
 
 
@@ -59,7 +59,7 @@ SHAPE = Shape("llama", layers=2, hidden=32, heads=4, kv_heads=2, ffn=64, vocabul
 
 @torch.no_grad()
 def test_parity_of_packed_and_unpacked_chats(tmp_path):
-    folder = pack(tmp_path, chats(tmp_path, talks(24)), sequence_length=256, validation_share=0)
+    folder = pack(tmp_path, chat_table(tmp_path, make_chats(24)), sequence_length=256, validation_share=0)
     shards = PackedShards.read(folder)
     encoder = ChatEncoder.for_tokenizer(ByteTokenizer().encode_batch, 256, None)
     with process_groups():
@@ -71,7 +71,7 @@ def test_parity_of_packed_and_unpacked_chats(tmp_path):
         shown = collate([windows.window(index) for index in range(len(windows))])
         packed = float((token_nll(model.eval(), shown) * shown["loss_mask"]).sum())
         alone = 0.0
-        for talk in talks(24):
+        for talk in make_chats(24):
             [(ids, learned)] = encoder.encode([ChatTemplate.resolve("plain").pieces(talk)])
             last = len(learned) - learned[::-1].index(1)
             assert ids[last - 1] == 256  # the template ends the last answer with the eod
@@ -85,18 +85,18 @@ def test_parity_of_packed_and_unpacked_chats(tmp_path):
 
 def test_chats_are_learned_with_sgd_and_frozen_embeddings(context, shards, tmp_path):
     small = {"layers": 2, "hidden": 32, "heads": 2, "batch_size": 8, "learning_rate": 5e-3, "dropout": 0.0}
-    context.work("talker", Pretrain(shards="s", tokens=10 * 8 * 64, **small), shards=shards)
-    answers = pack(tmp_path, chats(tmp_path, talks(80)), sequence_length=128, validation_share=0.2)
+    context.run("talker", Pretrain(shards="s", tokens=10 * 8 * 64, **small), shards=shards)
+    answers = pack(tmp_path, chat_table(tmp_path, make_chats(80)), sequence_length=128, validation_share=0.2)
     common = {"shards": "s", "checkpoint": "c", "epochs": 4, "batch_size": 4, "dropout": 0.0, "warmup_steps": 1}
-    told = {}
+    cards = {}
     for name, options in {
         "sgd": {"optimizer": "sgd", "momentum": 0.0, "learning_rate": 0.3, "freeze_embeddings": True},
         "momentum": {"optimizer": "sgd", "learning_rate": 0.05, "freeze_layers": 1},
         "adamw": {"learning_rate": 3e-3},
     }.items():
         stage = Sft(**{**common, **options})
-        told[name] = context.work(f"tuned-{name}", stage, shards=answers, checkpoint=context.folder / "talker")
-        assert told[name]["bits_per_byte"] < 0.9 * told[name]["bits_per_byte_before"]
+        cards[name] = context.run(f"tuned-{name}", stage, shards=answers, checkpoint=context.folder / "talker")
+        assert cards[name]["bits_per_byte"] < 0.9 * cards[name]["bits_per_byte_before"]
         assert metrics(context.folder / f"tuned-{name}")
     first = weights.read(context.folder / "talker")
     frozen, layer = weights.read(context.folder / "tuned-sgd"), weights.read(context.folder / "tuned-momentum")
@@ -105,9 +105,9 @@ def test_chats_are_learned_with_sgd_and_frozen_embeddings(context, shards, tmp_p
     name = "decoder.layers.{}.mlp.linear_fc1.weight"
     assert torch.equal(layer[name.format(0)], first[name.format(0)])
     assert not torch.equal(layer[name.format(1)], first[name.format(1)])
-    memory = {name: each["memory"] for name, each in told.items()}
+    memory = {name: card["memory"] for name, card in cards.items()}
     weights_ = memory["adamw"]["weights"]
     assert memory["adamw"]["optimizer"] == pytest.approx(2 * weights_, rel=0.01)
     assert memory["sgd"]["optimizer"] == 0
     assert 0 < memory["momentum"]["optimizer"] < weights_
-    assert told["adamw"]["chat"]["name"] == "plain"
+    assert cards["adamw"]["chat"]["name"] == "plain"

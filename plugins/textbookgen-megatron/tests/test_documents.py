@@ -24,17 +24,17 @@ SHAPE = Shape("phi", layers=2, hidden=32, heads=4, kv_heads=4, ffn=128, vocabula
 
 
 @pytest.fixture(scope="module")
-def asked(tmp_path_factory):
+def prompted(tmp_path_factory):
     """Shards whose first sentence is a prompt, with windows that hold several documents."""
-    folder = tmp_path_factory.mktemp("asked")
+    folder = tmp_path_factory.mktemp("prompted")
     texts = stories(40, seed=8)
     table = documents(folder, texts, **{"t.prompt": [text.split(".")[0] + "." for text in texts]})
     return pack(folder, table, prompt="t.prompt", sequence_length=384, validation_share=0), texts
 
 
 @torch.no_grad()
-def test_packed_documents_have_the_loss_of_separate_documents(asked):
-    folder, texts = asked
+def test_packed_documents_have_the_loss_of_separate_documents(prompted):
+    folder, texts = prompted
     shards = PackedShards.read(folder)
     with process_groups():
         windows = DocumentSamples(shards, "train")
@@ -45,7 +45,7 @@ def test_packed_documents_have_the_loss_of_separate_documents(asked):
         shown = collate([windows.window(index) for index in range(len(windows))])
         packed = float((token_nll(model.eval(), shown) * shown["loss_mask"]).sum())
         learned = int(shown["loss_mask"].sum())
-    # the other way round: only what follows each prompt, scored by the serving code, one document at a time
+    # for comparison: only the text after each prompt, scored by the serving code, one document at a time
     network = TorchModel(SHAPE, {**whole, "output_layer.weight": whole["output_layer.weight"]})
     network.logits = lambda hidden: hidden @ network.weights["output_layer.weight"].T  # training's softmax has the padding too
     encoder = ChatEncoder.for_tokenizer(lambda given: [_with_end(text) for text in given], 256, None)
@@ -61,8 +61,8 @@ def _with_end(text: str) -> list[int]:
     return [256 if byte == 0 else byte for byte in text.encode()]
 
 
-def test_every_token_of_every_document_occurs_once_per_epoch(asked):
-    folder, texts = asked
+def test_every_token_of_every_document_occurs_once_per_epoch(prompted):
+    folder, texts = prompted
     with process_groups():
         windows = DocumentSamples(PackedShards.read(folder), "train", seed=1)
         for epoch in range(2):

@@ -31,7 +31,7 @@ from .conftest import documents, metrics, pack, stories
 SHAPE = Shape("llama", layers=2, hidden=32, heads=4, kv_heads=2, ffn=64, vocabulary=384, sequence_length=96)
 
 
-def said(role, text):
+def message(role, text):
     return [{"role": role, "content": text}] if text is not None else []
 
 
@@ -39,9 +39,9 @@ def pairs(folder, rows):
     """A table of pairs: what the user asks, the reply that was chosen, the one that was rejected."""
     table = {
         "id": [f"pair{i}" for i in range(len(rows))],
-        "prompt": [said("user", row[0]) if isinstance(row[0], str) else row[0] for row in rows],
-        "chosen": [said("assistant", row[1]) for row in rows],
-        "rejected": [said("assistant", row[2]) for row in rows],
+        "prompt": [message("user", row[0]) if isinstance(row[0], str) else row[0] for row in rows],
+        "chosen": [message("assistant", row[1]) for row in rows],
+        "rejected": [message("assistant", row[2]) for row in rows],
     }
     pl.DataFrame(table, schema={"id": pl.String(), **Pairs.content}).write_parquet(folder / "pairs.parquet")
     return Pairs((Part(folder / "pairs.parquet"),))
@@ -148,8 +148,8 @@ def test_parity_of_losses_and_gradients_with_trl(replies, kinds, hf_twins):
     with process_groups():
         model = build_model(SHAPE)
         weights.load(model, ours, SHAPE)
-        output, told = PreferenceObjective(PreferenceLoss(kinds, beta, smoothing)).forward(iter([shown]), model)
-        total, units, reported = told(output)
+        output, loss_function = PreferenceObjective(PreferenceLoss(kinds, beta, smoothing)).forward(iter([shown]), model)
+        total, units, reported = loss_function(output)
         (total / units).backward()
         gradients = {name: parameter.grad for name, parameter in weights.full_names(model, SHAPE).items()}
     assert float(total / units) == pytest.approx(float(expected), rel=1e-5)
@@ -195,16 +195,16 @@ def test_preferences_are_learned_in_every_layout(context, replies, layout):
         table.mkdir()
         shards = pack(table, documents(table, stories(100)))
         small = {"layers": 2, "hidden": 32, "heads": 2, "batch_size": 8, "learning_rate": 5e-3, "dropout": 0.0}
-        context.work("speaker", Pretrain(shards="s", tokens=10 * 8 * 64, **small), shards=shards)
+        context.run("speaker", Pretrain(shards="s", tokens=10 * 8 * 64, **small), shards=shards)
     name = f"preferred-{'-'.join(layout)}"
     stage = Dpo(shards="s", checkpoint="c", epochs=4, validate_every=5, **STEPS, **layout)
-    told = context.work(name, stage, shards=replies, checkpoint=context.folder / "speaker")
+    card = context.run(name, stage, shards=replies, checkpoint=context.folder / "speaker")
     lines = metrics(context.folder / name)
     assert lines[0]["loss"] == pytest.approx(0.693147, abs=1e-5)  # policy and reference are the same model at first
     assert lines[0]["reward_margin"] == pytest.approx(0, abs=1e-5)
     assert lines[-1]["loss"] < 0.4 and lines[-1]["reward_accuracy"] == 1.0
     assert lines[-1]["reward_chosen"] - lines[-1]["reward_rejected"] == pytest.approx(lines[-1]["reward_margin"], rel=1e-4)
-    assert told["validation"]["reward_accuracy"] > 0.8
+    assert card["validation"]["reward_accuracy"] > 0.8
     assert (context.folder / name / "reference.npz").is_file()
     other = context.folder / "preferred-"
     if layout and (other / "checkpoint.json").exists():
@@ -226,5 +226,5 @@ def test_dpo_requires_pairs_and_sft_rejects_them(context, replies, shards):
 
 
 def test_the_robust_loss_requires_label_smoothing():
-    assert {each.place for each in Dpo(shards="s", checkpoint="c", loss="robust").check()} == {"label_smoothing"}
+    assert {diagnostic.place for diagnostic in Dpo(shards="s", checkpoint="c", loss="robust").check()} == {"label_smoothing"}
     assert not list(Dpo(shards="s", checkpoint="c", loss="robust", label_smoothing=0.1).check())

@@ -214,8 +214,8 @@ def test_a_model_saved_by_transformers_is_grown_and_finetuned(context, tmp_path)
 
     (tmp_path / "public" / "tokenizer.json").write_text(json.dumps(byte_tokenizer()))
     assert not list(Import(folder=str(tmp_path / "public")).check())
-    assert {each.place for each in Import(folder=str(tmp_path)).check()} == {"folder"}
-    read = context.exchange("public", Import(folder=str(tmp_path / "public")))
+    assert {diagnostic.place for diagnostic in Import(folder=str(tmp_path)).check()} == {"folder"}
+    read = context.convert("public", Import(folder=str(tmp_path / "public")))
     assert read["shape"]["head_bias"] is True
     assert read["parameters"] == sum(parameter.numel() for parameter in public.parameters())
     from textbookgen.builtin.tokenizers import FileTokenizer
@@ -227,11 +227,11 @@ def test_a_model_saved_by_transformers_is_grown_and_finetuned(context, tmp_path)
     table = documents(tmp_path, stories(60))
     shards = pack(tmp_path, table, resolver=Resolver(), tokenizer="hf:it", validation_share=0.2)
     grow = Grow(shards="s", checkpoint="c", hidden=64, tokens=4 * 8 * 64, batch_size=8, dropout=0.0)
-    grown = context.work("public-grown", grow, shards=shards, checkpoint=context.folder / "public")
+    grown = context.run("public-grown", grow, shards=shards, checkpoint=context.folder / "public")
     sft = Sft(shards="s", checkpoint="c", batch_size=4, dropout=0.0)
-    before = context.work("public-tuned", sft, shards=shards, checkpoint=context.folder / "public")["bits_per_byte_before"]
+    before = context.run("public-tuned", sft, shards=shards, checkpoint=context.folder / "public")["bits_per_byte_before"]
     assert grown["bits_per_byte_before"] == pytest.approx(before, rel=1e-5)
-    shipped = context.exchange("public-again", Export(checkpoint="c"), checkpoint=context.folder / "public-grown")
+    shipped = context.convert("public-again", Export(checkpoint="c"), checkpoint=context.folder / "public-grown")
     assert shipped["transformers"] == "PhiForCausalLM"
 
 

@@ -1,4 +1,4 @@
-"""That how the work is split changes nothing of what is learned, and that a run goes on at another layout."""
+"""Parity of parallel layouts, resuming in another layout, and checks before the first step."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ def losses(folder):
 
 @pytest.fixture(scope="module")
 def alone(context, shards):
-    """The three blocks, each trained by one process."""
+    """Three architectures, each trained by a single process."""
     for name, options in (("llama", GQA), ("neo", NEO), ("phi", PHI)):
-        context.work(f"alone-{name}", Pretrain(**options), shards=shards)
+        context.run(f"alone-{name}", Pretrain(**options), shards=shards)
     return {name: context.folder / f"alone-{name}" for name in ("llama", "neo", "phi")}
 
 
@@ -48,23 +48,23 @@ def alone(context, shards):
         ("llama", GQA, {"gpus": 2, "distributed_optimizer": True}),
         ("phi", PHI, {"activation_checkpointing": True}),
     ],
-    ids=lambda each: "-".join(map(str, each)) if isinstance(each, dict) and len(each) < 3 else "",
+    ids=lambda value: "-".join(map(str, value)) if isinstance(value, dict) and len(value) < 3 else "",
 )
 def test_parity_of_layouts(context, shards, alone, name, options, layout):
     label = f"{name}-{'-'.join(layout)}"
-    told = context.work(label, Pretrain(**options, **layout), shards=shards)
+    trained = context.run(label, Pretrain(**options, **layout), shards=shards)
     assert losses(context.folder / label) == pytest.approx(losses(alone[name]), rel=1e-5)
-    assert told["bits_per_byte"] == pytest.approx(card(alone[name])["bits_per_byte"], rel=1e-5)
+    assert trained["bits_per_byte"] == pytest.approx(card(alone[name])["bits_per_byte"], rel=1e-5)
 
 
 def stopped_after(context, shards, name, step, options):
-    """A run that was told to stop once it had saved that step."""
+    """Run until a step has been logged, then stop the run."""
     process = context.start(name, Pretrain(**options), shards=shards)
     while len(metrics(context.folder / name)) < step:
         assert process.poll() is None
     process.terminate()
-    _, said = process.communicate(timeout=60)
-    assert process.returncode == 143, said
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 143, stderr
 
 
 LONG = {**GQA, "tokens": 60 * BATCH * 64, "checkpoint_every": 2}
@@ -81,9 +81,9 @@ LONG = {**GQA, "tokens": 60 * BATCH * 64, "checkpoint_every": 2}
 def test_parity_of_a_run_resumed_in_another_layout(context, shards, before, after):
     name = f"moved-{'-'.join(before)}"
     if "whole" not in {path.name for path in context.folder.iterdir()}:
-        context.work("whole", Pretrain(**LONG), shards=shards)
+        context.run("whole", Pretrain(**LONG), shards=shards)
     stopped_after(context, shards, name, 3, {**LONG, **before})
-    context.work(name, Pretrain(**LONG, **after), shards=shards)
+    context.run(name, Pretrain(**LONG, **after), shards=shards)
     assert losses(context.folder / name) == pytest.approx(losses(context.folder / "whole"), rel=1e-5)
 
 
@@ -96,14 +96,18 @@ def test_a_damaged_save_is_skipped_and_one_of_another_optimizer_rejected(context
     content[len(content) // 2] ^= 1
     victim.write_bytes(bytes(content))
     process = context.start("damaged", Pretrain(**LONG, distributed_optimizer=True), shards=shards)
-    _, said = process.communicate(timeout=60)
+    _, stderr = process.communicate(timeout=60)
     assert process.returncode == 1
-    assert f"skipping checkpoint {newest}" in said and "without the distributed optimizer" in said and "Traceback" not in said
+    assert (
+        f"skipping checkpoint {newest}" in stderr
+        and "without the distributed optimizer" in stderr
+        and "Traceback" not in stderr
+    )
     process = context.start("damaged", Pretrain(**LONG), shards=shards)
-    _, said = process.communicate(timeout=60)
-    assert process.returncode == 0 and "skipping checkpoint" in said
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 0 and "skipping checkpoint" in stderr
     if "whole" not in {path.name for path in context.folder.iterdir()}:
-        context.work("whole", Pretrain(**LONG), shards=shards)
+        context.run("whole", Pretrain(**LONG), shards=shards)
     assert losses(folder) == pytest.approx(losses(context.folder / "whole"), rel=1e-5)
 
 
@@ -112,9 +116,9 @@ def test_truncated_token_files_are_reported_before_the_first_step(context, tmp_p
     with (folder / "train.bin").open("r+b") as file:
         file.truncate(100)
     process = context.start("truncated", Pretrain(**GQA), shards=folder)
-    _, said = process.communicate(timeout=60)
+    _, stderr = process.communicate(timeout=60)
     assert process.returncode == 1
-    assert "are incomplete or corrupt" in said and "hint: " in said and "Traceback" not in said
+    assert "are incomplete or corrupt" in stderr and "hint: " in stderr and "Traceback" not in stderr
     assert not metrics(context.folder / "truncated")
 
 
@@ -123,13 +127,13 @@ def test_a_token_id_beyond_the_vocabulary_ends_the_run(context, tmp_path):
     path = folder / "manifest.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "vocabulary": 100}))
     process = context.start("misspelt", Pretrain(**GQA), shards=folder)
-    _, said = process.communicate(timeout=60)
+    _, stderr = process.communicate(timeout=60)
     assert process.returncode == 1
-    assert "the model only 128" in said and "Traceback" not in said
+    assert "the model only 128" in stderr and "Traceback" not in stderr
 
 
 def test_insufficient_memory_is_reported_before_the_model_is_built(context, shards):
     process = context.start("vast", Pretrain(shards="s", shape="phi-4", tokens=64, batch_size=1), shards=shards)
-    _, said = process.communicate(timeout=60)
+    _, stderr = process.communicate(timeout=60)
     assert process.returncode == 1
-    assert "a process needs about" in said and "GiB" in said and "hint: " in said
+    assert "a process needs about" in stderr and "GiB" in stderr and "hint: " in stderr

@@ -52,7 +52,7 @@ def test_tinystories_parameters_with_the_paper_s_and_the_stored_vocabulary(name,
 
 def test_unknown_and_impossible_shapes_are_reported():
     def places(**options):
-        return {each.place for each in Pretrain(shards="s", tokens=1, batch_size=8, **options).check()}
+        return {diagnostic.place for diagnostic in Pretrain(shards="s", tokens=1, batch_size=8, **options).check()}
 
     assert places(shape="phi-1") == places(shape="tinystories-33m", layers=2) == set()
     assert places(shape="phi-9") == {"shape"}

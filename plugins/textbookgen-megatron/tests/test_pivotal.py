@@ -385,23 +385,23 @@ def loss_tokens(shards):
     return [
         [
             (row[mask > 0].tolist(), int((tokens != 256).sum()))
-            for tokens, row, mask in zip(each["tokens"], each["labels"], each["loss_mask"], strict=True)
+            for tokens, row, mask in zip(sample["tokens"], sample["labels"], sample["loss_mask"], strict=True)
         ]
-        for each in samples
+        for sample in samples
     ]
 
 
 def test_pairs_are_packed_with_their_sampled_ids(tmp_path):
     shards = pack(tmp_path, pairs_with_ids(tmp_path, ByteTokenizer().digest), validation_share=0)
     with_ids, without_ids = loss_tokens(shards)
-    assert [each[0] for each in with_ids] == [[1], [2]]
-    assert [each[0] for each in without_ids] == [list(b"so"), list(b"no")]
+    assert [ids for ids, _ in with_ids] == [[1], [2]]
+    assert [ids for ids, _ in without_ids] == [list(b"so"), list(b"no")]
     assert PackedShards.read(shards).chat is not None
 
 
 def test_ids_of_another_tokenizer_are_ignored(tmp_path):
     shards = pack(tmp_path, pairs_with_ids(tmp_path, "another"), validation_share=0)
-    assert [[each[0] for each in pair] for pair in loss_tokens(shards)] == [[list(b"so"), list(b"no")]] * 2
+    assert [[ids for ids, _ in pair] for pair in loss_tokens(shards)] == [[list(b"so"), list(b"no")]] * 2
 
 
 # -- on a trained model
@@ -432,7 +432,7 @@ def test_a_model_learns_from_its_own_pivotal_tokens(context, tmp_path):
     shape = {"architecture": "llama", "layers": 2, "hidden": 64, "heads": 4, "threads": 1, "dropout": 0.0}
     tokens = int(PackedShards.read(shards).counts("train").tokens) * 8
     pretrain = Pretrain(shards="shards", **shape, batch_size=32, learning_rate=4e-3, tokens=tokens)
-    context.work("talker", pretrain, shards=shards)
+    context.run("talker", pretrain, shards=shards)
     talker = context.folder / "talker"
     prompts = [f"{one}+{other}=" for one in range(5) for other in range(5)]
     answers = [str(one + other) for one in range(5) for other in range(5)]
@@ -461,7 +461,7 @@ def test_a_model_learns_from_its_own_pivotal_tokens(context, tmp_path):
     pairs = pack(tmp_path, Pairs((Part(tmp_path / "pairs.parquet"),)), sequence_length=16, validation_share=0)
     assert PackedShards.read(pairs).chat is None
     tune = Dpo(shards="pairs", checkpoint="talker", epochs=20, batch_size=8, learning_rate=2e-4, loss="nca_pair", threads=1)
-    context.work("tuned", tune, shards=pairs, checkpoint=talker)
+    context.run("tuned", tune, shards=pairs, checkpoint=talker)
     before, after = rate(talker, prompts, answers), rate(context.folder / "tuned", prompts, answers)
     print(f"correct before {before:.3f}, after {after:.3f}; {len(rows)} pairs")
     assert 0.35 < before < 0.65

@@ -38,13 +38,13 @@ def test_rounding_errors_are_at_most_half_a_step(bits, columns):
 def trained(context, shards):
     options = {"architecture": "llama", "shards": "s", "layers": 2, "hidden": 32, "heads": 4, "batch_size": 8, "dropout": 0.0}
     options["vocabulary"] = 384  # no padding rows, which count in the trainer's bits per byte but not after export
-    return context.work("unquantized", Pretrain(**options, tokens=60 * 8 * 64, learning_rate=5e-3), shards=shards)
+    return context.run("unquantized", Pretrain(**options, tokens=60 * 8 * 64, learning_rate=5e-3), shards=shards)
 
 
 @pytest.mark.parametrize(("kind", "max_cost"), [("int8", 0.001), ("int4", 0.2)])
 def test_the_card_records_the_loss_of_quality(trained, context, shards, kind, max_cost):
     source = context.folder / "unquantized"
-    card = context.exchange(
+    card = context.convert(
         f"as-{kind}", Export(checkpoint="c", quantize=kind, group_size=16, shards="s"), checkpoint=source, shards=shards
     )
     cost = card["quantized"]
@@ -66,7 +66,7 @@ def test_the_card_records_the_loss_of_quality(trained, context, shards, kind, ma
 
 
 def test_quantization_requires_held_out_text(context, trained, tmp_path):
-    assert [each.place for each in Export(checkpoint="c", quantize="int8").check()] == ["shards"]
+    assert [diagnostic.place for diagnostic in Export(checkpoint="c", quantize="int8").check()] == ["shards"]
     everything = pack(tmp_path, table_of(tmp_path, stories(30)), validation_share=0)
     job = context.job(
         "nothing-held-out",

@@ -1,4 +1,4 @@
-"""The course of a training: how the rate goes, what is shown when, when it ends and which weights are kept."""
+"""Learning-rate schedules, phases, blends, early stopping, utilization and dropout."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ A_STEP = 8 * 64
 
 @pytest.fixture(scope="module")
 def numbers(tmp_path_factory):
-    """Shards of another kind: digits alone."""
+    """Shards of digits only, unlike the stories."""
     folder = tmp_path_factory.mktemp("numbers")
     return pack(
         folder, documents(folder, ["".join(str((n * k) % 10) for k in range(150)) for n in range(80)]), validation_share=0.2
@@ -34,7 +34,7 @@ def numbers(tmp_path_factory):
 
 
 def rates(context, shards, name, steps, **options):
-    context.work(name, Pretrain(shards="s", tokens=steps * A_STEP, **{**SMALL, **options}), shards=shards)
+    context.run(name, Pretrain(shards="s", tokens=steps * A_STEP, **{**SMALL, **options}), shards=shards)
     return [line["learning_rate"] for line in metrics(context.folder / name)]
 
 
@@ -49,8 +49,8 @@ def test_schedules_follow_their_definition(context, shards):
         "cosine": [low + (high - low) * 0.5 * (1 + math.cos(math.pi * share)) for share in done],
     }
     for schedule, falling in expected.items():
-        found = rates(context, shards, f"rate-{schedule}", steps, schedule=schedule, **common)
-        assert found == pytest.approx([*rising, *falling], rel=1e-6), schedule
+        actual = rates(context, shards, f"rate-{schedule}", steps, schedule=schedule, **common)
+        assert actual == pytest.approx([*rising, *falling], rel=1e-6), schedule
     held = rates(context, shards, "rate-wsd", steps, schedule="wsd", decay_fraction=0.25, **common)
     assert held[warm - 1 : 13] == pytest.approx([high] * (13 - warm + 1))
     assert all(later < earlier for earlier, later in pairwise(held[12:]))
@@ -60,18 +60,18 @@ def test_schedules_follow_their_definition(context, shards):
 def both(context, name, stage, shards, numbers):
     """A job with two sets of shards."""
     job = context.job(name, stage, shards=shards)
-    told = json.loads(job.path.read_text())
-    told["inputs"]["shards"] = [
+    content = json.loads(job.path.read_text())
+    content["inputs"]["shards"] = [
         {"label": label, "artifact": "", "path": str(path)} for label, path in (("a", shards), ("b", numbers))
     ]
-    job.path.write_text(json.dumps(told))
+    job.path.write_text(json.dumps(content))
     return subprocess.Popen(stage.command(job), env={**os.environ, **stage.environment()}, stderr=subprocess.PIPE, text=True)
 
 
 def worked(context, name, stage, shards, numbers):
     process = both(context, name, stage, shards, numbers)
-    _, said = process.communicate(timeout=120)
-    assert process.returncode == 0, said
+    _, stderr = process.communicate(timeout=120)
+    assert process.returncode == 0, stderr
     return metrics(context.folder / name)
 
 
@@ -109,17 +109,17 @@ def test_phases_train_on_their_data_and_resume_in_another_layout(context, shards
 
 def test_a_blend_samples_in_proportion_to_its_weights(context, shards, numbers):
     """A model that learns from one in nine windows of digits is far worse at them than one that learns from eight in nine."""
-    found = {}
+    losses = {}
     for name, weights in (("few", {"a": 8.0, "b": 1.0}), ("many", {"a": 1.0, "b": 8.0})):
         options = {**SMALL, "shards": ["a", "b"], "weights": weights, "tokens": 30 * A_STEP, "learning_rate": 5e-3}
         last = worked(context, f"blend-{name}", Pretrain(**options), shards, numbers)[-1]
-        found[name] = last["validation_a"], last["validation_b"]
-    assert found["few"][0] < found["many"][0]
-    assert found["few"][1] > found["many"][1] + 0.2
+        losses[name] = last["validation_a"], last["validation_b"]
+    assert losses["few"][0] < losses["many"][0]
+    assert losses["few"][1] > losses["many"][1] + 0.2
 
 
 def test_early_stopping_keeps_the_best_weights(context, shards):
-    context.work("before", Pretrain(shards="s", tokens=40 * A_STEP, **{**SMALL, "learning_rate": 5e-3}), shards=shards)
+    context.run("before", Pretrain(shards="s", tokens=40 * A_STEP, **{**SMALL, "learning_rate": 5e-3}), shards=shards)
     options = {
         "shards": "s",
         "checkpoint": "c",
@@ -130,21 +130,21 @@ def test_early_stopping_keeps_the_best_weights(context, shards):
         "warmup_steps": 4,
     }
     stage = Sft(**options, validate_every=2, patience=2, keep="best", max_grad_norm=0.1)
-    told = context.work("early", stage, shards=shards, checkpoint=context.folder / "before")
+    card = context.run("early", stage, shards=shards, checkpoint=context.folder / "before")
     lines = [line for line in metrics(context.folder / "early") if "validation_loss" in line]
     losses = [line["validation_loss"] for line in lines]
     best = min(range(len(losses)), key=losses.__getitem__)
-    assert told["step"] < told["steps"]
-    assert len(losses) == best + 3  # two measurements after the best found no better
-    assert told["kept_step"] == lines[best]["step"]
-    assert told["validation_loss"] == pytest.approx(losses[best], rel=1e-6)
+    assert card["step"] < card["steps"]
+    assert len(losses) == best + 3  # two validations without improvement after the best
+    assert card["kept_step"] == lines[best]["step"]
+    assert card["validation_loss"] == pytest.approx(losses[best], rel=1e-6)
     assert not (context.folder / "early" / "best.safetensors").exists()
 
 
 def test_utilization_is_reported_if_the_peak_is_known(context, shards):
-    context.work("used", Pretrain(shards="s", tokens=3 * A_STEP, peak_tflops=0.01, **SMALL), shards=shards)
+    context.run("used", Pretrain(shards="s", tokens=3 * A_STEP, peak_tflops=0.01, **SMALL), shards=shards)
     weights = load_file(context.folder / "used" / "model.safetensors")
-    multiplied = sum(each.numel() for name, each in weights.items() if each.dim() == 2 and "word_embeddings" not in name)
+    multiplied = sum(weight.numel() for name, weight in weights.items() if weight.dim() == 2 and "word_embeddings" not in name)
     for line in metrics(context.folder / "used"):
         flops = (6 * multiplied + 12 * 1 * 32 * 64) * line["tokens_per_second"]
         assert line["mfu"] == pytest.approx(flops / 0.01e12, rel=0.05)

@@ -203,7 +203,7 @@ def test_a_continuation_depends_on_its_own_seed_only(generator):
     alone = [generator.extend([prefix], params, [7 + at], [limits[at]])[0] for at, prefix in enumerate(PREFIXES)]
     assert together == alone
     assert generator.extend(PREFIXES, params, [1, 2, 3, 4, 5], limits) != together
-    assert all(len(ids) <= limit for each, limit in zip(together, limits, strict=True) for ids, _, _ in each)
+    assert all(len(ids) <= limit for samples, limit in zip(together, limits, strict=True) for ids, _, _ in samples)
     assert len({tuple(ids) for ids, _, _ in together[0]}) == 3
 
 
@@ -217,7 +217,7 @@ def test_splitting_samples_into_batches_does_not_change_them(generator, monkeypa
 def test_extending_ids_equals_completing_text(generator):
     texts = generator.complete(PROMPTS[:4], SamplingParams(max_tokens=12))
     ids = generator.extend([list(prompt.encode()) for prompt in PROMPTS[:4]], SamplingParams(max_tokens=12), [0] * 4, [12] * 4)
-    assert [each[0][1] for each in ids] == [each[0] for each in texts]
+    assert [samples[0][1] for samples in ids] == [samples[0] for samples in texts]
 
 
 def test_finished_continuations_include_their_end_token(generator):
@@ -234,9 +234,9 @@ def test_finished_continuations_include_their_end_token(generator):
 
 def test_log_probabilities_of_ids_sum_to_the_score(generator):
     texts = [("Once", " there was a dog"), ("", "a" * 60), ("x" * 40, "yz")]
-    each = generator.logprobs([(list(before.encode()), list(after.encode())) for before, after in texts])
-    assert [len(one) for one in each] == [16, 60, 2]
-    assert [sum(one) for one in each] == pytest.approx([total for total, _, _ in generator.score(texts)], abs=1e-9)
+    logprobs = generator.logprobs([(list(before.encode()), list(after.encode())) for before, after in texts])
+    assert [len(row) for row in logprobs] == [16, 60, 2]
+    assert [sum(row) for row in logprobs] == pytest.approx([total for total, _, _ in generator.score(texts)], abs=1e-9)
 
 
 def test_a_served_model_accepts_token_ids(checkpoint):
@@ -245,9 +245,9 @@ def test_a_served_model_accepts_token_ids(checkpoint):
     try:
         [head] = model.encode([[Message("user", "Once")]])
         assert head == list(b"Once")
-        each = model.extend([head, head], max_tokens=8, seeds=[1, 2], samples=3)
-        assert [len(several) for several in each] == [3, 3]
-        assert model.extend([head], max_tokens=[8], seeds=[2], samples=3)[0] == each[1]
+        samples = model.extend([head, head], max_tokens=8, seeds=[1, 2], samples=3)
+        assert [len(of_prefix) for of_prefix in samples] == [3, 3]
+        assert model.extend([head], max_tokens=[8], seeds=[2], samples=3)[0] == samples[1]
         greedy = model.extend([head], max_tokens=8, seeds=[2], temperature=0, samples=2)[0]
         assert [one.text for one in greedy] == model.complete(["Once"], max_tokens=8)[0] * 2
         assert model.decode([[*b"ab", 256]]) == ["ab"]

@@ -29,7 +29,7 @@ SMALL = {
 @pytest.fixture(scope="module")
 def small(context, shards):
     """A model trained by one process without being disturbed."""
-    return context.work("small", Pretrain(**SMALL, checkpoint_every=5), shards=shards)
+    return context.run("small", Pretrain(**SMALL, checkpoint_every=5), shards=shards)
 
 
 def wait_for(process, folder, step):
@@ -54,16 +54,16 @@ def test_tensor_parallel_parity_and_resuming_after_a_kill_in_another_layout(smal
     wait_for(process, context.folder / "killed", 13)
     process.kill()
     process.communicate()
-    torn = metrics(context.folder / "killed")
+    interrupted = metrics(context.folder / "killed")
     alone = metrics(context.folder / "small")
-    for two, one in zip(torn, alone, strict=False):
+    for two, one in zip(interrupted, alone, strict=False):
         assert two["loss"] == pytest.approx(one["loss"], rel=1e-5)
         assert two["grad_norm"] == pytest.approx(one["grad_norm"], rel=1e-4)
     assert not (context.folder / "killed" / "checkpoint.json").exists()
-    resumed = context.work("killed", Pretrain(**SMALL, checkpoint_every=5), shards=shards)
+    resumed = context.run("killed", Pretrain(**SMALL, checkpoint_every=5), shards=shards)
     lines = metrics(context.folder / "killed")
     assert [line["step"] for line in lines] == list(range(1, STEPS + 1))
-    assert lines[9] == torn[9]  # what was saved stays; what was not is told anew
+    assert lines[9] == interrupted[9]  # lines up to the save are kept, later ones are written again
     assert resumed["loss"] == pytest.approx(small["loss"], rel=1e-5)
     assert resumed["bits_per_byte"] == pytest.approx(small["bits_per_byte"], rel=1e-5)
     assert not (context.folder / "killed" / "saves").exists()
@@ -71,21 +71,21 @@ def test_tensor_parallel_parity_and_resuming_after_a_kill_in_another_layout(smal
 
 def test_a_stopped_run_with_dropout_resumes_as_if_uninterrupted(context, shards):
     options = {**SMALL, "dropout": 0.1, "tokens": 30 * BATCH * 64}
-    whole = context.work("undisturbed", Pretrain(**options), shards=shards)
+    whole = context.run("undisturbed", Pretrain(**options), shards=shards)
     process = context.start("stopped", Pretrain(**options), shards=shards)
     wait_for(process, context.folder / "stopped", 3)
     process.send_signal(signal.SIGTERM)
-    _, said = process.communicate(timeout=60)
+    _, stderr = process.communicate(timeout=60)
     assert process.returncode == 143
-    assert "run the same command again to resume" in said
-    assert context.work("stopped", Pretrain(**options), shards=shards)["loss"] == pytest.approx(whole["loss"], rel=1e-6)
+    assert "run the same command again to resume" in stderr
+    assert context.run("stopped", Pretrain(**options), shards=shards)["loss"] == pytest.approx(whole["loss"], rel=1e-6)
 
 
 @pytest.mark.parametrize("layout", [{"tensor_parallel": 2}, {"gpus": 2}], ids=["tensor-parallel", "data-parallel"])
 def test_parity_of_growth_across_layouts(small, context, shards, layout):
     name = next(iter(layout))
     grow = Grow(shards="s", checkpoint="c", hidden=64, tokens=4 * BATCH * 64, batch_size=BATCH, dropout=0.0, **layout)
-    grown = context.work(f"grown-{name}", grow, shards=shards, checkpoint=context.folder / "small")
+    grown = context.run(f"grown-{name}", grow, shards=shards, checkpoint=context.folder / "small")
     assert grown["bits_per_byte_before"] == pytest.approx(small["bits_per_byte"], rel=1e-5)
     assert grown["shape"] | {"hidden": 32, "heads": 4, "kv_heads": 4, "ffn": 128} == small["shape"]
     assert (grown["shape"]["hidden"], grown["shape"]["heads"], grown["shape"]["ffn"]) == (64, 8, 256)
@@ -98,13 +98,13 @@ def test_parity_of_growth_across_layouts(small, context, shards, layout):
 
 def test_growing_without_tokens_and_from_scratch(small, context, shards):
     folder = context.folder / "small"
-    kept = context.work(
+    kept = context.run(
         "kept", Grow(shards="s", checkpoint="c", hidden=96, tokens=0, batch_size=BATCH), shards=shards, checkpoint=folder
     )
     assert kept["bits_per_byte"] == pytest.approx(small["bits_per_byte"], rel=1e-5)
     assert (kept["step"], kept["tokens"], kept["loss"]) == (0, 0, None)
     options = Grow(shards="s", checkpoint="c", layers=3, tokens=0, batch_size=BATCH, method="scratch")
-    scratch = context.work("scratch", options, shards=shards, checkpoint=folder)
+    scratch = context.run("scratch", options, shards=shards, checkpoint=folder)
     assert scratch["shape"]["layers"] == 3
     assert scratch["bits_per_byte"] > small["bits_per_byte"] + 1
 
@@ -114,7 +114,7 @@ def test_finetuning_learns_the_text_after_the_prompt(small, context, tmp_path):
     table = documents(tmp_path, texts, **{"t.prompt": [text.removesuffix(" yes yes yes") for text in texts]})
     shards = pack(tmp_path, table, prompt="t.prompt", validation_share=0.2, sequence_length=512)
     stage = Sft(shards="s", checkpoint="c", epochs=6, batch_size=8, learning_rate=3e-3, warmup_steps=2, dropout=0.0)
-    tuned = context.work("tuned", stage, shards=shards, checkpoint=context.folder / "small")
+    tuned = context.run("tuned", stage, shards=shards, checkpoint=context.folder / "small")
     assert tuned["bits_per_byte"] < 0.6 * tuned["bits_per_byte_before"]
     assert tuned["epochs"] == pytest.approx(6, abs=1)
     assert tuned["shape"]["sequence_length"] == 512
@@ -134,11 +134,11 @@ def test_a_mismatched_checkpoint_is_reported(small, context, shards, change, pro
     path.write_text(json.dumps({**json.loads(before), **change}))
     try:
         process = context.start("misfit", Sft(shards="s", checkpoint="c"), shards=shards, checkpoint=path.parent)
-        _, said = process.communicate(timeout=60)
+        _, stderr = process.communicate(timeout=60)
     finally:
         path.write_text(before)
     assert process.returncode == 1
-    assert problem in said and "hint: " in said and "Traceback" not in said
+    assert problem in stderr and "hint: " in stderr and "Traceback" not in stderr
 
 
 def test_a_non_finite_loss_aborts_and_names_the_last_good_save(context, shards):
@@ -146,10 +146,10 @@ def test_a_non_finite_loss_aborts_and_names_the_last_good_save(context, shards):
         **{**SMALL, "learning_rate": 1e18, "warmup_steps": 3, "max_grad_norm": 0.0}, checkpoint_every=1, tensor_parallel=2
     )
     process = context.start("burst", stage, shards=shards)
-    _, said = process.communicate(timeout=60)
+    _, stderr = process.communicate(timeout=60)
     assert process.returncode == 1
-    assert "loss nan" in said and "last good checkpoint: " in said and "Traceback" not in said
-    assert said.count("loss nan") == 1
+    assert "loss nan" in stderr and "last good checkpoint: " in stderr and "Traceback" not in stderr
+    assert stderr.count("loss nan") == 1
     assert not (context.folder / "burst" / "checkpoint.json").exists()
 
 
@@ -187,10 +187,10 @@ def test_the_plugin_provides_its_stages():
 def test_tensorboard_events_and_the_profile_of_a_step(context, shards):
     events = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     stage = Pretrain(**{**SMALL, "tokens": 6 * BATCH * 64}, tensorboard=True, profile_step=4)
-    context.work("watched", stage, shards=shards)
+    context.run("watched", stage, shards=shards)
     folder = context.folder / "watched"
-    told = events.EventAccumulator(str(folder / "tensorboard")).Reload()
-    losses = [(event.step, event.value) for event in told.Scalars("loss")]
+    recorded = events.EventAccumulator(str(folder / "tensorboard")).Reload()
+    losses = [(event.step, event.value) for event in recorded.Scalars("loss")]
     assert losses == [(line["step"], pytest.approx(line["loss"])) for line in metrics(folder)]
     assert "aten::mm" in (folder / "profile.txt").read_text()
     assert json.loads((folder / "profile.json").read_text())["traceEvents"]

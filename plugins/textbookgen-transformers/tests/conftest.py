@@ -24,7 +24,7 @@ from textbookgen.builtin.stages.pack.stage import Pack
 
 
 class BytesOnly:
-    """Doors that open one tokenizer."""
+    """Resolves the tokenizer `bytes` only."""
 
     def tokenizer(self, name: str) -> Tokenizer:
         assert name == "bytes"
@@ -47,7 +47,7 @@ def documents(folder: Path, texts: list[str], **columns: list[str]) -> Documents
 
 
 def pairs(folder: Path, rows: list[tuple[str, str, str]]) -> Pairs:
-    """A table of pairs: what the user asks, the reply that was chosen, the one that was rejected."""
+    """A table of pairs: prompt, chosen reply, rejected reply."""
     table = {
         "id": [f"pair{i}" for i in range(len(rows))],
         **{
@@ -60,7 +60,7 @@ def pairs(folder: Path, rows: list[tuple[str, str, str]]) -> Pairs:
 
 
 def pack(folder: Path, table: Table, **options: Any) -> Path:
-    """Packs a table and gives the folder of shards."""
+    """Pack a table and return the folder of shards."""
     folder.mkdir(exist_ok=True)
     stage = Pack.model_validate({"from": "corpus", "tokenizer": "bytes", "sequence_length": 64, **options})
     stage.pack(StageInputs({"from": {"corpus": table}}, folder, BytesOnly()), folder / "shards")
@@ -69,61 +69,61 @@ def pack(folder: Path, table: Table, **options: Any) -> Path:
 
 @dataclass
 class StepContext:
-    """Where jobs are written and worked, of this plugin and of the other trainer."""
+    """A folder of jobs of this plugin and of the other trainer."""
 
     folder: Path
 
     def job(self, name: str, stage: Trainer, **inputs: Path) -> Job:
-        """job.json, as the engine writes it."""
+        """Write job.json as the engine does."""
         folder = self.folder / name
         folder.mkdir(exist_ok=True)
-        told = {
+        job = {
             "use": f"{type(stage).__module__.split('.')[0].removeprefix('textbookgen_')}/{stage.name}",
             "options": json.loads(stage.model_dump_json()),
             "inputs": {option: [{"label": option, "artifact": "", "path": str(path)}] for option, path in inputs.items()},
             "seed": 0,
             "folder": str(folder),
         }
-        (folder / "job.json").write_text(json.dumps(told))
+        (folder / "job.json").write_text(json.dumps(job))
         return Job(folder / "job.json", folder)
 
     def start(self, name: str, stage: Trainer, **inputs: Path) -> subprocess.Popen[str]:
-        """The process of a job, as the engine starts it."""
+        """Start the process of a job as the engine does."""
         command = stage.command(self.job(name, stage, **inputs))
         environment = {**os.environ, **stage.environment(), "OMP_NUM_THREADS": "1"}
         return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
 
     def work(self, name: str, stage: Trainer, **inputs: Path) -> dict[str, Any]:
-        """Works a job to its end and gives checkpoint.json."""
+        """Run a job to its end and return checkpoint.json."""
         process = self.start(name, stage, **inputs)
         _, diagnostics = process.communicate(timeout=120)
         assert process.returncode == 0, diagnostics
         return card(self.folder / name)
 
     def here(self, name: str, stage: Trainer, **inputs: Path) -> dict[str, Any]:
-        """The same in this process: quicker, where the process is not what is looked at."""
+        """Run a job of this plugin in this process, which is faster, and return checkpoint.json."""
         from threading import Event
 
         from textbookgen_transformers.backend.run import run
-        from textbookgen_transformers.job import TrainingJob
+        from textbookgen_transformers.job import TransformersJob
 
-        assert run(TrainingJob.read(self.job(name, stage, **inputs).path), Event())
+        assert run(TransformersJob.read(self.job(name, stage, **inputs).path), Event())
         return card(self.folder / name)
 
     def export(self, name: str, checkpoint: Path) -> Path:
-        """A checkpoint of the other trainer in the format of transformers."""
+        """Export a checkpoint of the other trainer for transformers."""
         assert convert(self.job(name, Export(checkpoint="c"), checkpoint=checkpoint).path) == 0
         return self.folder / name
 
 
 def card(folder: Path) -> dict[str, Any]:
-    """checkpoint.json"""
+    """Return checkpoint.json."""
     read: dict[str, Any] = json.loads((folder / "checkpoint.json").read_text())
     return read
 
 
 def metrics(folder: Path) -> list[dict[str, Any]]:
-    """metrics.jsonl"""
+    """Return the lines of metrics.jsonl."""
     path = folder / "metrics.jsonl"
     return [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
 
@@ -137,5 +137,5 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def context(tmp_path_factory: pytest.TempPathFactory) -> StepContext:
-    """A place to work jobs, shared so that one may start from another's checkpoint."""
+    """A folder for jobs, shared so that one may start from another's checkpoint."""
     return StepContext(tmp_path_factory.mktemp("jobs"))

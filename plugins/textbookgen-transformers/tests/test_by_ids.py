@@ -15,15 +15,16 @@ import torch
 from textbookgen_megatron.backend import weights
 from textbookgen_megatron.backend.device import process_groups
 from textbookgen_megatron.backend.gpt_model import build_model
-from textbookgen_megatron.serving import serve as megatron
+from textbookgen_megatron.serving import server as megatron
 from textbookgen_megatron.shape import Shape
 from textbookgen_megatron.stages.pivotal_tokens import PivotalTokens
-from textbookgen_transformers.serving import serve as transformers
-from textbookgen_transformers.training import Pretrain
-from textbookgen_transformers.weights import digest
+from textbookgen_transformers.serving import server as transformers
+from textbookgen_transformers.stages.pretrain import Pretrain
+from textbookgen_transformers.weight_files import weights_digest
 from tokenizers import Tokenizer
 
 from textbookgen.api.artifacts import Chats, Checkpoint, Pairs, Part
+from textbookgen.api.cards import CausalLMCard, ChatTemplateCard, TokenizerCard
 from textbookgen.api.message import Message
 from textbookgen.api.model import TokenModel
 from textbookgen.api.stage import StageInputs
@@ -35,8 +36,7 @@ from textbookgen.testing import documents as rows_of
 from textbookgen.testing import write_documents
 from textbookgen.training import sampled_ids as sampled
 from textbookgen.training.chat_template import TEMPLATES
-from textbookgen.training.generation import SamplingParams
-from textbookgen.training.job import write_card
+from textbookgen.training.sampling import SamplingParams
 from textbookgen.training.shards import PackedShards
 
 from .conftest import card, documents, pack
@@ -54,16 +54,25 @@ def exported(context, tmp_path_factory):
         draw = torch.Generator().manual_seed(5)
         whole = weights.gather(build_model(SHAPE), SHAPE)
         weights.write({name: each + 0.3 * torch.randn(each.shape, generator=draw) for name, each in whole.items()}, folder)
-    told = {"format": "megatron", "shape": SHAPE.card(), "weights": weights.FILE, "tokens_total": 0, "eod": 256}
-    told |= {"tokenizer": {"name": "bytes", "digest": "bytes", "file": None}, "weights_digest": digest(folder)}
-    write_card(folder, told)
+    made = CausalLMCard(
+        format="megatron",
+        shape=SHAPE.card(),
+        weights=weights.FILE,
+        weights_digest=weights_digest(folder),
+        eod=256,
+        tokenizer=TokenizerCard(name="bytes", digest="bytes"),
+    )
+    made.write(folder)
     bytes_only = context.export("bytes-only", folder) / "tokenizer.json"
     opened = Tokenizer.from_file(str(bytes_only))
     opened.add_special_tokens(["<|user|>", "<|assistant|>", "<|end|>"])
     opened.save(str(folder / "tokenizer.json"))
     file = FileTokenizer(folder / "tokenizer.json")
-    told["tokenizer"] = {"name": file.name, "digest": file.digest, "file": "tokenizer.json"}
-    write_card(folder, told | {"chat": {"name": "phi-3", "template": TEMPLATES["phi-3"]}})
+    changes = {
+        "tokenizer": TokenizerCard(name=file.name, digest=file.digest, file="tokenizer.json"),
+        "chat": ChatTemplateCard(name="phi-3", template=TEMPLATES["phi-3"]),
+    }
+    made.model_copy(update=changes).write(folder)
     return context.export("talks", folder)
 
 
@@ -79,7 +88,7 @@ def test_what_is_gone_on_with_depends_on_its_own_seed_alone(writer, monkeypatch)
     assert together == alone
     assert writer.extend(HEADS, wish, [1, 2, 3, 4, 5], rooms) != together
     assert all(len(ids) <= room for each, room in zip(together, rooms, strict=True) for ids, _, _ in each)
-    monkeypatch.setattr("textbookgen.training.generation.TOKENS_AT_ONCE", 90)  # samples that do not fit into one batch
+    monkeypatch.setattr("textbookgen.training.generation.MAX_BATCH_TOKENS", 90)  # samples that do not fit into one batch
     assert writer.extend(HEADS, wish, seeds, rooms) == together
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from textbookgen_megatron.stages.dpo import Dpo as MegatronDpo
 from textbookgen_megatron.stages.pretrain import Pretrain as MegatronPretrain
-from textbookgen_transformers.backend.preferring import PreferenceLearner
-from textbookgen_transformers.preference import Dpo
-from textbookgen_transformers.training import Sft
+from textbookgen_transformers.backend.dpo_trainer import PackedDpoTrainer
+from textbookgen_transformers.stages.dpo import Dpo
+from textbookgen_transformers.stages.sft import Sft
 
 from textbookgen.api.errors import TrainerError
 
@@ -57,19 +57,19 @@ def test_a_run_that_is_taken_up_again_keeps_its_reference(context, base, replies
     class Kill(Exception):
         pass
 
-    from textbookgen_transformers.backend.following import Following
+    from textbookgen_transformers.backend.callbacks import RunCallback
 
-    saved = Following.on_save
+    saved = RunCallback.on_save
 
     def kill(self, args, state, control, **more):
         saved(self, args, state, control, **more)
         raise Kill
 
-    monkeypatch.setattr(Following, "on_save", kill)
+    monkeypatch.setattr(RunCallback, "on_save", kill)
     with pytest.raises(Kill):
         context.here("ipo-killed", options, shards=replies, checkpoint=base[1])
     monkeypatch.undo()
-    monkeypatch.setattr(PreferenceLearner, "_reckoned", lambda *_: pytest.fail("the reference was reckoned again"))
+    monkeypatch.setattr(PackedDpoTrainer, "_reference_logprobs", lambda *_: pytest.fail("the reference was computed again"))
     resumed = context.here("ipo-killed", options, shards=replies, checkpoint=base[1])
     losses = [[line["loss"] for line in metrics(context.folder / name)] for name in ("ipo", "ipo-killed")]
     assert losses[0] == pytest.approx(losses[1], rel=1e-5)

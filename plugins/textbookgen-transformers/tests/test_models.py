@@ -11,12 +11,12 @@ import pytest
 import torch
 from textbookgen_megatron.shape import Shape
 from textbookgen_transformers import open_model
-from textbookgen_transformers.backend.architecture import config_of, parameters
-from textbookgen_transformers.backend.hardware import flops_a_token
-from textbookgen_transformers.serving.reading import CachedModel
-from textbookgen_transformers.serving.serve import open_generator
-from textbookgen_transformers.training import Pretrain
-from textbookgen_transformers.weights import digest
+from textbookgen_transformers.backend.architecture import config_of, count_parameters
+from textbookgen_transformers.backend.hardware import flops_per_token
+from textbookgen_transformers.serving.decode_state import CachedModel
+from textbookgen_transformers.serving.server import open_generator
+from textbookgen_transformers.stages.pretrain import Pretrain
+from textbookgen_transformers.weight_files import weights_digest
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from textbookgen.api.errors import TrainerError
@@ -24,8 +24,9 @@ from textbookgen.api.tokenizer import ByteTokenizer
 from textbookgen.recipe.plugin_manager import Plugins
 from textbookgen.testing import check_plugin
 from textbookgen.training.architectures import resolve_shape
-from textbookgen.training.generation import BatchGenerator, SamplingParams
+from textbookgen.training.generation import BatchGenerator
 from textbookgen.training.prompt_codec import PromptCodec, cut
+from textbookgen.training.sampling import SamplingParams
 
 from .conftest import card
 
@@ -47,7 +48,7 @@ def built(kind, **more):
 
 
 def writer_of(model):
-    return BatchGenerator(CachedModel(model), PromptCodec.at(Path(), {"tokenizer": {"file": None}, "eod": 256}))
+    return BatchGenerator(CachedModel(model), PromptCodec.load(Path(), None, 256))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -65,13 +66,13 @@ def test_packed_documents_are_read_as_if_each_stood_alone(kind):
 def test_models_are_as_large_as_megatrons(kind):
     whole, model = built(kind)
     shape = Shape(**whole, **{"head_bias": True} if kind == "phi" else {})
-    assert parameters(model) == shape.parameters()
+    assert count_parameters(model) == shape.parameters()
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_token_takes_as_much_work_as_megatron_reckons(kind):
     whole, model = built(kind, ffn=96, tied=kind == "llama")
-    assert flops_a_token(model, 48) == pytest.approx(Shape(**whole | {"vocabulary": 256}).flops(1), rel=0.04)  # biases
+    assert flops_per_token(model, 48) == pytest.approx(Shape(**whole | {"vocabulary": 256}).flops(1), rel=0.04)  # biases
 
 
 @pytest.mark.parametrize("kind", ["llama", "phi3", "neo"])
@@ -120,7 +121,7 @@ def test_completions_end_before_the_first_stop():
 def test_an_answer_ends_where_the_chat_template_ends_it(trained, tmp_path):
     folder = shutil.copytree(trained, tmp_path / "chat")
     built("llama")[1].save_pretrained(folder)  # drawn weights say various things
-    told = card(folder) | {"weights_digest": digest(folder)}
+    told = card(folder) | {"weights_digest": weights_digest(folder)}
     (folder / "checkpoint.json").write_text(json.dumps(told))
     asked = [chr(letter) for letter in range(ord("A"), ord("z"))]
     free = [text for [text] in open_generator(folder).complete(asked, SamplingParams(max_tokens=12))]
@@ -162,7 +163,7 @@ def test_a_checkpoint_is_opened_by_who_wrote_it_and_by_transformers_itself(train
         written = alone.generate(**ids, max_new_tokens=5, do_sample=False)[0, ids["input_ids"].size(1) :]
         assert tokenizer.decode(written, skip_special_tokens=True) == told[0][0] == told[0][1]
         assert model.score([("", "Tom")])[0].tokens == 3
-        with pytest.raises(TrainerError, match="could not answer"):
+        with pytest.raises(TrainerError, match="the model server failed"):
             model.complete(["x"], max_tokens="many")
         assert model.score([("", "Tom")])[0].logprob < 0
     finally:

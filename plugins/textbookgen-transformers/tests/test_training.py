@@ -14,10 +14,11 @@ from textbookgen_megatron.stages.grow import Grow
 from textbookgen_megatron.stages.import_ import Import
 from textbookgen_megatron.stages.pretrain import Pretrain as MegatronPretrain
 from textbookgen_megatron.stages.sft import Sft as MegatronSft
-from textbookgen_transformers.backend.settled import work_of
-from textbookgen_transformers.job import TrainingJob
-from textbookgen_transformers.samples import IGNORED
-from textbookgen_transformers.training import Pretrain, Sft
+from textbookgen_transformers.backend.samples import IGNORED
+from textbookgen_transformers.backend.setup import plan_training
+from textbookgen_transformers.job import TransformersJob
+from textbookgen_transformers.stages.pretrain import Pretrain
+from textbookgen_transformers.stages.sft import Sft
 
 import textbookgen
 from textbookgen.api.errors import TrainerError
@@ -78,8 +79,8 @@ def test_both_trainers_start_alike_and_learn_alike_from_the_same_shards(small, o
 
 @pytest.mark.parametrize("schedule", ["linear", "cosine", "constant", "wsd"])
 def test_learning_rates_are_in_parity_with_megatrons(context, schedule):
-    from textbookgen_megatron.backend.train_state import OptimizerParamScheduler
-    from textbookgen_transformers.backend.schedule import rate_of
+    from megatron.core.optimizer_param_scheduler import OptimizerParamScheduler
+    from textbookgen_transformers.backend.schedule import learning_rate
 
     options = Pretrain(**SMALL | {"schedule": schedule, "min_learning_rate": 1e-4, "decay_fraction": 0.3, "warmup_steps": 4})
 
@@ -103,7 +104,7 @@ def test_learning_rates_are_in_parity_with_megatrons(context, schedule):
     )
     for step in range(1, STEPS + 1):
         theirs.step(increment=1)
-        assert rate_of(step, STEPS, options) == pytest.approx(Optimizer.param_groups[0]["lr"], rel=1e-12)
+        assert learning_rate(step, STEPS, options) == pytest.approx(Optimizer.param_groups[0]["lr"], rel=1e-12)
 
 
 def test_parity_of_bits_per_byte_and_of_finetuning_with_megatron_on_what_it_exported(context, other, exported, tmp_path):
@@ -160,7 +161,7 @@ def test_a_run_killed_after_its_last_step_has_only_to_write_its_card(context, sh
         raise Kill
 
     options = Pretrain(**SMALL | {"tokens": 4 * BATCH * 64, "checkpoint_every": 3})
-    monkeypatch.setattr(run, "write_card", kill)
+    monkeypatch.setattr(run.CausalLMCard, "write", kill)
     with pytest.raises(Kill):
         context.here("nearly", options, shards=shards)
     monkeypatch.undo()
@@ -177,7 +178,7 @@ def test_two_processes_are_in_parity_with_one_save_when_stopped_and_are_gone_on_
     process.send_signal(signal.SIGTERM)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 143 and "Traceback" not in said
-    assert "the same command goes on from there" in said
+    assert "run the same command again to resume" in said
     stopped = metrics(folder)
     assert len(stopped) < STEPS
     assert [path.name for path in (folder / "saves").iterdir()] == [f"checkpoint-{len(stopped)}"]
@@ -198,14 +199,14 @@ def test_the_words_of_an_error_are_all_that_is_said(context, small, shards, tmp_
     process = context.start("misfit", Sft(shards="s", checkpoint="c"), shards=shards, checkpoint=bent)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 1
-    assert "is of format 'megatron'" in said and "hint: " in said and "Traceback" not in said
+    assert "unsupported format 'megatron'" in said and "hint: " in said and "Traceback" not in said
 
 
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
-        ({"tokenizer": {"name": "other", "digest": "x", "file": None}}, "speaks the vocabulary"),
-        ({"format": "parquet"}, "is of format 'parquet'"),
+        ({"tokenizer": {"name": "other", "digest": "x", "file": None}}, "tokenizer mismatch"),
+        ({"format": "parquet"}, "unsupported format 'parquet'"),
     ],
     ids=["vocabulary", "format"],
 )
@@ -213,7 +214,7 @@ def test_checkpoints_that_do_not_fit_are_told(context, small, shards, tmp_path, 
     (tmp_path / "checkpoint.json").write_text(json.dumps(card(context.folder / "small") | change))
     job = context.job("misfit", Sft(shards="s", checkpoint="c"), shards=shards, checkpoint=tmp_path)
     with pytest.raises(TrainerError, match=problem):
-        TrainingJob.read(job.path)
+        TransformersJob.read(job.path)
 
 
 def test_only_answers_are_learned_and_documents_do_not_see_each_other(context, small, tmp_path):
@@ -221,7 +222,9 @@ def test_only_answers_are_learned_and_documents_do_not_see_each_other(context, s
     table = documents(tmp_path, texts, **{"t.prompt": [text[: text.rindex(" ")] for text in texts]})
     shards = pack(tmp_path, table, prompt="t.prompt", validation_share=0)
     stage = Sft(shards="s", checkpoint="c", batch_size=1)
-    source = work_of(TrainingJob.read(context.job("m", stage, shards=shards, checkpoint=context.folder / "small").path)).source
+    source = plan_training(
+        TransformersJob.read(context.job("m", stage, shards=shards, checkpoint=context.folder / "small").path)
+    ).source
     windows = [source.window(index) for index in range(len(source))]
     learned = [bytes(i for i in window["labels"][window["labels"] != IGNORED] if i < 256).decode() for window in windows]
     assert sorted("".join(learned).split()) == ["no", "yes", "yes"]

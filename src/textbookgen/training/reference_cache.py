@@ -32,10 +32,10 @@ class ReferenceCache:
     def read(self) -> dict[str, LogProbabilities] | None:
         """Return float32 `[pairs, 2]` by split; None if they are missing, unreadable, or of another model or other pairs."""
         try:
-            with np.load(self._path) as file:
-                if str(file["key"]) != self._key:
+            with self._path.open("rb") as file, np.load(file) as arrays:
+                if str(arrays["key"]) != self._key:
                     return None
-                return {name: file[name] for name in file.files if name != "key"}
+                return {name: arrays[name] for name in arrays.files if name != "key"}
         except (OSError, ValueError, KeyError, EOFError, BadZipFile):
             return None
 

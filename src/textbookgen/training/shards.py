@@ -71,10 +71,11 @@ class TokenFile:
         return len(self._tokens)
 
     def read(self, document: int, start: int = 0, stop: int | None = None) -> NDArray[Any]:
-        """Return the ids of a document from `start` to `stop`, as a view of the file with its dtype."""
+        """Return the ids of a document from `start` to `stop` (or its end), as a view of the file with its dtype."""
         first = int(self._starts[document]) // self._tokens.itemsize
         length = int(self.lengths[document])
-        return self._tokens[first + start : first + (length if stop is None else stop)]
+        end = length if stop is None else min(stop, length)
+        return self._tokens[first + start : first + max(start, end)]
 
 
 @dataclass(frozen=True)

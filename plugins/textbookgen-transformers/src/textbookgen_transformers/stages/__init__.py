@@ -1,0 +1,1 @@
+"""The stages, one module each, and the options they share."""
