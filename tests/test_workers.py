@@ -211,8 +211,9 @@ def test_stages_without_their_result_are_errors(run_stage: Any) -> None:
 
 @pytest.mark.parametrize("card", ["{", "[1]", "{}"])
 def test_an_unreadable_checkpoint_card_fails_the_step(run_stage: Any, card: str) -> None:
-    with pytest.raises(TextbookgenError, match=r"checkpoint\.json"):
+    with pytest.raises(TextbookgenError, match=r"checkpoint\.json") as caught:
         run_stage("no-checkpoint", card=card)
+    assert "[stage.it]" in caught.value.place
 
 
 @given(st.lists(st.integers(0, 2_500), max_size=5), st.none() | st.integers(1, 4_000))

@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 
 from textbookgen.api.errors import TextbookgenError
+from textbookgen.api.files import write_frame
 from textbookgen.storage.records import StepSummary
 from textbookgen.storage.workspace import RunFolder, Workspace
 
@@ -138,3 +139,22 @@ def test_truncated_replies_fail_or_are_kept_and_flagged(ran: Ran, folder: Path, 
             kept.filter("truncated")["text"].str.len_bytes().max()
             < kept.filter(~pl.col("truncated"))["text"].str.len_bytes().min()
         )
+
+
+def test_after_a_failure_later_parts_are_written_again_where_they_depend_on_it(ran: Ran, folder: Path) -> None:
+    """Part 1 depends on what part 0 accepted, so it cannot stay once a failed document of part 0 is requested again."""
+    text = stage(sampler="things", count=1_200, accept=["toy/contains"]).replace(
+        'accept = ["toy/contains"]', 'accept = [{use = "toy/contains", word = "sea"}]'
+    )
+    ran(text)
+    (address,) = (folder / "work" / "steps").glob("echoes-*")
+    before = {file: file.read_bytes() for file in sorted(address.glob("*/part-*"))}
+    assert len(before) >= 6, "three parts, with verdicts"
+    (address / "record.json").unlink()
+    failure = {"n": [0], "id": [None], "reason": ["refused: no"], "detail": [""]}
+    write_frame(address / "failures" / "part-00000.parquet", pl.DataFrame(failure))
+    for kind in ("data", "verdicts"):
+        stale = address / kind / "part-00001.parquet"
+        write_frame(stale, pl.read_parquet(stale).head(3))
+    assert step(ran(text)).requests == 0
+    assert {file: file.read_bytes() for file in sorted(address.glob("*/part-*"))} == before

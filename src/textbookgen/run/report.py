@@ -76,8 +76,8 @@ def _models_table(models: Mapping[str, ModelSummary]) -> Iterator[str]:
             passed = f"{score.value:.1%} ± {score.stderr or 0:.1%} (n = {score.n})"
         bits = f"{model.bits_per_byte:.3f}" if model.bits_per_byte is not None else ""
         yield f"| {label} | {model.parameters or 0:,} | {model.tokens or 0:,} | {bits} | {passed} |"
-    yield "\nBits per byte are measured on the held-out part of each model's own shards: compare only models that were trained on"
-    yield "the same shards. pass@1 is given with its standard error and the number of problems.\n"
+    yield "\nBits per byte are measured on the held-out part of each model's own shards: compare only models that were trained"
+    yield "on the same shards. pass@1 is given with its standard error and the number of problems.\n"
 
 
 def _evaluation_table(workspace: Workspace, summary: RunSummary) -> Iterator[str]:
