@@ -11,6 +11,7 @@ from random import Random
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from textbookgen_procedural import topics
 from textbookgen_procedural.compositions import draw_steps, is_held_out, omissions, run_steps
 from textbookgen_procedural.exercises import Exercise, draw_exercise, literal
 from textbookgen_procedural.primitives import primitives
@@ -97,6 +98,13 @@ def test_arguments_choose_the_parameter(ask, arguments, annotation):
     for sample in range(5):
         reply = ask("exercise", {"function_name": "f", "argument_types": arguments}, sample)
         assert re.search(r"def f\(\w+: (.*?)\) ->", reply)[1] == annotation
+
+
+@settings(deadline=None, max_examples=80)
+@given(st.sampled_from(topics()), st.sampled_from(["list[int]", "list[str]", "str", "int"]), st.integers(1, 5), seeds)
+def test_a_concept_never_overrides_the_argument_type(ask, concept, annotation, difficulty, sample):
+    draw = {"function_name": "f", "concept": concept, "argument_types": [annotation], "difficulty": difficulty}
+    assert re.search(r"def f\(\w+: (.*?)\) ->", ask("exercise", draw, sample))[1] == annotation
 
 
 def test_function_names_of_built_ins_work(ask):

@@ -79,7 +79,13 @@ def test_answers_are_right_more_often_than_not_and_not_always() -> None:
 
 @pytest.mark.parametrize(
     ("attempt", "verdict"),
-    [("1. So.\nANSWER: 42", "correct"), ("ANSWER: 41", "incorrect"), ("It is 42", "correct"), ("I cannot say", "uncertain")],
+    [
+        ("1. So.\nANSWER: 42", "correct"),
+        ("ANSWER: 41", "incorrect"),
+        ("It is 42", "correct"),
+        ("ANSWER: 41\nNo, wait.\nANSWER: 42", "correct"),
+        ("I cannot say", "uncertain"),
+    ],
 )
 def test_attempts_are_compared_with_the_reference(attempt: str, verdict: str) -> None:
     assert json.loads(do("check-answer", {"question": "?", "reference_answer": "42", "attempt": attempt})) == {
@@ -159,6 +165,19 @@ def test_a_missing_line_is_inferred_from_the_docstring() -> None:
         for guess in ("the cat sat on a mat", "no dogs here at all")
     )
     assert near >= 4 > 2 > far
+
+
+def test_the_second_of_three_lines_is_inferred_as_well() -> None:
+    right = total = 0
+    for seed in range(80):
+        exercise = draw_exercise(Random(seed), "solve_it", 5)
+        lines = exercise.solution.splitlines(keepends=True)
+        if len(lines) == 3 and lines[0] != lines[1]:
+            prefix, suffix = exercise.prompt + lines[0] + "    ", "\n" + lines[2]
+            guess = do("fill-in-the-middle", {"prefix": prefix, "suffix": suffix, "hint": ""})
+            right += guess.rpartition("GUESS:\n")[2].strip() == lines[1].strip()
+            total += 1
+    assert total > 40 and right > 0.9 * total
 
 
 def test_a_paraphrase_keeps_required_values() -> None:
