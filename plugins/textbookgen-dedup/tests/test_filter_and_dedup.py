@@ -21,9 +21,9 @@ class Long(Filter):
     words: int = 60
 
     def decide(self, docs: pl.DataFrame) -> pl.DataFrame:
-        many = pl.col("text").str.count_matches(r"\w+")
-        short = many < self.words
-        return docs.select("id", keep=~short, reason=pl.when(short).then(pl.lit("too short")), score=many.cast(pl.Float64))
+        count = pl.col("text").str.count_matches(r"\w+")
+        short = count < self.words
+        return docs.select("id", keep=~short, reason=pl.when(short).then(pl.lit("too short")), score=count.cast(pl.Float64))
 
 
 class Polite(Filter):
@@ -60,7 +60,7 @@ def test_one_step_gives_the_verdicts_of_three(tmp_path: Path) -> None:
     stage.prepare(StageInputs({}, tmp_path, Resolver()))  # type: ignore[arg-type]
     sketches = pl.concat([stage.sketch(docs[:50]), stage.sketch(docs[50:])])
     assert sketches["id"].equals(docs["id"])
-    found = stage.decide(sketches.lazy(), docs.lazy())
+    verdicts = stage.decide(sketches.lazy(), docs.lazy())
 
     first = Polite().decide(docs)
     polite = docs.join(first.filter("keep"), on="id", how="semi", maintain_order="left")
@@ -69,11 +69,11 @@ def test_one_step_gives_the_verdicts_of_three(tmp_path: Path) -> None:
     dedup = MinHashDedup(inputs=("x",))
     third = dedup.decide(dedup.sketch(long).lazy(), long.lazy())
     steps = pl.concat([each.filter(~pl.col("keep")).select("id", "reason") for each in (first, second, third)])
-    assert found["id"].equals(docs["id"])
-    assert sorted(found.filter(~pl.col("keep")).select("id", "reason").rows()) == sorted(steps.rows())
-    assert {"rude", "too short", "near copy", "exact copy"} <= set(found["reason"])
-    assert found.filter(reason="rude")["detail"].unique().to_list() == ["w13"]
-    assert found.filter(reason="too short")["score"].max() < 80
+    assert verdicts["id"].equals(docs["id"])
+    assert sorted(verdicts.filter(~pl.col("keep")).select("id", "reason").rows()) == sorted(steps.rows())
+    assert {"rude", "too short", "near copy", "exact copy"} <= set(verdicts["reason"])
+    assert verdicts.filter(reason="rude")["detail"].unique().to_list() == ["w13"]
+    assert verdicts.filter(reason="too short")["score"].max() < 80
 
 
 TEXTS = st.sampled_from(
@@ -90,7 +90,7 @@ def test_kept_and_dropped_are_everything_in_order(texts: list[str], cut: int) ->
     stage = FilterAndDedup(inputs=("x",), filters=("polite", {"use": "long", "words": 2}))
     stage.prepare(StageInputs({}, Path("nowhere"), Resolver()))  # type: ignore[arg-type]
     sketches = pl.concat([stage.sketch(docs[:cut]), stage.sketch(docs[cut:])])
-    found = stage.decide(sketches.lazy(), docs.lazy())
-    assert found["id"].to_list() == docs["id"].to_list()
-    assert found["keep"].null_count() == 0
-    assert (found["reason"].is_null() == found["keep"]).all()
+    verdicts = stage.decide(sketches.lazy(), docs.lazy())
+    assert verdicts["id"].to_list() == docs["id"].to_list()
+    assert verdicts["keep"].null_count() == 0
+    assert (verdicts["reason"].is_null() == verdicts["keep"]).all()

@@ -46,10 +46,10 @@ def test_batches_get_the_verdicts_of_one_run(
     docs, folder = table(edits), tmp_path_factory.mktemp("index")
     bounds = [0, *sorted(cuts), len(docs)]
     parts = [docs[low:high] for low, high in pairwise(bounds) if docs[low:high].height]
-    found = pl.concat([verdicts_on(part, index=str(folder)) for part in parts])
+    verdicts = pl.concat([verdicts_on(part, index=str(folder)) for part in parts])
     whole = verdicts_on(docs)
     same = ["id", "keep", "reason", "score", "detail"]
-    assert found.select(same).equals(whole.select(same))
+    assert verdicts.select(same).equals(whole.select(same))
 
 
 def test_a_repeated_batch_gets_the_same_verdicts_and_is_not_added_again(tmp_path: Path) -> None:
@@ -86,5 +86,5 @@ def test_verdicts_do_not_depend_on_the_memory_budget(tmp_path: Path, monkeypatch
     docs = table([(seed % 11, 0.02 * (seed % 4), seed % 40) for seed in range(120)])
     whole = verdicts_on(docs)
     monkeypatch.setattr(SpillBuffer, "of_mib", classmethod(lambda cls, folder, mib: cls(folder, budget)))
-    found = pl.concat([verdicts_on(docs[low : low + 40], index=str(tmp_path)) for low in (0, 40, 80)])
-    assert found.select("id", "keep", "reason", "score").equals(whole.select("id", "keep", "reason", "score"))
+    verdicts = pl.concat([verdicts_on(docs[low : low + 40], index=str(tmp_path)) for low in (0, 40, 80)])
+    assert verdicts.select("id", "keep", "reason", "score").equals(whole.select("id", "keep", "reason", "score"))

@@ -20,8 +20,8 @@ from textbookgen.api.stage import StageInputs
 VOCABULARY = [f"word{n}" for n in range(3000)]
 
 
-def words(seed: int, many: int = 300) -> list[str]:
-    return random.Random(seed).choices(VOCABULARY, k=many)
+def words(seed: int, count: int = 300) -> list[str]:
+    return random.Random(seed).choices(VOCABULARY, k=count)
 
 
 def edited(text: list[str], share: float, seed: int = 1) -> list[str]:
@@ -43,8 +43,8 @@ def verdicts_on(docs: pl.DataFrame, parts: int = 1, **options: object) -> pl.Dat
 
 
 def shingles(text: str, size: int = 5) -> set[tuple[str, ...]]:
-    found = re.findall(r"\w+", text.lower())
-    return {tuple(found[at : at + size]) for at in range(max(1, len(found) - size + 1))}
+    tokens = re.findall(r"\w+", text.lower())
+    return {tuple(tokens[at : at + size]) for at in range(max(1, len(tokens) - size + 1))}
 
 
 def jaccard(one: str, other: str) -> float:

@@ -54,10 +54,10 @@ def test_copies_of_accepted_documents_are_refused(tmp_path: Path) -> None:
     candidates = [edited(known[n], n % 4) for n in range(0, 300, 3)] + texts(2, 100)
     verdicts = stage.decide(documents(candidates))
     sets = [shingles(each) for each in known]
-    wanted = [nearest(text, sets) < 0.8 for text in candidates]
-    assert verdicts["keep"].to_list() == wanted
-    assert 0 < sum(wanted) < len(wanted)
-    assert verdicts.filter("keep")["reason"].null_count() == sum(wanted)
+    expected = [nearest(text, sets) < 0.8 for text in candidates]
+    assert verdicts["keep"].to_list() == expected
+    assert 0 < sum(expected) < len(expected)
+    assert verdicts.filter("keep")["reason"].null_count() == sum(expected)
     first = verdicts.row(0, named=True)
     assert first["reason"] == "near copy"
     assert first["score"] == 1.0
@@ -100,7 +100,7 @@ def test_kept_and_dropped_are_everything_in_order(tmp_path_factory: pytest.TempP
     docs = pl.DataFrame(
         {"id": [f"d{n}" for n in range(len(candidates))], "text": candidates}, schema={"id": pl.String, "text": pl.String}
     )
-    found = prepared(tmp_path_factory.mktemp("online")).decide(docs)
-    assert found["id"].to_list() == docs["id"].to_list()
-    assert found["keep"].null_count() == 0
-    assert (found["reason"].is_null() == found["keep"]).all()
+    verdicts = prepared(tmp_path_factory.mktemp("online")).decide(docs)
+    assert verdicts["id"].to_list() == docs["id"].to_list()
+    assert verdicts["keep"].null_count() == 0
+    assert (verdicts["reason"].is_null() == verdicts["keep"]).all()

@@ -39,10 +39,10 @@ def test_words_are_those_of_a_regular_expression(texts: list[str]) -> None:
 @given(TEXTS)
 def test_texts_are_exact_copies_if_their_words_are_the_same(texts: list[str]) -> None:
     series = pl.Series([*texts, *(text.upper() + " " for text in texts if "ß" not in text)], dtype=pl.String)
-    found = sketch_texts(pl.Series([str(n) for n in range(len(series))]), series, MinHashScheme.for_threshold(0.8, 5, 16))
-    assert found["words"].to_list() == [len(words(text)) for text in series]
+    sketches = sketch_texts(pl.Series([str(n) for n in range(len(series))]), series, MinHashScheme.for_threshold(0.8, 5, 16))
+    assert sketches["words"].to_list() == [len(words(text)) for text in series]
     hashes: dict[tuple[str, ...], set[tuple[int, ...]]] = {}
-    for text, exact in zip(series, found["exact"].to_list(), strict=True):
+    for text, exact in zip(series, sketches["exact"].to_list(), strict=True):
         if words(text):
             hashes.setdefault(tuple(words(text)), set()).add(tuple(exact))
     assert all(len(each) == 1 for each in hashes.values())

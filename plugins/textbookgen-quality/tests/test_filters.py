@@ -27,36 +27,36 @@ TOKEN = "ghp_" + "".join(random.Random(1).choices("abcdefghijklmnopqrstuvwxyz012
 
 
 def verdicts(stage: Filter, texts: Iterable[str], kind: str = "page") -> pl.DataFrame:
-    found = stage.decide(documents(list(texts), kind))
-    assert found.columns[:2] == ["id", "keep"]
-    return found
+    result = stage.decide(documents(list(texts), kind))
+    assert result.columns[:2] == ["id", "keep"]
+    return result
 
 
 def test_compression_drops_repetition_and_noise() -> None:
     noise = base64.b85encode(random.Random(0).randbytes(600)).decode()
     prose = " ".join(f"{word}{n % 7}" for n, word in enumerate((ENGLISH * 3).split()))
-    found = verdicts(CompressionFilter(inputs=("x",)), ["la la " * 200, noise, prose, "la la la"])
-    assert found["reason"].to_list() == ["repetitive", "noise", None, None]
-    assert found["score"][3] is None and 0.15 < found["score"][2] < 0.85
+    result = verdicts(CompressionFilter(inputs=("x",)), ["la la " * 200, noise, prose, "la la la"])
+    assert result["reason"].to_list() == ["repetitive", "noise", None, None]
+    assert result["score"][3] is None and 0.15 < result["score"][2] < 0.85
     assert [each.place for each in CompressionFilter(inputs=("x",), min_ratio=0.9).check()] == ["min_ratio"]
 
 
 def test_language() -> None:
-    found = verdicts(LanguageFilter(inputs=("x",)), [ENGLISH * 2, GERMAN * 2])
-    assert found["reason"].to_list() == [None, "another language"]
-    assert found["quality.language"].to_list() == ["en", "de"]
+    result = verdicts(LanguageFilter(inputs=("x",)), [ENGLISH * 2, GERMAN * 2])
+    assert result["reason"].to_list() == [None, "another language"]
+    assert result["quality.language"].to_list() == ["en", "de"]
     assert verdicts(LanguageFilter(inputs=("x",), languages=("de", "en")), [ENGLISH, GERMAN])["keep"].all()
     assert verdicts(LanguageFilter(inputs=("x",)), [GERMAN], kind="code")["keep"].all()
     assert [each.place for each in LanguageFilter(inputs=("x",), languages=("klingon",)).check()] == ["languages"]
 
 
 def test_secrets_are_found_and_not_disclosed() -> None:
-    found = verdicts(
+    result = verdicts(
         SecretsFilter(inputs=("x",)), [f"import os\n\ntoken = '{TOKEN}'\n", "token = os.environ['TOKEN']\n", ENGLISH]
     )
-    assert found["reason"].to_list() == ["secret", None, None]
-    assert found["detail"][0] == "GitHub Token, line 3"
-    assert TOKEN not in str(found.to_dicts())
+    assert result["reason"].to_list() == ["secret", None, None]
+    assert result["detail"][0] == "GitHub Token, line 3"
+    assert TOKEN not in str(result.to_dicts())
     assert [each.place for each in SecretsFilter(inputs=("x",), detectors=("Unknown",)).check()] == ["detectors"]
 
 
@@ -71,11 +71,11 @@ def test_secrets_are_found_and_not_disclosed() -> None:
 )
 def test_redaction(text: str, after: str, many: int) -> None:
     docs = documents([text])
-    found = AddressRedaction(inputs=("x",)).transform(docs)
-    assert found["text"].to_list() == [after]
-    assert found["quality.redacted"].to_list() == [many]
-    assert (found["id"][0] == docs["id"][0]) == (many == 0)
-    assert found["parents"][0].to_list() == ([docs["id"][0]] if many else [])
+    result = AddressRedaction(inputs=("x",)).transform(docs)
+    assert result["text"].to_list() == [after]
+    assert result["quality.redacted"].to_list() == [many]
+    assert (result["id"][0] == docs["id"][0]) == (many == 0)
+    assert result["parents"][0].to_list() == ([docs["id"][0]] if many else [])
 
 
 def test_redaction_can_be_disabled_and_is_idempotent() -> None:

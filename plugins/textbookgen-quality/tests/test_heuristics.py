@@ -109,16 +109,16 @@ def test_ngrams_do_not_span_documents() -> None:
 def shares(text: str) -> list[float]:
     """The shares of Gopher's table A1, counted word by word."""
     words = re.findall(r"\w+", text.lower())
-    whole, found = sum(map(len, words)), []
+    whole, values = sum(map(len, words)), []
     for n in range(2, 11):
         grams = [tuple(words[at : at + n]) for at in range(len(words) - n + 1)]
         if n < 5:
             times = Counter(grams)
-            found.append(max((many * sum(map(len, gram)) for gram, many in times.items() if many > 1), default=0))
+            values.append(max((many * sum(map(len, gram)) for gram, many in times.items() if many > 1), default=0))
         else:
             again = [at for at, gram in enumerate(grams) if gram in grams[:at]]
-            found.append(sum(len(words[at]) for at in {at + more for at in again for more in range(n)}))
-    return [each / whole if whole else 0.0 for each in found]
+            values.append(sum(len(words[at]) for at in {at + more for at in again for more in range(n)}))
+    return [each / whole if whole else 0.0 for each in values]
 
 
 @settings(max_examples=150, deadline=None)
@@ -127,8 +127,8 @@ def shares(text: str) -> list[float]:
 def test_repetition_equals_counting_word_by_word(texts: list[str]) -> None:
     rows = pl.DataFrame({"id": [str(n) for n in range(len(texts))], "text": texts}, schema={"id": pl.String, "text": pl.String})
     names = [*(f"top_{n}_gram" for n in (2, 3, 4)), *(f"duplicate_{n}_grams" for n in range(5, 11))]
-    found = compute_metrics(rows, names).select(names).rows()
-    for row, text in zip(found, texts, strict=True):
+    measured = compute_metrics(rows, names).select(names).rows()
+    for row, text in zip(measured, texts, strict=True):
         assert row == pytest.approx(shares(text))
 
 

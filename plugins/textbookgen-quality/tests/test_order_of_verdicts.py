@@ -64,11 +64,11 @@ def test_kept_and_dropped_are_everything_in_order(name: str, rows: list[tuple[st
     docs = pl.DataFrame(columns, schema=dict.fromkeys(columns, pl.String))
     if isinstance(stage, CorpusFilter):
         sketches = pl.concat([stage.sketch(docs[:cut]), stage.sketch(docs[cut:])])
-        found = stage.decide(sketches.lazy(), docs.lazy())
+        verdicts = stage.decide(sketches.lazy(), docs.lazy())
     else:
-        found = pl.concat([stage.decide(docs[:cut]), stage.decide(docs[cut:])])
-        assert found.equals(stage.decide(docs))
-    assert found["id"].to_list() == ids
-    assert found["keep"].null_count() == 0
-    reasons = found.select(reason=pl.col("reason").fill_null(""), keep="keep")
+        verdicts = pl.concat([stage.decide(docs[:cut]), stage.decide(docs[cut:])])
+        assert verdicts.equals(stage.decide(docs))
+    assert verdicts["id"].to_list() == ids
+    assert verdicts["keep"].null_count() == 0
+    reasons = verdicts.select(reason=pl.col("reason").fill_null(""), keep="keep")
     assert ((reasons["reason"] == "") == reasons["keep"]).all()

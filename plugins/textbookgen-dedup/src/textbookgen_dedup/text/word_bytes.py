@@ -101,6 +101,47 @@ def _decode_character(data: NDArray[np.uint8], at: Any) -> Any:
 
 
 @compiled
+def _fold_characters(
+    data: NDArray[np.uint8],
+    low: Any,
+    high: Any,
+    offsets: NDArray[np.int32],
+    replacements: NDArray[np.uint8],
+    out: NDArray[np.uint8],
+    at: Any,
+    unknown: NDArray[np.int64],
+    reported: Any,
+) -> Any:
+    """Write the word bytes of one text, character by character; arguments as for `_fold_texts`.
+
+    Returns:
+        The end of the text in `out`, the number of unknown characters so far, and whether the text is contextual.
+    """
+    i = low
+    while i < high:
+        if data[i] < np.uint8(128):
+            if at < len(out):
+                out[at] = _fold_byte(data[i])
+            at += 1
+            i += 1
+            continue
+        character, size = _decode_character(data, i)
+        i += size
+        offset = offsets[character]
+        if offset == _CONTEXTUAL:
+            return at, reported, True
+        if offset == _UNKNOWN:
+            unknown[reported % len(unknown)] = character
+            reported += 1
+            continue
+        for j in range(offset + 1, offset + 1 + replacements[offset]):
+            if at < len(out):
+                out[at] = replacements[j]
+            at += 1
+    return at, reported, False
+
+
+@compiled
 def _fold_texts(
     data: NDArray[np.uint8],
     starts: NDArray[np.int64],
@@ -138,28 +179,7 @@ def _fold_texts(
         if bits < np.uint8(128) or normalized[d]:
             at += high - low
         else:
-            i = low
-            while i < high:
-                if data[i] < np.uint8(128):
-                    if at < len(out):
-                        out[at] = _fold_byte(data[i])
-                    at += 1
-                    i += 1
-                    continue
-                character, size = _decode_character(data, i)
-                i += size
-                offset = offsets[character]
-                if offset == _CONTEXTUAL:
-                    contextual[d] = True
-                    break
-                if offset == _UNKNOWN:
-                    unknown[reported % len(unknown)] = character
-                    reported += 1
-                    continue
-                for j in range(offset + 1, offset + 1 + replacements[offset]):
-                    if at < len(out):
-                        out[at] = replacements[j]
-                    at += 1
+            at, reported, contextual[d] = _fold_characters(data, low, high, offsets, replacements, out, at, unknown, reported)
         if at < len(out):
             out[at] = np.uint8(0)
         at += 1
