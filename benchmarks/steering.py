@@ -28,8 +28,9 @@ from typing import Any, ClassVar
 import polars as pl
 from pydantic import Field
 
+from textbookgen.api.generator import Draw, Generator
 from textbookgen.api.hookspecs import hookimpl
-from textbookgen.api.stage import Draw, Filter, Generator, Stage
+from textbookgen.api.stage import Filter, Stage
 from textbookgen.api.teacher import Price, Reply, Request, Teacher
 from textbookgen.recipe.parser import read_recipe
 from textbookgen.recipe.planner import make_plan

@@ -15,22 +15,10 @@ from pydantic import Field
 from textbookgen.api.annotations import Input, Labels
 from textbookgen.api.artifacts import Artifact, Checkpoint, Documents, Shards
 from textbookgen.api.errors import UnusableReply
+from textbookgen.api.generator import Draw, Generator
 from textbookgen.api.hashing import document_id
 from textbookgen.api.hookspecs import hookimpl
-from textbookgen.api.stage import (
-    CorpusFilter,
-    Draw,
-    Evaluator,
-    Filter,
-    Generator,
-    Job,
-    Packer,
-    Source,
-    Stage,
-    StageInputs,
-    Trainer,
-    Transform,
-)
+from textbookgen.api.stage import CorpusFilter, Evaluator, Filter, Job, Packer, Source, Stage, StageInputs, Trainer, Transform
 from textbookgen.api.teacher import Reply
 from textbookgen.recipe.parser import read_recipe
 from textbookgen.recipe.plan import Plan

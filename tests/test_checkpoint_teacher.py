@@ -14,9 +14,10 @@ from textbookgen import hookimpl
 from textbookgen.api.annotations import Filters
 from textbookgen.api.artifacts import Checkpoint
 from textbookgen.api.errors import RecipeError, RequestRefused, TeacherError, TrainerError
+from textbookgen.api.generator import Draw, Generator
 from textbookgen.api.message import Message
 from textbookgen.api.model import Continuation, Score, TokenModel
-from textbookgen.api.stage import Draw, Filter, Generator, Job, Stage, Trainer, Transform
+from textbookgen.api.stage import Filter, Job, Stage, Trainer, Transform
 from textbookgen.api.teacher import Reply, Request
 from textbookgen.builtin.chat_prompts import render_chat
 from textbookgen.builtin.teachers.checkpoint import CheckpointTeacher, model_digest

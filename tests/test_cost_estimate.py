@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from textbookgen.api.generator import Ask, Draw, Generator
 from textbookgen.api.hookspecs import hookimpl
-from textbookgen.api.stage import Ask, Draw, Generator
 from textbookgen.api.teacher import Price, Reply, Request, Teacher
 from textbookgen.llm import Usage
 from textbookgen.provenance.cost_estimate import CostSample, StepEstimate, estimate_cost

@@ -34,19 +34,17 @@ if TYPE_CHECKING:
         TrainerError,
         UnusableReply,
     )
+    from textbookgen.api.generator import Ask, Draw, Generator
     from textbookgen.api.hashing import document_id
     from textbookgen.api.hookspecs import hookimpl
     from textbookgen.api.message import Message
     from textbookgen.api.model import Model
     from textbookgen.api.sampler import AcceptedStats, Sampler
     from textbookgen.api.stage import (
-        Ask,
         CorpusFilter,
-        Draw,
         Estimate,
         Evaluator,
         Filter,
-        Generator,
         Job,
         Packer,
         Resolver,
@@ -129,8 +127,8 @@ _MODULES = {
     "api.message": "Message",
     "api.model": "Model",
     "api.sampler": "AcceptedStats Sampler",
-    "api.stage": "Ask CorpusFilter Draw Estimate Evaluator Filter Generator Job Packer Resolver Source Stage StageInputs "
-    "Trainer Transform",
+    "api.generator": "Ask Draw Generator",
+    "api.stage": "CorpusFilter Estimate Evaluator Filter Job Packer Resolver Source Stage StageInputs Trainer Transform",
     "api.teacher": "Price Reply Request Teacher",
     "run.api": "RunResult load_recipe run_recipe",
 }

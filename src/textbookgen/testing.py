@@ -17,9 +17,10 @@ from pydantic import BaseModel, ValidationError
 from textbookgen.api.artifacts import Artifact, Documents, Part
 from textbookgen.api.errors import PluginError, RunError
 from textbookgen.api.files import write_frame
+from textbookgen.api.generator import Draw
 from textbookgen.api.hashing import document_id
 from textbookgen.api.message import Message
-from textbookgen.api.stage import Draw, Filter, StageInputs
+from textbookgen.api.stage import Filter, StageInputs
 from textbookgen.api.teacher import Reply
 from textbookgen.recipe.plugin_manager import Plugins
 from textbookgen.run.workers.context import with_standard_columns

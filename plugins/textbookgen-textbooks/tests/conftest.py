@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from textbookgen.api.generator import Generator
 from textbookgen.api.message import Message
-from textbookgen.api.stage import Generator
 from textbookgen.api.teacher import Reply
 from textbookgen.builtin.shipped_files import prompt_folders
 from textbookgen.llm.json_schema import validation_error

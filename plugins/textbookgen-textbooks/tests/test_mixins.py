@@ -6,7 +6,7 @@ import pytest
 import textbookgen_textbooks
 from textbookgen_textbooks.mixins import NeedsDocuments, Selective
 
-from textbookgen.api.stage import Generator
+from textbookgen.api.generator import Generator
 
 GENERATORS = [stage for stage in textbookgen_textbooks.stages() if issubclass(stage, Generator)]
 

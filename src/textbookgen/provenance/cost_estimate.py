@@ -15,8 +15,9 @@ from statistics import NormalDist, stdev
 from typing import Any
 
 from textbookgen.api.errors import TextbookgenError, WorkspaceError
+from textbookgen.api.generator import Generator
 from textbookgen.api.sampler import AcceptedStats
-from textbookgen.api.stage import CorpusFilter, Estimate, Evaluator, Filter, Generator, Source, Trainer, Transform
+from textbookgen.api.stage import CorpusFilter, Estimate, Evaluator, Filter, Source, Trainer, Transform
 from textbookgen.llm import Usage
 from textbookgen.provenance.lineage import Lineage
 from textbookgen.recipe.plan import GeneratorStep, Plan, PlannedStep

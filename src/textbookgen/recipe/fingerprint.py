@@ -10,7 +10,8 @@ from typing import Any
 from pydantic import BaseModel
 
 from textbookgen.api.annotations import FiltersOption, Input, Label, RuntimeOption, TemplateOption, option_name, options_with
-from textbookgen.api.stage import Generator, Source, Stage
+from textbookgen.api.generator import Generator
+from textbookgen.api.stage import Source, Stage
 from textbookgen.api.teacher import Teacher
 from textbookgen.recipe.connect import Connections
 from textbookgen.recipe.plan import Component

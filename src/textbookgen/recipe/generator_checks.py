@@ -6,8 +6,8 @@ from random import Random
 from typing import Any
 
 from textbookgen.api.errors import TextbookgenError
+from textbookgen.api.generator import Generator
 from textbookgen.api.sampler import AcceptedStats, Sampler
-from textbookgen.api.stage import Generator
 from textbookgen.recipe.diagnostics import DiagnosticCollector
 from textbookgen.recipe.parser import Entry
 from textbookgen.recipe.plan import Component

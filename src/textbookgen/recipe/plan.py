@@ -10,8 +10,9 @@ from pydantic import BaseModel
 
 from textbookgen.api.artifacts import Artifact
 from textbookgen.api.errors import Diagnostic, RecipeError
+from textbookgen.api.generator import Generator
 from textbookgen.api.sampler import Sampler
-from textbookgen.api.stage import Evaluator, Filter, Generator, Packer, Stage, Trainer
+from textbookgen.api.stage import Evaluator, Filter, Packer, Stage, Trainer
 from textbookgen.api.teacher import Teacher
 from textbookgen.recipe.parser import Recipe
 from textbookgen.recipe.prompts import Prompts

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from textbookgen.api.errors import Diagnostic, RecipeError
-from textbookgen.api.stage import Generator, Source, Stage
+from textbookgen.api.generator import Generator
+from textbookgen.api.stage import Source, Stage
 from textbookgen.api.teacher import Teacher
 from textbookgen.recipe.connect import Connections, Connector
 from textbookgen.recipe.diagnostics import DiagnosticCollector

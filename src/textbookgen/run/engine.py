@@ -10,7 +10,8 @@ from textbookgen.api.artifacts import Artifact, Folder, Part, Table
 from textbookgen.api.errors import Diagnostic, RecipeError, RunError, TextbookgenError
 from textbookgen.api.events import RunFinished, RunStarted, StageFinished, StageStarted, StepRecord
 from textbookgen.api.executor import Executor
-from textbookgen.api.stage import CorpusFilter, Evaluator, Filter, Generator, Packer, Source, StageInputs, Trainer, Transform
+from textbookgen.api.generator import Generator
+from textbookgen.api.stage import CorpusFilter, Evaluator, Filter, Packer, Source, StageInputs, Trainer, Transform
 from textbookgen.api.teacher import Teacher
 from textbookgen.builtin.event_log import EventLog
 from textbookgen.llm import TeacherSession

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any
 
+from textbookgen.api.generator import Generator
 from textbookgen.api.message import Message
 from textbookgen.api.sampler import AcceptedStats
-from textbookgen.api.stage import Generator
 from textbookgen.api.teacher import Reply, Request
 from textbookgen.llm import Client
 from textbookgen.recipe.fingerprint import component_facts, fingerprint
