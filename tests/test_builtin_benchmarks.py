@@ -118,10 +118,11 @@ def test_a_table_can_be_a_benchmark(tmp_path):
 
 
 def test_opening_reads_nothing_and_reading_reports_problems(tmp_path):
-    benchmark = open_benchmark("humaneval@nowhere.jsonl")
     with pytest.raises(RunError, match=r"nowhere\.jsonl") as caught:
-        list(benchmark.items())
+        open_benchmark("humaneval@nowhere.jsonl")
     assert "humaneval@PATH" in caught.value.hint
+    with pytest.raises(RunError, match="there is no file"):
+        open_benchmark("file@nowhere.jsonl?prompt=q")
     (tmp_path / "other.jsonl").write_text('{"question": "a"}\n')
     with pytest.raises(RunError, match="which `gsm8k` requires") as caught:
         list(open_benchmark(f"gsm8k@{tmp_path / 'other.jsonl'}").items())

@@ -103,6 +103,7 @@ class ScriptedAsk:
         task: str | None = None,
         sample: int | None = None,
         schema: Mapping[str, Any] | None = None,
+        temperature: float | None = None,
     ) -> Reply:
         """Return the scripted reply."""
         text = prompt if isinstance(prompt, str) else "\n".join(f"{message.role}: {message.content}" for message in prompt)

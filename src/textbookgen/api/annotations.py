@@ -7,7 +7,8 @@ fingerprint.
 |---|---|
 | `Input(*types)` | the label of an earlier stage, or of several with the type `Labels` |
 | `Label("teacher")`, `Label("sampler")` | the label of a teacher or sampler |
-| `Template` | the name of a prompt template, whose text is part of the fingerprint |
+| `Template` | a prompt template, or a list of them, by name or as text; the text is part of the fingerprint |
+| `Opens("tokenizer")`, `Opens("benchmark")` | a name, or a list of names, that a plugin must be able to open |
 | `Filters` | one or several filters: names, or tables of options with `use` |
 | `Runtime` | a setting of how, where or how fast to run, left out of the fingerprint: it must not change the output |
 """
@@ -53,7 +54,18 @@ class Label:
 
 @dataclass(frozen=True)
 class TemplateOption:
-    """The option is the name of a prompt template; write `Template`."""
+    """The option is a prompt template, or a list of them; write `Template`."""
+
+
+@dataclass(frozen=True)
+class Opens:
+    """The option is a name, or a list of names, that a plugin opens; `recipe check` reports those that none can open.
+
+    Attributes:
+        what: what the names are names of.
+    """
+
+    what: Literal["tokenizer", "benchmark"]
 
 
 @dataclass(frozen=True)

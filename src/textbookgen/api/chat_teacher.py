@@ -24,7 +24,9 @@ class ChatTeacher(Teacher):
     """A language model behind a chat API. The model and its sampling options identify it; addresses, keys and prices do not."""
 
     model: str = Field(description="model name, as the server knows it")
-    temperature: float | None = Field(None, ge=0, description="sampling temperature; unset: the server's default")
+    temperature: float | None = Field(
+        None, ge=0, description="sampling temperature, unless a stage sets its own; unset: the server's default"
+    )
     top_p: float | None = Field(None, gt=0, le=1, description="nucleus sampling: cumulative probability of the tokens kept")
     max_tokens: int | None = Field(None, gt=0, description="maximum number of tokens of a reply; required for a budget")
     stop: tuple[str, ...] = Field((), description="texts at which a reply ends")
@@ -101,7 +103,7 @@ class ChatTeacher(Teacher):
         """Return the JSON body of the request, as the OpenAI chat API defines it."""
         messages = [{"role": message.role, "content": message.content} for message in request.messages]
         sampling = {
-            "temperature": self.temperature,
+            "temperature": self.sampling_temperature(request),
             "top_p": self.top_p,
             "max_tokens": self.max_tokens,
             "stop": self.stop or None,
@@ -111,6 +113,10 @@ class ChatTeacher(Teacher):
         if request.schema is not None:
             body |= self._require_json(messages, request.schema)
         return body | self.extra
+
+    def sampling_temperature(self, request: Request) -> float | None:
+        """Return the temperature to send: the request's, or else the teacher's; None leaves it to the server."""
+        return self.temperature if request.temperature is None else request.temperature
 
     def output_mode(self) -> StructuredOutput:
         """Return how replies with a JSON schema are requested; subclasses resolve `auto` by model."""

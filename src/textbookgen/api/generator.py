@@ -9,6 +9,7 @@ from pydantic import Field
 
 from textbookgen.api.annotations import Filters, Input, Label, Labels, Runtime, Template
 from textbookgen.api.artifacts import Artifact, Chats, Documents, Pairs
+from textbookgen.api.errors import UnusableReply
 from textbookgen.api.message import Message
 from textbookgen.api.sampler import Target
 from textbookgen.api.stage import Stage
@@ -33,6 +34,7 @@ class Ask(Protocol):
         task: str | None = None,
         sample: int | None = None,
         schema: Mapping[str, Any] | None = None,
+        temperature: float | None = None,
     ) -> Reply:
         """Return the reply to a prompt.
 
@@ -42,6 +44,7 @@ class Ask(Protocol):
             task: what is requested, for teachers that are programs; the stage's `task` unless given.
             sample: distinguishes requests that are otherwise equal, to get several replies to one prompt: 0 to 999.
             schema: a JSON schema that the reply must satisfy.
+            temperature: the sampling temperature; the stage's unless given.
 
         Raises:
             RequestRefused: the teacher will not answer this request.
@@ -64,11 +67,16 @@ class Ask(Protocol):
         ...
 
 
+#: The option `temperature` of stages that ask a teacher: a number, or `"teacher"` for what the teacher's table says.
+Temperature = Annotated[float, Field(ge=0)] | Literal["teacher"]
+
+
 class Generator(Stage):
     """Writes documents with a teacher: a prompt, a sampler for its variables, and a parser of replies.
 
     Without `from`, it draws until `count` documents are accepted. With `from`, it makes one draw per input document (or
-    `sample` of them). Documents that raise RequestRefused, TeacherBusy or UnusableReply are recorded as failures.
+    `sample` of them). Documents that raise RequestRefused, TeacherBusy or UnusableReply are recorded as failures, and so is
+    each UnusableReply among the returned rows: a part of a reply that is of no use while the rest is.
 
     Attributes:
         task: what is requested, for teachers that are programs.
@@ -90,6 +98,9 @@ class Generator(Stage):
     count: int | None = Field(None, gt=0, description="number of documents to accept; required without `from`")
     sample: int | None = Field(None, gt=0, description="with `from`: use only N of its documents, a random sample")
     seed: int = Field(0, description="another seed gives other documents from the same sampler")
+    temperature: Temperature = Field(
+        "teacher", description='sampling temperature of the requests; "teacher" leaves it to the table of the teacher'
+    )
     accept: Annotated[tuple[str | dict[str, Any], ...], Filters] = Field(
         (), description="filters that a document must pass to be accepted, in order"
     )
@@ -121,7 +132,29 @@ class Generator(Stage):
         fewer = {key: min(options[key], limit) for key in ("count", "sample") if isinstance(options.get(key), int)}
         return {key: value for key, value in options.items() if key != "target"} | fewer
 
-    def parse(self, draw: Draw, reply: Reply) -> Iterable[dict[str, Any]]:
+    def documents_per_draw(self) -> int:
+        """Return how many documents a draw is expected to give.
+
+        If more than one, the stage draws until `count` documents are accepted instead of drawing `count` times.
+        """
+        return 1
+
+    def requests_per_draw(self) -> int:
+        """Return how many requests a draw takes, for the estimate of `recipe check`."""
+        return 1
+
+    def template_variables(self, option: str) -> Mapping[str, Any] | None:
+        """Return the variables that the stage adds to those of the draw when it renders a template, for `recipe check`.
+
+        Args:
+            option: the name of the field that names the template.
+
+        Returns:
+            Example values by name; None if the variables are not known, so that the template is not checked for them.
+        """
+        return {} if type(self).generate is Generator.generate else None
+
+    def parse(self, draw: Draw, reply: Reply) -> Iterable[dict[str, Any] | UnusableReply]:
         """Return the documents in a reply.
 
         Args:
@@ -131,14 +164,15 @@ class Generator(Stage):
 
         Returns:
             Rows with the content columns of the output type (`text`; or `messages`; or `prompt`, `chosen` and `rejected`),
-            and optionally `kind` and own columns named `PLUGIN.NAME`. The engine adds `id`, `parents`, `reply` and `draw`.
+            and optionally `kind` and own columns named `PLUGIN.NAME`. The engine adds `id`, `parents`, `reply` and `draw`. An
+            UnusableReply among the rows counts as a failure.
 
         Raises:
             UnusableReply: the reply contains no document.
         """
         raise NotImplementedError
 
-    async def generate(self, draw: Draw, ask: Ask) -> Iterable[dict[str, Any]]:
+    async def generate(self, draw: Draw, ask: Ask) -> Iterable[dict[str, Any] | UnusableReply]:
         """Return the documents of one draw; override it for several requests per document.
 
         It must depend on its arguments only: after a crash it is called again, with replies from the ledger.

@@ -250,6 +250,10 @@ class Source(Stage):
         """
         raise NotImplementedError
 
+    def passed_over(self) -> Mapping[str, int]:
+        """Return how many documents `read` passed over, by reason, such as those without text; called after `read`."""
+        return {}
+
     def digest(self) -> str:
         """Identify the state of what is read, such as names, sizes and times of files; another digest reads again."""
         return ""
@@ -290,7 +294,8 @@ class Transform(_PreparedStage):
 class Filter(_PreparedStage):
     """Decides for each document whether it is kept. A filter writes verdicts and never changes documents.
 
-    A filter can also be used in a generator's `accept`, where `inputs` is empty.
+    A filter can also be used in a generator's `accept`, where `inputs` is empty. A filter that asks a teacher derives from
+    `textbookgen.api.grader.Grader`.
     """
 
     inputs: Annotated[Labels, Input(Documents, Chats, Pairs)] = Field(

@@ -29,6 +29,7 @@ class Request:
         draw: the values that the messages were rendered from, for teachers that are programs.
         sample: distinguishes requests that are otherwise equal, so that each may get its own reply.
         schema: a JSON schema that the reply must satisfy.
+        temperature: the sampling temperature, in place of the teacher's; None leaves it to the teacher.
     """
 
     messages: tuple[Message, ...]
@@ -36,6 +37,7 @@ class Request:
     draw: Mapping[str, Any] = field(default_factory=dict)
     sample: int = 0
     schema: Mapping[str, Any] | None = None
+    temperature: float | None = None
 
 
 @dataclass(frozen=True)

@@ -141,6 +141,13 @@ def _parser(query: str, name: str) -> tuple[Callable[[Row, int], BenchmarkItem],
     return parse, tuple(parameters.get("stop", CODE_STOP if has_tests else ("\n",)))
 
 
+def _require_file(address: str, kind: str) -> None:
+    """Refuse a path that does not exist when the benchmark is opened; addresses are looked up when it is read."""
+    if "://" not in address and not Path(address).is_file():
+        hint = f"write `{kind}@PATH`, where PATH ends in .jsonl, .jsonl.gz or .parquet and is relative to the current folder"
+        raise RunError(f"there is no file '{address}' to read the benchmark from", hint=hint)
+
+
 @dataclass
 class ThreeItems:
     """Three small functions, for tests and trials without any files."""
@@ -176,8 +183,11 @@ def open_benchmark(name: str) -> Benchmark | None:
     if kind == "file" and at:
         path, _, query = address.partition("?")
         parse, stop = _parser(query, name)
+        _require_file(path, kind)
         return TableBenchmark(Path(path).name, stop, path, parse)
     if kind not in KNOWN:
         return None
     public, read_row, stop = KNOWN[kind]
+    if address:
+        _require_file(address, kind)
     return TableBenchmark(kind, stop, address or public, read_row)

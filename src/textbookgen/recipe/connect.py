@@ -13,13 +13,16 @@ from pydantic import BaseModel, ValidationError
 from textbookgen.api.annotations import FiltersOption, Input, Label, option_name, options_with
 from textbookgen.api.artifacts import Artifact, Documents
 from textbookgen.api.errors import PluginError
+from textbookgen.api.generator import Generator
+from textbookgen.api.grader import Grader
 from textbookgen.api.sampler import Sampler
 from textbookgen.api.stage import Filter, Stage
 from textbookgen.api.teacher import Teacher
 from textbookgen.recipe.diagnostics import DiagnosticCollector
+from textbookgen.recipe.names import check_names
 from textbookgen.recipe.options import explain
 from textbookgen.recipe.parser import Entry
-from textbookgen.recipe.plan import Component
+from textbookgen.recipe.plan import Component, PlannedFilter
 from textbookgen.recipe.plugin_manager import Plugins
 
 
@@ -30,7 +33,7 @@ class Connections:
     inputs: Mapping[str, tuple[str, ...]]
     teacher: Component[Teacher] | None = None
     sampler: Component[Sampler] | None = None
-    filters: tuple[Component[Filter], ...] = ()
+    filters: tuple[PlannedFilter, ...] = ()
 
 
 @dataclass
@@ -53,11 +56,16 @@ class Connector:
         teacher = self._labelled(entry, stage, "teacher", self.teachers)
         sampler = self._labelled(entry, stage, "sampler", self.samplers)
         filters = tuple(self._filters(entry, stage))
+        check_names(entry, stage, self.outputs, self.plugins, self.diagnostics)
         if sampler is not None and (labels := sampler.options.reads()):
             self._check_labels(entry, "sampler", labels, Input(Documents))
             inputs["sampler"] = labels
         if teacher is not None and (labels := self._teacher_inputs(teacher)):
             inputs["teacher"] = labels
+        for number, filter_ in enumerate(filters):
+            check_names(entry, filter_.options, self.outputs, self.plugins, self.diagnostics, within="accept")
+            if filter_.teacher is not None and (labels := self._teacher_inputs(filter_.teacher)):
+                inputs[f"accept.{number}"] = labels
         if isinstance(stage, Filter) and not stage.inputs:
             hint = type(stage).model_fields["inputs"].description or ""
             self.diagnostics.report(entry, "", "the option 'from' is required", hint)
@@ -102,7 +110,8 @@ class Connector:
             close = get_close_matches(label, self.outputs, n=1)
             order = "a stage can only use stages that are written above it in the file"
             hint = f"did you mean '{close[0]}'?" if close and not later else order
-            self.diagnostics.report(entry, option, f"no earlier stage is named '{label}'", hint)
+            folder = ", and no folder of that name holds a checkpoint" if mark.or_name else ""
+            self.diagnostics.report(entry, option, f"no earlier stage is named '{label}'{folder}", hint)
             return
         output = self.outputs[label]
         if output is not None and not issubclass(output, mark.types):
@@ -112,8 +121,13 @@ class Connector:
 
     # -- other tables
 
-    def _labelled(self, entry: Entry, stage: Stage, table: str, known: Mapping[str, Component[Any] | None]) -> Any:
-        """Return the teacher or sampler that the stage names; None if it names none, or one that is wrong itself."""
+    def _labelled(
+        self, entry: Entry, stage: Stage, table: str, known: Mapping[str, Component[Any] | None], within: str = ""
+    ) -> Any:
+        """Return the teacher or sampler that a stage, or a filter within one of its options, names.
+
+        None if it names none, or one that is wrong itself.
+        """
         for name, mark in options_with(type(stage), Label):
             label = getattr(stage, name)
             if mark.table != table or label is None:
@@ -121,30 +135,61 @@ class Connector:
             if label not in known:
                 close = get_close_matches(label, known, n=1)
                 hint = f"did you mean '{close[0]}'?" if close else f"add a [{table}.{label}] table"
-                self.diagnostics.report(entry, name, f"no {table} is named '{label}'", hint)
+                self.diagnostics.report(entry, within or name, f"no {table} is named '{label}'", hint)
             return known.get(label)
         return None
 
-    def _filters(self, entry: Entry, stage: Stage) -> Iterator[Component[Filter]]:
+    def _filters(self, entry: Entry, stage: Stage) -> Iterator[PlannedFilter]:
         """Yield the filters that options such as `accept` name, each by a string or by a table with `use`."""
         for name, _ in options_with(type(stage), FiltersOption):
-            value = getattr(stage, name)
-            for item in value if isinstance(value, tuple) else (value,) if value else ():
-                use, options = _use_and_options(item)
-                try:
-                    yield Component(use, use, self.plugins.filter(item))
-                except PluginError as error:
-                    self.diagnostics.report(entry, name, error.problem, error.hint)
-                except ValidationError as error:
-                    for problem in explain(error, self.plugins.find("stage", use), "stage", use, options):
-                        where = f"'{use}': " + (f"{problem.key}: " if problem.key else "")
-                        self.diagnostics.report(entry, name, where + problem.problem, problem.hint)
+            for item in _items(getattr(stage, name)):
+                use = _use_and_options(item)[0]
+                built = self._filter(entry, name, item)
+                if built is None:
+                    continue
+                teacher: Component[Teacher] | None = None
+                if isinstance(built, Grader) and isinstance(stage, Generator):
+                    teacher = self._labelled(entry, built, "teacher", self.teachers, within=name)
+                elif isinstance(built, Grader):
+                    self._report_grader(entry, name, use)
+                self._check_nested_filters(entry, name, built)
+                yield PlannedFilter(use, use, built, teacher)
+
+    def _filter(self, entry: Entry, name: str, item: str | Mapping[str, Any]) -> Filter | None:
+        """Return the filter that an item of an option describes; None after reporting what is wrong with it."""
+        use, options = _use_and_options(item)
+        try:
+            return self.plugins.filter(item)
+        except PluginError as error:
+            self.diagnostics.report(entry, name, error.problem, error.hint)
+        except ValidationError as error:
+            for problem in explain(error, self.plugins.find("stage", use), "stage", use, options):
+                where = f"'{use}': " + (f"{problem.key}: " if problem.key else "")
+                self.diagnostics.report(entry, name, where + problem.problem, problem.hint)
+        return None
+
+    def _check_nested_filters(self, entry: Entry, name: str, outer: Filter) -> None:
+        """Report what is wrong with the filters that a filter contains; a grader cannot be among them."""
+        for option, _ in options_with(type(outer), FiltersOption):
+            for item in _items(getattr(outer, option)):
+                inner = self._filter(entry, name, item)
+                if isinstance(inner, Grader):
+                    self._report_grader(entry, name, _use_and_options(item)[0])
+
+    def _report_grader(self, entry: Entry, name: str, use: str) -> None:
+        hint = "make it a stage, or one of the filters in the `accept` of a generator"
+        self.diagnostics.report(entry, name, f"'{use}' asks a teacher and cannot be used here", hint)
 
 
 def _labels(options: BaseModel, name: str) -> tuple[str, ...]:
     """Return the labels in the value of an input option, which may be one label, several or none."""
     value = getattr(options, name)
     return (value,) if isinstance(value, str) else tuple(value or ())
+
+
+def _items(value: Any) -> tuple[str | Mapping[str, Any], ...]:
+    """Return the filters in the value of an option: one, several or none."""
+    return value if isinstance(value, tuple) else (value,) if value else ()
 
 
 def _use_and_options(item: str | Mapping[str, Any]) -> tuple[str, dict[str, Any]]:

@@ -11,10 +11,11 @@ from pydantic import BaseModel
 
 from textbookgen.api.annotations import FiltersOption, Input, Label, RuntimeOption, TemplateOption, option_name, options_with
 from textbookgen.api.generator import Generator
+from textbookgen.api.grader import Grader
 from textbookgen.api.stage import Source, Stage
 from textbookgen.api.teacher import Teacher
 from textbookgen.recipe.connect import Connections
-from textbookgen.recipe.plan import Component
+from textbookgen.recipe.plan import Component, PlannedFilter
 from textbookgen.recipe.prompts import Prompts
 
 
@@ -71,19 +72,33 @@ def step_facts(
     }
     if isinstance(stage, Source):
         return facts | {"digest": stage.digest(), "limit": limit}
-    facts |= {"seed": seed, "filters": [component_facts(component) for component in connections.filters]}
-    if isinstance(stage, Generator):
-        teacher, sampler = connections.teacher, connections.sampler
+    filters = [
+        _filter_facts(component, prompts, reads_steps=f"accept.{number}" in inputs)
+        for number, component in enumerate(connections.filters)
+    ]
+    facts |= {"seed": seed, "filters": filters}
+    if isinstance(stage, Generator | Grader):
+        teacher = connections.teacher
         facts["prompts"] = _template_sources(stage, prompts)
-        facts["teacher"] = teacher and _teacher_facts(teacher, connections)
-        facts["sampler"] = sampler and component_facts(sampler)
+        facts["teacher"] = teacher and _teacher_facts(teacher, reads_steps="teacher" in inputs)
+    if isinstance(stage, Generator):
+        facts["sampler"] = connections.sampler and component_facts(connections.sampler)
     return facts
 
 
-def _teacher_facts(teacher: Component[Teacher], connections: Connections) -> dict[str, Any]:
+def _filter_facts(component: PlannedFilter, prompts: Prompts, *, reads_steps: bool) -> dict[str, Any]:
+    """Return what determines the verdicts of a filter in `accept`: of a grader, also its prompts and its teacher."""
+    facts = component_facts(component)
+    if isinstance(component.options, Grader):
+        facts["prompts"] = _template_sources(component.options, prompts)
+        facts["teacher"] = component.teacher and _teacher_facts(component.teacher, reads_steps=reads_steps)
+    return facts
+
+
+def _teacher_facts(teacher: Component[Teacher], *, reads_steps: bool) -> dict[str, Any]:
     """Return what determines a teacher's replies: its digest, unless it answers from earlier steps (those are inputs)."""
     facts = component_facts(teacher)
-    if "teacher" in connections.inputs:
+    if reads_steps:
         names = {option_name(type(teacher.options), name) for name, _ in options_with(type(teacher.options), Input)}
         facts["options"] = {name: value for name, value in facts["options"].items() if name not in names}
     elif digest := teacher.options.digest():
@@ -91,10 +106,17 @@ def _teacher_facts(teacher: Component[Teacher], connections: Connections) -> dic
     return facts
 
 
-def _template_sources(stage: Generator, prompts: Prompts) -> dict[str, str]:
-    """Return the text of every prompt template that the stage names, with all that each includes, by option.
+def _template_sources(stage: Generator | Grader, prompts: Prompts) -> dict[str, str]:
+    """Return the text of every prompt template of the stage, with all that each includes, by option.
 
     `prompt` is always among them: a subclass may have redeclared it without the annotation.
     """
+    sources = {name: "\n".join(map(prompts.sources, templates)) for name, templates in templates_of(stage).items()}
+    return {name: text for name, text in sorted(sources.items()) if text}
+
+
+def templates_of(stage: Generator | Grader) -> dict[str, tuple[str, ...]]:
+    """Return the templates that each option of a stage names; none for an option that is unset."""
     names = {"prompt", *(name for name, _ in options_with(type(stage), TemplateOption))}
-    return {name: prompts.sources(template) for name in sorted(names) if (template := getattr(stage, name))}
+    values = {name: getattr(stage, name) for name in sorted(names)}
+    return {name: (value,) if isinstance(value, str) else tuple(value or ()) for name, value in values.items()}

@@ -2,30 +2,47 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from random import Random
 from typing import Any
 
-from textbookgen.api.errors import TextbookgenError
 from textbookgen.api.generator import Generator
+from textbookgen.api.grader import Grader
 from textbookgen.api.sampler import AcceptedStats, Sampler
+from textbookgen.recipe.connect import Connections
 from textbookgen.recipe.diagnostics import DiagnosticCollector
 from textbookgen.recipe.parser import Entry
 from textbookgen.recipe.plan import Component
+from textbookgen.recipe.prompt_checks import check_prompts, document_variables
 from textbookgen.recipe.prompts import Prompts
 
 
 def check_generator(
-    entry: Entry, stage: Generator, sampler: Component[Sampler] | None, prompts: Prompts, diagnostics: DiagnosticCollector
+    entry: Entry,
+    stage: Generator,
+    connections: Connections,
+    prompts: Prompts,
+    diagnostics: DiagnosticCollector,
+    drawn: Set[str] | None = None,
 ) -> None:
-    """Report options of a generator that contradict each other, and variables that its prompt lacks."""
+    """Report options of a generator that contradict each other, and variables that its prompts lack.
+
+    Args:
+        entry: the table of the generator.
+        stage: the generator.
+        connections: its sampler and filters.
+        prompts: the prompt templates.
+        diagnostics: where errors are reported.
+        drawn: with `from`, the variables that the input documents were drawn with; None if they are not known.
+    """
     if not stage.inputs and stage.count is None:
         diagnostics.report(entry, "", "the option 'count' is required", "number of documents to write")
     if stage.inputs and stage.count is not None:
         problem = "cannot be combined with `from`: one request is made per input document"
         diagnostics.report(entry, "count", problem, "use `sample` to limit the number of input documents")
     if stage.target is not None:
-        _check_target(entry, stage, sampler, diagnostics)
-    _check_prompt(entry, stage, sampler, prompts, diagnostics)
+        _check_target(entry, stage, connections.sampler, diagnostics)
+    _check_generator_prompts(entry, stage, connections, prompts, diagnostics, drawn)
 
 
 def _check_target(entry: Entry, stage: Generator, sampler: Component[Sampler] | None, diagnostics: DiagnosticCollector) -> None:
@@ -44,23 +61,28 @@ def _check_target(entry: Entry, stage: Generator, sampler: Component[Sampler] | 
         diagnostics.report(entry, "target", problem, "raise `count`, lower `coverage`, or combine fewer values")
 
 
-def _check_prompt(
-    entry: Entry, stage: Generator, sampler: Component[Sampler] | None, prompts: Prompts, diagnostics: DiagnosticCollector
+def _check_generator_prompts(
+    entry: Entry,
+    stage: Generator,
+    connections: Connections,
+    prompts: Prompts,
+    diagnostics: DiagnosticCollector,
+    drawn: Set[str] | None,
 ) -> None:
-    """Report a prompt template that is missing or malformed, or that needs a variable which is not provided."""
-    variables: dict[str, Any] = sampler.options.draw(0, Random(0), AcceptedStats()) if sampler else {}
-    if stage.inputs:
-        variables["document"] = {"id": "", "text": "", "kind": ""}
-    try:
-        missing = prompts.missing(stage.prompt, variables)
-    except TextbookgenError as error:
-        diagnostics.report(entry, "prompt", error.problem + (f" ({error.place})" if error.place else ""), error.hint)
-        return
-    if stage.sampler is not None and sampler is None:  # the variables are unknown: the sampler is wrong itself
-        return
-    if type(stage).generate is not Generator.generate:  # the stage renders its prompts itself, over several turns
-        return
-    provided = ", ".join(sorted(variables)) or "none"
-    for name in missing:
-        problem = f"'{stage.prompt}' needs the variable '{name}', which the sampler does not provide"
-        diagnostics.report(entry, "prompt", problem, f"variables provided: {provided}")
+    """Report what is wrong with the prompts of a generator, and of the graders in its `accept`."""
+    sampler = connections.sampler
+    known = stage.sampler is None or sampler is not None  # otherwise the sampler is wrong itself
+    own: dict[str, Any] = sampler.options.draw(0, Random(0), AcceptedStats()) if sampler else {}
+    variables = own | (document_variables() if stage.inputs else {})
+    check_prompts(entry, stage, variables if known else None, prompts, diagnostics, drawn=drawn)
+    for component in connections.filters:
+        if isinstance(component.options, Grader):
+            check_prompts(
+                entry,
+                component.options,
+                document_variables(),
+                prompts,
+                diagnostics,
+                drawn=set(own) if known else None,
+                within="accept",
+            )

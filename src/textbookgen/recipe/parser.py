@@ -183,6 +183,8 @@ class _TableReader:
         """Return the value with each `@file` replaced by the lines of that file, which is looked for beside the recipe."""
         if isinstance(value, dict):
             return {name: self._with_lists(kind, label, key, item) for name, item in value.items()}
+        if isinstance(value, list):  # of tables, such as `accept`; an item that begins with @ stays as it is
+            return [self._with_lists(kind, label, key, item) if isinstance(item, dict) else item for item in value]
         if not (isinstance(value, str) and value.startswith("@")):
             return value
         file = self._path.parent / value[1:]

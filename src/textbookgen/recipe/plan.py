@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from textbookgen.api.artifacts import Artifact
 from textbookgen.api.errors import Diagnostic, RecipeError
 from textbookgen.api.generator import Generator
+from textbookgen.api.grader import Grader
 from textbookgen.api.sampler import Sampler
 from textbookgen.api.stage import Evaluator, Filter, Packer, Stage, Trainer
 from textbookgen.api.teacher import Teacher
@@ -29,12 +30,20 @@ class Component(Generic[Options]):
     options: Options
 
 
+@dataclass(frozen=True)
+class PlannedFilter(Component[Filter]):
+    """A filter of a generator's `accept`; a grader has the teacher that it asks."""
+
+    teacher: Component[Teacher] | None = None
+
+
 @dataclass(frozen=True, kw_only=True)
 class PlannedStep:
     """One stage of a recipe: its options, inputs and output type, and the fingerprint that identifies its output.
 
     `inputs` maps each input option, as the recipe calls it, to the labels of earlier stages; a sampler or teacher that reads
-    stages adds the inputs `sampler` and `teacher`. `limit` is the largest number of documents that a source reads.
+    stages adds the inputs `sampler` and `teacher`, and the teacher of filter N in `accept` adds `accept.N`. `limit` is the
+    largest number of documents that a source reads.
     """
 
     label: str
@@ -48,7 +57,7 @@ class PlannedStep:
     limit: int | None = None
     teacher: Component[Teacher] | None = None
     sampler: Component[Sampler] | None = None
-    filters: tuple[Component[Filter], ...] = field(default=())
+    filters: tuple[PlannedFilter, ...] = field(default=())
 
     @property
     def address(self) -> str:
@@ -61,6 +70,20 @@ class GeneratorStep(PlannedStep):
     """The step of a generator, which always has a teacher."""
 
     stage: Generator
+    teacher: Component[Teacher]
+
+    @property
+    def rejects(self) -> bool:
+        """Whether a document can be rejected; if not, every one counts and there are no verdicts."""
+        several = not self.stage.inputs and self.stage.documents_per_draw() > 1
+        return bool(self.stage.accept) or self.stage.target is not None or several
+
+
+@dataclass(frozen=True, kw_only=True)
+class GraderStep(PlannedStep):
+    """The step of a grader, which always has a teacher."""
+
+    stage: Grader
     teacher: Component[Teacher]
 
 

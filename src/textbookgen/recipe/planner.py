@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from random import Random
 from typing import Any
 
 from textbookgen.api.errors import Diagnostic, RecipeError
 from textbookgen.api.generator import Generator
-from textbookgen.api.stage import Source, Stage
+from textbookgen.api.grader import Grader
+from textbookgen.api.sampler import AcceptedStats
+from textbookgen.api.stage import CorpusFilter, Filter, Source, Stage
 from textbookgen.api.teacher import Teacher
 from textbookgen.recipe.connect import Connections, Connector
 from textbookgen.recipe.diagnostics import DiagnosticCollector
@@ -15,8 +19,9 @@ from textbookgen.recipe.fingerprint import fingerprint, step_facts
 from textbookgen.recipe.generator_checks import check_generator
 from textbookgen.recipe.options import build_options
 from textbookgen.recipe.parser import Entry, Recipe, in_file_order
-from textbookgen.recipe.plan import Component, GeneratorStep, Plan, PlannedStep
+from textbookgen.recipe.plan import Component, GeneratorStep, GraderStep, Plan, PlannedStep
 from textbookgen.recipe.plugin_manager import Plugins
+from textbookgen.recipe.prompt_checks import check_prompts, document_variables
 from textbookgen.recipe.prompts import Prompts
 
 
@@ -83,12 +88,31 @@ class _Planner:
         self.diagnostics.extend(entry, stage.check())
         connections = connector.connect(entry, stage)
         if isinstance(stage, Generator):
-            check_generator(entry, stage, connections.sampler, self.prompts, self.diagnostics)
+            drawn = self._drawn_variables(stage.inputs) if stage.inputs else None
+            check_generator(entry, stage, connections, self.prompts, self.diagnostics, drawn)
+        elif isinstance(stage, Grader):
+            drawn = self._drawn_variables(stage.inputs)
+            check_prompts(entry, stage, document_variables(), self.prompts, self.diagnostics, drawn=drawn)
         planned = {step.label for step in self.steps}
         complete = all(label in planned for labels in connections.inputs.values() for label in labels)
         if len(self.diagnostics.errors) > errors_before or not complete:
             return None
         return self._planned(entry, stage, connections)
+
+    def _drawn_variables(self, labels: Iterable[str]) -> set[str] | None:
+        """Return the variables that all documents of these stages were drawn with; None if that is not known."""
+        steps = {step.label: step for step in self.steps}
+        drawn: list[set[str] | None] = []
+        for label in labels:
+            step = steps.get(label)
+            if isinstance(step, GeneratorStep):
+                drawn.append(set(step.sampler.options.draw(0, Random(0), AcceptedStats())) if step.sampler else set())
+            elif step is not None and isinstance(step.stage, Filter | CorpusFilter):
+                drawn.append(self._drawn_variables(step.inputs.get("from", ())))
+            else:
+                drawn.append(None)
+        known = [names for names in drawn if names is not None]
+        return set.intersection(*known) if known and len(known) == len(drawn) else None
 
     def _planned(self, entry: Entry, stage: Stage, connections: Connections) -> PlannedStep | None:
         steps = {step.label: step for step in self.steps}
@@ -107,8 +131,11 @@ class _Planner:
             "sampler": connections.sampler,
             "filters": connections.filters,
         }
-        if not isinstance(stage, Generator):
+        if not isinstance(stage, Generator | Grader):
             return PlannedStep(stage=stage, teacher=connections.teacher, **common)
-        if connections.teacher is None:  # its table has errors, which are reported already
+        missing = [item for item in connections.filters if isinstance(item.options, Grader) and item.teacher is None]
+        if connections.teacher is None or missing:  # a table has errors, which are reported already
             return None
+        if isinstance(stage, Grader):
+            return GraderStep(stage=stage, teacher=connections.teacher, **common)
         return GeneratorStep(stage=stage, teacher=connections.teacher, **common)

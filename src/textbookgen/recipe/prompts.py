@@ -22,12 +22,21 @@ _FOLDERS = (
 )
 
 
+#: Where a template is that is written in the recipe itself.
+IN_RECIPE = "the prompt in the recipe"
+
+
+def is_inline(template: str) -> bool:
+    """Return whether a template is given as text instead of by name: a name contains neither blanks nor variables."""
+    return "{{" in template or any(character.isspace() for character in template)
+
+
 class PromptError(TextbookgenError):
     """A prompt template is missing or malformed, or lacks a variable."""
 
 
 class Prompts:
-    """Prompt templates by name, each from the first of `folders` that contains it."""
+    """Prompt templates by name, each from the first of `folders` that contains it; a template may also be given as text."""
 
     def __init__(self, folders: Sequence[Traversable]) -> None:
         self._folders = folders
@@ -47,6 +56,8 @@ class Prompts:
         )
 
     def _find(self, name: str) -> tuple[str, str, Callable[[], bool]] | None:
+        if is_inline(name):
+            return name, IN_RECIPE, lambda: True
         if name.startswith("/") or ".." in name.split("/"):
             return None
         for folder in self._folders:
@@ -87,6 +98,25 @@ class Prompts:
             names |= meta.find_undeclared_variables(tree)
         return names
 
+    def attributes(self, name: str, *path: str) -> set[str]:
+        """Return the attributes that a template reads of a value, except for those that it tests with `is defined`.
+
+        Args:
+            name: the template.
+            path: a variable and attributes of it, such as `document`, `draw` for what is read of `document.draw`.
+
+        Raises:
+            PromptError: a template is missing or malformed.
+        """
+        from jinja2 import nodes
+
+        chains: set[tuple[str, ...]] = set()
+        tested: set[tuple[str, ...]] = set()
+        for _, _, tree in self._walk(name):
+            chains |= {_chain(node) for kind in (nodes.Getattr, nodes.Getitem) for node in tree.find_all(kind)}
+            tested |= {_chain(test.node) for test in tree.find_all(nodes.Test) if test.name == "defined"}
+        return {chain[-1] for chain in chains - tested if chain and chain[:-1] == path}
+
     def missing(self, name: str, variables: Mapping[str, Any]) -> list[str]:
         """Return the variables that rendering a template requires and that are not among `variables`.
 
@@ -126,7 +156,7 @@ class Prompts:
             try:
                 tree = self._environment.parse(text, filename=template)
             except TemplateSyntaxError as error:
-                raise PromptError(f"line {error.lineno}: {error.message}", place=template) from error
+                raise PromptError(f"line {error.lineno}: {error.message}", place=_place(template)) from error
             yield template, text, tree
             waiting += [reference for reference in meta.find_referenced_templates(tree) if reference]
 
@@ -142,10 +172,10 @@ class Prompts:
             return self._environment.get_template(name).render(variables).strip()
         except TemplateNotFound as error:
             self.text(str(error.name or name))
-            raise PromptError(f"there is no prompt template '{error.name}'", place=name) from error
+            raise PromptError(f"there is no prompt template '{error.name}'", place=_place(name)) from error
         except TemplateError as error:
             hint = "the sampler must provide every variable of the template"
-            raise PromptError(str(error.message), place=name, hint=hint) from error
+            raise PromptError(str(error.message), place=_place(name), hint=hint) from error
 
     def names(self) -> list[str]:
         """Return the names of all templates, sorted."""
@@ -153,6 +183,26 @@ class Prompts:
         for folder in self._folders:
             names.update(_templates(folder, ""))
         return sorted(names)
+
+
+def _place(template: str) -> str:
+    return IN_RECIPE if is_inline(template) else template
+
+
+def _chain(node: Any) -> tuple[str, ...]:
+    """Return `("document", "draw", "topic")` for `document.draw.topic`; empty for any other expression."""
+    from jinja2 import nodes
+
+    match node:
+        case nodes.Name():
+            return (node.name,)
+        case nodes.Getattr():
+            inner = _chain(node.node)
+            return (*inner, node.attr) if inner else ()
+        case nodes.Getitem() if isinstance(node.arg, nodes.Const):
+            inner = _chain(node.node)
+            return (*inner, str(node.arg.value)) if inner else ()
+    return ()
 
 
 def _templates(folder: Traversable, prefix: str) -> list[str]:

@@ -11,18 +11,19 @@ from textbookgen.api.errors import Diagnostic, RecipeError, RunError, Textbookge
 from textbookgen.api.events import RunFinished, RunStarted, StageFinished, StageStarted, StepRecord
 from textbookgen.api.executor import Executor
 from textbookgen.api.generator import Generator
+from textbookgen.api.grader import Grader
 from textbookgen.api.stage import CorpusFilter, Evaluator, Filter, Packer, Source, StageInputs, Trainer, Transform
 from textbookgen.api.teacher import Teacher
 from textbookgen.builtin.event_log import EventLog
 from textbookgen.llm import TeacherSession
-from textbookgen.recipe.plan import Component, GeneratorStep, Plan, PlannedStep
+from textbookgen.recipe.plan import Component, GeneratorStep, GraderStep, Plan, PlannedStep
 from textbookgen.recipe.plugin_manager import Plugins
 from textbookgen.run.memory import peak_mib, reset_peak
 from textbookgen.run.observers import Observer, Observers
 from textbookgen.run.plan_record import record_plan
 from textbookgen.run.report import write_report
 from textbookgen.run.summary import summarize
-from textbookgen.run.workers import evaluate, filter, generate, pack, source, train, transform
+from textbookgen.run.workers import evaluate, filter, generate, grade, pack, source, train, transform
 from textbookgen.run.workers.context import StepContext
 from textbookgen.storage.records import StepFile
 from textbookgen.storage.workspace import DATA, VERDICTS, RunFolder, StepFolder, Workspace, part_number
@@ -135,6 +136,11 @@ class _Execution:
             teacher = self._prepared_teacher(step.teacher, inputs.get("teacher", {}))
             session = self.sessions.setdefault(step.teacher.label, TeacherSession(teacher))
             step = replace(step, teacher=replace(step.teacher, options=teacher))
+        filter_sessions: dict[int, TeacherSession] = {}
+        for number, filter_ in enumerate(step.filters):
+            if filter_.teacher is not None:
+                teacher = self._prepared_teacher(filter_.teacher, inputs.get(f"accept.{number}", {}))
+                filter_sessions[number] = self.sessions.setdefault(filter_.teacher.label, TeacherSession(teacher))
         return StepContext(
             step=step,
             folder=folder,
@@ -145,6 +151,7 @@ class _Execution:
             session=session,
             offline=self.offline,
             notify=self.observers.notify,
+            filter_sessions=filter_sessions,
         )
 
     def _prepared_teacher(self, component: Component[Teacher], inputs: Mapping[str, Artifact]) -> Teacher:
@@ -165,7 +172,7 @@ class _Execution:
             tables = [table for label in step.inputs["from"] if isinstance(table := self.outputs[label], Table)]
             parts = step.output.concatenate(tables).parts
             return step.output(tuple(Part(part.data, folder.part(VERDICTS, at)) for at, part in enumerate(parts)))
-        has_verdicts = isinstance(step.stage, Generator) and bool(step.stage.accept or step.stage.target)
+        has_verdicts = isinstance(step, GeneratorStep) and step.rejects
         return step.output(
             tuple(Part(file, folder.part(VERDICTS, part_number(file)) if has_verdicts else None) for file in folder.parts(DATA))
         )
@@ -178,6 +185,8 @@ def _run_step(context: StepContext) -> StepRecord:
             return source.run_step(context, stage)
         case Generator() if isinstance(context.step, GeneratorStep):
             return generate.run_step(context, context.step)
+        case Grader() if isinstance(context.step, GraderStep):
+            return grade.run_step(context, context.step)
         case Transform() as stage:
             return transform.run_step(context, stage)
         case Filter() as stage:

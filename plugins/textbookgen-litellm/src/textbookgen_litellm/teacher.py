@@ -63,6 +63,13 @@ class LiteLLMTeacher(ChatTeacher):
             return "schema" if self.info().supports_schema else "instructions"
         return self.structured_output
 
+    def sampling_temperature(self, request: Request) -> float | None:
+        """Return the temperature to send; None for a model that accepts none but its own."""
+        return None if self._has_fixed_temperature() else super().sampling_temperature(request)
+
+    def _has_fixed_temperature(self) -> bool:
+        return self.info().reasoning and self.info().provider in _FIXED_TEMPERATURE
+
     def mask_secrets(self, text: str) -> str:
         """Mask the provider's keys from the environment, too."""
         for variable in key_variables(self.info().provider or ""):
@@ -80,7 +87,7 @@ class LiteLLMTeacher(ChatTeacher):
         elif not self.api_key_env and not self.api_base and (variable := missing_key_variable(info.provider)):
             problem = f"no API key for {info.provider}: the environment variable {variable} is not set"
             yield MissingRequirement("api_key_env", problem, f"export {variable}=..., or set `api_key_env` to another variable")
-        if info.reasoning and info.provider in _FIXED_TEMPERATURE and self.temperature not in (None, 1):
+        if self._has_fixed_temperature() and self.temperature not in (None, 1):
             problem = f"{self.model} is a reasoning model and does not accept a temperature"
             yield Diagnostic("temperature", problem, "remove `temperature`")
         yield from super().check()

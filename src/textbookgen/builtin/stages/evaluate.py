@@ -11,7 +11,7 @@ from typing import Annotated, ClassVar
 import polars as pl
 from pydantic import Field, ValidationInfo, field_validator
 
-from textbookgen.api.annotations import Filters, Input, Labels, Runtime
+from textbookgen.api.annotations import Filters, Input, Labels, Opens, Runtime
 from textbookgen.api.artifacts import Checkpoint
 from textbookgen.api.benchmark import Benchmark, BenchmarkItem
 from textbookgen.api.files import write_frame, write_text
@@ -32,7 +32,7 @@ class BenchmarkEval(Evaluator):
     name: ClassVar[str] = "evaluate"
 
     inputs: Annotated[Labels, Input(Checkpoint)] = Field(alias="from", description="stages above whose checkpoints are scored")
-    benchmarks: tuple[str, ...] = Field(
+    benchmarks: Annotated[tuple[str, ...], Opens("benchmark")] = Field(
         min_length=1, description="names of benchmarks, such as exercises-heldout or humaneval@FILE"
     )
     runner: Annotated[str | dict[str, object], Filters] = Field(

@@ -41,7 +41,7 @@ class CheckpointTeacher(Teacher):
     checkpoint: Annotated[str, Input(Checkpoint, or_name=True)] = Field(
         description="an earlier stage that writes a checkpoint, or the folder of one"
     )
-    temperature: float = Field(1.0, ge=0, description="sampling temperature; 0 is greedy decoding")
+    temperature: float = Field(1.0, ge=0, description="sampling temperature, unless a stage sets its own; 0 is greedy")
     max_tokens: int = Field(512, gt=0, description="maximum number of tokens of a reply")
     stop: tuple[str, ...] = Field((), max_length=16, description="texts at which a reply ends; not included in it")
     seed: int = Field(0, description="sampling seed; each reply depends on it and on the request alone")
@@ -112,16 +112,24 @@ class CheckpointTeacher(Teacher):
         if self._model is None:
             self._model = self._open_model(self._folder)
         if isinstance(self._model, TokenModel):
-            return self._complete_token_ids(self._model, requests)
+            replies: dict[int, Reply] = {}
+            for temperature in sorted({self._temperature(request) for request in requests}):
+                group = [at for at, request in enumerate(requests) if self._temperature(request) == temperature]
+                answers = self._complete_token_ids(self._model, [requests[at] for at in group], temperature)
+                replies |= zip(group, answers, strict=True)
+            return [replies[at] for at in range(len(requests))]
         template = read_chat_template(self._folder)
         return [self._complete_text(self._model, request, template) for request in requests]
 
-    def _complete_token_ids(self, model: TokenModel, requests: Sequence[Request]) -> list[Reply]:
+    def _temperature(self, request: Request) -> float:
+        return self.temperature if request.temperature is None else request.temperature
+
+    def _complete_token_ids(self, model: TokenModel, requests: Sequence[Request], temperature: float) -> list[Reply]:
         prompts = model.encode([request.messages for request in requests])
         continuations = model.extend(
             prompts,
             max_tokens=self.max_tokens,
-            temperature=self.temperature,
+            temperature=temperature,
             stop=self.stop,
             seeds=[self._seed(request) for request in requests],
         )
@@ -136,7 +144,7 @@ class CheckpointTeacher(Teacher):
         ((text,),) = model.complete(
             [prompt],
             max_tokens=self.max_tokens,
-            temperature=self.temperature,
+            temperature=self._temperature(request),
             stop=(*self.stop, *([end_of_turn] if end_of_turn else [])),
             seed=self._seed(request),
         )

@@ -24,6 +24,8 @@ _WORD = re.compile(r"\w+")
 class FakeTeacher(Teacher):
     """Replies without a language model: equal requests get equal replies, at once and at no cost.
 
+    As with a language model, a request at temperature 0 has one reply however often it is repeated.
+
     A reply is one of `replies`, chosen by a hash of the request; without `replies`, it is made of random words of the prompt.
     `faults` injects failures for prompts that contain a given text, to see how a recipe copes.
     """
@@ -32,7 +34,8 @@ class FakeTeacher(Teacher):
     stand_in = True
 
     replies: tuple[str, ...] = Field(
-        (), description="replies to choose from, by a hash of the request; `{prompt}` and `{sample}` are replaced"
+        (),
+        description="replies to choose from, by a hash of the request; `{prompt}`, `{sample}` and `{temperature}` are replaced",
     )
     words: int = Field(60, gt=0, description="without `replies`: length of a reply in words")
     max_tokens: int | None = Field(None, gt=0, description="maximum number of words of a reply; longer ones are truncated")
@@ -51,14 +54,15 @@ class FakeTeacher(Teacher):
     async def complete(self, request: Request) -> Reply:
         """Return the request's reply, or inject the fault that its prompt selects."""
         prompt = "\n".join(message.content for message in request.messages)
-        digest = sha256(f"{request.sample}\n{prompt}".encode("utf-8", "replace")).hexdigest()
+        sample = 0 if request.temperature == 0 else request.sample
+        digest = sha256(f"{sample}\n{prompt}".encode("utf-8", "replace")).hexdigest()
         fault = next((fault for text, fault in self.faults.items() if text in prompt), "")
         await asyncio.sleep(3600 if fault == "hang" else self.latency)
         if fault == "refuse":
             raise RequestRefused("injected fault: refuse")
         if fault.startswith("busy"):
             self._fail_at_first(fault, digest)
-        return self._reply(prompt, self._text(prompt, digest, request.sample), fault)
+        return self._reply(prompt, self._text(prompt, digest, sample, request.temperature), fault)
 
     def _fail_at_first(self, fault: str, digest: str) -> None:
         times, _, seconds = fault.removeprefix("busy").partition("after")
@@ -66,10 +70,11 @@ class FakeTeacher(Teacher):
         if not times.strip() or self._attempts[digest] <= int(times):
             raise TeacherBusy(f"injected fault: {fault}", retry_after=float(seconds) if seconds else None)
 
-    def _text(self, prompt: str, digest: str, sample: int) -> str:
+    def _text(self, prompt: str, digest: str, sample: int, temperature: float | None) -> str:
         if self.replies:
             reply = self.replies[int(digest, 16) % len(self.replies)]
-            return reply.replace("{prompt}", prompt).replace("{sample}", str(sample))
+            shown = "" if temperature is None else f"{temperature:g}"
+            return reply.replace("{sample}", str(sample)).replace("{temperature}", shown).replace("{prompt}", prompt)
         words = _WORD.findall(prompt) or ["nothing"]
         return " ".join(Random(digest).choices(words, k=self.words)).capitalize() + "."
 

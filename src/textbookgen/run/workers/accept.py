@@ -13,12 +13,15 @@ from typing import Any
 
 import polars as pl
 
+from textbookgen.api.grader import Grader
 from textbookgen.api.rows import opening_text
 from textbookgen.api.sampler import AcceptedStats, Grid, Target
 from textbookgen.api.stage import Filter
 from textbookgen.recipe.plan import GeneratorStep
 from textbookgen.run.workers.context import StepContext
+from textbookgen.run.workers.grade import Grading
 from textbookgen.run.workers.parts import align_verdicts
+from textbookgen.storage.ledger import Ledger
 from textbookgen.storage.workspace import DATA, VERDICTS
 
 #: Reasons of documents that pass all filters and do not count nevertheless.
@@ -26,6 +29,8 @@ COUNT_REACHED = "count reached"
 OPENING_LIMIT = "opening too frequent"
 CELL_COVERED = "combination already covered"
 
+#: What graders said of a document, in their order; `reply` is the ledger key of the reply.
+_GRADES = pl.List(pl.Struct({"use": pl.String(), "score": pl.Float64(), "detail": pl.String(), "reply": pl.String()}))
 _VERDICT_SCHEMA = {"id": pl.String(), "keep": pl.Boolean(), "reason": pl.String(), "detail": pl.String()}
 
 
@@ -33,6 +38,7 @@ class Acceptance:
     """Decides which documents of a part count.
 
     `accepted` is the number of documents that count in all parts so far, and `stats` is what samplers see of them.
+    `gradings` asks the teachers of the graders among the filters, by the number of the filter; see `open_graders`.
     """
 
     def __init__(self, context: StepContext, step: GeneratorStep) -> None:
@@ -41,6 +47,27 @@ class Acceptance:
         self.target = self.stage.target or Target()
         self.accepted = 0
         self.stats = AcceptedStats(grid=self._grid(), opening_words=self.target.opening_words)
+        self.gradings: dict[int, Grading] = {}
+
+    def open_graders(self, ledger: Ledger, documents: int) -> None:
+        """Prepare to ask the teachers of graders.
+
+        Args:
+            ledger: where replies are looked up and stored.
+            documents: how many documents the step is asked for.
+        """
+        for number, session in self.context.filter_sessions.items():
+            component, grader = self.step.filters[number], self._filters[number]
+            if isinstance(grader, Grader) and component.teacher is not None:
+                self.gradings[number] = Grading(
+                    grader,
+                    component.teacher.use,
+                    session,
+                    self.context.prompts,
+                    ledger,
+                    offline=self.context.offline,
+                    total=documents,
+                )
 
     def _grid(self) -> Grid | None:
         return self.sampler.grid() if self.sampler is not None and self.needs_stats else None
@@ -48,7 +75,7 @@ class Acceptance:
     @property
     def rejects(self) -> bool:
         """Whether a document can be rejected: if not, every one counts and there are no verdicts."""
-        return bool(self.stage.accept) or self.stage.target is not None
+        return self.step.rejects
 
     @property
     def needs_stats(self) -> bool:
@@ -62,8 +89,8 @@ class Acceptance:
 
     # -- the verdicts of a new part
 
-    def verdicts(self, rows: pl.DataFrame) -> pl.DataFrame:
-        """Return the verdicts on the rows of a part.
+    async def verdicts(self, rows: pl.DataFrame) -> tuple[pl.DataFrame, list[dict[str, Any]]]:
+        """Return the verdicts on the rows of a part, and the failures of graders.
 
         The target goes first, since it costs nothing; each filter sees what those before it kept.
 
@@ -71,20 +98,34 @@ class Acceptance:
             rows: documents with `id`, `draw` and content.
 
         Returns:
-            Rows with `id`, `keep`, `reason` and `detail`, in the order of the documents.
+            Rows with `id`, `keep`, `reason` and `detail`, in the order of the documents, and with graders also `grades`:
+            what each of them said. The failures are rows of the failures file.
         """
         null = pl.lit(None, dtype=pl.String)
         verdicts = rows.select("id", keep=pl.lit(True), reason=null, detail=null)
         verdicts, left = _reject(verdicts, rows, self._surplus(rows, certain=True))
-        for filter_ in self._filters:
-            decisions = align_verdicts(filter_.decide(left), left, filter_.name).filter(~pl.col("keep"))
+        grades: dict[str, list[dict[str, Any]]] = {}
+        failures: list[dict[str, Any]] = []
+        for number, filter_ in enumerate(self._filters):
+            if (grading := self.gradings.get(number)) is not None:
+                decisions, ungraded = await grading.verdicts(left)
+                failures += ungraded
+                for verdict in decisions.iter_rows(named=True):
+                    grades.setdefault(verdict["id"], []).append(
+                        {"use": self.step.filters[number].use, **{name: verdict[name] for name in ("score", "detail", "reply")}}
+                    )
+            else:
+                decisions = align_verdicts(filter_.decide(left), left, filter_.name)
             if "detail" not in decisions.columns:
                 decisions = decisions.with_columns(detail=null)
             decisions = decisions.select("id", "keep", "reason", pl.col("detail").cast(pl.String))
-            verdicts, left = _reject(verdicts, left, decisions)
+            verdicts, left = _reject(verdicts, left, decisions.filter(~pl.col("keep")))
         if not self.stage.inputs:
             verdicts, _ = _reject(verdicts, left, self._surplus(left, certain=False))
-        return verdicts
+        if self.gradings:
+            column = pl.Series("grades", [grades.get(key, []) for key in verdicts["id"]], dtype=_GRADES)
+            verdicts = verdicts.with_columns(column)
+        return verdicts, failures
 
     def _surplus(self, rows: pl.DataFrame, certain: bool) -> pl.DataFrame:
         """Return the verdicts on rows that exceed `count` or break the target.

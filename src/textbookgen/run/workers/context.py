@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import polars as pl
@@ -29,6 +29,7 @@ class StepContext:
     """Everything that a worker needs to run one step.
 
     `session` is shared by all stages that use the same teacher, and so are its rate limits and budget; None without a teacher.
+    `filter_sessions` has those of the graders in `accept`, by the number of the filter.
     """
 
     step: PlannedStep
@@ -40,6 +41,7 @@ class StepContext:
     session: TeacherSession | None
     offline: bool
     notify: Callable[[Event], None]
+    filter_sessions: Mapping[int, TeacherSession] = field(default_factory=dict)
 
     def progress(self, done: float, total: float | None, unit: str, note: str = "") -> None:
         """Notify observers that `done` of `total` units are complete; `total` is None if it is not known."""

@@ -12,9 +12,9 @@ import asyncio
 import json
 import math
 import time
-from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping
-from contextlib import aclosing
-from dataclasses import dataclass, replace
+from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, aclosing
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import cached_property
 from typing import Any
@@ -22,27 +22,23 @@ from typing import Any
 import polars as pl
 
 from textbookgen.api.artifacts import Table
-from textbookgen.api.errors import RequestRefused, RunError, TeacherBusy, UnusableReply
+from textbookgen.api.errors import RequestRefused, RunError, TeacherBusy, TextbookgenError, UnusableReply
 from textbookgen.api.events import StepRecord
 from textbookgen.api.files import write_frame
 from textbookgen.api.hashing import document_id
 from textbookgen.llm import Client, Usage, bounded_map
 from textbookgen.recipe.plan import GeneratorStep
 from textbookgen.run.workers.accept import Acceptance
-from textbookgen.run.workers.ask import GeneratorAsk, draw_seed, draw_variables, sample_number
+from textbookgen.run.workers.ask import StageAsk, draw_seed, draw_variables, sample_number
 from textbookgen.run.workers.context import PART_ROWS, StepContext, count_rows, verdict_record, with_standard_columns
+from textbookgen.run.workers.failures import FAILURE_SCHEMA, TooManyFailures
 from textbookgen.storage.ledger import Ledger
 from textbookgen.storage.workspace import DATA, FAILURES, VERDICTS, part_number
 
-_FAILURE_SCHEMA = {"n": pl.Int64(), "id": pl.String(), "reason": pl.String(), "detail": pl.String()}
 _MAX_DRAWS_PER_DOCUMENT = 20  # the default of `max_draws`, per document of `count`
 
 #: The number of a document and the variables that it is drawn with.
 NumberedDraw = tuple[int, dict[str, Any]]
-
-
-class TooManyFailures(RunError):
-    """More documents failed than the stage allows."""
 
 
 def run_step(context: StepContext, step: GeneratorStep) -> StepRecord:
@@ -80,13 +76,19 @@ def _discard_failed_parts(context: StepContext, step: GeneratorStep) -> None:
             folder.part(kind, number).unlink(missing_ok=True)
 
 
+def _failure(n: int, source: Mapping[str, Any] | None, error: TextbookgenError) -> dict[str, Any]:
+    """Return a row of the failures file."""
+    kind = {TeacherBusy: "no reply", RequestRefused: "refused"}.get(type(error), "unusable")
+    return {"n": n, "id": source and source["id"], "reason": f"{kind}: {error.problem}", "detail": error.hint}
+
+
 @dataclass
 class _Document:
-    """What one draw gave: its rows, or the failure."""
+    """What one draw gave: its rows, and the failures: of the draw, or of parts of its reply."""
 
     n: int
     rows: list[dict[str, Any]]
-    failure: dict[str, Any] | None = None
+    failures: list[dict[str, Any]] = field(default_factory=list)
 
 
 class _GeneratorRun:
@@ -98,6 +100,7 @@ class _GeneratorRun:
         self.acceptance = Acceptance(context, step)
         self.count = self.stage.count or 0
         self.draws = self.failures = 0
+        self.acceptance.open_graders(ledger, self._documents_requested)
         self._first_report: tuple[int, float, float] | None = None  # documents, time and dollars at the first progress report
         self.client = Client(
             step.teacher.options,
@@ -109,7 +112,10 @@ class _GeneratorRun:
         )
 
     async def run(self) -> StepRecord:
-        async with self.client:
+        async with AsyncExitStack() as clients:
+            await clients.enter_async_context(self.client)
+            for grading in self.acceptance.gradings.values():
+                await clients.enter_async_context(grading)
             if self.stage.inputs and self.acceptance.compares:
                 await self._write_parts_in_order(self._document_draws(), self._documents_requested)
             elif self.stage.inputs:
@@ -118,7 +124,7 @@ class _GeneratorRun:
                 await self._write_part_after_part()
             else:
                 await self._write_parts(self._draws(0, self.count), self.count)
-        return self._record(self.client.usage)
+        return self._record([self.client.usage, *(grading.client.usage for grading in self.acceptance.gradings.values())])
 
     # -- draws
 
@@ -168,7 +174,7 @@ class _GeneratorRun:
             self.draws += 1
             self._report_progress(self.draws, total)
             if len(pending[part]) == min(PART_ROWS, total - part * PART_ROWS):
-                self._write_part(part, pending.pop(part))
+                await self._write_part(part, pending.pop(part))
 
     async def _write_parts_in_order(self, draws: Iterable[NumberedDraw], total: int) -> None:
         """Write parts in order, for filters that compare documents with those accepted in earlier parts."""
@@ -181,7 +187,7 @@ class _GeneratorRun:
             self.draws += 1
             self._report_progress(self.draws, total)
             while len(pending.get(part, ())) == min(PART_ROWS, total - part * PART_ROWS) > 0:
-                self._write_part(part, pending.pop(part))
+                await self._write_part(part, pending.pop(part))
                 part = self._count_existing_parts(part)
 
     def _count_existing_parts(self, part: int) -> int:
@@ -198,7 +204,7 @@ class _GeneratorRun:
             size = self._next_part_size(max_draws)
             if not self.context.folder.part(DATA, part).exists():
                 draws = self._draws(self.draws, self.draws + size)
-                self._write_part(part, {document.n: document async for document in self._documents(draws)})
+                await self._write_part(part, {document.n: document async for document in self._documents(draws)})
             self.acceptance.count(part)
             self.draws += size
             part += 1
@@ -210,11 +216,14 @@ class _GeneratorRun:
         It is the number that gives the missing documents at this rate, less 1.5 standard deviations, so that the last
         rounds draw few documents in excess.
         """
-        accepted = self.acceptance.accepted
-        rate = max(accepted / self.draws if self.draws and accepted else 1.0, 0.05)
+        accepted, expected = self.acceptance.accepted, self.stage.documents_per_draw()
+        rate = max(accepted / self.draws if self.draws and accepted else float(expected), 0.05)
         missing = self.count - accepted
-        size = max(missing, math.ceil((missing - 1.5 * math.sqrt(missing * (1 - rate))) / rate))
-        max_size = PART_ROWS // 4 if self.acceptance.needs_stats else PART_ROWS
+        if rate < 1:
+            size = max(missing, math.ceil((missing - 1.5 * math.sqrt(missing * (1 - rate))) / rate))
+        else:
+            size = math.ceil(missing / rate)
+        max_size = (PART_ROWS // 4 if self.acceptance.needs_stats else PART_ROWS) // expected
         return max(1, min(size, max_size, max_draws - self.draws))
 
     # -- documents
@@ -230,21 +239,21 @@ class _GeneratorRun:
             async for _, document in results:
                 if not isinstance(document, _Document):
                     raise document
-                if document.failure is not None:
+                if document.failures and not document.rows:
                     self.failures += 1
-                    self._check_failures(document.failure["reason"])
+                    self._check_failures(document.failures[-1]["reason"])
                 yield document
 
     async def _document(self, item: NumberedDraw) -> _Document:
         n, draw = item
         source = draw.get("document")
-        ask = GeneratorAsk(self.stage, self.context.prompts, self.client, draw, sample_number(self.stage, n))
+        ask = StageAsk(self.stage, self.context.prompts, self.client, draw, sample_number(self.stage, n))
         try:
-            rows = list(await self.stage.generate(draw, ask))
+            written = list(await self.stage.generate(draw, ask))
         except (TeacherBusy, RequestRefused, UnusableReply) as error:
-            kind = {TeacherBusy: "no reply", RequestRefused: "refused"}.get(type(error), "unusable")
-            failure = {"n": n, "id": source and source["id"], "reason": f"{kind}: {error.problem}", "detail": error.hint}
-            return _Document(n, [], failure)
+            return _Document(n, [], [_failure(n, source, error)])
+        rows = [row for row in written if not isinstance(row, UnusableReply)]
+        failures = [_failure(n, source, row) for row in written if isinstance(row, UnusableReply)]
         key = ask.keys[-1] if ask.keys else None
         if source:
             id_ = document_id(source["id"], key or self.step.address)
@@ -259,7 +268,8 @@ class _GeneratorRun:
         }
         if self.stage.truncated_replies == "keep":
             common["truncated"] = ask.truncated
-        return _Document(n, [{"id": f"{id_}-{at}" if at else id_, **common, **row} for at, row in enumerate(rows)])
+        named = [{"id": f"{id_}-{at}" if at else id_, **common, **row} for at, row in enumerate(rows)]
+        return _Document(n, named, failures)
 
     def _check_failures(self, reason: str) -> None:
         """Stop as soon as more documents have failed than allowed, whatever becomes of the others."""
@@ -274,15 +284,17 @@ class _GeneratorRun:
 
     # -- parts
 
-    def _write_part(self, part: int, documents: Mapping[int, _Document]) -> None:
+    async def _write_part(self, part: int, documents: Mapping[int, _Document]) -> None:
         """Write failures, then verdicts, then the data: a part whose data exists is complete."""
         ordered = [documents[n] for n in sorted(documents)]
-        failures = [document.failure for document in ordered if document.failure]
+        failures = [failure for document in ordered for failure in document.failures]
         rows = self._frame([row for document in ordered for row in document.rows])
-        if failures:
-            write_frame(self.context.folder.part(FAILURES, part), pl.DataFrame(failures, schema=_FAILURE_SCHEMA))
-        if self.acceptance.rejects:
-            write_frame(self.context.folder.part(VERDICTS, part), self.acceptance.verdicts(rows))
+        verdicts, ungraded = await self.acceptance.verdicts(rows) if self.acceptance.rejects else (None, [])
+        if failures or ungraded:
+            frame = pl.DataFrame([*failures, *ungraded], schema=FAILURE_SCHEMA)
+            write_frame(self.context.folder.part(FAILURES, part), frame)
+        if verdicts is not None:
+            write_frame(self.context.folder.part(VERDICTS, part), verdicts)
         write_frame(self.context.folder.part(DATA, part), rows)
 
     def _frame(self, rows: list[dict[str, Any]]) -> pl.DataFrame:
@@ -314,7 +326,7 @@ class _GeneratorRun:
             notes.append(f"{self.failures} failed")
         self.context.progress(done, total, "documents", ", ".join(notes))
 
-    def _record(self, usage: Usage) -> StepRecord:
+    def _record(self, usages: Sequence[Usage]) -> StepRecord:
         folder = self.context.folder
         rows = count_rows(folder.parts(DATA))
         accepted = verdict_record(folder, rows)
@@ -326,8 +338,8 @@ class _GeneratorRun:
             rows_out=accepted.rows_out if self.acceptance.rejects else rows,
             dropped=accepted.dropped,
             failures=count_rows(folder.parts(FAILURES)),
-            requests=usage.requests,
-            tokens=usage.tokens_in + usage.tokens_out,
-            cost_usd=usage.cost_usd,
+            requests=sum(usage.requests for usage in usages),
+            tokens=sum(usage.tokens_in + usage.tokens_out for usage in usages),
+            cost_usd=sum(usage.cost_usd for usage in usages),
             notes=(*notes, *self.acceptance.notes()),
         )

@@ -11,7 +11,7 @@ from textbookgen.api.sampler import AcceptedStats
 from textbookgen.llm import Client, Usage
 from textbookgen.recipe.plan import GeneratorStep
 from textbookgen.recipe.prompts import Prompts
-from textbookgen.run.workers.ask import GeneratorAsk, draw_seed, draw_variables, sample_number
+from textbookgen.run.workers.ask import StageAsk, draw_seed, draw_variables, sample_number
 from textbookgen.storage.ledger import Ledger
 
 #: Documents that are replayed.
@@ -50,7 +50,7 @@ async def _replay(
 async def _replay_document(step: GeneratorStep, prompts: Prompts, ledger: Ledger, n: int, draw: dict[str, Any]) -> Usage | None:
     """Return the usage of one document; None if a reply is missing."""
     client = Client(step.teacher.options, step.teacher.use, ledger, offline=True)
-    ask = GeneratorAsk(step.stage, prompts, client, draw, sample_number(step.stage, n))
+    ask = StageAsk(step.stage, prompts, client, draw, sample_number(step.stage, n))
     try:
         await step.stage.generate(draw, ask)
     except RequestRefused:

@@ -63,12 +63,14 @@ def ledger_key(identity: str, request: Request, *, reads_draw: bool) -> str:
 
     Args:
         identity: the teacher's `teacher_identity`.
-        request: the request; its messages, sample and schema are part of the key.
+        request: the request; its messages, sample and schema are part of the key, and its temperature if it has one.
         reads_draw: include `task` and `draw`, for teachers that are programs and work from these.
     """
     parts: list[Any] = [[[message.role, message.content] for message in request.messages], request.sample, request.schema]
     if reads_draw:
         parts += [request.task, request.draw]
+    if request.temperature is not None:
+        parts.append({"temperature": float(request.temperature)})
     return sha256(f"{identity}\n{canonical_json(parts)}".encode()).hexdigest()
 
 

@@ -43,16 +43,18 @@ class TeacherTotals:
 
 def request_to_dict(request: Request) -> dict[str, Any]:
     """Return a request as values that JSON can hold."""
-    return {
+    values: dict[str, Any] = {
         "messages": [[message.role, message.content] for message in request.messages],
         "draw": request.draw,
         "task": request.task,
         "sample": request.sample,
         "schema": request.schema,
     }
+    return values if request.temperature is None else values | {"temperature": request.temperature}
 
 
 def request_from_dict(values: Mapping[str, Any]) -> Request:
     """Return the request that `request_to_dict` converted."""
     messages = tuple(Message(role, content) for role, content in values["messages"])
-    return Request(messages, values["task"], values["draw"], values["sample"], values["schema"])
+    temperature = values.get("temperature")
+    return Request(messages, values["task"], values["draw"], values["sample"], values["schema"], temperature)
