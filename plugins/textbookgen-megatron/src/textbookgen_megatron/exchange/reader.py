@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import torch
@@ -11,7 +10,7 @@ from textbookgen import TrainerError
 from textbookgen.api.cards import ChatTemplateCard
 from textbookgen_megatron.exchange.configs import shape_of
 from textbookgen_megatron.exchange.tokenizers import END_OF_DOCUMENT
-from textbookgen_megatron.exchange.weight_files import open_weights, read_config
+from textbookgen_megatron.exchange.weight_files import open_weights, read_json
 from textbookgen_megatron.exchange.weight_names import from_transformers, head_bias_name
 from textbookgen_megatron.shape import Shape
 
@@ -31,7 +30,7 @@ def read_model(folder: Path, sequence_length: int | None = None) -> tuple[Shape,
     """
     place = str(folder / "config.json")
     try:
-        shape = shape_of(read_config(folder), place)
+        shape = shape_of(read_json(folder / "config.json"), place)
     except KeyError as error:
         raise TrainerError(f"the key {error} is missing", place=place, hint="save the model again") from None
     if sequence_length:
@@ -57,14 +56,14 @@ def end_of_document(folder: Path) -> int:
     Raises:
         TrainerError: There is neither.
     """
-    tokenizer = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
+    tokenizer = read_json(folder / "tokenizer.json")
     ids = {token["content"]: token["id"] for token in tokenizer.get("added_tokens", [])}
-    vocabulary = tokenizer["model"].get("vocab", {})
+    vocabulary = tokenizer.get("model", {}).get("vocab", {})
     if isinstance(vocabulary, dict):
         ids = {**vocabulary, **ids}
     if END_OF_DOCUMENT in ids:
         return int(ids[END_OF_DOCUMENT])
-    eos = read_config(folder).get("eos_token_id")
+    eos = read_json(folder / "config.json").get("eos_token_id")
     if isinstance(eos, list):
         eos = eos[0]
     if eos is None:
@@ -82,5 +81,5 @@ def chat_template(folder: Path) -> ChatTemplateCard | None:
     if path.is_file():
         return ChatTemplateCard(name="imported", template=path.read_text(encoding="utf-8"))
     config = folder / "tokenizer_config.json"
-    template = json.loads(config.read_text(encoding="utf-8")).get("chat_template") if config.is_file() else None
+    template = read_json(config).get("chat_template") if config.is_file() else None
     return ChatTemplateCard(name="imported", template=template) if isinstance(template, str) else None

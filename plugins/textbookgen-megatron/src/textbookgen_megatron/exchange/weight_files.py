@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -23,21 +24,24 @@ SAFETENSORS, SAFETENSORS_INDEX = "model.safetensors", "model.safetensors.index.j
 PICKLED, PICKLED_INDEX = "pytorch_model.bin", "pytorch_model.bin.index.json"
 
 
-def read_config(folder: Path) -> dict[str, Any]:
-    """Return the content of config.json.
+_HINT = "use a folder written by transformers' save_pretrained, or download it again"
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Return the object in a JSON file.
 
     Raises:
-        TrainerError: The file is missing or not valid JSON.
+        TrainerError: The file is missing or does not contain a JSON object.
     """
-    path = folder / "config.json"
     if not path.is_file():
-        raise TrainerError(
-            "there is no config.json", place=str(folder), hint="use a folder written by transformers' save_pretrained"
-        )
+        raise TrainerError(f"there is no {path.name}", place=str(path.parent), hint=_HINT)
     try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
+        value = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise TrainerError(f"the file is not valid JSON: {error}", place=str(path), hint="save the model again") from None
+        raise TrainerError(f"the file is not valid JSON: {error}", place=str(path), hint=_HINT) from None
+    if not isinstance(value, dict):
+        raise TrainerError("the file does not contain a JSON object", place=str(path), hint=_HINT)
+    return value
 
 
 class WeightReader:
@@ -80,11 +84,11 @@ def open_weights(folder: Path) -> Iterator[WeightReader]:
         elif names := _file_names(folder, PICKLED_INDEX, PICKLED):
             tensors: dict[str, Any] = {}
             for name in names:
-                tensors |= torch.load(folder / name, map_location="cpu", weights_only=True, mmap=True)
+                tensors |= _load_pickled(folder / name)
             yield WeightReader(folder, tensors)
         else:
             problem = f"there is no {SAFETENSORS}, {SAFETENSORS_INDEX} or {PICKLED}"
-            raise TrainerError(problem, place=str(folder), hint="use a folder written by transformers' save_pretrained")
+            raise TrainerError(problem, place=str(folder), hint=_HINT)
 
 
 def _open_safetensors(path: Path) -> Any:
@@ -96,14 +100,31 @@ def _open_safetensors(path: Path) -> Any:
     try:
         return safe_open(path, "pt")
     except (SafetensorError, OSError) as error:
-        raise TrainerError(
-            f"the weights cannot be read: {error}", place=str(path), hint="download or save them again"
-        ) from None
+        raise TrainerError(f"the weights cannot be read: {error}", place=str(path), hint=_HINT) from None
+
+
+def _load_pickled(path: Path) -> dict[str, Tensor]:
+    """Load a pickled state dict, with tensors mapped into memory; only tensors are unpickled.
+
+    Raises:
+        TrainerError: It is missing, truncated or contains other objects.
+    """
+    try:
+        return dict(torch.load(path, map_location="cpu", weights_only=True, mmap=True))
+    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        raise TrainerError(f"the weights cannot be read: {error}", place=str(path), hint=_HINT) from None
 
 
 def _file_names(folder: Path, index: str, single: str) -> list[str]:
+    """Return the files that an index lists, or the single file; an empty list if there is neither.
+
+    Raises:
+        TrainerError: The index is invalid.
+    """
     if (folder / index).is_file():
-        weight_map = json.loads((folder / index).read_text(encoding="utf-8"))["weight_map"]
+        weight_map = read_json(folder / index).get("weight_map")
+        if not isinstance(weight_map, dict):
+            raise TrainerError("the index has no weight_map", place=str(folder / index), hint=_HINT)
         return sorted(set(weight_map.values()))
     return [single] if (folder / single).is_file() else []
 

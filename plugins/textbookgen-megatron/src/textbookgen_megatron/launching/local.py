@@ -47,7 +47,7 @@ def launch(processes: int, job: str) -> int:
         finally:
             for process in running:
                 process.kill()
-                process.wait()
+                process.communicate()
 
 
 def _start(rank: int, processes: int, job: str, rendezvous: Path) -> subprocess.Popen[bytes]:

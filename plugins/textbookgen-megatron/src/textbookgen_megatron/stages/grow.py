@@ -27,8 +27,9 @@ class Grow(TokenStreamOptions):
     ffn: int | None = Field(None, gt=0, description="intermediate size of the MLP; default: scaled with `hidden`")
     method: Literal["tile", "reuse", "scratch"] = Field(
         "tile",
-        description="`tile` fills each matrix with copies, which preserves the function if the width grows by an integer factor; "
-        "`reuse` copies each smaller matrix into a corner and initializes the rest; `scratch` initializes everything (a baseline)",
+        description="`tile` fills each matrix with copies, which preserves the function if the width grows by an integer "
+        "factor; `reuse` copies each smaller matrix into a corner and initializes the rest; `scratch` initializes everything "
+        "(a baseline)",
     )
     noise: float = Field(
         1.0,
