@@ -232,7 +232,7 @@ max_failures = 1.0
     done = program("recipe", "run", "r.toml", cwd=tmp_path)
     assert done.returncode == 3, done.stderr
     assert "20 failed" in done.stderr
-    done = program("recipe", "run", "r.toml", "--set", "stage.rated.max_failures=0.2", "--rerun", "rated", cwd=tmp_path)
+    done = program("recipe", "run", "r.toml", "--set", "stage.rated.max_failures=0.2", "--again", "rated", cwd=tmp_path)
     assert done.returncode == 1
     assert "of 20 documents failed, the last one with: unusable:" in done.stderr
 

@@ -28,7 +28,11 @@ def group() -> None:
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--until", metavar="LABEL", help="Stop after this stage.")
 @click.option(
-    "--rerun", metavar="LABEL", multiple=True, help="Re-run this stage; cached replies are still used. Can be repeated."
+    "--again",
+    "rerun",
+    metavar="LABEL",
+    multiple=True,
+    help="Re-run this stage; cached replies are still used. Can be repeated.",
 )
 @options.limit
 @options.overrides

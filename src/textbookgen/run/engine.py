@@ -79,7 +79,7 @@ def _check_requirements(plan: Plan, rerun: frozenset[str], offline: bool) -> Non
     """Refuse to start a run that would fail later. Without requests, teachers need nothing."""
     diagnostics = [item for item in plan.missing_requirements if not (offline and "[teacher." in item.place)]
     for label in sorted(rerun - {step.label for step in plan.steps}):
-        diagnostics.append(Diagnostic(f"--rerun {label}", "the recipe has no such stage"))
+        diagnostics.append(Diagnostic(f"--again {label}", "the recipe has no such stage"))
     if diagnostics:
         raise RecipeError(diagnostics)
 
