@@ -33,6 +33,12 @@ def atomic_path(path: Path, *, sync: bool = False) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def remove_temporary_files(folder: Path) -> None:
+    """Remove what `atomic_path` left below a folder in processes that were killed; no process may be writing there."""
+    for file in folder.rglob(".*.tmp"):
+        file.unlink(missing_ok=True)
+
+
 def write_text(path: Path, text: str, *, sync: bool = False) -> None:
     """Write a UTF-8 text file atomically."""
     with atomic_path(path, sync=sync) as temporary:

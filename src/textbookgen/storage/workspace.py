@@ -14,6 +14,7 @@ from pathlib import Path
 
 from textbookgen.api.errors import WorkspaceError
 from textbookgen.api.events import StepRecord
+from textbookgen.api.files import remove_temporary_files
 from textbookgen.storage.records import RunPlan, RunSummary, StepFile, read_record, write_record
 
 DATA, VERDICTS, SKETCHES, FAILURES = "data", "verdicts", "sketches", "failures"
@@ -60,7 +61,8 @@ class StepFolder:
         return read_record(file, StepFile, hint="delete the step's folder and run the recipe again: replies are cached").record
 
     def finish(self, step: StepFile) -> None:
-        """Write record.json, which marks the step as complete."""
+        """Remove temporary files of runs that were killed, and write record.json, which marks the step as complete."""
+        remove_temporary_files(self.folder)
         write_record(self.folder / "record.json", step)
 
     def clear(self) -> None:
