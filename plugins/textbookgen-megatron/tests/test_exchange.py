@@ -15,7 +15,7 @@ from textbookgen_megatron.backend import weights
 from textbookgen_megatron.backend.device import process_groups
 from textbookgen_megatron.backend.gpt_model import build_model
 from textbookgen_megatron.exchange import weight_files
-from textbookgen_megatron.exchange.configs import config_of, shape_of
+from textbookgen_megatron.exchange.configs import config_to_shape, shape_to_config
 from textbookgen_megatron.exchange.convert import export_model, import_model
 from textbookgen_megatron.exchange.reader import read_model
 from textbookgen_megatron.exchange.weight_names import from_transformers, to_transformers
@@ -167,7 +167,7 @@ def test_parity_of_the_torch_model_with_megatron(exported):
 @pytest.mark.parametrize("name", NAMED)
 def test_named_shapes_have_the_parameters_that_transformers_counts(name):
     shape = Shape(**NAMED[name])
-    config = config_of(shape, 0)
+    config = shape_to_config(shape, 0)
     kind = config.pop("model_type")
     with torch.device("meta"):
         built = transformers.AutoModelForCausalLM.from_config(transformers.AutoConfig.for_model(kind, **config))
@@ -248,12 +248,12 @@ def test_a_model_saved_by_transformers_is_grown_and_finetuned(context, tmp_path)
 )
 def test_unsupported_configs_are_rejected(change, problem):
     with pytest.raises(TrainerError, match=problem):
-        shape_of({**config_of(SHAPES["llama"], 0), **change}, "config.json")
+        config_to_shape({**shape_to_config(SHAPES["llama"], 0), **change}, "config.json")
 
 
 def test_a_window_that_transformers_lacks_is_rejected():
     with pytest.raises(TrainerError, match="window"):
-        config_of(replace(SHAPES["llama"], window=8), 0)
+        shape_to_config(replace(SHAPES["llama"], window=8), 0)
 
 
 def test_weight_names_map_in_both_directions():

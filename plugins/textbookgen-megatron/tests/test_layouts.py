@@ -129,7 +129,7 @@ def test_a_token_id_beyond_the_vocabulary_ends_the_run(context, tmp_path):
     process = context.start("misspelt", Pretrain(**GQA), shards=folder)
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 1
-    assert "the model only 128" in stderr and "Traceback" not in stderr
+    assert "token id 256 in the data, but the vocabulary of the model has 128 ids" in stderr and "Traceback" not in stderr
 
 
 def test_insufficient_memory_is_reported_before_the_model_is_built(context, shards):

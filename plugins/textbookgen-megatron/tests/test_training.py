@@ -4,12 +4,15 @@ import json
 import signal
 import time
 
+import pluggy
 import pytest
+import textbookgen_megatron
 from safetensors import safe_open
-from textbookgen_megatron import stages
 from textbookgen_megatron.stages.grow import Grow
 from textbookgen_megatron.stages.pretrain import Pretrain
 from textbookgen_megatron.stages.sft import Sft
+
+from textbookgen.api import hookspecs
 
 from .conftest import card, documents, metrics, pack, stories
 
@@ -171,17 +174,12 @@ def test_the_gpu_hours_of_phi_1_are_estimated():
     assert estimated.gpu_hours == pytest.approx(770, rel=0.1)
 
 
-def test_the_plugin_provides_its_stages():
-    assert [stage.name for stage in stages()] == [
-        "pack",
-        "pretrain",
-        "grow",
-        "sft",
-        "dpo",
-        "pivotal-tokens",
-        "export",
-        "import",
-    ]
+def test_the_plugin_provides_its_stages_even_if_they_were_imported_before():
+    manager = pluggy.PluginManager("textbookgen")
+    manager.add_hookspecs(hookspecs)
+    manager.register(textbookgen_megatron)
+    [provided] = manager.hook.stages()
+    assert [stage.name for stage in provided] == ["pretrain", "grow", "sft", "dpo", "pivotal-tokens", "export", "import"]
 
 
 def test_tensorboard_events_and_the_profile_of_a_step(context, shards):

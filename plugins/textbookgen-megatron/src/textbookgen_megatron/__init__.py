@@ -10,8 +10,8 @@ from textbookgen import Checkpoint, Model, Stage, hookimpl
 from textbookgen.api.cards import CheckpointCard
 
 
-@hookimpl
-def stages() -> Iterable[type[Stage]]:
+@hookimpl(specname="stages")  # not `def stages`: importing the subpackage of that name would replace the function
+def provide_stages() -> Iterable[type[Stage]]:
     """Return the stages, used as `megatron/pretrain` and so on."""
     from textbookgen_megatron.stages.dpo import Dpo
     from textbookgen_megatron.stages.export import Export

@@ -22,7 +22,7 @@ CLASSES: dict[Architecture, tuple[str, str]] = {
 Config = dict[str, Any]
 
 
-def config_of(shape: Shape, eod: int, dtype: str = "float32") -> Config:
+def shape_to_config(shape: Shape, eod: int, dtype: str = "float32") -> Config:
     """Return the config.json of the model in transformers that computes the same function.
 
     Args:
@@ -52,7 +52,7 @@ def config_of(shape: Shape, eod: int, dtype: str = "float32") -> Config:
         "initializer_range": 0.02,
         "torch_dtype": dtype,
     }
-    return common | _PARTS[shape.architecture](shape, eod)
+    return common | _ARCHITECTURE_KEYS[shape.architecture](shape, eod)
 
 
 def _sizes(shape: Shape) -> Config:
@@ -126,7 +126,7 @@ def _neo(shape: Shape, eod: int) -> Config:
     }
 
 
-_PARTS: dict[Architecture, Callable[[Shape, int], Config]] = {
+_ARCHITECTURE_KEYS: dict[Architecture, Callable[[Shape, int], Config]] = {
     "phi": _phi,
     "phi3": _phi3,
     "llama": _llama,
@@ -136,7 +136,7 @@ _PARTS: dict[Architecture, Callable[[Shape, int], Config]] = {
 }
 
 
-def shape_of(config: Mapping[str, Any], place: str, *, head_bias: bool = False) -> Shape:
+def config_to_shape(config: Mapping[str, Any], place: str, *, head_bias: bool = False) -> Shape:
     """Return the shape of a model in transformers.
 
     Args:

@@ -17,7 +17,7 @@ from textbookgen.api.hashing import file_digest
 from textbookgen.training.job import JobFile, JobInput, ParentCheckpoint, check_weights
 from textbookgen.training.shards import PackedShards
 from textbookgen_megatron.exchange import quantize
-from textbookgen_megatron.exchange.configs import config_of
+from textbookgen_megatron.exchange.configs import shape_to_config
 from textbookgen_megatron.exchange.reader import chat_template, end_of_document, read_model
 from textbookgen_megatron.exchange.tokenizers import write_tokenizer
 from textbookgen_megatron.exchange.weight_files import SAFETENSORS, open_safetensors, write_weights
@@ -49,7 +49,7 @@ def export_model(options: Export, checkpoint: JobInput, out: Path, shards: JobIn
         checkpoint, CausalLMCard, ("megatron",), "only checkpoints of megatron stages can be exported"
     )
     card, shape = parent.card, Shape.from_card(parent.card)
-    config = config_of(shape, card.eod, options.dtype)
+    config = shape_to_config(shape, card.eod, options.dtype)
     out.mkdir(parents=True, exist_ok=True)
     weights, quantized = check_weights(parent.folder, card), None
     with open_safetensors(weights) as get_tensor:

@@ -8,7 +8,7 @@ import torch
 
 from textbookgen import TrainerError
 from textbookgen.api.cards import ChatTemplateCard
-from textbookgen_megatron.exchange.configs import shape_of
+from textbookgen_megatron.exchange.configs import config_to_shape
 from textbookgen_megatron.exchange.tokenizers import END_OF_DOCUMENT
 from textbookgen_megatron.exchange.weight_files import open_weights, read_json
 from textbookgen_megatron.exchange.weight_names import from_transformers, head_bias_name
@@ -30,7 +30,7 @@ def read_model(folder: Path, sequence_length: int | None = None) -> tuple[Shape,
     """
     place = str(folder / "config.json")
     try:
-        shape = shape_of(read_json(folder / "config.json"), place)
+        shape = config_to_shape(read_json(folder / "config.json"), place)
     except KeyError as error:
         raise TrainerError(f"the key {error} is missing", place=place, hint="save the model again") from None
     if sequence_length:
