@@ -38,6 +38,7 @@ fix: install
 
 docs: install
 	$(BIN)/cog -r docs/*.md
+	$(BIN)/python docs/reference.py
 
 clean:
 	rm -rf $(VENV) work

@@ -1,4 +1,4 @@
-"""Renders the public API as Markdown from signatures, field descriptions and docstrings; docs/api-reference.md calls it."""
+"""Writes docs/api-reference.md from signatures, field descriptions and docstrings: `python docs/reference.py [--check]`."""
 
 from __future__ import annotations
 
@@ -6,16 +6,88 @@ import dataclasses
 import importlib
 import inspect
 import re
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
+import textbookgen
+
+FILE = Path(__file__).with_name("api-reference.md")
+
+#: The modules of the reference, in order.
+MODULES = [
+    *(
+        f"textbookgen.api.{name}"
+        for name in (
+            "stage",
+            "generator",
+            "grader",
+            "annotations",
+            "artifacts",
+            "cards",
+            "teacher",
+            "chat_teacher",
+            "message",
+            "sampler",
+            "benchmark",
+            "model",
+            "tokenizer",
+            "executor",
+            "events",
+            "errors",
+            "hookspecs",
+            "reply_text",
+            "rows",
+            "files",
+            "hashing",
+            "plots",
+        )
+    ),
+    "textbookgen.run.api",
+    *(
+        f"textbookgen.training.{name}"
+        for name in (
+            "options",
+            "architectures",
+            "job",
+            "metrics",
+            "process",
+            "shards",
+            "packing",
+            "checkpoint_store",
+            "evaluation",
+            "sampling",
+            "chat_template",
+            "generation",
+            "prompt_codec",
+            "model_client",
+            "model_server",
+        )
+    ),
+    "textbookgen.testing",
+]
+
 #: A section of a Google-style docstring, such as `Args:`.
 _SECTION = re.compile(r"^(Args|Arguments|Returns|Yields|Raises|Attributes|Note|Example):\s*$")
 _ENTRY = re.compile(r"^    (?P<name>[\w.*`]+(?: \([^)]*\))?):\s+(?P<text>.*)$")
+
+
+def document() -> str:
+    """Return the whole page."""
+    lines = [
+        "# API reference\n",
+        "Written by `make docs` from the docstrings. These names can be imported from `textbookgen` itself:\n",
+    ]
+    lines += ["| name | module |", "|---|---|"]
+    for name in textbookgen.__all__:
+        module = next(module for module, names in textbookgen._MODULES.items() if name in names.split())
+        lines.append(f"| `{name}` | `textbookgen.{module}` |")
+    return "\n".join([*lines, "", *page(MODULES)]).rstrip() + "\n"
 
 
 def page(modules: list[str], level: int = 2) -> Iterator[str]:
@@ -134,3 +206,9 @@ def prose(docstring: str) -> str:
         else:
             lines.append(line)
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()
+
+
+if __name__ == "__main__":
+    if "--check" in sys.argv:
+        sys.exit(FILE.read_text(encoding="utf-8") != document() and f"{FILE.name} is stale: run `make docs`")
+    FILE.write_text(document(), encoding="utf-8")

@@ -64,8 +64,8 @@ def main(folder: Path, number: int, megatron: bool) -> None:
     splits = {split: open_documents(folder / split, megatron) for split in ("train", "valid")}
     for split, documents in splits.items():
         result = (len(documents), sum(len(documents[n]) for n in range(len(documents))))
-        told = (manifest[split]["documents"], manifest[split]["tokens"])
-        agree = "as the manifest says" if result == told else f"but the manifest says {told}"
+        expected = (manifest[split]["documents"], manifest[split]["tokens"])
+        agree = "as the manifest says" if result == expected else f"but the manifest says {expected}"
         print(f"{split}: {result[0]} documents, {result[1]} tokens, {agree}")
     print(f"document {number}: {text_of(splits['train'][number], folder, manifest)}")
 

@@ -31,6 +31,13 @@ def test_every_option_of_a_built_in_has_a_description(use: str) -> None:
     assert [name for name, option in kind.model_fields.items() if not option.description] == []
 
 
+def test_the_api_reference_is_fresh() -> None:
+    done = subprocess.run(
+        [sys.executable, "docs/reference.py", "--check"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
 def test_every_public_name_is_documented() -> None:
     reference = (ROOT / "docs" / "api-reference.md").read_text(encoding="utf-8")
     assert [name for name in textbookgen.__all__ if f"| `{name}` |" not in reference] == []
