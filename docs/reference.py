@@ -182,7 +182,8 @@ def signature(function: Any) -> str:
     """Return a signature without `self` and `cls`."""
     whole = inspect.signature(function)
     kept = [value for name, value in whole.parameters.items() if name not in ("self", "cls")]
-    return re.sub(r"'([^']*)'", r"\1", str(whole.replace(parameters=kept)))
+    text = re.sub(r"<class '?[\w.]*?(\w+)'?>", r"\1", str(whole.replace(parameters=kept)))
+    return re.sub(r"'([^']*)'", r"\1", text)
 
 
 def prose(docstring: str) -> str:
