@@ -1,4 +1,4 @@
-"""What a trainer says to data, weights and options that cannot be: place, problem, hint, and nothing half written."""
+"""Invalid data, weights and options: an error with place, problem and hint, and no incomplete result."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ A_STEP = 8 * 64
 
 
 def refused(context, name, stage, **inputs):
-    """The error that a job ends with; it leaves no card."""
+    """Return the error that a job ends with; it leaves no card."""
     with pytest.raises(TrainerError) as caught:
         context.here(name, stage, **inputs)
     assert caught.value.place and caught.value.hint
@@ -55,7 +55,7 @@ def replies(tmp_path_factory):
     [(1, 500, 1.0, "held-out loss nan after step 1 of 1"), (6, 1, 0.0, "at step 2 of 6")],
     ids=["at-the-end", "after-a-save"],
 )
-def test_a_loss_that_is_no_number_ends_the_run_and_no_save_of_such_weights_is_called_good(
+def test_a_non_finite_loss_aborts_the_run_and_deletes_checkpoints_of_such_weights(
     context, shards, steps, every, max_grad_norm, where
 ):
     rate = {"learning_rate": 1e30, "warmup_steps": 0, "max_grad_norm": max_grad_norm}
@@ -66,7 +66,7 @@ def test_a_loss_that_is_no_number_ends_the_run_and_no_save_of_such_weights_is_ca
     assert not list((context.folder / f"exploded-{steps}").glob("saves/checkpoint-*"))
 
 
-def test_the_last_save_of_sound_weights_is_named_and_kept(context, shards, monkeypatch):
+def test_the_last_good_checkpoint_is_named_and_kept(context, shards, monkeypatch):
     from textbookgen_transformers.backend import schedule
 
     scheduled = schedule.learning_rate
@@ -91,24 +91,24 @@ def changed(folder):
 
 
 def cut_short(name):
-    def harm(folder):
+    def damage(folder):
         (folder / name).write_bytes((folder / name).read_bytes()[:300])
 
-    return harm
+    return damage
 
 
 def missing(name):
     return lambda folder: (folder / name).unlink()
 
 
-def undigested(harm):
-    """The same to a folder whose card tells no digest, as others' may."""
+def without_digest(damage):
+    """Apply damage to a folder whose card has no digest, as those of others may."""
 
     def both(folder):
-        told = card(folder)
-        del told["weights_digest"]
-        (folder / "checkpoint.json").write_text(json.dumps(told))
-        harm(folder)
+        values = card(folder)
+        del values["weights_digest"]
+        (folder / "checkpoint.json").write_text(json.dumps(values))
+        damage(folder)
 
     return both
 
@@ -120,11 +120,11 @@ def without_a_tensor(folder):
 
 
 def of_another_width(folder):
-    told = json.loads((folder / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps(told | {"hidden_size": 64}))
+    values = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(values | {"hidden_size": 64}))
 
 
-HARMS = {
+DAMAGE = {
     "weights changed": changed,
     "weights cut short": cut_short("model.safetensors"),
     "weights missing": missing("model.safetensors"),
@@ -132,23 +132,23 @@ HARMS = {
     "config missing": missing("config.json"),
     "config of another model": of_another_width,
     "card cut short": cut_short("checkpoint.json"),
-    "no digest, weights cut short": undigested(cut_short("model.safetensors")),
-    "no digest, weights missing": undigested(missing("model.safetensors")),
-    "no digest, a tensor missing": undigested(without_a_tensor),
+    "no digest, weights cut short": without_digest(cut_short("model.safetensors")),
+    "no digest, weights missing": without_digest(missing("model.safetensors")),
+    "no digest, a tensor missing": without_digest(without_a_tensor),
 }
 
 
-@pytest.mark.parametrize("harm", HARMS)
-def test_a_checkpoint_that_was_harmed_is_neither_trained_on_nor_served(context, shards, sound, tmp_path, harm):
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_corrupt_checkpoint_is_neither_trained_on_nor_served(context, shards, sound, tmp_path, damage):
     folder = shutil.copytree(sound, tmp_path / "c")
-    HARMS[harm](folder)
-    refused(context, "harmed", Sft(shards="s", checkpoint="c", batch_size=4), shards=shards, checkpoint=folder)
+    DAMAGE[damage](folder)
+    refused(context, "damaged", Sft(shards="s", checkpoint="c", batch_size=4), shards=shards, checkpoint=folder)
     with pytest.raises(TrainerError) as caught:
         open_generator(folder)
     assert caught.value.place and caught.value.hint
 
 
-def test_who_serves_says_what_is_wrong_in_words(sound, tmp_path):
+def test_a_serving_error_reaches_the_client_without_a_traceback(sound, tmp_path):
     folder = shutil.copytree(sound, tmp_path / "c")
     changed(folder)
     model = open_model(folder)
@@ -170,20 +170,18 @@ def test_weights_in_several_files_are_checked_together(context, shards, sound, t
     model.save_pretrained(folder, max_shard_size="60KB")
     files = sorted(folder.glob("model-*.safetensors"))
     assert len(files) > 1
-    told = card(folder) | {"weights": None, "weights_digest": weights_digest(folder)}
-    (folder / "checkpoint.json").write_text(json.dumps(told))
+    values = card(folder) | {"weights": None, "weights_digest": weights_digest(folder)}
+    (folder / "checkpoint.json").write_text(json.dumps(values))
     stage = Sft(shards="s", checkpoint="c", batch_size=4)
     job = context.job("split", stage, shards=shards, checkpoint=folder)
-    assert (
-        TransformersJob.read(job.path).parent.card.weights_digest == weights_digest(folder) != card(sound)["weights_digest"]
-    )
+    assert TransformersJob.read(job.path).parent.card.weights_digest == weights_digest(folder) != card(sound)["weights_digest"]
     open_generator(folder)
     files[-1].write_bytes(files[-1].read_bytes()[:-4] + b"abcd")
     with pytest.raises(TrainerError, match="do not match the digest"):
         TransformersJob.read(job.path)
 
 
-def test_weights_that_are_no_numbers_are_not_started_from(context, shards, sound, tmp_path):
+def test_training_does_not_start_from_non_finite_weights(context, shards, sound, tmp_path):
     folder = shutil.copytree(sound, tmp_path / "c")
     tensors = {name: torch.full_like(each, torch.nan) for name, each in load_file(folder / "model.safetensors").items()}
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
@@ -193,21 +191,21 @@ def test_weights_that_are_no_numbers_are_not_started_from(context, shards, sound
     assert "to start from are not finite" in error.problem and error.place == str(folder)
 
 
-def test_measurements_on_the_way_want_something_held_out(context, tmp_path):
+def test_validation_during_training_requires_held_out_data(context, tmp_path):
     shards = pack(tmp_path, documents(tmp_path, stories(40)), validation_share=0)
     stage = Pretrain(**TINY, tokens=4 * A_STEP, validate_every=2)
     assert refused(context, "nothing-held-out", stage, shards=shards).place == "validate_every"
 
 
 @pytest.mark.parametrize("epochs", [1.0, 3.0])
-def test_a_batch_larger_than_all_there_is(context, shards, replies, sound, epochs):
+def test_a_batch_larger_than_the_data_is_rejected(context, shards, replies, sound, epochs):
     options = {"shards": "s", "checkpoint": "c", "epochs": epochs}
     for name, stage, packed in (("sft", Sft, shards), ("dpo", Dpo, replies)):
         error = refused(context, f"large-{name}", stage(**options, batch_size=64_000), shards=packed, checkpoint=sound)
         assert "a batch size of 64000 exceeds" in error.problem and error.place == "batch_size"
 
 
-def test_pairs_are_for_dpo_and_documents_are_not(context, shards, replies, sound):
+def test_only_dpo_takes_pairs(context, shards, replies, sound):
     tuned = Sft(shards="s", checkpoint="c", batch_size=4)
     assert "transformers/dpo" in refused(context, "pairs-1", Pretrain(**TINY, tokens=A_STEP), shards=replies).hint
     assert "transformers/dpo" in refused(context, "pairs-2", tuned, shards=replies, checkpoint=sound).hint
@@ -215,7 +213,7 @@ def test_pairs_are_for_dpo_and_documents_are_not(context, shards, replies, sound
     assert "not pairs" in refused(context, "pairs-3", aligned, shards=shards, checkpoint=sound).problem
 
 
-def test_the_card_tells_what_a_step_held_and_the_lines_what_was_used_of_the_peak(context, shards, sound):
+def test_the_card_records_memory_and_the_metrics_utilization(context, shards, sound):
     numbers = card(sound)["parameters"]
     held = card(sound)["memory"]
     assert (held["weights"], held["gradients"]) == (4 * numbers, 4 * numbers)
@@ -261,17 +259,17 @@ tokens = 1_000
 @pytest.mark.parametrize(
     ("stage", "problem"),
     [
-        ('use = "transformers/sft"\nshards = "shards"\ncheckpoint = "base"', "'base' gives MegatronCheckpoint"),
+        ('use = "transformers/sft"\nshards = "shards"\ncheckpoint = "base"', "the output of 'base' is MegatronCheckpoint"),
         (
             'use = "megatron/dpo"\nshards = "shards"\ncheckpoint = "base"',
-            "'shards' gives TokenShards, and this takes PairShards",
+            "the output of 'shards' is TokenShards, but this option takes PairShards",
         ),
-        ('use = "megatron/pretrain"\nshards = "dataset"\nshape = "phi-1"\ntokens = 1', "'dataset' gives Shards"),
-        ('use = "megatron/import"\ncheckpoint = "base"', "this takes TransformersCheckpoint"),
+        ('use = "megatron/pretrain"\nshards = "dataset"\nshape = "phi-1"\ntokens = 1', "the output of 'dataset' is Shards"),
+        ('use = "megatron/import"\ncheckpoint = "base"', "this option takes TransformersCheckpoint"),
     ],
     ids=["checkpoint-of-another-trainer", "no-pairs", "no-token-ids", "nothing-to-import"],
 )
-def test_what_stages_do_not_understand_is_refused_before_anything_runs(tmp_path, stage, problem):
+def test_mismatched_artifacts_are_rejected_before_anything_runs(tmp_path, stage, problem):
     file = tmp_path / "texts.txt"
     file.write_text("One.\nTwo.\n", encoding="utf-8")
     recipe = tmp_path / "recipe.toml"

@@ -1,4 +1,4 @@
-"""Models that are asked by token ids: the two trainers answer alike, and what needs ids works with both."""
+"""Models by token ids: both trainers answer alike, and what needs ids works with both."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ TRAINERS = {"megatron": textbookgen_megatron.open_model, "transformers": textboo
 
 @pytest.fixture(scope="module")
 def exported(context, tmp_path_factory):
-    """A model of drawn weights with a chat template, whose control tokens are single ids, in transformers' format."""
+    """A model of random weights with a chat template, whose control tokens are single ids, exported for transformers."""
     folder = tmp_path_factory.mktemp("drawn")
     with process_groups():
         draw = torch.Generator().manual_seed(5)
@@ -77,36 +77,36 @@ def exported(context, tmp_path_factory):
 
 
 @pytest.fixture(params=["megatron", "transformers"])
-def writer(request, exported):
+def generator(request, exported):
     return {"megatron": megatron, "transformers": transformers}[request.param].open_generator(exported)
 
 
-def test_what_is_gone_on_with_depends_on_its_own_seed_alone(writer, monkeypatch):
-    wish, seeds, rooms = SamplingParams(20, temperature=1.0, samples=3), [7, 8, 9, 10, 11], [20, 5, 12, 1, 20]
-    together = writer.extend(HEADS, wish, seeds, rooms)
-    alone = [writer.extend([head], wish, [seeds[at]], [rooms[at]])[0] for at, head in enumerate(HEADS)]
+def test_a_continuation_depends_on_its_own_seed_only(generator, monkeypatch):
+    params, seeds, limits = SamplingParams(20, temperature=1.0, samples=3), [7, 8, 9, 10, 11], [20, 5, 12, 1, 20]
+    together = generator.extend(HEADS, params, seeds, limits)
+    alone = [generator.extend([head], params, [seeds[at]], [limits[at]])[0] for at, head in enumerate(HEADS)]
     assert together == alone
-    assert writer.extend(HEADS, wish, [1, 2, 3, 4, 5], rooms) != together
-    assert all(len(ids) <= room for each, room in zip(together, rooms, strict=True) for ids, _, _ in each)
+    assert generator.extend(HEADS, params, [1, 2, 3, 4, 5], limits) != together
+    assert all(len(ids) <= limit for each, limit in zip(together, limits, strict=True) for ids, _, _ in each)
     monkeypatch.setattr("textbookgen.training.generation.MAX_BATCH_TOKENS", 90)  # samples that do not fit into one batch
-    assert writer.extend(HEADS, wish, seeds, rooms) == together
+    assert generator.extend(HEADS, params, seeds, limits) == together
 
 
-def test_going_on_by_ids_is_completing_and_log_probabilities_sum_to_the_score(writer):
+def test_extending_equals_completing_and_log_probabilities_sum_to_the_score(generator):
     prompts = [bytes(head).decode() for head in HEADS]
-    texts = writer.complete(prompts, SamplingParams(12))
-    by_ids = writer.extend(HEADS, SamplingParams(12), [0] * len(HEADS), [12] * len(HEADS))
+    texts = generator.complete(prompts, SamplingParams(12))
+    by_ids = generator.extend(HEADS, SamplingParams(12), [0] * len(HEADS), [12] * len(HEADS))
     assert [each[0][1] for each in by_ids] == [text for [text] in texts]
     pairs = [("Once", " there was a dog"), ("", "a" * 60), ("x" * 40, "yz")]
-    each = writer.logprobs([(list(before.encode()), list(after.encode())) for before, after in pairs])
+    each = generator.logprobs([(list(before.encode()), list(after.encode())) for before, after in pairs])
     assert [len(one) for one in each] == [16, 60, 2]
-    assert [sum(one) for one in each] == pytest.approx([total for total, _, _ in writer.score(pairs)], abs=1e-9)
+    assert [sum(one) for one in each] == pytest.approx([total for total, _, _ in generator.score(pairs)], abs=1e-9)
 
 
-def test_parity_of_what_both_say_and_find_likely(exported):
+def test_parity_of_samples_and_log_probabilities_of_both_trainers(exported):
     one, other = megatron.open_generator(exported), transformers.open_generator(exported)
-    for wish in (SamplingParams(20), SamplingParams(20, temperature=1.0, samples=4)):
-        args = HEADS, wish, [7, 8, 9, 10, 11], [20, 5, 12, 1, 20]
+    for params in (SamplingParams(20), SamplingParams(20, temperature=1.0, samples=4)):
+        args = HEADS, params, [7, 8, 9, 10, 11], [20, 5, 12, 1, 20]
         assert one.extend(*args) == other.extend(*args)
     pairs = [(list(b"Once"), list(b" there was a dog")), ([], list(b"a" * 60))]
     for mine, theirs in zip(one.logprobs(pairs), other.logprobs(pairs), strict=True):
@@ -114,7 +114,7 @@ def test_parity_of_what_both_say_and_find_likely(exported):
 
 
 @pytest.mark.parametrize("trainer", TRAINERS)
-def test_a_served_model_is_asked_by_its_own_template(exported, trainer):
+def test_a_served_model_uses_its_own_chat_template(exported, trainer):
     user, assistant, end = 257, 258, 259
     with closing(TRAINERS[trainer](exported)) as model:
         assert isinstance(model, TokenModel)
@@ -128,7 +128,7 @@ def test_a_served_model_is_asked_by_its_own_template(exported, trainer):
         assert [each.text for each in greedy] == model.complete(["plain <|end|>"], max_tokens=6)[0] * 2
 
 
-def test_conversations_are_answered_and_weighed_by_ids(exported, tmp_path):
+def test_chat_eval_answers_and_scores_by_ids(exported, tmp_path):
     turns = [{"role": "user", "content": "Who?"}, {"role": "assistant", "content": "Tom."}]
     frame = pl.DataFrame({"id": ["1"], "messages": [turns]}, schema={"id": pl.String, **Chats.content})
     frame.write_parquet(tmp_path / "part.parquet")
@@ -136,15 +136,15 @@ def test_conversations_are_answered_and_weighed_by_ids(exported, tmp_path):
     stage = ChatEval.model_validate({"from": "it", "conversations": "talks", "max_tokens": 8})
     resolver = SimpleNamespace(model=textbookgen_transformers.open_model)
     figures = stage.evaluate(StageInputs(inputs, tmp_path, resolver), tmp_path)
-    told = dict(zip(figures["metric"], figures["value"], strict=True))
-    assert told["finished replies"] in (0, 1)  # which only ids tell
+    scores = dict(zip(figures["metric"], figures["value"], strict=True))
+    assert scores["finished replies"] in (0, 1)  # which only ids tell
     with closing(textbookgen_transformers.open_model(exported)) as model:
         [asked] = model.encode([[Message("user", "Who?")]])
         bits = -sum(model.logprobs([(asked, list(b"Tom."))])[0]) / 4 / torch.log(torch.tensor(2.0)).item()
-    assert told["answer bits per byte"] == pytest.approx(bits, rel=1e-5)
+    assert scores["answer bits per byte"] == pytest.approx(bits, rel=1e-5)
 
 
-def test_as_a_teacher_it_says_how_a_reply_ended(exported):
+def test_as_a_teacher_it_reports_how_a_reply_ended(exported):
     teacher = CheckpointTeacher(checkpoint=str(exported), max_tokens=5, temperature=1.0)
     teacher.prepare({}, textbookgen_transformers.open_model)
 
@@ -160,7 +160,7 @@ def test_as_a_teacher_it_says_how_a_reply_ended(exported):
 
 
 def two_ways(count):
-    """Sums that are told right after `A`, and by chance after `B`."""
+    """Sums that are right after `A`, and random after `B`."""
     draw = random.Random(0)
     for _ in range(count):
         one, other, way = draw.randint(0, 2), draw.randint(0, 2), draw.choice("AB")
@@ -168,7 +168,7 @@ def two_ways(count):
 
 
 @pytest.mark.slow
-def test_pivotal_tokens_are_found_in_a_model_of_transformers(context, tmp_path):
+def test_pivotal_tokens_of_a_transformers_model(context, tmp_path):
     shards = pack(tmp_path, documents(tmp_path, list(two_ways(1_600))), sequence_length=16, validation_share=0)
     shape = {"architecture": "llama", "layers": 2, "hidden": 64, "heads": 4, "threads": 1, "dropout": 0.0}
     tokens = PackedShards.read(shards).counts("train").tokens * 6

@@ -1,4 +1,4 @@
-"""That TRL's trainer learns from packed pairs what megatron's own loss does, and goes on where it was killed."""
+"""TRL's trainer on packed pairs: parity with megatron's own losses, and resuming."""
 
 from __future__ import annotations
 
@@ -35,22 +35,22 @@ def base(context, shards):
     return context.folder / "base", context.export("base-exported", context.folder / "base")
 
 
-def test_trls_steps_are_in_parity_with_megatrons(context, base, replies):
+def test_parity_of_dpo_steps_with_megatron(context, base, replies):
     mine = context.here("dpo", Dpo(**OPTIONS, micro_batch_size=4), shards=replies, checkpoint=base[1])
     theirs = context.work("their-dpo", MegatronDpo(**OPTIONS), shards=replies, checkpoint=base[0])
-    told, others = metrics(context.folder / "dpo"), metrics(context.folder / "their-dpo")
-    assert told[0].keys() == others[0].keys()
-    for name in set(told[0]) - {"seconds", "tokens_per_second"}:
-        values = [[line[name] for line in lines] for lines in (told, others)]
+    ours, others = metrics(context.folder / "dpo"), metrics(context.folder / "their-dpo")
+    assert ours[0].keys() == others[0].keys()
+    for name in set(ours[0]) - {"seconds", "tokens_per_second"}:
+        values = [[line[name] for line in lines] for lines in (ours, others)]
         assert values[0] == pytest.approx(values[1], rel=1e-3, abs=1e-4), name
-    assert told[0]["loss"] == pytest.approx(0.693147, abs=1e-5)
-    assert told[-1]["loss"] < 0.5 * told[0]["loss"]
-    assert told[-1]["reward_margin"] > told[0]["reward_margin"] + 0.5
+    assert ours[0]["loss"] == pytest.approx(0.693147, abs=1e-5)
+    assert ours[-1]["loss"] < 0.5 * ours[0]["loss"]
+    assert ours[-1]["reward_margin"] > ours[0]["reward_margin"] + 0.5
     assert mine["validation_loss"] == pytest.approx(theirs["validation_loss"], rel=1e-3)
     assert mine["validation"] == pytest.approx(theirs["validation"], rel=1e-3)
 
 
-def test_a_run_that_is_taken_up_again_keeps_its_reference(context, base, replies, monkeypatch):
+def test_a_resumed_run_reuses_its_reference_log_probabilities(context, base, replies, monkeypatch):
     options = Dpo(**OPTIONS, loss="ipo", checkpoint_every=4)
     whole = context.here("ipo", options, shards=replies, checkpoint=base[1])
 
@@ -76,7 +76,7 @@ def test_a_run_that_is_taken_up_again_keeps_its_reference(context, base, replies
     assert resumed["validation_loss"] == pytest.approx(whole["validation_loss"], rel=1e-5)
 
 
-def test_losses_are_summed_by_their_weights(context, base, replies):
+def test_several_losses_are_summed_by_their_weights(context, base, replies):
     first = []
     for place, loss in enumerate(("sigmoid", "sft", {"sigmoid": 2.0, "sft": 0.5})):
         stage = Dpo(**OPTIONS | {"epochs": 0.2}, loss=loss)
@@ -86,12 +86,12 @@ def test_losses_are_summed_by_their_weights(context, base, replies):
     assert first[2] == pytest.approx(2 * first[0] + 0.5 * first[1], rel=1e-5)
 
 
-def test_losses_are_told_as_megatron_tells_them():
+def test_loss_options_equal_megatrons():
     for loss in ("ipo", {"sigmoid": 1, "sft": 0.2}):
         assert Dpo(**OPTIONS, loss=loss).loss_weights == MegatronDpo(**OPTIONS, loss=loss).loss_weights
 
 
-def test_shards_of_the_wrong_kind_are_told(context, base, shards, replies):
+def test_shards_of_the_wrong_content_are_reported(context, base, shards, replies):
     with pytest.raises(TrainerError, match="hold Documents, not pairs"):
         context.here("wrong", Dpo(**OPTIONS), shards=shards, checkpoint=base[1])
     with pytest.raises(TrainerError, match="hold pairs"):

@@ -1,4 +1,4 @@
-"""Architectures, what they compute, and what is served of them."""
+"""Architectures, their forward passes, and serving."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ PROMPTS = ["Once", "a", "", "There was a small dog", "Ann had"]
 
 
 def built(kind, **more):
-    given = {"architecture": kind, "layers": 2, "hidden": 32, "heads": 4, **more}
+    values = {"architecture": kind, "layers": 2, "hidden": 32, "heads": 4, **more}
     if kind in ("phi3", "neo"):
-        given["window"] = 7
-    whole = resolve_shape(None, given) | {"vocabulary": 257, "sequence_length": 48}
+        values["window"] = 7
+    whole = resolve_shape(None, values) | {"vocabulary": 257, "sequence_length": 48}
     torch.manual_seed(0)
     model = AutoModelForCausalLM.from_config(config_of(whole, 256), dtype=torch.float32)
     with torch.no_grad():
@@ -47,13 +47,13 @@ def built(kind, **more):
     return whole, model.eval()
 
 
-def writer_of(model):
+def generator_of(model):
     return BatchGenerator(CachedModel(model), PromptCodec.load(Path(), None, 256))
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @torch.no_grad()
-def test_packed_documents_are_read_as_if_each_stood_alone(kind):
+def test_packed_documents_do_not_attend_to_each_other(kind):
     _, model = built(kind)
     texts = [torch.randint(0, 257, (1, length)) for length in (9, 14, 25)]
     places = torch.cat([torch.arange(text.size(1)) for text in texts])[None]
@@ -63,23 +63,23 @@ def test_packed_documents_are_read_as_if_each_stood_alone(kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_models_are_as_large_as_megatrons(kind):
+def test_parameter_counts_equal_megatrons(kind):
     whole, model = built(kind)
     shape = Shape(**whole, **{"head_bias": True} if kind == "phi" else {})
     assert count_parameters(model) == shape.parameters()
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_token_takes_as_much_work_as_megatron_reckons(kind):
+def test_flops_per_token_equal_megatrons(kind):
     whole, model = built(kind, ffn=96, tied=kind == "llama")
     assert flops_per_token(model, 48) == pytest.approx(Shape(**whole | {"vocabulary": 256}).flops(1), rel=0.04)  # biases
 
 
 @pytest.mark.parametrize("kind", ["llama", "phi3", "neo"])
 @torch.no_grad()
-def test_completions_are_the_argmax_of_full_forwards_whatever_else_is_asked(kind):
+def test_completions_are_the_argmax_of_full_forward_passes_in_any_batch(kind):
     _, model = built(kind)
-    writer = writer_of(model)
+    generator = generator_of(model)
 
     def greedy(prompt):
         ids = [256, *prompt.encode()]
@@ -91,38 +91,40 @@ def test_completions_are_the_argmax_of_full_forwards_whatever_else_is_asked(kind
             ids.append(token)
         return ByteTokenizer().decode(ids[start:])
 
-    assert writer.complete(PROMPTS, SamplingParams(max_tokens=12)) == [[greedy(prompt)] for prompt in PROMPTS]
-    wish = SamplingParams(max_tokens=12, temperature=1.0, samples=2, seed=4)
-    alone = [writer.complete([""] * index + [prompt], wish)[index] for index, prompt in enumerate(PROMPTS)]
-    assert writer.complete(PROMPTS, wish) == alone
+    assert generator.complete(PROMPTS, SamplingParams(max_tokens=12)) == [[greedy(prompt)] for prompt in PROMPTS]
+    params = SamplingParams(max_tokens=12, temperature=1.0, samples=2, seed=4)
+    alone = [generator.complete([""] * index + [prompt], params)[index] for index, prompt in enumerate(PROMPTS)]
+    assert generator.complete(PROMPTS, params) == alone
 
 
 @torch.no_grad()
 def test_scores_are_summed_log_probabilities():
     _, model = built("llama")
-    writer = writer_of(model)
+    generator = generator_of(model)
     asked = [("Ann had", " a dog."), ("", "Tom"), ("a longer beginning of it", "!"), ("", "")]
-    for (before, after), (logprob, tokens, _) in zip(asked, writer.score(asked), strict=True):
+    for (before, after), (logprob, tokens, _) in zip(asked, generator.score(asked), strict=True):
         ids = torch.tensor([[256, *before.encode(), *after.encode()]])
         every = model(input_ids=ids).logits[0, :-1].log_softmax(-1).gather(-1, ids[0, 1:, None])[len(before.encode()) :]
         assert (tokens, logprob) == (len(after.encode()), pytest.approx(float(every.sum()), rel=1e-5, abs=1e-5))
-    assert writer.score([("", "z" * 200)])[0][1] == 200
-    assert writer.complete(["y" * 500 + "Once"], SamplingParams(8)) == writer.complete(["y" * 300 + "Once"], SamplingParams(8))
+    assert generator.score([("", "z" * 200)])[0][1] == 200
+    assert generator.complete(["y" * 500 + "Once"], SamplingParams(8)) == generator.complete(
+        ["y" * 300 + "Once"], SamplingParams(8)
+    )
 
 
 def test_completions_end_before_the_first_stop():
     _, model = built("phi")
-    writer = writer_of(model)
-    free = writer.complete(PROMPTS, SamplingParams(max_tokens=24))
+    generator = generator_of(model)
+    free = generator.complete(PROMPTS, SamplingParams(max_tokens=24))
     stops = tuple({text[3:5] for [text] in free if len(text) > 5 and "\ufffd" not in text[3:5]}) or ("e",)
-    assert writer.complete(PROMPTS, SamplingParams(max_tokens=24, stop=stops)) == [[cut(text, stops)] for [text] in free]
+    assert generator.complete(PROMPTS, SamplingParams(max_tokens=24, stop=stops)) == [[cut(text, stops)] for [text] in free]
 
 
 def test_an_answer_ends_where_the_chat_template_ends_it(trained, tmp_path):
     folder = shutil.copytree(trained, tmp_path / "chat")
     built("llama")[1].save_pretrained(folder)  # drawn weights say various things
-    told = card(folder) | {"weights_digest": weights_digest(folder)}
-    (folder / "checkpoint.json").write_text(json.dumps(told))
+    values = card(folder) | {"weights_digest": weights_digest(folder)}
+    (folder / "checkpoint.json").write_text(json.dumps(values))
     asked = [chr(letter) for letter in range(ord("A"), ord("z"))]
     free = [text for [text] in open_generator(folder).complete(asked, SamplingParams(max_tokens=12))]
     at, place = next(
@@ -134,7 +136,7 @@ def test_an_answer_ends_where_the_chat_template_ends_it(trained, tmp_path):
     for size in (1, 2):  # one id, and text of several
         ending = free[at][place : place + size]
         template = "{% for m in messages %}{{ m.content }}" + ending + "\n{% endfor %}"
-        (folder / "checkpoint.json").write_text(json.dumps(told | {"chat": {"name": "own", "template": template}}))
+        (folder / "checkpoint.json").write_text(json.dumps(values | {"chat": {"name": "own", "template": template}}))
         ended = open_generator(folder).complete(asked, SamplingParams(max_tokens=12))[at]
         assert ended == [free[at].partition(ending)[0]]
 
@@ -154,14 +156,14 @@ def trained(context, shards):
     return context.folder / "served"
 
 
-def test_a_checkpoint_is_opened_by_who_wrote_it_and_by_transformers_itself(trained, tmp_path):
+def test_a_checkpoint_is_opened_by_this_plugin_and_by_transformers_itself(trained, tmp_path):
     model, alone = open_model(trained), AutoModelForCausalLM.from_pretrained(trained)
     tokenizer = AutoTokenizer.from_pretrained(trained)
     try:
-        told = model.complete(["Ann had", "Tom"], max_tokens=5, samples=2)
+        texts = model.complete(["Ann had", "Tom"], max_tokens=5, samples=2)
         ids = tokenizer("<|endoftext|>Ann had", return_tensors="pt")
         written = alone.generate(**ids, max_new_tokens=5, do_sample=False)[0, ids["input_ids"].size(1) :]
-        assert tokenizer.decode(written, skip_special_tokens=True) == told[0][0] == told[0][1]
+        assert tokenizer.decode(written, skip_special_tokens=True) == texts[0][0] == texts[0][1]
         assert model.score([("", "Tom")])[0].tokens == 3
         with pytest.raises(TrainerError, match="the model server failed"):
             model.complete(["x"], max_tokens="many")
@@ -172,7 +174,7 @@ def test_a_checkpoint_is_opened_by_who_wrote_it_and_by_transformers_itself(train
     assert open_model(tmp_path) is None and open_model(tmp_path / "nothing") is None
 
 
-def test_what_others_exported_is_opened_by_others_first(tmp_path):
+def test_other_plugins_open_exported_checkpoints_first(tmp_path):
     (tmp_path / "checkpoint.json").write_text(json.dumps({"format": "transformers"}))
     for names, opened in (
         (["transformers"], "textbookgen_transformers"),
@@ -183,7 +185,7 @@ def test_what_others_exported_is_opened_by_others_first(tmp_path):
         assert type(model).__module__.startswith(opened)
 
 
-def test_sums_in_bfloat16_come_near_those_in_float32(trained, context, shards):
+def test_training_in_bfloat16_is_close_to_float32(trained, context, shards):
     options = {
         "layers": 2,
         "hidden": 32,
@@ -214,10 +216,10 @@ def test_sums_in_bfloat16_come_near_those_in_float32(trained, context, shards):
         ({"weights": {"other": 1.0}}, "weights"),
     ],
 )
-def test_what_cannot_be_is_told_before_anything_runs(options, place):
+def test_impossible_options_are_reported_by_check(options, place):
     stage = Pretrain(**{"shards": "s", "layers": 2, "hidden": 32, "heads": 4, "tokens": 64, **options})
     assert [each.place for each in stage.check()] == [place]
 
 
-def test_the_plugin_is_light_and_well_described():
+def test_the_plugin_passes_plugin_check():
     check_plugin("transformers")

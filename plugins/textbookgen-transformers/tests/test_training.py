@@ -1,4 +1,4 @@
-"""That both trainers learn the same from the same shards, and that a disturbed run ends as an undisturbed one."""
+"""Parity of both trainers on the same shards, and of interrupted runs with uninterrupted ones."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ SMALL = {
 
 @pytest.fixture(scope="module")
 def small(context, shards):
-    """A model that was trained in one go."""
+    """A model trained without interruption."""
     return context.here("small", Pretrain(**SMALL), shards=shards)
 
 
@@ -65,7 +65,7 @@ def wait_for(process, folder, step):
         time.sleep(0.01)
 
 
-def test_both_trainers_start_alike_and_learn_alike_from_the_same_shards(small, other, context):
+def test_both_trainers_learn_alike_from_the_same_shards(small, other, context):
     mine, theirs = metrics(context.folder / "small"), metrics(context.folder / "other")
     assert [line["step"] for line in mine] == list(range(1, STEPS + 1))
     assert mine[0]["loss"] == pytest.approx(theirs[0]["loss"], abs=0.05)
@@ -78,7 +78,7 @@ def test_both_trainers_start_alike_and_learn_alike_from_the_same_shards(small, o
 
 
 @pytest.mark.parametrize("schedule", ["linear", "cosine", "constant", "wsd"])
-def test_learning_rates_are_in_parity_with_megatrons(context, schedule):
+def test_parity_of_learning_rates_with_megatron(context, schedule):
     from megatron.core.optimizer_param_scheduler import OptimizerParamScheduler
     from textbookgen_transformers.backend.schedule import learning_rate
 
@@ -107,7 +107,7 @@ def test_learning_rates_are_in_parity_with_megatrons(context, schedule):
         assert learning_rate(step, STEPS, options) == pytest.approx(Optimizer.param_groups[0]["lr"], rel=1e-12)
 
 
-def test_parity_of_bits_per_byte_and_of_finetuning_with_megatron_on_what_it_exported(context, other, exported, tmp_path):
+def test_parity_of_finetuning_an_exported_checkpoint_with_megatron(context, other, exported, tmp_path):
     texts = [f"{text} Q? yes yes yes" for text in stories(120, seed=3)]
     table = documents(tmp_path, texts, **{"t.prompt": [text.removesuffix(" yes yes yes") for text in texts]})
     answers = pack(tmp_path, table, prompt="t.prompt", validation_share=0.2, sequence_length=256)
@@ -118,8 +118,8 @@ def test_parity_of_bits_per_byte_and_of_finetuning_with_megatron_on_what_it_expo
     assert mine["bits_per_byte"] == pytest.approx(theirs["bits_per_byte"], rel=1e-3)
     assert mine["bits_per_byte"] < 0.7 * mine["bits_per_byte_before"]
     for name in ("loss", "grad_norm", "learning_rate", "tokens"):
-        told = [[line[name] for line in metrics(context.folder / folder)] for folder in ("tuned", "their-tuned")]
-        assert told[0] == pytest.approx(told[1], rel=1e-3)
+        values = [[line[name] for line in metrics(context.folder / folder)] for folder in ("tuned", "their-tuned")]
+        assert values[0] == pytest.approx(values[1], rel=1e-3)
     assert mine["tokens_total"] == theirs["tokens_total"]
 
 
@@ -130,7 +130,7 @@ def test_parity_of_held_out_bits_per_byte_of_an_exported_checkpoint(context, oth
 
 
 @pytest.mark.slow
-def test_a_killed_run_goes_on_with_dropout_as_if_it_had_not_been(context, shards):
+def test_a_killed_run_resumes_with_the_dropout_it_would_have_had(context, shards):
     options = Pretrain(
         **SMALL | {"dropout": 0.1, "architecture": "phi", "checkpoint_every": 5, "activation_checkpointing": True}
     )
@@ -139,19 +139,19 @@ def test_a_killed_run_goes_on_with_dropout_as_if_it_had_not_been(context, shards
     wait_for(process, context.folder / "killed", 7)
     process.kill()
     process.communicate()
-    torn = metrics(context.folder / "killed")
+    killed = metrics(context.folder / "killed")
     assert not (context.folder / "killed" / "checkpoint.json").exists()
     resumed = context.here("killed", options, shards=shards)
     lines, alone = metrics(context.folder / "killed"), metrics(context.folder / "undisturbed")
     assert [line["step"] for line in lines] == list(range(1, STEPS + 1))
-    assert lines[4] == torn[4]  # what was saved stays; what was not is told anew
+    assert lines[4] == killed[4]  # what was saved stays; the steps after it are repeated
     for name in ("loss", "grad_norm", "tokens", "learning_rate"):
         assert [line[name] for line in lines] == pytest.approx([line[name] for line in alone], rel=1e-5)
     assert resumed["bits_per_byte"] == pytest.approx(whole["bits_per_byte"], rel=1e-5)
     assert not (context.folder / "killed" / "saves").exists()
 
 
-def test_a_run_killed_after_its_last_step_has_only_to_write_its_card(context, shards, monkeypatch):
+def test_a_run_killed_after_its_last_step_only_writes_its_result(context, shards, monkeypatch):
     from textbookgen_transformers.backend import run
 
     class Kill(Exception):
@@ -171,7 +171,7 @@ def test_a_run_killed_after_its_last_step_has_only_to_write_its_card(context, sh
 
 
 @pytest.mark.slow
-def test_two_processes_are_in_parity_with_one_save_when_stopped_and_are_gone_on_with_by_one(small, context, shards):
+def test_parity_of_two_processes_with_one_which_resumes_after_they_were_stopped(small, context, shards):
     process = context.start("stopped", Pretrain(**SMALL, gpus=2, micro_batch_size=2), shards=shards)
     folder = context.folder / "stopped"
     wait_for(process, folder, 3)
@@ -192,7 +192,7 @@ def test_two_processes_are_in_parity_with_one_save_when_stopped_and_are_gone_on_
     assert resumed["bits_per_byte"] == pytest.approx(small["bits_per_byte"], rel=1e-5)
 
 
-def test_the_words_of_an_error_are_all_that_is_said(context, small, shards, tmp_path):
+def test_an_error_is_printed_without_a_traceback(context, small, shards, tmp_path):
     bent = tmp_path / "bent"
     shutil.copytree(context.folder / "small", bent)
     (bent / "checkpoint.json").write_text(json.dumps(card(bent) | {"format": "megatron"}))
@@ -210,14 +210,14 @@ def test_the_words_of_an_error_are_all_that_is_said(context, small, shards, tmp_
     ],
     ids=["vocabulary", "format"],
 )
-def test_checkpoints_that_do_not_fit_are_told(context, small, shards, tmp_path, change, problem):
+def test_mismatched_checkpoints_are_reported(context, small, shards, tmp_path, change, problem):
     (tmp_path / "checkpoint.json").write_text(json.dumps(card(context.folder / "small") | change))
     job = context.job("misfit", Sft(shards="s", checkpoint="c"), shards=shards, checkpoint=tmp_path)
     with pytest.raises(TrainerError, match=problem):
         TransformersJob.read(job.path)
 
 
-def test_only_answers_are_learned_and_documents_do_not_see_each_other(context, small, tmp_path):
+def test_the_loss_covers_answers_and_documents_are_read_from_an_eod(context, small, tmp_path):
     texts = ["Ann had a dog. yes", "Tom had a kite. no", "x" * 100 + " yes"]
     table = documents(tmp_path, texts, **{"t.prompt": [text[: text.rindex(" ")] for text in texts]})
     shards = pack(tmp_path, table, prompt="t.prompt", validation_share=0)
@@ -234,7 +234,7 @@ def test_only_answers_are_learned_and_documents_do_not_see_each_other(context, s
     assert sum(source.tokens(n, n + 1) for n in range(len(source))) == sum(len(text) + 1 for text in texts)
 
 
-def test_a_recipe_that_swaps_the_trainers_name_is_read(small):
+def test_a_recipe_can_replace_the_name_of_the_trainer(small):
     assert set(Sft.model_fields) <= set(MegatronSft.model_fields)
     assert set(Pretrain.model_fields) <= set(MegatronPretrain.model_fields)
     for mine, theirs in ((Pretrain, MegatronPretrain), (Sft, MegatronSft)):
@@ -242,7 +242,7 @@ def test_a_recipe_that_swaps_the_trainers_name_is_read(small):
             assert field.default == theirs.model_fields[name].default, name
 
 
-def test_no_trainer_stands_in_the_core():
+def test_the_core_names_no_trainer():
     core = Path(textbookgen.__file__).parent
     for path in core.rglob("*.py"):
         if path.name == "testing.py" or "template" in path.parts:  # the one lists what is heavy to import
@@ -252,7 +252,7 @@ def test_no_trainer_stands_in_the_core():
             assert f"{trainer}/" not in text and f"textbookgen_{trainer}" not in text, path
 
 
-def test_parity_of_bits_per_byte_where_megatron_takes_a_checkpoint_in_and_grows_it(context, shards):
+def test_parity_of_bits_per_byte_after_megatron_imports_and_grows_a_checkpoint(context, shards):
     small = context.here("to-be-grown", Pretrain(**SMALL | {"architecture": "llama"}), shards=shards)
     assert convert(context.job("taken-in", Import(checkpoint="c"), checkpoint=context.folder / "to-be-grown").path) == 0
     taken = card(context.folder / "taken-in")
