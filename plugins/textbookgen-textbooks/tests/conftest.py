@@ -34,6 +34,7 @@ class ScriptedTeacher:
     default_task: str = ""
     default_draw: Mapping[str, Any] = field(default_factory=dict)
     requests: list[RecordedRequest] = field(default_factory=list)
+    temperatures: dict[str, set[float | None]] = field(default_factory=dict)  # those asked for, by task
 
     async def __call__(
         self,
@@ -43,6 +44,7 @@ class ScriptedTeacher:
         task: str | None = None,
         sample: int | None = None,
         schema: Mapping[str, Any] | None = None,
+        temperature: float | None = None,
     ) -> Reply:
         await asyncio.sleep(0)
         task = self.default_task if task is None else task
@@ -50,6 +52,7 @@ class ScriptedTeacher:
         json.dumps(draw)  # the ledger stores draws as JSON
         text = prompt if isinstance(prompt, str) else "\n".join(f"{message.role}: {message.content}" for message in prompt)
         self.requests.append(RecordedRequest(task, text, draw))
+        self.temperatures.setdefault(task, set()).add(temperature)
         answer = self.answer(task, draw) if sample is None else self.answer(task, draw, sample)
         if isinstance(answer, dict):
             assert schema is not None

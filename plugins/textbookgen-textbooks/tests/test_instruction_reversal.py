@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import polars as pl
 import pytest
-from textbookgen_textbooks.instruction_reversal import InstructionReversal, tree_similarity
+from textbookgen_textbooks.code_fidelity import same_operations, tree_similarity
+from textbookgen_textbooks.instruction_reversal import InstructionReversal
 
 from textbookgen.api.artifacts import Chats
 from textbookgen.api.errors import UnusableReply
 
 CODE = 'def mean(values):\n    """The mean."""\n    total = sum(values)\n    return total / len(values)\n'
-SAME = "def average(numbers):\n    s = sum(numbers)  # add\n    return s / len(numbers)\n"
+SAME = "def mean(numbers):\n    s = sum(numbers)  # add\n    return s / len(numbers)\n"
 OTHER = "def mean(values):\n    if not values:\n        return 0\n    return max(values)\n"
 
 
@@ -51,9 +52,12 @@ def test_the_closest_of_several_samples_counts(runner):
     assert row["textbooks.regenerated"] == SAME
 
 
-@pytest.mark.parametrize("written", [OTHER, "this is no code", ""])
-def test_other_requests_are_rejected(runner, written: str):
-    with pytest.raises(UnusableReply, match="does not reproduce"):
+@pytest.mark.parametrize(
+    ("written", "reason"),
+    [(OTHER, "does other operations"), ("this is no code", "no code was written"), ("", "no code was written")],
+)
+def test_other_requests_are_rejected(runner, written: str, reason: str):
+    with pytest.raises(UnusableReply, match=reason):
         runner.run(InstructionReversal(teacher="author", inputs="code"), page(CODE), regenerates(written))
 
 
@@ -63,14 +67,62 @@ def test_other_documents_cause_no_requests(runner):
     assert runner.teacher.requests == []
 
 
-def test_tree_similarity_compares_structure_only():
+def test_tree_similarity_measures_closeness():
     assert tree_similarity(CODE, SAME) == 1.0
-    assert tree_similarity("x = 1\n", "y = 2\n") == 1.0
+    assert tree_similarity("x = 1\n", "y = 1\n") == 1.0
     assert tree_similarity("x = 1\n", "x = '1'\n") < 1.0
-    assert tree_similarity("x = a + b\n", "x = a - b\n") < 1.0
     assert 0 < tree_similarity(CODE, OTHER) < 0.8
     assert tree_similarity(CODE, OTHER) == tree_similarity(OTHER, CODE)
     assert tree_similarity(CODE, "no python at all") == 0.0
+
+
+#: What wrong regenerations look like: one operation, constant or argument is another.
+WRONG = [
+    ("def f(xs):\n    return max(xs)\n", "def f(xs):\n    return min(xs)\n"),
+    ("def f(x):\n    return x + 5\n", "def f(x):\n    return x + 700\n"),
+    ("def f(t):\n    return t.replace('a', 'b')\n", "def f(t):\n    return t.count('q', 'z')\n"),
+    ("def f(t):\n    return t.replace('a', 'b')\n", "def f(t):\n    return t.replace('b', 'a')\n"),
+    ("def f(a, b):\n    return a - b\n", "def f(a, b):\n    return b - a\n"),
+    ("def f(xs):\n    return sorted(xs)\n", "def f(xs):\n    return sorted(xs, reverse=True)\n"),
+    ("def f(xs):\n    y = sorted(xs)\n    return y[0]\n", "def f(xs):\n    y = sorted(xs)\n    return xs[0]\n"),
+    ("def f(x):\n    return x > 0\n", "def f(x):\n    return x >= 0\n"),
+    ("def f(x):\n    return x\n", "def g(x):\n    return x\n"),
+]
+#: Right ones: names of variables and parameters, annotations, docstrings and named intermediate values differ.
+RIGHT = [
+    ("def f(xs):\n    y = sorted(xs)\n    return y[0]\n", "def f(v: list[int]) -> int:\n    'It.'\n    z = sorted(v)\n    return z[0]\n"),
+    ("def f(xs):\n    xs = [n // 2 for n in xs]\n    return min(xs)\n", "def f(v):\n    w = [k // 2 for k in v]\n    return min(w)\n"),
+    ("def f(xs):\n    return min([n // 2 for n in xs])\n", "def f(v):\n    w = [k // 2 for k in v]\n    return min(w)\n"),
+    ("def f(a, b):\n    a = a * b\n    return a + 1\n", "def f(x, y):\n    z = x * y\n    return z + 1\n"),
+    ("def _h(x):\n    return -x\n\n\ndef f(x):\n    return _h(x)\n", "def _g(x):\n    return -x\n\n\ndef f(x):\n    return _g(x)\n"),
+]
+
+
+@pytest.mark.parametrize(("code", "written"), WRONG)
+def test_code_with_another_operation_is_dropped(runner, code: str, written: str):
+    assert not same_operations(code, written)
+    with pytest.raises(UnusableReply, match="other operations"):
+        runner.run(InstructionReversal(teacher="author", inputs="code"), page(code), regenerates(written))
+
+
+@pytest.mark.parametrize(("code", "written"), RIGHT)
+def test_code_with_other_local_names_is_kept(runner, code: str, written: str):
+    (row,) = runner.run(InstructionReversal(teacher="author", inputs="code"), page(code), regenerates(written))
+    assert row["textbooks.fidelity"] == 1.0
+
+
+def test_where_a_filter_runs_the_tests_they_decide(runner):
+    """Code that does the same in another way passes on to the filter; without tests it must do the same operations."""
+    filters = ({"use": "sandbox/tests-pass", "text": "textbooks.regenerated"},)
+    stage = InstructionReversal(teacher="author", inputs="code", accept=filters)
+    tested = page(CODE, **{"textbooks.tests": "assert mean([1]) == 1\n"})
+    (row,) = runner.run(stage, tested, regenerates(OTHER))
+    assert row["textbooks.regenerated"] == OTHER
+    assert row["textbooks.tests"] == "assert mean([1]) == 1\n"
+    with pytest.raises(UnusableReply, match="other operations"):
+        runner.run(stage, page(CODE, **{"textbooks.tests": ""}), regenerates(OTHER))
+    with pytest.raises(UnusableReply, match="other operations"):
+        runner.run(InstructionReversal(teacher="author", inputs="code"), tested, regenerates(OTHER))
 
 
 @pytest.mark.parametrize(

@@ -17,8 +17,11 @@ _OPTION = re.compile(
     r"(?P<dotted>[A-H])\.\s+[A-Z0-9].*)",
     re.DOTALL,
 )
+#: A number, or nothing, in quotation marks: another value than without them.
+_QUOTED_LITERAL = re.compile(r"([\"'])((?:[-+]?\d[\d.]*)?)\1")
 _ARTICLE = re.compile(r"^(?:the|an?)\s+")
-_MARKUP = "*_`\"'"
+_MARKUP = "*_`"
+_QUOTES = "\"'"
 _UNKNOWN = re.compile(r"(?:unknown\b.*|none|n/a|cannot be determined\b.*|not enough information\b.*)", re.IGNORECASE)
 
 
@@ -32,12 +35,21 @@ def extract_answer(reply: str) -> str | None:
 
 
 def clean_answer(answer: str) -> str | None:
-    """Return an answer without Markdown, LaTeX delimiters and the final full stop; None if nothing is left."""
+    """Return an answer without Markdown, LaTeX delimiters and the final full stop; None if nothing is left.
+
+    Quotation marks around it stay: `"16"` is a string in Python, and `16` a number.
+    """
     boxed = _BOXED.fullmatch(answer.strip().strip("$. "))
     text = (boxed[1] if boxed else answer).strip().strip(_MARKUP).rstrip(".;! ").strip(f"{_MARKUP} ")
+    text = text.strip(_QUOTES).strip() if _has_stray_quote(text) else text
     if text.startswith("$") and text.endswith("$"):
         text = text.strip("$ ")
-    return text or None
+    return text if text.strip(f"{_QUOTES} ") or text in ('""', "''") else None
+
+
+def _has_stray_quote(text: str) -> bool:
+    """Whether a text begins or ends with a quotation mark that has no partner at its other end."""
+    return bool(text) and (text[0] in _QUOTES or text[-1] in _QUOTES) and (len(text) < 2 or text[0] != text[-1])
 
 
 def is_unknown(answer: str) -> bool:
@@ -50,18 +62,22 @@ def canonical(answer: str | None) -> str | None:
 
     Numbers become integers or fractions in lowest terms (`1,000`, `1e3` and `1000.0` are `1000`; `50%`, `0.5` and `1/2`
     are `1/2`), with the unit or currency that follows them, though without dollar signs, which formulas have too. Options
-    become a capital letter (`(b) Paris` is `B`). The rest is lower-cased, without articles, quotes and closing punctuation.
+    become a capital letter (`(b) Paris` is `B`). The rest is lower-cased, without articles, quotes and closing punctuation,
+    except that a number in quotes keeps them.
     """
     if answer is None:
         return None
     boxed = _BOXED.fullmatch(answer.strip().strip("$. "))
     plain = _LATEX_FRACTION.sub(r"\1/\2", boxed[1] if boxed else answer).replace("\u2212", "-")
     plain = plain.strip().strip(f"{_MARKUP}$").strip()
-    if not plain.strip(f".;!{_MARKUP}$ "):
+    if quoted := _QUOTED_LITERAL.fullmatch(plain.rstrip(".;!")):
+        return f'"{quoted[2]}"'
+    plain = plain.strip(_QUOTES).strip()
+    if not plain.strip(f".;!{_MARKUP}{_QUOTES}$ "):
         return None
     if option := _OPTION.fullmatch(plain):
         return next(letter for letter in option.groups() if letter).upper()
-    plain = plain.rstrip(".;!").strip(f"{_MARKUP}$ ")
+    plain = plain.rstrip(".;!").strip(f"{_MARKUP}{_QUOTES}$ ")
     return _canonical_number(plain) or _ARTICLE.sub("", " ".join(plain.lower().split()))
 
 

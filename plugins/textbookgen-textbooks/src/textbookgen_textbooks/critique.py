@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pydantic import Field
 
 from textbookgen import Ask, Draw, UnusableReply
-from textbookgen_textbooks.json_replies import ReplySchema, ask_json
+from textbookgen_textbooks.json_replies import JUDGE_TEMPERATURE, ReplySchema, ask_json
 from textbookgen_textbooks.text_replies import read_prose
 
 
@@ -78,7 +78,7 @@ async def revise(draft: str, rubric: Rubric, draw: Draw, ask: Ask) -> Revision:
 async def _assess(draft: str, rubric: Rubric, draw: Draw, ask: Ask) -> list[Assessment]:
     """One assessment per criterion, in the rubric's order."""
     variables = {**draw, "draft": draft, "criteria": list(rubric.criteria)}
-    critique = await ask_json(ask, Critique, rubric.critique_prompt, variables, "critique")
+    critique = await ask_json(ask, Critique, rubric.critique_prompt, variables, "critique", JUDGE_TEMPERATURE)
     by_criterion = {_key(assessment.criterion): assessment for assessment in critique.assessments}
     if any(_key(criterion) not in by_criterion for criterion in rubric.criteria):
         raise UnusableReply("the critique lacks a criterion")

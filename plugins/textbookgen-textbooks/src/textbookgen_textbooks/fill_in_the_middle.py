@@ -12,7 +12,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field
 
 from textbookgen import Ask, Draw, Template, UnusableReply
-from textbookgen_textbooks.json_replies import ReplySchema, ask_json
+from textbookgen_textbooks.json_replies import JUDGE_TEMPERATURE, ReplySchema, ask_json
 from textbookgen_textbooks.mixins import MultiRequest, NeedsDocuments, Selective
 from textbookgen_textbooks.seeding import draw_rng
 from textbookgen_textbooks.text_replies import heading, parse_python, read_prose
@@ -102,7 +102,7 @@ class FillInTheMiddle(NeedsDocuments, Selective, MultiRequest):
         if guess.split() == split.middle.split():
             return GuessGrade(grade=5, hint="")
         variables = {**draw, "prefix": split.prefix, "suffix": split.suffix, "middle": split.middle, "guess": guess}
-        return await ask_json(ask, GuessGrade, self.grade_prompt, variables, "grade-guess")
+        return await ask_json(ask, GuessGrade, self.grade_prompt, variables, "grade-guess", JUDGE_TEMPERATURE)
 
 
 def read_guess(reply: str) -> tuple[str, str]:

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from textbookgen import Ask, Chats, Documents, Draw, Input, Labels, Message, Template, UnusableReply
 from textbookgen_textbooks.concurrency import sample_replies
-from textbookgen_textbooks.json_replies import ReplySchema, ask_json
+from textbookgen_textbooks.json_replies import JUDGE_TEMPERATURE, ReplySchema, ask_json
 from textbookgen_textbooks.mixins import MultiRequest, Selective
 from textbookgen_textbooks.rows import Messages
 from textbookgen_textbooks.seeding import draw_rng
@@ -88,7 +88,9 @@ class GradedReplies(Selective, MultiRequest):
             "messages": prompt,
             "replies": [{"label": label, "text": text} for label, text in by_label.items()],
         }
-        comparison = await ask_json(ask, Comparison, self.grade_prompt, variables, "grade-replies")
+        comparison = await ask_json(
+            ask, Comparison, self.grade_prompt, variables, "grade-replies", JUDGE_TEMPERATURE
+        )
         grades = {item.label.upper().replace("REPLY", "").strip(" :*."): item for item in comparison.replies}
         if not grades.keys() >= by_label.keys():
             raise UnusableReply("the judge omits a reply")

@@ -20,14 +20,29 @@ class ReplySchema(BaseModel):
 Schema = TypeVar("Schema", bound=ReplySchema)
 
 
-async def ask_json(ask: Ask, schema: type[Schema], template: str, draw: Draw, task: str) -> Schema:
+#: The temperature of requests for a judgement: the same text should get the same grade.
+JUDGE_TEMPERATURE = 0.0
+
+
+async def ask_json(
+    ask: Ask, schema: type[Schema], template: str, draw: Draw, task: str, temperature: float | None = None
+) -> Schema:
     """Render a prompt template, send it with a JSON schema, and return the validated reply.
+
+    Args:
+        ask: how to send a request.
+        schema: the fields of the reply.
+        template: the name of the prompt template.
+        draw: its variables.
+        task: the name of the task, for teachers that are programs.
+        temperature: the sampling temperature, `JUDGE_TEMPERATURE` for grades; the stage's unless given.
 
     Raises:
         RequestRefused: the teacher refuses to answer.
         UnusableReply: the reply does not match the schema.
     """
-    reply = await ask(ask.render(template, draw), draw=draw, task=task, schema=schema.model_json_schema())
+    prompt, json_schema = ask.render(template, draw), schema.model_json_schema()
+    reply = await ask(prompt, draw=draw, task=task, schema=json_schema, temperature=temperature)
     return read_json(schema, reply)
 
 

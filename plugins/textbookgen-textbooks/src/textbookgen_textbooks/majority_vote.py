@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, ClassVar
 
 from pydantic import Field, model_validator
@@ -12,7 +13,10 @@ from textbookgen import Ask, Draw, Reply, Template, UnusableReply
 from textbookgen_textbooks.answers import canonical, extract_answer, is_unknown
 from textbookgen_textbooks.concurrency import sample_replies
 from textbookgen_textbooks.mixins import MultiRequest, NeedsDocuments, Selective
-from textbookgen_textbooks.rows import question_of, question_row
+from textbookgen_textbooks.rows import question_row
+
+#: A calculation with its result, such as `12 + 30 = 42`: every reply could copy the answer.
+_SOLVED_EQUATION = re.compile(r"[-+*/\u00d7\u2212().\d\s]*\d[-+*/\u00d7\u2212().\d\s]*=\s*[-\u2212]?\d[\d\s.,]*")
 
 
 class MajorityVote(NeedsDocuments, Selective, MultiRequest):
@@ -21,17 +25,23 @@ class MajorityVote(NeedsDocuments, Selective, MultiRequest):
     phi-4 (arXiv 2412.08905, section 2.2): questions on which all of k independent answers agree are too easy, those on which
     none agree too hard or broken. Here the share of the most frequent answer among all k must lie in [`min_agreement`,
     `max_agreement`], and a tie is rejected. Replies without an answer, and answers of `UNKNOWN`, count for no answer.
-    Answers are compared in a canonical form and kept as the teacher wrote them.
+    Answers are compared in a canonical form; what is taught is the form that most of the winning replies wrote.
 
-    The question is the column `textbooks.question` if there is one, or else the text. Columns: `textbooks.question`,
-    `textbooks.solution` (the first reply with the winning answer), `textbooks.answer`, `textbooks.agreement`.
+    The question is the first of `question_columns` that a document has, or else its text. Columns: `textbooks.question`,
+    `textbooks.solution` (the first reply with the winning answer in that form), `textbooks.answer`, `textbooks.agreement`.
     """
 
     name: ClassVar[str] = "majority-vote"
     task: ClassVar[str] = "answer"
     kind: ClassVar[str] = "question"
 
+    version: ClassVar[int] = 2
+
     prompt: Annotated[str, Template] = Field("phi4/answer.md.j2", description="prompt template")
+    question_columns: tuple[str, ...] = Field(
+        ("textbooks.question",),
+        description="columns that may hold the question; the first one with a text counts, and without any the whole text",
+    )
     samples: int = Field(8, ge=2, description="answers per question")
     min_agreement: float = Field(0.25, ge=0, le=1, description="reject questions on which a smaller share of answers agrees")
     max_agreement: float = Field(0.9, ge=0, le=1, description="reject questions on which a larger share of answers agrees")
@@ -50,9 +60,11 @@ class MajorityVote(NeedsDocuments, Selective, MultiRequest):
         """Return the question with the winning answer.
 
         Raises:
-            UnusableReply: no answer wins, or too many or too few answers agree.
+            UnusableReply: no answer wins, too many or too few answers agree, or the question states its answer.
         """
-        question = question_of(draw)
+        question = self._question(draw["document"])
+        if _SOLVED_EQUATION.fullmatch(question):
+            raise UnusableReply("the question states its answer")
         variables = {**draw, "question": question}
         replies = await sample_replies(ask, ask.render(self.prompt, variables), self.samples, variables, self.task)
         votes = [_vote(reply) for reply in replies]
@@ -65,14 +77,15 @@ class MajorityVote(NeedsDocuments, Selective, MultiRequest):
             raise UnusableReply("too few answers agree")
         if agreement > self.max_agreement:
             raise UnusableReply("too many answers agree")
-        first = replies[votes.index(answer)].text
-        return [
-            {
-                **question_row(question, first.strip()),
-                "textbooks.answer": extract_answer(first),
-                "textbooks.agreement": agreement,
-            }
-        ]
+        winning = [reply.text for reply, vote in zip(replies, votes, strict=True) if vote == answer]
+        wording = Counter(map(extract_answer, winning)).most_common(1)[0][0]
+        solution = next(text for text in winning if extract_answer(text) == wording)
+        columns = {"textbooks.answer": wording, "textbooks.agreement": agreement}
+        return [{**question_row(question, solution.strip()), **columns}]
+
+    def _question(self, document: Mapping[str, Any]) -> str:
+        filled = (str(document.get(column) or "").strip() for column in self.question_columns)
+        return next(filter(None, filled), str(document["text"]).strip())
 
 
 def majority(votes: Iterable[str | None]) -> tuple[str, int] | None:

@@ -10,7 +10,7 @@ from pydantic import Field, field_validator, model_validator
 
 from textbookgen import Artifact, Ask, Chats, Draw, Pairs, Template, UnusableReply
 from textbookgen_textbooks.concurrency import gather
-from textbookgen_textbooks.json_replies import ReplySchema, ask_json
+from textbookgen_textbooks.json_replies import JUDGE_TEMPERATURE, ReplySchema, ask_json
 from textbookgen_textbooks.mixins import MultiRequest, NeedsDocuments, Selective
 from textbookgen_textbooks.rows import chat_row, pair_row, question_of
 from textbookgen_textbooks.text_replies import read_message
@@ -87,7 +87,8 @@ class RefusalGenerator(NeedsDocuments, Selective, MultiRequest):
 
     async def _verdict(self, question: str, answer: str, attempt: str, ask: Ask) -> Verdict:
         variables = {"question": question, "reference_answer": answer, "attempt": attempt}
-        return (await ask_json(ask, AnswerCheck, self.check_prompt, variables, "check-answer")).verdict
+        check = await ask_json(ask, AnswerCheck, self.check_prompt, variables, "check-answer", JUDGE_TEMPERATURE)
+        return check.verdict
 
     async def _refusal(self, question: str, is_bogus: bool, ask: Ask) -> str:
         variables = {"question": question, "is_bogus": is_bogus}
