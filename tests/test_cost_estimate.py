@@ -102,7 +102,7 @@ def test_twenty_documents_estimate_the_cost_within_15_percent_in_nine_of_ten_cas
     for seed in range(400):
         rng = random.Random(seed)
         costs = [(300 * 0.15 + TAILS[tail](rng) * 0.6) / 1e6 for _ in range(2_000)]  # a prompt of 300 tokens, at a known price
-        sample = CostSample.of([Usage(from_ledger=1, saved_usd=cost) for cost in costs[:20]])
+        sample = CostSample.of([{"one": Usage(from_ledger=1, saved_usd=cost)} for cost in costs[:20]])
         estimated, actual = 2_000 * sample.cost_usd, sum(costs)
         close += abs(estimated - actual) <= 0.15 * actual
         covered += abs(estimated - actual) <= estimated * sample.relative_margin

@@ -69,7 +69,7 @@ class Grader(Filter):
 
         Returns:
             `keep` (bool), and optionally `reason` (short, the same for similar cases, since reports count by it), `score`,
-            `detail` (the evidence) and the columns in `columns`.
+            `detail` (the evidence) and the columns in `own_columns`.
 
         Raises:
             UnusableReply: the reply contains no verdict.
@@ -93,7 +93,7 @@ class Grader(Filter):
         """
         return self.parse(draw, await ask(ask.render(self.prompt, draw)))
 
-    def columns(self) -> Mapping[str, pl.DataType]:
+    def own_columns(self) -> Mapping[str, pl.DataType]:
         """Return the names and dtypes of the verdicts' own columns."""
         return {}
 

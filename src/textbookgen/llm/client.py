@@ -19,7 +19,7 @@ from textbookgen.api.errors import (
 )
 from textbookgen.api.teacher import Reply, Request, Teacher
 from textbookgen.llm.budget import Budget
-from textbookgen.llm.json_schema import repair_messages, strip_code_fence, validation_error
+from textbookgen.llm.json_schema import json_text, repair_messages, validation_error
 from textbookgen.llm.rate_limit import RateLimiter
 from textbookgen.llm.retry import MAX_RATE_LIMIT_WAIT, is_rate_limited, may_be_charged, retry_policy
 from textbookgen.llm.usage import Usage
@@ -173,7 +173,7 @@ class Client:
             return answer
         conversation = request
         for repairs in range(self.teacher.max_repairs + 1):
-            text = strip_code_fence(answer.reply.text)
+            text = json_text(answer.reply.text)
             problem = validation_error(text, request.schema)
             if not problem:
                 return replace(answer, reply=replace(answer.reply, text=text))

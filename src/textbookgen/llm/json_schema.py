@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from typing import Any
 
+from textbookgen.api.errors import UnusableReply
 from textbookgen.api.message import Message
+from textbookgen.api.reply_text import find_json
 
-_CODE_FENCE = re.compile(r"^\s*```(?:json)?\s*\n(.*?)\n\s*```\s*$", re.DOTALL)
 
+def json_text(text: str) -> str:
+    """Return the JSON of a reply: without the code fence or the words that many models put around it.
 
-def strip_code_fence(text: str) -> str:
-    """Return the text without the Markdown code fence that many models put around JSON."""
-    fenced = _CODE_FENCE.match(text)
-    return fenced.group(1) if fenced else text.strip()
+    A reply without JSON is only stripped.
+    """
+    try:
+        json.loads(text)
+    except ValueError:
+        pass
+    else:
+        return text.strip()
+    try:
+        return json.dumps(find_json(text), ensure_ascii=False)
+    except UnusableReply:
+        return text.strip()
 
 
 def validation_error(text: str, schema: Mapping[str, Any]) -> str:

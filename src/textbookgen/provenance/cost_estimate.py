@@ -8,7 +8,7 @@ acceptance rate, and the cost has a confidence interval. Otherwise the length of
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from random import Random
 from statistics import NormalDist, stdev
@@ -16,13 +16,16 @@ from typing import Any
 
 from textbookgen.api.errors import TextbookgenError, WorkspaceError
 from textbookgen.api.generator import Generator
+from textbookgen.api.grader import Grader
 from textbookgen.api.sampler import AcceptedStats
 from textbookgen.api.stage import CorpusFilter, Estimate, Evaluator, Filter, Source, Trainer, Transform
+from textbookgen.api.teacher import Teacher
 from textbookgen.llm import Usage
 from textbookgen.provenance.lineage import Lineage
-from textbookgen.recipe.plan import GeneratorStep, Plan, PlannedStep
+from textbookgen.recipe.plan import Component, GeneratorStep, GraderStep, Plan, PlannedStep
+from textbookgen.recipe.prompt_checks import document_variables
 from textbookgen.run.workers.accept import COUNT_REACHED
-from textbookgen.run.workers.replay import MAX_DOCUMENTS, replay
+from textbookgen.run.workers.replay import MAX_DOCUMENTS, replay, replay_grades
 from textbookgen.storage.ledger import Ledger
 from textbookgen.storage.workspace import Workspace
 
@@ -41,10 +44,11 @@ class StepEstimate:
 
     Attributes:
         step: the step.
-        volume: its output and requests.
-        cost_usd: what its teacher charges; None if the price is not known.
+        volume: its output and requests, with those of the graders in `accept`.
+        cost_usd: what its teachers charge; None if a price is not known.
         sampled_documents: documents whose stored replies the estimate is based on; 0 if there are none.
         margin_usd: half the width of the 90 % confidence interval of the cost; None if it was not measured.
+        costs: what each teacher charges, by its label.
     """
 
     step: PlannedStep
@@ -52,6 +56,7 @@ class StepEstimate:
     cost_usd: float | None
     sampled_documents: int = 0
     margin_usd: float | None = None
+    costs: Mapping[str, float | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -77,16 +82,25 @@ class CostEstimate:
         """Yield what a user should know before running: warnings of stages, and budgets that are too small."""
         yield from self.stage_warnings
         for item in self.steps:
-            teacher = item.step.teacher
-            budget = teacher.options.budget_usd if teacher else None
-            if teacher and budget is not None and item.cost_usd is not None and item.cost_usd > budget:
-                cost = f"[stage.{item.step.label}] will cost about ${item.cost_usd:,.2f}"
-                yield f"{cost}, but the budget of [teacher.{teacher.label}] is ${budget:,.2f}"
+            for teacher in teachers_of(item.step):
+                budget, cost = teacher.options.budget_usd, item.costs.get(teacher.label)
+                if budget is not None and cost is not None and cost > budget:
+                    problem = f"[stage.{item.step.label}] will cost about ${cost:,.2f}"
+                    yield f"{problem}, but the budget of [teacher.{teacher.label}] is ${budget:,.2f}"
+
+
+def teachers_of(step: PlannedStep) -> list[Component[Teacher]]:
+    """Return the teachers that a step asks, each once: its own, and those of the graders in its `accept`."""
+    teachers = [step.teacher, *(item.teacher for item in step.filters)]
+    return list({teacher.label: teacher for teacher in teachers if teacher is not None}.values())
 
 
 @dataclass(frozen=True)
 class CostSample:
-    """Means per document over some documents of a step; `relative_error` is the standard error of the cost over its mean."""
+    """Means per document over some documents of a step; `relative_error` is the standard error of the cost over its mean.
+
+    `costs` are the means by the label of the teacher.
+    """
 
     documents: int
     requests: float
@@ -94,6 +108,7 @@ class CostSample:
     tokens_out: float
     cost_usd: float
     relative_error: float
+    costs: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def relative_margin(self) -> float:
@@ -101,16 +116,25 @@ class CostSample:
         return self.relative_error * _student_t_95(self.documents - 1)
 
     @classmethod
-    def of(cls, usages: Sequence[Usage]) -> CostSample:
-        """Return the means over documents, from the usage of each (at least one)."""
+    def of(cls, usages: Sequence[Mapping[str, Usage]]) -> CostSample:
+        """Return the means over documents.
+
+        Args:
+            usages: the usage of each document (at least one) by the label of the teacher.
+        """
+        documents = len(usages)
 
         def mean(name: str) -> float:
-            return float(sum(getattr(usage, name) for usage in usages)) / len(usages)
+            return float(sum(getattr(usage, name) for by_teacher in usages for usage in by_teacher.values())) / documents
 
         cost = mean("saved_usd")
-        deviation = stdev(usage.saved_usd for usage in usages) if len(usages) > 1 else cost
-        error = deviation / cost / math.sqrt(len(usages)) if cost else 0.0
-        return cls(len(usages), mean("from_ledger"), mean("saved_tokens_in"), mean("saved_tokens_out"), cost, error)
+        each = [sum(usage.saved_usd for usage in by_teacher.values()) for by_teacher in usages]
+        error = (stdev(each) if documents > 1 else cost) / cost / math.sqrt(documents) if cost else 0.0
+        costs: dict[str, float] = {}
+        for by_teacher in usages:
+            for label, usage in by_teacher.items():
+                costs[label] = costs.get(label, 0.0) + usage.saved_usd / documents
+        return cls(documents, mean("from_ledger"), mean("saved_tokens_in"), mean("saved_tokens_out"), cost, error, costs)
 
 
 def estimate_cost(plan: Plan, workspace: Workspace | None = None) -> CostEstimate:
@@ -155,14 +179,25 @@ class _Estimator:
         self.warnings += [f"[stage.{step.label}] {warning}" for warning in step.stage.warnings(inputs)]
         volume = step.stage.estimate(inputs) or self._default_volume(step, inputs.get("from", Estimate()))
         volume = replace(volume, synthetic=self._is_synthetic(step))
-        if isinstance(step, GeneratorStep) and (sample := self._sample(step)) is not None:
+        if isinstance(step, GeneratorStep | GraderStep) and (sample := self._sample(step)) is not None:
             return self._from_sample(step, volume, sample)
         self.volumes[step.label] = volume
         if not volume.requests or step.teacher is None:
             return StepEstimate(step, volume, 0.0)
-        price = step.teacher.options.price()
-        cost = None if price is None else price.cost(int(volume.tokens_in), int(volume.tokens_out))
-        return StepEstimate(step, volume, cost)
+        costs = {step.teacher.label: _cost(step.teacher, volume)}
+        for item in step.filters:
+            if item.teacher is not None and isinstance(item.options, Grader):
+                asked = self._graded(item.options, Estimate(volume.documents, volume.tokens))
+                before, cost = costs.get(item.teacher.label, 0.0), _cost(item.teacher, asked)
+                costs[item.teacher.label] = None if before is None or cost is None else before + cost
+                volume = replace(
+                    volume,
+                    requests=volume.requests + asked.requests,
+                    tokens_in=volume.tokens_in + asked.tokens_in,
+                    tokens_out=volume.tokens_out + asked.tokens_out,
+                )
+        known = [cost for cost in costs.values() if cost is not None]
+        return StepEstimate(step, volume, sum(known) if len(known) == len(costs) else None, costs=costs)
 
     def _is_synthetic(self, step: PlannedStep) -> bool:
         """Return whether a teacher wrote the output: the step is a generator, or all of its input is synthetic."""
@@ -175,6 +210,8 @@ class _Estimator:
         documents, tokens = source.documents, source.tokens
         if isinstance(step, GeneratorStep):
             return self._generated(step, source)
+        if isinstance(step, GraderStep):
+            return self._graded(step.stage, source)
         match step.stage:
             case Source() | Trainer() | Evaluator():
                 return Estimate()
@@ -195,30 +232,55 @@ class _Estimator:
         if documents is None:
             return Estimate()
         prompt, reply = self._prompt_tokens(step, source), float(stage.reply_tokens)
-        return _with_disk_bytes(Estimate(documents, documents * reply, documents, documents * prompt, documents * reply))
+        turns, per_reply = stage.requests_per_draw(), stage.documents_per_draw()
+        draws = documents if stage.inputs else documents / per_reply
+        written = draws * per_reply
+        # Each turn sends the conversation so far again.
+        sent = turns * prompt + turns * (turns - 1) / 2 * (prompt + reply)
+        return _with_disk_bytes(Estimate(written, draws * reply, draws * turns, draws * sent, draws * turns * reply))
+
+    def _graded(self, grader: Grader, source: Estimate) -> Estimate:
+        """Return the estimate of asking about each document of a stage."""
+        if source.documents is None:
+            return Estimate(None, source.tokens)
+        prompt = self._template_tokens(grader.prompt, [{}], source)
+        requests, replies = source.documents, source.documents * grader.reply_tokens
+        disk_bytes = _VERDICT_BYTES * source.documents
+        return Estimate(source.documents, source.tokens, requests, requests * prompt, replies, disk_bytes)
 
     def _prompt_tokens(self, step: GeneratorStep, source: Estimate) -> float:
+        """Return the mean length of the first prompt of some draws, in tokens."""
+        sampler, more = step.sampler, step.stage.template_variables("prompt") or {}
+        draws = [
+            (sampler.options.draw(n, Random(f"forecast/{n}"), AcceptedStats()) if sampler else {}) | dict(more)
+            for n in range(_SAMPLED_DRAWS if sampler else 1)
+        ]
+        return self._template_tokens(step.stage.prompt, draws, source)
+
+    def _template_tokens(self, template: str, draws: Sequence[Mapping[str, Any]], source: Estimate) -> float:
         """Return the mean length of rendered prompts in tokens; an input document has the mean length of its stage."""
-        stage, sampler = step.stage, step.sampler
         document_tokens = source.tokens / source.documents if source.tokens and source.documents else _DEFAULT_DOCUMENT_TOKENS
-        document = {"id": "0", "text": "x" * int(document_tokens * _BYTES_PER_TOKEN), "kind": "document"}
+        text = "x" * int(document_tokens * _BYTES_PER_TOKEN)
+        document = document_variables({"id": "0", "text": text, "kind": "document"})
         lengths = []
-        for n in range(_SAMPLED_DRAWS if sampler else 1):
-            draw = sampler.options.draw(n, Random(f"forecast/{n}"), AcceptedStats()) if sampler else {}
+        for draw in draws:
             try:
-                lengths.append(len(self.plan.prompts.render(stage.prompt, {**draw, "document": document}).encode()))
+                lengths.append(len(self.plan.prompts.render(template, {**draw, **document}).encode()))
             except TextbookgenError:  # a stage of several turns renders its prompts from earlier replies
                 return document_tokens + _DEFAULT_PROMPT_TOKENS
         return sum(lengths) / len(lengths) / _BYTES_PER_TOKEN
 
-    def _sample(self, step: GeneratorStep) -> CostSample | None:
+    def _sample(self, step: GeneratorStep | GraderStep) -> CostSample | None:
         """Return what the step's first documents took; None if none of their replies are stored."""
         if self.ledger is None:
             return None
         documents = self._first_inputs(step) if step.stage.inputs else None
         if documents == []:
             return None
-        usages = replay(step, self.plan.prompts, self.ledger, documents)
+        if isinstance(step, GraderStep):
+            usages = replay_grades(step, self.plan.prompts, self.ledger, documents or [])
+        else:
+            usages = replay(step, self.plan.prompts, self.ledger, documents)
         return CostSample.of(usages) if usages else None
 
     def _first_inputs(self, step: PlannedStep) -> list[dict[str, Any]]:
@@ -232,9 +294,12 @@ class _Estimator:
                 break
         return documents
 
-    def _from_sample(self, step: GeneratorStep, volume: Estimate, sample: CostSample) -> StepEstimate:
+    def _from_sample(self, step: GeneratorStep | GraderStep, volume: Estimate, sample: CostSample) -> StepEstimate:
         """Extrapolate from a sample: rejected documents are paid for too."""
-        draws = (volume.documents or 0.0) / self._acceptance_rate(step)
+        documents = volume.documents or 0.0
+        if isinstance(step, GeneratorStep) and not step.stage.inputs:
+            documents /= step.stage.documents_per_draw()
+        draws = documents / (self._acceptance_rate(step) if isinstance(step, GeneratorStep) else 1.0)
         cost = draws * sample.cost_usd
         volume = replace(
             volume,
@@ -243,7 +308,8 @@ class _Estimator:
             tokens_out=draws * sample.tokens_out,
         )
         self.volumes[step.label] = volume
-        return StepEstimate(step, volume, cost, sample.documents, cost * sample.relative_margin)
+        costs = {label: draws * each for label, each in sample.costs.items()}
+        return StepEstimate(step, volume, cost, sample.documents, cost * sample.relative_margin, costs)
 
     def _acceptance_rate(self, step: GeneratorStep) -> float:
         """Return the share of documents that passed the filters of `accept` in the earlier run."""
@@ -265,6 +331,12 @@ def _sum(volumes: Sequence[Estimate]) -> Estimate:
         return None if None in values else sum(values)
 
     return Estimate(total("documents"), total("tokens"), parameters=volumes[0].parameters if len(volumes) == 1 else None)
+
+
+def _cost(teacher: Component[Teacher], volume: Estimate) -> float | None:
+    """Return what a teacher charges for these requests; None if its price is not known."""
+    price = teacher.options.price()
+    return None if price is None else price.cost(int(volume.tokens_in), int(volume.tokens_out))
 
 
 def _with_disk_bytes(volume: Estimate) -> Estimate:

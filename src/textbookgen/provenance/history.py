@@ -48,7 +48,8 @@ class DocumentHistory:
         step: the step that made it.
         request: how a teacher wrote it; None if no teacher did.
         parents: the documents that it was made from.
-        verdicts: the verdicts on it in the order of the steps, each with the `label` and `use` of the step.
+        verdicts: the verdicts on it in the order of the steps, each with the `label` and `use` of the step. If a teacher was
+            asked, `requests` has a RequestHistory for each reply.
         packed: labels of the steps that packed it.
     """
 
@@ -63,15 +64,21 @@ class DocumentHistory:
     packed: tuple[str, ...]
 
 
-def request_history(step: StepEntry, entry: LedgerEntry) -> RequestHistory:
-    """Return the request and reply in a ledger entry."""
+def request_history(entry: LedgerEntry, teacher: TableEntry | None, options: Mapping[str, Any]) -> RequestHistory:
+    """Return the request and reply in a ledger entry.
+
+    Args:
+        entry: the entry.
+        teacher: the teacher that was asked.
+        options: the options of what asked it: of the step, or of a filter in its `accept`.
+    """
     request, reply = entry.request, entry.reply
     return RequestHistory(
-        teacher=step.teacher,
+        teacher=teacher,
         messages=tuple({"role": message.role, "content": message.content} for message in request.messages),
         task=request.task,
         draw={name: value for name, value in request.draw.items() if name != "document"},
-        prompt=_templates(step.options),
+        prompt=_templates(options),
         reply=reply.text,
         tokens=reply.tokens_in + reply.tokens_out,
         cost_usd=reply.cost_usd,
@@ -84,7 +91,10 @@ def format_history(history: DocumentHistory) -> str:
 
 
 def _templates(options: Mapping[str, Any]) -> str:
-    names = sorted({str(value) for value in options.values() if isinstance(value, str) and value.endswith(".j2")})
+    values = [item for value in options.values() for item in (value if isinstance(value, list | tuple) else (value,))]
+    names = sorted({value for value in values if isinstance(value, str) and value.endswith(".j2")})
+    if not names:
+        return "in the recipe"
     return names[0] if len(names) == 1 else f"one of {', '.join(names)}"
 
 
@@ -104,6 +114,11 @@ def _lines(history: DocumentHistory) -> Iterator[str]:
         score = f", score {verdict['score']:.3f}" if verdict.get("score") is not None else ""
         detail = f" ({verdict['detail']})" if verdict.get("detail") else ""
         yield f"  verdict  {verdict['label']}, {verdict['use']}: {outcome}{score}{detail}"
+        for grade in verdict.get("grades") or ():
+            mark = "no score" if grade["score"] is None else f"score {grade['score']:.3f}"
+            yield f"  grade    {grade['use']}: {mark}" + (f" ({grade['detail']})" if grade["detail"] else "")
+        for request in verdict.get("requests") or ():
+            yield from _request_lines(request)
     for label in history.packed:
         yield f"  packed   {label}"
 

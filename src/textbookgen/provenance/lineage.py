@@ -10,9 +10,9 @@ import polars as pl
 
 from textbookgen.api.artifacts import Part, Shards
 from textbookgen.api.errors import WorkspaceError
-from textbookgen.provenance.history import DocumentHistory, ParentDocument, request_history
+from textbookgen.provenance.history import DocumentHistory, ParentDocument, RequestHistory, request_history
 from textbookgen.storage.ledger import Ledger, LedgerEntry
-from textbookgen.storage.records import StepEntry
+from textbookgen.storage.records import StepEntry, TableEntry
 from textbookgen.storage.workspace import DATA, FAILURES, VERDICTS, Workspace, part_number
 
 _EXCERPT = 160  # characters of a text in a list
@@ -131,7 +131,7 @@ class Lineage:
             run=self.run.name,
             recipe=str(self.run.folder / "recipe.toml"),
             step=step,
-            request=None if entry is None else request_history(step, entry),
+            request=None if entry is None else request_history(entry, step.teacher, step.options),
             parents=tuple(ParentDocument(parent, self._excerpt(parent)) for parent in row["parents"] or []),
             verdicts=tuple(self._verdicts(document)),
             packed=tuple(item.label for item in self.steps if Shards.name in item.output and self._is_input_of(document, item)),
@@ -160,7 +160,19 @@ class Lineage:
         for step in self.steps:
             for file in self.workspace.step(step.address).parts(VERDICTS):
                 for verdict in pl.scan_parquet(file).filter(pl.col("id") == document).collect().to_dicts():
-                    yield {"label": step.label, "use": step.use, **verdict}
+                    yield {"label": step.label, "use": step.use, **verdict, "requests": self._grading(step, verdict)}
+
+    def _grading(self, step: StepEntry, verdict: Mapping[str, Any]) -> list[RequestHistory]:
+        """Return what teachers were asked for a verdict: that of a grader, or of the graders in `accept`."""
+        asked: list[tuple[str | None, TableEntry | None, Mapping[str, Any]]] = [
+            (verdict.get("reply"), step.teacher, step.options)
+        ]
+        graders = {item.filter: item for item in step.graders}
+        for grade in verdict.get("grades") or ():
+            grader = graders[grade["filter"]]
+            asked.append((grade["reply"], grader.teacher, grader.options))
+        entries = [(self._ledger_entry(key), teacher, options) for key, teacher, options in asked]
+        return [request_history(entry, teacher, options) for entry, teacher, options in entries if entry is not None]
 
     def _is_input_of(self, document: str, step: StepEntry) -> bool:
         for source in step.inputs.get("from", ()):

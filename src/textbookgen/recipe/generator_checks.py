@@ -23,7 +23,7 @@ def check_generator(
     connections: Connections,
     prompts: Prompts,
     diagnostics: DiagnosticCollector,
-    drawn: Set[str] | None = None,
+    draw_names: Set[str] | None = None,
 ) -> None:
     """Report options of a generator that contradict each other, and variables that its prompts lack.
 
@@ -33,7 +33,7 @@ def check_generator(
         connections: its sampler and filters.
         prompts: the prompt templates.
         diagnostics: where errors are reported.
-        drawn: with `from`, the variables that the input documents were drawn with; None if they are not known.
+        draw_names: with `from`, the variables that the input documents were drawn with; None if they are not known.
     """
     if not stage.inputs and stage.count is None:
         diagnostics.report(entry, "", "the option 'count' is required", "number of documents to write")
@@ -42,7 +42,7 @@ def check_generator(
         diagnostics.report(entry, "count", problem, "use `sample` to limit the number of input documents")
     if stage.target is not None:
         _check_target(entry, stage, connections.sampler, diagnostics)
-    _check_generator_prompts(entry, stage, connections, prompts, diagnostics, drawn)
+    _check_generator_prompts(entry, stage, connections, prompts, diagnostics, draw_names)
 
 
 def _check_target(entry: Entry, stage: Generator, sampler: Component[Sampler] | None, diagnostics: DiagnosticCollector) -> None:
@@ -67,14 +67,14 @@ def _check_generator_prompts(
     connections: Connections,
     prompts: Prompts,
     diagnostics: DiagnosticCollector,
-    drawn: Set[str] | None,
+    draw_names: Set[str] | None,
 ) -> None:
     """Report what is wrong with the prompts of a generator, and of the graders in its `accept`."""
     sampler = connections.sampler
     known = stage.sampler is None or sampler is not None  # otherwise the sampler is wrong itself
     own: dict[str, Any] = sampler.options.draw(0, Random(0), AcceptedStats()) if sampler else {}
     variables = own | (document_variables() if stage.inputs else {})
-    check_prompts(entry, stage, variables if known else None, prompts, diagnostics, drawn=drawn)
+    check_prompts(entry, stage, variables if known else None, prompts, diagnostics, draw_names=draw_names)
     for component in connections.filters:
         if isinstance(component.options, Grader):
             check_prompts(
@@ -83,6 +83,6 @@ def _check_generator_prompts(
                 document_variables(),
                 prompts,
                 diagnostics,
-                drawn=set(own) if known else None,
+                draw_names=set(own) if known else None,
                 within="accept",
             )

@@ -88,11 +88,11 @@ class _Planner:
         self.diagnostics.extend(entry, stage.check())
         connections = connector.connect(entry, stage)
         if isinstance(stage, Generator):
-            drawn = self._drawn_variables(stage.inputs) if stage.inputs else None
-            check_generator(entry, stage, connections, self.prompts, self.diagnostics, drawn)
+            draw_names = self._drawn_variables(stage.inputs) if stage.inputs else None
+            check_generator(entry, stage, connections, self.prompts, self.diagnostics, draw_names)
         elif isinstance(stage, Grader):
-            drawn = self._drawn_variables(stage.inputs)
-            check_prompts(entry, stage, document_variables(), self.prompts, self.diagnostics, drawn=drawn)
+            draw_names = self._drawn_variables(stage.inputs)
+            check_prompts(entry, stage, document_variables(), self.prompts, self.diagnostics, draw_names=draw_names)
         planned = {step.label for step in self.steps}
         complete = all(label in planned for labels in connections.inputs.values() for label in labels)
         if len(self.diagnostics.errors) > errors_before or not complete:
@@ -102,17 +102,17 @@ class _Planner:
     def _drawn_variables(self, labels: Iterable[str]) -> set[str] | None:
         """Return the variables that all documents of these stages were drawn with; None if that is not known."""
         steps = {step.label: step for step in self.steps}
-        drawn: list[set[str] | None] = []
+        draw_names: list[set[str] | None] = []
         for label in labels:
             step = steps.get(label)
             if isinstance(step, GeneratorStep):
-                drawn.append(set(step.sampler.options.draw(0, Random(0), AcceptedStats())) if step.sampler else set())
+                draw_names.append(set(step.sampler.options.draw(0, Random(0), AcceptedStats())) if step.sampler else set())
             elif step is not None and isinstance(step.stage, Filter | CorpusFilter):
-                drawn.append(self._drawn_variables(step.inputs.get("from", ())))
+                draw_names.append(self._drawn_variables(step.inputs.get("from", ())))
             else:
-                drawn.append(None)
-        known = [names for names in drawn if names is not None]
-        return set.intersection(*known) if known and len(known) == len(drawn) else None
+                draw_names.append(None)
+        known = [names for names in draw_names if names is not None]
+        return set.intersection(*known) if known and len(known) == len(draw_names) else None
 
     def _planned(self, entry: Entry, stage: Stage, connections: Connections) -> PlannedStep | None:
         steps = {step.label: step for step in self.steps}

@@ -23,9 +23,13 @@ class _AnyRow(dict[str, Any]):
         return ChainableUndefined(name=column)
 
 
-def document_variables() -> dict[str, Any]:
-    """Return the variable `document` as it is before the run: a row of which only the standard columns are known."""
-    return {"document": _AnyRow({"id": "", "text": "", "kind": ""})}
+def document_variables(columns: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Return the variable `document` as it is before the run: a row of which only some columns are known.
+
+    Args:
+        columns: the known columns with example values; empty ones unless given.
+    """
+    return {"document": _AnyRow(columns or {"id": "", "text": "", "kind": ""})}
 
 
 def check_prompts(
@@ -35,7 +39,7 @@ def check_prompts(
     prompts: Prompts,
     diagnostics: DiagnosticCollector,
     *,
-    drawn: Set[str] | None = None,
+    draw_names: Set[str] | None = None,
     within: str = "",
 ) -> None:
     """Report templates that are missing or malformed, or that need a variable which is not provided.
@@ -46,7 +50,7 @@ def check_prompts(
         variables: what the templates are rendered with, by name; None if it is not known.
         prompts: the templates.
         diagnostics: where errors are reported.
-        drawn: the variables that the documents were drawn with (`document.draw`); None if they are not known.
+        draw_names: the variables that the documents were drawn with (`document.draw`); None if they are not known.
         within: the option that contains a grader.
     """
     for option, templates in templates_of(stage).items():
@@ -54,7 +58,7 @@ def check_prompts(
         for template in templates:
             try:
                 missing = prompts.missing(template, {**(variables or {}), **(more or {})})
-                unknown = prompts.attributes(template, "document", "draw") - (drawn or set())
+                unknown = prompts.attributes(template, "document", "draw") - (draw_names or set())
             except TextbookgenError as error:
                 place = f" ({error.place})" if error.place else ""
                 diagnostics.report(entry, within or option, error.problem + place, error.hint)
@@ -62,9 +66,9 @@ def check_prompts(
             name = f"the template in `{option}`" if is_inline(template) else f"'{template}'"
             if variables is not None and more is not None:
                 _report_missing(entry, within or option, name, missing, {**variables, **more}, stage, diagnostics)
-            if drawn is None:
+            if draw_names is None:
                 continue
-            hint = f"variables of the draws: {', '.join(sorted(drawn)) or 'none'}"
+            hint = f"variables of the draws: {', '.join(sorted(draw_names)) or 'none'}"
             for variable in sorted(unknown):
                 problem = f"{name} reads document.draw.{variable}, which the documents were not drawn with"
                 diagnostics.report(entry, within or option, problem, hint)

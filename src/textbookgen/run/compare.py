@@ -42,9 +42,10 @@ def _compare_steps(first: StepEntry, second: StepEntry) -> Iterator[Difference]:
 
 
 def _values(step: StepEntry) -> dict[str, Any]:
-    """Return the options of a step and, as `teacher.words`, those of its teacher and sampler."""
+    """Return the options of a step and, as `teacher.words`, those of its teachers and sampler."""
     values = {"use": step.use, **step.options}
-    for name, table in (("teacher", step.teacher), ("sampler", step.sampler)):
+    graders = ((f"accept.{grader.filter}.teacher", grader.teacher) for grader in step.graders)
+    for name, table in (("teacher", step.teacher), ("sampler", step.sampler), *graders):
         if table is not None:
             values |= {f"{name}.use": table.use, **{f"{name}.{key}": value for key, value in table.options.items()}}
     return values

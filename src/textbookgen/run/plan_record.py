@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from textbookgen.recipe.plan import Component, Plan, PlannedStep
-from textbookgen.storage.records import RunPlan, StepEntry, TableEntry
+from textbookgen.storage.records import GraderEntry, RunPlan, StepEntry, TableEntry
 
 
 def record_plan(plan: Plan) -> RunPlan:
@@ -27,7 +28,15 @@ def _record_step(step: PlannedStep) -> StepEntry:
         options=step.stage.model_dump(mode="json", by_alias=True),
         teacher=None if step.teacher is None else _record_table(step.teacher, stand_in=step.teacher.options.stand_in),
         sampler=None if step.sampler is None else _record_table(step.sampler),
+        graders=tuple(_record_graders(step)),
     )
+
+
+def _record_graders(step: PlannedStep) -> Iterator[GraderEntry]:
+    for number, item in enumerate(step.filters):
+        if item.teacher is not None:
+            teacher = _record_table(item.teacher, stand_in=item.teacher.options.stand_in)
+            yield GraderEntry(number, item.use, item.options.model_dump(mode="json", by_alias=True), teacher)
 
 
 def _record_table(component: Component[Any], *, stand_in: bool = False) -> TableEntry:

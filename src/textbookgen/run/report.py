@@ -57,7 +57,7 @@ def _report(run: RunFolder, workspace: Workspace, summary: RunSummary) -> Iterat
 
 def _stand_ins(plan: RunPlan) -> Iterator[str]:
     """Say so where a program replied in place of a language model."""
-    programs = sorted({step.teacher.use for step in plan.steps if step.teacher and step.teacher.stand_in})
+    programs = sorted({teacher.use for step in plan.steps for teacher in step.teachers() if teacher.stand_in})
     if programs:
         names = " and ".join(f"`{name}`" for name in programs)
         are = "is a program, not a language model" if len(programs) == 1 else "are programs, not language models"
@@ -175,7 +175,7 @@ def _cost_table(plan: RunPlan, steps: Sequence[StepSummary]) -> Iterator[str]:
     paid = [step for step in steps if step.cost_usd]
     if not paid:
         return
-    teachers = {step.label: step.teacher.label if step.teacher else "" for step in plan.steps}
+    teachers = {step.label: ", ".join(dict.fromkeys(teacher.label for teacher in step.teachers())) for step in plan.steps}
     yield "## Teacher cost\n\n| step | teacher | requests | tokens | cost |\n|---|---|---:|---:|---:|"
     for step in paid:
         yield f"| {step.label} | {teachers[step.label]} | {step.requests:,} | {step.tokens:,} | ${step.cost_usd:,.4f} |"

@@ -31,6 +31,16 @@ class TableEntry:
 
 
 @dataclass(frozen=True)
+class GraderEntry:
+    """A grader in the `accept` of a step: its number among the filters, its options, and the teacher that it asks."""
+
+    filter: int
+    use: str
+    options: Mapping[str, Any]
+    teacher: TableEntry
+
+
+@dataclass(frozen=True)
 class StepEntry:
     """A step of a plan: every option with its value, and the fingerprint that identifies its output.
 
@@ -47,6 +57,11 @@ class StepEntry:
     options: Mapping[str, Any]
     teacher: TableEntry | None = None
     sampler: TableEntry | None = None
+    graders: tuple[GraderEntry, ...] = ()
+
+    def teachers(self) -> list[TableEntry]:
+        """Return the teachers that the step asks: its own, and those of its graders."""
+        return [*([self.teacher] if self.teacher else []), *(grader.teacher for grader in self.graders)]
 
 
 @dataclass(frozen=True)

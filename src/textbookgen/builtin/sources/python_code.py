@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import site
 import sysconfig
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import ClassVar, NamedTuple
 
 import polars as pl
-from pydantic import Field
+from pydantic import Field, PrivateAttr
 
 from textbookgen.api.errors import Diagnostic
 from textbookgen.api.hashing import document_id, stable_hash
@@ -52,10 +53,17 @@ class PythonCode(Source):
     max_kib: float = Field(256.0, gt=0, description="skip files larger than this, in KiB")
     seed: int = Field(0, description="another seed gives another order, and with `max_files` another sample")
 
+    _passed_over: Counter[str] = PrivateAttr(default_factory=Counter)
+
     def read(self) -> Iterator[pl.DataFrame]:
         """Yield one document per file; `source.path` is its name."""
+        self._passed_over = Counter()
         for rows in in_batches(islice(self._rows(), self.max_files), _FILES_PER_FRAME):
             yield pl.DataFrame(rows)
+
+    def passed_over(self) -> Mapping[str, int]:
+        """Return how many files were passed over, by reason."""
+        return self._passed_over
 
     def digest(self) -> str:
         """Return a digest of the names, sizes and times of all eligible files, without opening them."""
@@ -78,7 +86,9 @@ class PythonCode(Source):
     def _rows(self) -> Iterator[Row]:
         for file in self._files():
             text = _read_text(file.path)
-            if text:
+            if not text:
+                self._passed_over["empty, or not UTF-8"] += 1
+            else:
                 key = document_id("python-code", file.name, text)
                 yield {"id": key, "text": text, "kind": "code", "source.path": file.name}
 

@@ -5,18 +5,21 @@ from __future__ import annotations
 import glob
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, TypeVar
 
 import polars as pl
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, PrivateAttr
 
 from textbookgen.api.annotations import Runtime
 from textbookgen.api.errors import Diagnostic, MissingRequirement, RunError
 from textbookgen.api.stage import Estimate, Source
 
+#: Why documents are passed over.
+EMPTY = "empty text"
 ROWS_PER_FRAME = 1_000  # enough for polars to be efficient, few enough that long documents fit in memory
 BYTES_PER_TOKEN = 4.0  # a rule of thumb, used in estimates only
 Row = dict[str, str]
@@ -43,10 +46,25 @@ class FileSource(Source):
         None, gt=0, description="tokens that `recipe check` should assume where it cannot derive them from file sizes"
     )
 
+    _passed_over: Counter[str] = PrivateAttr(default_factory=Counter)
+
     def read(self) -> Iterator[pl.DataFrame]:
         """Yield the documents; `source.path` is the file each comes from."""
+        self._passed_over = Counter()
         for rows in in_batches(islice(self._documents(), self.max_documents), ROWS_PER_FRAME):
             yield pl.DataFrame(rows)
+
+    def passed_over(self) -> Mapping[str, int]:
+        """Return how many documents were passed over, by reason."""
+        return self._passed_over
+
+    def pass_over(self, reason: str) -> None:
+        """Count a document that `read_file` passes over.
+
+        Args:
+            reason: why; the same for similar documents.
+        """
+        self._passed_over[reason] += 1
 
     def digest(self) -> str:
         """Return a digest of the files' names, sizes and times; addresses count by name only, since asking is expensive."""

@@ -12,12 +12,13 @@ from pydantic import Field
 from textbookgen.api.errors import RunError
 from textbookgen.api.hashing import document_id
 from textbookgen.api.stage import Estimate
-from textbookgen.builtin.sources.reading import ROWS_PER_FRAME, FileSource, Row, is_remote
+from textbookgen.builtin.sources.reading import EMPTY, ROWS_PER_FRAME, FileSource, Row, is_remote
 
 
 class _TableSource(FileSource):
-    """A source of tables: one document per row, in order; rows without text are skipped."""
+    """A source of tables: one document per row, in order; rows without text are passed over, and counted."""
 
+    version: ClassVar[int] = 2
     text: str = Field("text", description="column of the text")
     id: str | None = Field(
         None,
@@ -33,7 +34,9 @@ class _TableSource(FileSource):
         columns = [pl.col(column).cast(pl.String) for column in self._columns()]
         batches = self.scan(file).select(columns).collect_batches(chunk_size=ROWS_PER_FRAME, maintain_order=True)
         for number, values in enumerate(row for batch in batches for row in batch.iter_rows()):
-            if values[0]:
+            if not (values[0] or "").strip():
+                self.pass_over(EMPTY)
+            else:
                 key = values[1] if self.id else document_id(Path(file).name, number, values[0])
                 if not key:
                     raise RunError(f"row {number + 1} of '{file}' has no `{self.id}`", place="id")

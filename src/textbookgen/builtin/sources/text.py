@@ -12,11 +12,11 @@ from pydantic import Field
 
 from textbookgen.api.errors import Diagnostic
 from textbookgen.api.hashing import document_id
-from textbookgen.builtin.sources.reading import ROWS_PER_FRAME, FileSource, Row
+from textbookgen.builtin.sources.reading import EMPTY, ROWS_PER_FRAME, FileSource, Row, is_remote
 
 
 class Text(FileSource):
-    """Reads plain text (UTF-8, compressed or not): one document per file, line or paragraph; empty ones are skipped."""
+    """Reads plain text (UTF-8, compressed or not): one document per file, line or paragraph; empty ones are counted."""
 
     name: ClassVar[str] = "text"
 
@@ -36,10 +36,14 @@ class Text(FileSource):
     def read_file(self, file: str) -> Iterator[Row]:
         """Yield the documents that are not blank."""
         number = 0
+        if not is_remote(file) and not Path(file).stat().st_size:
+            self.pass_over(EMPTY)
         for text in self._split(_lines(file)):
-            if text.strip():
-                number += 1
-                yield self.row(document_id(Path(file).name, number, text), text, file)
+            if not text.strip():
+                self.pass_over(EMPTY)
+                continue
+            number += 1
+            yield self.row(document_id(Path(file).name, number, text), text, file)
 
     def hint(self) -> str:
         """Return what a file must be."""

@@ -1,4 +1,4 @@
-"""Built-in stages: sampling, mixing, tokenizer training, packing, export, and evaluation of checkpoints."""
+"""Built-in stages: any prompt (`write`, `grade`), sampling, mixing, tokenizers, packing, export, evaluation."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ def stages() -> list[type[Stage]]:
     from textbookgen.builtin.stages.chat_eval import ChatEval
     from textbookgen.builtin.stages.evaluate import BenchmarkEval
     from textbookgen.builtin.stages.export import Export
+    from textbookgen.builtin.stages.grade import Grade
     from textbookgen.builtin.stages.mix import Mix
     from textbookgen.builtin.stages.pack.stage import Pack
     from textbookgen.builtin.stages.sample import Sample
     from textbookgen.builtin.stages.train_tokenizer import TrainTokenizer
+    from textbookgen.builtin.stages.write import Write
 
-    return [Sample, Mix, TrainTokenizer, Pack, Export, BenchmarkEval, ChatEval]
+    return [Write, Grade, Sample, Mix, TrainTokenizer, Pack, Export, BenchmarkEval, ChatEval]

@@ -30,7 +30,9 @@ OPENING_LIMIT = "opening too frequent"
 CELL_COVERED = "combination already covered"
 
 #: What graders said of a document, in their order; `reply` is the ledger key of the reply.
-_GRADES = pl.List(pl.Struct({"use": pl.String(), "score": pl.Float64(), "detail": pl.String(), "reply": pl.String()}))
+_GRADES = pl.List(
+    pl.Struct({"filter": pl.Int64(), "use": pl.String(), "score": pl.Float64(), "detail": pl.String(), "reply": pl.String()})
+)
 _VERDICT_SCHEMA = {"id": pl.String(), "keep": pl.Boolean(), "reason": pl.String(), "detail": pl.String()}
 
 
@@ -111,9 +113,9 @@ class Acceptance:
                 decisions, ungraded = await grading.verdicts(left)
                 failures += ungraded
                 for verdict in decisions.iter_rows(named=True):
-                    grades.setdefault(verdict["id"], []).append(
-                        {"use": self.step.filters[number].use, **{name: verdict[name] for name in ("score", "detail", "reply")}}
-                    )
+                    said = {name: verdict[name] for name in ("score", "detail", "reply")}
+                    grade = {"filter": number, "use": self.step.filters[number].use, **said}
+                    grades.setdefault(verdict["id"], []).append(grade)
             else:
                 decisions = align_verdicts(filter_.decide(left), left, filter_.name)
             if "detail" not in decisions.columns:

@@ -99,7 +99,7 @@ class _GeneratorRun:
         self.seed = draw_seed(step)
         self.acceptance = Acceptance(context, step)
         self.count = self.stage.count or 0
-        self.draws = self.failures = 0
+        self.draws = self.completed = self.failures = 0
         self.acceptance.open_graders(ledger, self._documents_requested)
         self._first_report: tuple[int, float, float] | None = None  # documents, time and dollars at the first progress report
         self.client = Client(
@@ -239,6 +239,7 @@ class _GeneratorRun:
             async for _, document in results:
                 if not isinstance(document, _Document):
                     raise document
+                self.completed += 1
                 if document.failures and not document.rows:
                     self.failures += 1
                     self._check_failures(document.failures[-1]["reason"])
@@ -273,7 +274,7 @@ class _GeneratorRun:
 
     def _check_failures(self, reason: str) -> None:
         """Stop as soon as more documents have failed than allowed, whatever becomes of the others."""
-        total = self._documents_requested
+        total = max(self._documents_requested, self.completed)
         if self.failures > math.ceil(self.stage.max_failures * total):
             self.client.stop()
             raise TooManyFailures(

@@ -55,7 +55,7 @@ class Grading:
         prompts: the prompt templates of the plan.
         ledger: where replies are looked up and stored.
         offline: answer from the ledger only.
-        total: how many documents it will be asked about, for `max_failures`.
+        total: how many documents it will be asked about at least, for `max_failures`.
     """
 
     def __init__(
@@ -70,8 +70,8 @@ class Grading:
         total: int,
     ) -> None:
         self.grader, self.prompts, self.total = grader, prompts, total
-        self.schema = {**VERDICT_COLUMNS, **grader.columns()}
-        self.failures = 0
+        self.schema = {**VERDICT_COLUMNS, **grader.own_columns()}
+        self.failures = self.graded = 0
         self.client = Client(session.teacher, use, ledger, session=session, max_cost_usd=grader.max_cost_usd, offline=offline)
 
     async def __aenter__(self) -> Grading:
@@ -107,6 +107,7 @@ class Grading:
             async for place, grade in results:
                 if not isinstance(grade, Grade):
                     raise grade
+                self.graded += 1
                 if grade.failure is not None:
                     self.failures += 1
                     self._check_failures(grade.failure["reason"])
@@ -145,10 +146,11 @@ class Grading:
         return Grade(verdict, failure)
 
     def _check_failures(self, reason: str) -> None:
-        if self.failures > math.ceil(self.grader.max_failures * self.total):
+        total = max(self.total, self.graded)
+        if self.failures > math.ceil(self.grader.max_failures * total):
             self.client.stop()
             raise TooManyFailures(
-                f"{self.failures} of {self.total} documents could not be graded, the last one with: {reason}",
+                f"{self.failures} of {total} documents could not be graded, the last one with: {reason}",
                 hint="the replies are in the ledger: `textbookgen corpus dropped STAGE` shows reasons; change the prompt, or "
                 "raise `max_failures` of the grader",
             )

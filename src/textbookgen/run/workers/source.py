@@ -12,7 +12,12 @@ from textbookgen.storage.workspace import DATA
 
 def run_step(context: StepContext, stage: Source) -> StepRecord:
     """Read all documents, or as many as the limit of the plan allows."""
-    rows = write_stream(context, stage.read(), context.step.limit)
+    reading = stage.model_copy()
+    rows = write_stream(context, reading.read(), context.step.limit)
+    passed_over = dict(sorted(reading.passed_over().items(), key=lambda item: (-item[1], item[0])))
+    skipped = sum(passed_over.values())
     if not rows:
-        raise RunError("no documents were read", hint="check the path, and the options that exclude documents")
-    return StepRecord(rows_in=rows, rows_out=count_rows(context.folder.parts(DATA)))
+        reasons = ", ".join(f"{count:,} {reason}" for reason, count in passed_over.items())
+        problem = f"no documents were read; passed over: {reasons}" if passed_over else "no documents were read"
+        raise RunError(problem, hint="check the path, and the options that exclude documents")
+    return StepRecord(rows_in=rows + skipped, rows_out=count_rows(context.folder.parts(DATA)), dropped=passed_over)
