@@ -8,8 +8,8 @@ from pathlib import Path
 from textbookgen import Checkpoint, Model, Stage, hookimpl
 
 
-@hookimpl
-def stages() -> Iterable[type[Stage]]:
+@hookimpl(specname="stages")  # not `def stages`: importing the subpackage of that name would replace the function
+def provide_stages() -> Iterable[type[Stage]]:
     """Return the stages, used as `transformers/pretrain` and so on."""
     from textbookgen_transformers.stages.dpo import Dpo
     from textbookgen_transformers.stages.pretrain import Pretrain
