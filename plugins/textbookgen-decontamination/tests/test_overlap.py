@@ -47,9 +47,11 @@ class Resolver:
         return Both()
 
 
-def evaluated(folder: Path, *texts: str, scored: bool = True) -> tuple[dict[str, float], pl.DataFrame]:
+def evaluated(
+    folder: Path, *texts: str, scored: bool = True, rates: tuple[float, ...] = (0.95,)
+) -> tuple[dict[str, float], pl.DataFrame]:
     training, report, out = folder / "training.parquet", folder / "report", folder / "out"
-    report.mkdir()
+    report.mkdir(parents=True)
     out.mkdir()
     pl.DataFrame({"id": [f"t{n}" for n in range(len(texts))], "text": texts}).write_parquet(training)
     if scored:
@@ -61,7 +63,7 @@ def evaluated(folder: Path, *texts: str, scored: bool = True) -> tuple[dict[str,
                 "passed": [True, True, True, False],
             }
         ).write_parquet(report / "completions.parquet")
-    stage = TrainTestOverlap(inputs=("scores",), training=("corpus",), benchmarks=("toy",), rates=(0.95,))
+    stage = TrainTestOverlap(inputs=("scores",), training=("corpus",), benchmarks=("toy",), rates=rates)
     inputs = {"from": {"scores": Report(report)}, "training": {"corpus": Documents((Part(training),))}}
     figures = stage.evaluate(StageInputs(inputs, folder, Resolver()), out)  # type: ignore[arg-type]
     return dict(zip(figures["metric"], figures["value"], strict=True)), pl.read_parquet(out / "similar.parquet")
@@ -71,6 +73,16 @@ def test_an_item_with_a_renamed_solution_in_training_is_similar(tmp_path: Path) 
     scores, nearest = evaluated(tmp_path, "Not related.", RENAMED)
     assert scores == {"pass@1 toy, similar at 0.95": 1.0, "pass@1 toy, not similar at 0.95": 0.5}
     assert nearest.sort("item").select("item", "rate", "document").rows() == [("toy/0", 1.0, "t1"), ("toy/9", 0.0, None)]
+
+
+def test_each_rate_splits_the_items_and_an_equal_rate_is_similar(tmp_path: Path) -> None:
+    changed = RENAMED.replace("return [*b, *a]", "return [*b, *a, *a]")
+    _, nearest = evaluated(tmp_path / "once", changed, rates=(0.5,))
+    rate = nearest.filter(item="toy/0")["rate"][0]
+    assert 0.5 < rate < 1
+    scores, _ = evaluated(tmp_path / "twice", changed, rates=(1.0, rate))
+    names = [f"not similar at {1.0:g}", f"similar at {rate:g}", f"not similar at {rate:g}"]
+    assert scores == dict(zip([f"pass@1 toy, {name}" for name in names], [0.75, 1.0, 0.5], strict=True))
 
 
 def test_without_similar_items_there_is_one_score(tmp_path: Path) -> None:

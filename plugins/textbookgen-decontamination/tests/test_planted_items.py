@@ -26,6 +26,7 @@ FRENCH = BenchmarkItem(
     "code/2", "Où se trouvait la bibliothèque où l'élève aîné étudiait après l'été dernier à Orléans ?", "Là-bas"
 )
 ITEMS = [MERGE, CHINESE, FRENCH]
+QUESTIONS = [BenchmarkItem(f"many/{n}", " ".join(f"q{n}word{at}" for at in range(10)), "") for n in range(2_000)]
 OTHER_ITEM = BenchmarkItem("qa/0", "Which river did the merchants cross on the third day of their journey to the coast?", "")
 
 RENAMED = """
@@ -74,7 +75,7 @@ class Benchmark:
 
 class Resolver:
     def benchmark(self, name: str) -> Benchmark:
-        return Benchmark(name, {"code": ITEMS, "qa": [OTHER_ITEM]}[name])
+        return Benchmark(name, {"code": ITEMS, "qa": [OTHER_ITEM], "many": QUESTIONS}[name])
 
 
 def verdicts_on(rows: pl.DataFrame | Sequence[str], *benchmarks: str, **options: object) -> pl.DataFrame:
@@ -175,6 +176,18 @@ def test_the_evidence_is_the_shared_words_at_their_place() -> None:
     planted = " ".join(OTHER_ITEM.prompt.split()[2:])
     verdict = verdicts_on([NOISE * 3, f"{NOISE} {planted} {NOISE}"], "qa").row(1, named=True)
     assert verdict["detail"] == "qa/0: did the merchants cross on the third day of their journey to the"
+
+
+def test_every_item_of_a_large_benchmark_is_found_as_itself() -> None:
+    """Each item is one n-gram, so that one lost in the hash table is lost for good."""
+    verdicts = verdicts_on([f"{NOISE} {item.prompt} {NOISE}" for item in QUESTIONS[::5]], "many")
+    assert verdicts["decontamination.item"].to_list() == [f"many {item.id}" for item in QUESTIONS[::5]]
+
+
+def test_a_short_piece_of_an_item_is_not_a_fuzzy_match() -> None:
+    piece = " ".join(MERGE.prompt.split()[3:13])
+    assert not verdicts_on([piece], rule="ngram", n=8)["keep"][0]
+    assert verdicts_on([piece], rule="fuzzy")["keep"][0]
 
 
 def test_a_filter_that_was_not_prepared_is_an_error() -> None:

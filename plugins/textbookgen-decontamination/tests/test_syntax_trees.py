@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ast
 
-from textbookgen_decontamination.syntax_trees import function_bodies, linearize
+from textbookgen_decontamination.ngrams import Problem
+from textbookgen_decontamination.syntax_trees import SyntaxTreeRule, function_bodies, linearize
 from textbookgen_dedup.text.python_code import parse_document
 
+ITEM = Problem("toy", "0", "", "\n".join(["def f(x):", *(f"    x += {n}" for n in range(5)), "    return x"]))
 CODE = "def f(a, b):\n    'Adds.'\n    total = a + b  # sum\n    return total\n"
 
 
@@ -38,3 +40,13 @@ def test_code_is_found_in_pages_bodies_and_broken_files() -> None:
     assert bodies_in(f"class C:\n    def broken(\n\n{CODE}") == whole
     assert bodies_in(CODE.replace("\n", "\r\n")) == whole
     assert bodies_in("nothing (here") == []
+
+
+def test_a_rate_equal_to_the_bound_counts() -> None:
+    """Two of 22 nodes are edited: exactly 20/22. rapidfuzz's own cutoff loses such rates."""
+    (item,) = function_bodies(ast.parse(ITEM.solution))
+    edited = ITEM.solution.replace("x += 0", "x -= 0").replace("x += 1", "x -= 1")
+    rate = 1 - 2 / len(item)
+    rows, rates = SyntaxTreeRule([ITEM], rate).match_rates([(0, ast.parse(edited))])
+    assert (rows, rates.tolist()) == ([0], [[rate]])
+    assert SyntaxTreeRule([ITEM], rate + 1e-5).match_rates([(0, ast.parse(edited))])[1].tolist() == [[0.0]]

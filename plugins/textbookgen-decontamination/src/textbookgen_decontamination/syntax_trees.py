@@ -166,7 +166,7 @@ class SyntaxTreeRule:
                 best[row] = (float(row_rates[at]), items[at])
         return best
 
-    def match_rates(self, trees: Sequence[tuple[int, ast.Module]]) -> tuple[list[int], NDArray[np.float32]]:
+    def match_rates(self, trees: Sequence[tuple[int, ast.Module]]) -> tuple[list[int], NDArray[np.float64]]:
         """Compare functions with those of items.
 
         Args:
@@ -183,7 +183,9 @@ class SyntaxTreeRule:
         functions = [(row, body) for row, tree in trees for body in function_bodies(tree) if len(body) >= self.min_nodes]
         items = self.trees[0]
         if not items or not functions:
-            return [], np.zeros((0, len(items)), np.float32)
+            return [], np.zeros((0, len(items)), np.float64)
         bodies = [body for _, body in functions]
-        rates = cdist(bodies, items, scorer=Levenshtein.normalized_similarity, score_cutoff=self.min_rate)
+        cutoff = self.min_rate - 1e-6  # rapidfuzz rejects some rates equal to its cutoff, such as 0.8 for 4 edits of 20
+        rates = cdist(bodies, items, scorer=Levenshtein.normalized_similarity, score_cutoff=cutoff, dtype=np.float64)
+        rates[rates < self.min_rate] = 0.0
         return [row for row, _ in functions], rates
