@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from typing import Any
 
@@ -156,10 +156,13 @@ class Connector:
                 yield PlannedFilter(use, use, built, teacher)
 
     def _filter(self, entry: Entry, name: str, item: str | Mapping[str, Any]) -> Filter | None:
-        """Return the filter that an item of an option describes; None after reporting what is wrong with it."""
+        """Return the filter that an item of an option describes; None after reporting that there is none."""
         use, options = _use_and_options(item)
         try:
-            return self.plugins.filter(item)
+            built = self.plugins.filter(item)
+            located = (replace(each, place=name, problem=f"'{use}': {each.place}: {each.problem}") for each in built.check())
+            self.diagnostics.extend(entry, located)
+            return built
         except PluginError as error:
             self.diagnostics.report(entry, name, error.problem, error.hint)
         except ValidationError as error:
