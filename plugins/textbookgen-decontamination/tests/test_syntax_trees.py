@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 
+import polars as pl
 from textbookgen_decontamination.ngrams import Problem
 from textbookgen_decontamination.syntax_trees import SyntaxTreeRule, function_bodies, linearize
 from textbookgen_dedup.text.python_code import parse_document
@@ -49,4 +50,12 @@ def test_a_rate_equal_to_the_bound_counts() -> None:
     rate = 1 - 2 / len(item)
     rows, rates = SyntaxTreeRule([ITEM], rate).match_rates([(0, ast.parse(edited))])
     assert (rows, rates.tolist()) == ([0], [[rate]])
-    assert SyntaxTreeRule([ITEM], rate + 1e-5).match_rates([(0, ast.parse(edited))])[1].tolist() == [[0.0]]
+    assert SyntaxTreeRule([ITEM], rate + 1e-7).match_rates([(0, ast.parse(edited))])[1].tolist() == [[0.0]]
+
+
+def test_a_short_solution_matches_other_names_used_in_the_same_way_only() -> None:
+    rule = SyntaxTreeRule([Problem("toy", "0", "def f(x, y):\n", "    return x - y\n")])
+    texts = pl.Series(
+        ["def g(a, b):\n    return a - b\n", "def g(a, b):\n    return a - a\n", "def g(a, b):\n    return a + b\n"]
+    )
+    assert [finding.row for finding in rule.find(texts)] == [0]
