@@ -50,6 +50,7 @@ class TeacherAsk:
         task: str | None = None,
         sample: int | None = None,
         schema: Mapping[str, Any] | None = None,
+        temperature: float | None = None,
     ) -> Reply:
         assert prompt
         variables = json.loads(json.dumps(self.draw if draw is None else draw))  # as the ledger would store it

@@ -53,7 +53,7 @@ DRAWS: dict[str, dict[str, Any]] = {
     },
     "conversation-user": {"document": DOCUMENT, "turns": [], "persona": "a baker", "is_last_turn": False},
     "conversation-tutor": {"document": DOCUMENT, "turns": TURNS, "teaching_move": "give a counterexample"},
-    "candidate": {"messages": TURNS},
+    "candidate": {"messages": [{"role": "user", "content": PROBLEM}]},
     "answer": {"question": PROBLEM},
     "attempt": {"question": PROBLEM},
     "refusal": {"question": PROBLEM, "is_bogus": True},

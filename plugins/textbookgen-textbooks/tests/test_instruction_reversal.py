@@ -90,11 +90,20 @@ WRONG = [
 ]
 #: Right ones: names of variables and parameters, annotations, docstrings and named intermediate values differ.
 RIGHT = [
-    ("def f(xs):\n    y = sorted(xs)\n    return y[0]\n", "def f(v: list[int]) -> int:\n    'It.'\n    z = sorted(v)\n    return z[0]\n"),
-    ("def f(xs):\n    xs = [n // 2 for n in xs]\n    return min(xs)\n", "def f(v):\n    w = [k // 2 for k in v]\n    return min(w)\n"),
+    (
+        "def f(xs):\n    y = sorted(xs)\n    return y[0]\n",
+        "def f(v: list[int]) -> int:\n    'It.'\n    z = sorted(v)\n    return z[0]\n",
+    ),
+    (
+        "def f(xs):\n    xs = [n // 2 for n in xs]\n    return min(xs)\n",
+        "def f(v):\n    w = [k // 2 for k in v]\n    return min(w)\n",
+    ),
     ("def f(xs):\n    return min([n // 2 for n in xs])\n", "def f(v):\n    w = [k // 2 for k in v]\n    return min(w)\n"),
     ("def f(a, b):\n    a = a * b\n    return a + 1\n", "def f(x, y):\n    z = x * y\n    return z + 1\n"),
-    ("def _h(x):\n    return -x\n\n\ndef f(x):\n    return _h(x)\n", "def _g(x):\n    return -x\n\n\ndef f(x):\n    return _g(x)\n"),
+    (
+        "def _h(x):\n    return -x\n\n\ndef f(x):\n    return _h(x)\n",
+        "def _g(x):\n    return -x\n\n\ndef f(x):\n    return _g(x)\n",
+    ),
 ]
 
 

@@ -79,7 +79,7 @@ def test_implausible_bogus_questions_are_left_out(runner):
     (row,) = runner.run(RefusalChats(teacher="strong", inputs="attempts"), attempted("Ann"), checker(plausibility=2))
     assert row["textbooks.response_type"] == "answer"
     with pytest.raises(UnusableReply, match="neither usually right nor usually wrong"):
-        runner.run(RefusalChats(teacher="strong", inputs="attempts", bogus_questions=False), attempted("Ann", "Bob"), checker())
+        runner.run(RefusalChats(teacher="strong", inputs="attempts", bogus_share=0.0), attempted("Ann", "Bob"), checker())
 
 
 @pytest.mark.parametrize(

@@ -55,8 +55,8 @@ def _trip(n: Numbers) -> tuple[list[str], int]:
 
 def _bill(n: Numbers) -> tuple[list[str], int]:
     cost = n["count"] * n["price"]
-    steps = [f"The goods cost {n['count']} * {n['price']} = {cost} coins"]
-    return [*steps, f"The change is {cost + n['over']} - {cost} = {n['over']} coins"], n["over"]
+    steps = [f"The apples cost {n['count']} * {n['price']} = {cost} coins"]
+    return [*steps, f"The change is {n['paid']} - {cost} = {n['paid'] - cost} coins"], n["paid"] - cost
 
 
 def _recipe(n: Numbers) -> tuple[list[str], int]:
@@ -99,13 +99,14 @@ TEMPLATES: tuple[ProblemTemplate, ...] = (
         _share,
     ),
     ProblemTemplate(
-        "A bus goes {speed} kilometres an hour for {hours} hours, then {slower} for {more} hours. How far does it go?",
-        {"speed": (50, 90), "hours": (2, 5), "slower": (20, 49), "more": (1, 4)},
+        "A bus goes {speed} kilometres an hour for {hours} hours, then {slower} kilometres an hour for {more} hours. "
+        "How many kilometres does it go?",
+        {"speed": (50, 90), "hours": (2, 5), "slower": (20, 49), "more": (2, 4)},
         _trip,
     ),
     ProblemTemplate(
-        "A bag of {count} apples at {price} coins each is paid for with {over} coins too many. How much change is due?",
-        {"count": (2, 15), "price": (2, 9), "over": (1, 20)},
+        "Somebody buys {count} apples at {price} coins each and pays with {paid} coins. How many coins of change are due?",
+        {"count": (2, 15), "price": (2, 9), "paid": (140, 200)},
         _bill,
     ),
     ProblemTemplate(
@@ -129,8 +130,9 @@ TEMPLATES: tuple[ProblemTemplate, ...] = (
         _garden,
     ),
     ProblemTemplate(
-        "At noon it is {start} degrees, and each hour it gets {degrees} degrees colder. How warm is it after {hours} hours?",
-        {"start": (20, 34), "degrees": (1, 3), "hours": (2, 6)},
+        "At noon it is {start} degrees, and each hour it gets {degrees} degrees colder. "
+        "How many degrees is it after {hours} hours?",
+        {"start": (20, 34), "degrees": (2, 3), "hours": (2, 6)},
         _cold,
     ),
 )

@@ -33,8 +33,8 @@ def operations(source: str) -> list[str] | None:
     """Return what a piece of Python does, operands before operators; None if it does not parse.
 
     Named are: the operators, the values of constants, attributes, keyword arguments, built-in and global names, the names of
-    public functions and classes, and parameters by their place, as long as they have their first value. Left out are names of local variables, of parameters and of
-    private helpers, annotations, docstrings, and assignments to a variable that only give a value a name.
+    public functions and classes, and parameters by their place, as long as they have their first value. Left out are names
+    of local variables and of private helpers, annotations, docstrings, and assignments that only give a value a name.
     """
     tree = parse_python(source)
     if tree is None:

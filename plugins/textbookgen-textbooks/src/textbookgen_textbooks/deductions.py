@@ -9,7 +9,7 @@ from pydantic import Field
 
 from textbookgen import Draw, Generator, Reply, Template, UnusableReply
 from textbookgen_textbooks.mixins import NeedsDocuments, Selective
-from textbookgen_textbooks.rows import question_row
+from textbookgen_textbooks.rows import question_row, states_answer
 from textbookgen_textbooks.text_replies import heading, read_prose
 
 _QUESTION, _SOLUTION = heading("question"), heading("solution")
@@ -33,7 +33,7 @@ class Deductions(NeedsDocuments, Selective, Generator):
         """Return the question as one row.
 
         Raises:
-            UnusableReply: the reply is NONE, or has no question with a solution.
+            UnusableReply: the reply is NONE, or has no question with a solution, or its question states the answer.
         """
         text = read_prose(reply).strip()
         if text.splitlines()[-1].strip(".*` ").upper() == "NONE":
@@ -41,6 +41,8 @@ class Deductions(NeedsDocuments, Selective, Generator):
         question, solution = _question_and_solution(text)
         if question.strip(".*` ").upper() == "NONE":
             raise UnusableReply("the passage has no chain of deduction")
+        if states_answer(question):
+            raise UnusableReply("the question states its answer")
         return [question_row(question, solution)]
 
 

@@ -88,9 +88,7 @@ class GradedReplies(Selective, MultiRequest):
             "messages": prompt,
             "replies": [{"label": label, "text": text} for label, text in by_label.items()],
         }
-        comparison = await ask_json(
-            ask, Comparison, self.grade_prompt, variables, "grade-replies", JUDGE_TEMPERATURE
-        )
+        comparison = await ask_json(ask, Comparison, self.grade_prompt, variables, "grade-replies", JUDGE_TEMPERATURE)
         grades = {item.label.upper().replace("REPLY", "").strip(" :*."): item for item in comparison.replies}
         if not grades.keys() >= by_label.keys():
             raise UnusableReply("the judge omits a reply")

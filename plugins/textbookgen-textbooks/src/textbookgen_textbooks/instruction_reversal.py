@@ -96,4 +96,3 @@ class InstructionReversal(NeedsDocuments, Selective, MultiRequest):
         scored = [(tree_similarity(original, attempt), attempt) for attempt in attempts]
         fidelity, closest = max(scored, key=lambda pair: pair[0], default=(0.0, ""))
         return closest, fidelity
-

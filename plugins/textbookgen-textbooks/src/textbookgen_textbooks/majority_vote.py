@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, ClassVar
@@ -13,10 +12,7 @@ from textbookgen import Ask, Draw, Reply, Template, UnusableReply
 from textbookgen_textbooks.answers import canonical, extract_answer, is_unknown
 from textbookgen_textbooks.concurrency import sample_replies
 from textbookgen_textbooks.mixins import MultiRequest, NeedsDocuments, Selective
-from textbookgen_textbooks.rows import question_row
-
-#: A calculation with its result, such as `12 + 30 = 42`: every reply could copy the answer.
-_SOLVED_EQUATION = re.compile(r"[-+*/\u00d7\u2212().\d\s]*\d[-+*/\u00d7\u2212().\d\s]*=\s*[-\u2212]?\d[\d\s.,]*")
+from textbookgen_textbooks.rows import question_row, states_answer
 
 
 class MajorityVote(NeedsDocuments, Selective, MultiRequest):
@@ -63,7 +59,7 @@ class MajorityVote(NeedsDocuments, Selective, MultiRequest):
             UnusableReply: no answer wins, too many or too few answers agree, or the question states its answer.
         """
         question = self._question(draw["document"])
-        if _SOLVED_EQUATION.fullmatch(question):
+        if states_answer(question):
             raise UnusableReply("the question states its answer")
         variables = {**draw, "question": question}
         replies = await sample_replies(ask, ask.render(self.prompt, variables), self.samples, variables, self.task)

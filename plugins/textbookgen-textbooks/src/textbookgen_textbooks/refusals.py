@@ -13,6 +13,7 @@ from textbookgen_textbooks.concurrency import gather
 from textbookgen_textbooks.json_replies import JUDGE_TEMPERATURE, ReplySchema, ask_json
 from textbookgen_textbooks.mixins import MultiRequest, NeedsDocuments, Selective
 from textbookgen_textbooks.rows import chat_row, pair_row, question_of
+from textbookgen_textbooks.seeding import draw_rng
 from textbookgen_textbooks.text_replies import read_message
 
 _ATTEMPTS = 5.0  # per question: the default of `textbooks/attempts`
@@ -99,12 +100,13 @@ class RefusalChats(RefusalGenerator):
     """Write chats that answer what the model usually knows and refuse what it does not (phi-4, arXiv 2412.08905, A.1).
 
     From questions with `textbooks.answer` and `textbooks.attempts`: (question, answer) if the share of correct attempts is
-    at least `min_accuracy_to_answer`; (question, refusal) if it is at most `max_accuracy_to_refuse`; and always, with
-    `bogus_questions`, (bogus question, refusal), if the bogus question is plausible enough. Column
+    at least `min_accuracy_to_answer`; (question, refusal) if it is at most `max_accuracy_to_refuse`; and for a random
+    `bogus_share` of them (bogus question, refusal), if the bogus question is plausible enough. Column
     `textbooks.response_type`: `answer`, `refusal` or `bogus-refusal`.
     """
 
     name: ClassVar[str] = "refusal-chats"
+    version: ClassVar[int] = 2
     kind: ClassVar[str] = "refusal"
     output: ClassVar[type[Artifact] | None] = Chats
 
@@ -117,7 +119,12 @@ class RefusalChats(RefusalGenerator):
     max_accuracy_to_refuse: float = Field(
         0.25, ge=0, le=1, description="teach a refusal if at most this share of attempts is correct"
     )
-    bogus_questions: bool = Field(True, description="also teach to refuse a bogus variant of each question")
+    bogus_share: float = Field(
+        1.0,
+        ge=0,
+        le=1,
+        description="share of the questions of which a bogus variant is refused as well",
+    )
     min_plausibility: int = Field(3, ge=1, le=5, description="required plausibility of a bogus question")
 
     @model_validator(mode="after")
@@ -127,12 +134,12 @@ class RefusalChats(RefusalGenerator):
         return self
 
     def max_requests(self) -> float:
-        """Return the checks and a refusal, and with `bogus_questions` a bogus question and its refusal."""
-        return super().max_requests() + 2 * self.bogus_questions
+        """Return the checks and a refusal, and for `bogus_share` of the questions a bogus one and its refusal."""
+        return super().max_requests() + 2 * self.bogus_share
 
     def max_documents(self) -> float:
-        """Return one chat, and with `bogus_questions` another."""
-        return 1.0 + self.bogus_questions
+        """Return one chat, and for `bogus_share` of the questions another."""
+        return 1.0 + self.bogus_share
 
     async def generate(self, draw: Draw, ask: Ask) -> Iterable[dict[str, Any]]:
         """Return one or two chats.
@@ -146,7 +153,7 @@ class RefusalChats(RefusalGenerator):
             rows.append(_chat(checked.question, checked.answer, "answer"))
         elif checked.accuracy <= self.max_accuracy_to_refuse:
             rows.append(_chat(checked.question, await self._refusal(checked.question, False, ask), "refusal"))
-        if self.bogus_questions:
+        if draw_rng(draw, self.seed, "bogus").random() < self.bogus_share:
             rows += await self._bogus_chats(checked, ask)
         if not rows:
             raise UnusableReply("the model is neither usually right nor usually wrong")

@@ -2,17 +2,34 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from textbookgen import Draw, UnusableReply
 
 Messages = list[dict[str, str]]
 
+#: A calculation with its result, such as `12 + 30 = 42`: every reply could copy the answer.
+_SOLVED_EQUATION = re.compile(r"[-+*/\u00d7\u2212().\d\s]*\d[-+*/\u00d7\u2212().\d\s]*=\s*[-\u2212]?\d[\d\s.,]*")
+_SHOWN_CALL = re.compile(r"^\s*>>> (.+?)\s*$", re.MULTILINE)
+_CODE_FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
+
 
 def question_of(draw: Draw) -> str:
     """Return the question of the draw's document: its column `textbooks.question`, or else its text."""
     document = draw["document"]
     return str(document.get("textbooks.question") or document["text"]).strip()
+
+
+def states_answer(question: str) -> bool:
+    """Return whether a question states its answer, so that a reply could copy it.
+
+    It is a calculation with its result (`12 + 30 = 42`), or its code shows the result of the call that it asks about.
+    """
+    asked = _CODE_FENCE.sub("", question)
+    return _SOLVED_EQUATION.fullmatch(question.strip()) is not None or any(
+        call in asked for call in _SHOWN_CALL.findall(question)
+    )
 
 
 def question_row(question: str, solution: str) -> dict[str, Any]:

@@ -43,7 +43,7 @@ TASKS: dict[str, Callable[[Random, Mapping[str, Any]], str]] = {
     "conversation-tutor": conversations.tutor_message,
     "candidate": conversations.candidate,
     "answer": questions.answer,
-    "attempt": questions.answer,
+    "attempt": questions.attempt,
     "refusal": questions.refusal,
     "bogus-question": questions.bogus_question,
     "revise": critique.revise,

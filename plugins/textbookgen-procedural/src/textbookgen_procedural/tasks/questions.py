@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import sha256
 from random import Random
 from typing import Any
 
 from textbookgen_procedural.data_files import phrases
-from textbookgen_procedural.docstring_parser import parse_argument, parse_function
+from textbookgen_procedural.docstring_parser import ParsedFunction, parse_argument, parse_function
 from textbookgen_procedural.exercises import literal
 from textbookgen_procedural.tasks.draw_fields import Draw, document_text, json_reply, missing_field
+from textbookgen_procedural.tasks.slips import other_number, replace_last_number, wrong_values
 from textbookgen_procedural.tasks.text_analysis import python_blocks
 from textbookgen_procedural.word_problems import find_equation, find_problem
 
-_ANSWER = re.compile(r"ANSWER:\s*(.+)")
+#: "ANSWER: 4", "**Answer:** 4", "The answer is 4." and "\\boxed{4}".
+_ANSWER = re.compile(r"\bANSWER[*_ ]*:[*_]*\s*(.+)|\banswer is:?\s+(.+)|\\boxed\{([^{}]+)\}", re.IGNORECASE)
+#: The calls that a docstring shows, with their results and its end.
+_DOCSTRING_EXAMPLES = re.compile(r'\n\s*\n\s*>>> .*?"""', re.DOTALL)
+_OTHER_ENDINGS = ("again", "all", "once", "new")
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 _ACCURACY = (0.3, 0.98)  # share of right answers, to the hardest question and to the easiest
 
@@ -29,28 +33,58 @@ class Solution:
     answer: str
 
 
+@dataclass(frozen=True)
+class Call:
+    """A call of a known function: the function and its argument."""
+
+    function: ParsedFunction
+    value: Any
+
+
 def solve(question: str) -> Solution | None:
     """Return the solution of a known word problem, an open equation, or a call of a known function; None for others."""
     problem = find_problem(question) or find_equation(question)
     if problem is not None:
         return Solution(problem.steps, str(problem.answer))
-    for source in python_blocks(question):
+    call = _find_call(question)
+    return _solve_call(call) if call else None
+
+
+def wrong_solution(rng: Random, question: str) -> Solution | None:
+    """Return a solution with a slip in one step, in the form of the right one; None if the question is not known."""
+    problem = find_problem(question) or find_equation(question)
+    if problem is not None:
+        right, wrong = str(problem.answer), str(other_number(rng, problem.answer))
+        return Solution((*problem.steps[:-1], replace_last_number(problem.steps[-1], right, wrong)), wrong)
+    call = _find_call(question)
+    if call is None:
+        return None
+    values = wrong_values(rng, call.function.composition.steps, call.value)
+    return _call_solution(call, values) if values else None
+
+
+def _find_call(text: str) -> Call | None:
+    """Return the first call of a known function with literal arguments, outside the function's own source."""
+    for source in python_blocks(text):
         function = parse_function(source)
-        value = parse_argument(question.replace(source, ""), function.name) if function else None
+        value = parse_argument(text.replace(source, ""), function.name) if function else None
         if function and value is not None:
-            return _trace_solution(function.trace(value), value)
+            return Call(function, value)
     return None
 
 
-def _trace_solution(trace: Iterator[tuple[str, Any]], value: Any) -> Solution | None:
+def _solve_call(call: Call) -> Solution | None:
     """Return the steps of a call in words, with the value after each; None if the call fails."""
-    steps, result = [], value
     try:
-        for words, result in trace:
-            steps.append(f"{words[0].upper()}{words[1:]}: that gives {literal(result)}")
+        return _call_solution(call, [value for _, value in call.function.trace(call.value)])
     except (TypeError, ValueError, IndexError, ZeroDivisionError):
         return None
-    return Solution((f"We begin with {literal(value)}", *steps), literal(result))
+
+
+def _call_solution(call: Call, values: list[Any]) -> Solution:
+    phrases_and_values = zip(call.function.composition.phrases(), values, strict=True)
+    steps = [f"{words[0].upper()}{words[1:]}: that gives {literal(value)}" for words, value in phrases_and_values]
+    return Solution((f"We begin with {literal(call.value)}", *steps), literal(values[-1]))
 
 
 def deduction(rng: Random, draw: Draw) -> str:
@@ -67,9 +101,10 @@ def deduction(rng: Random, draw: Draw) -> str:
         value = parse_argument(source.replace(function.source, ""), function.name) if function else None
         if function is None or value is None:
             continue
-        solution = _trace_solution(function.trace(value), value)
+        solution = _solve_call(Call(function, value))
         if solution and len(solution.steps) > 2:
-            question = f"What does `{function.name}({literal(value)})` give?\n\n```python\n{function.source}\n```"
+            source = _DOCSTRING_EXAMPLES.sub('"""', function.source)
+            question = f"What does `{function.name}({literal(value)})` give?\n\n```python\n{source}\n```"
             return f"QUESTION:\n{question}\nSOLUTION:\n{_in_words(solution)}"
     problem = find_problem(text)
     if problem is None:
@@ -78,36 +113,38 @@ def deduction(rng: Random, draw: Draw) -> str:
 
 
 def answer(rng: Random, draw: Draw) -> str:
-    """Return an answer with its steps, right with a probability that is fixed for each question.
+    """Return an answer with its steps, right with a probability that is fixed for each question, or UNKNOWN.
 
     Raises:
         RequestRefused: the draw has no `question`.
     """
+    solution = _attempted_solution(rng, draw, "answer")
+    return "I cannot work this out.\nANSWER: UNKNOWN" if solution is None else _in_words(solution)
+
+
+def attempt(rng: Random, draw: Draw) -> str:
+    """Return an answer in one short sentence, right with a probability that is fixed for each question, or none.
+
+    Raises:
+        RequestRefused: the draw has no `question`.
+    """
+    solution = _attempted_solution(rng, draw, "attempt")
+    return "I do not know." if solution is None else f"The answer is {solution.answer}."
+
+
+def _attempted_solution(rng: Random, draw: Draw, task: str) -> Solution | None:
+    """Return a right or wrong solution; None if the question is of no known kind, or offers no slip."""
     question = str(draw.get("question") or "").strip()
     if not question:
-        raise missing_field("answer", "question", "a text")
-    solution = solve(question)
-    if solution is None:
-        return f"I cannot work this out. ANSWER: unknown {rng.randrange(100)}"
+        raise missing_field(task, "question", "a text")
     ease = sha256(question.encode("utf-8", "surrogatepass")).digest()[0] / 255
     if rng.random() < _ACCURACY[0] + ease * (_ACCURACY[1] - _ACCURACY[0]):
-        return _in_words(solution)
-    wrong = wrong_answer(rng, solution.answer)
-    return _in_words(Solution((*solution.steps[:-1], "The last step is done in haste"), wrong))
+        return solve(question)
+    return wrong_solution(rng, question)
 
 
 def _in_words(solution: Solution) -> str:
     return "\n".join(f"{number}. {step}." for number, step in enumerate(solution.steps, 1)) + f"\nANSWER: {solution.answer}"
-
-
-def wrong_answer(rng: Random, right: str) -> str:
-    """Return a wrong answer like those of careless people: one number is slightly off."""
-    numbers = list(_NUMBER.finditer(right))
-    if not numbers:
-        return f"{right} and more"
-    number = rng.choice(numbers)
-    changed = int(float(number[0])) + rng.choice((-10, -2, -1, 1, 2, 10))
-    return f"{right[: number.start()]}{changed}{right[number.end() :]}"
 
 
 def check_answer(rng: Random, draw: Draw) -> str:
@@ -119,36 +156,42 @@ def check_answer(rng: Random, draw: Draw) -> str:
     reference, attempt = str(draw.get("reference_answer") or "").strip(), str(draw.get("attempt") or "")
     if not reference:
         raise missing_field("check-answer", "reference_answer", "the right answer")
-    expected = _normalize((_ANSWER.findall(reference) or [reference])[-1])
-    answers = _ANSWER.findall(attempt) or _NUMBER.findall(attempt)
-    if not answers:
+    expected = _normalize((_final_answers(reference) or [reference])[-1])
+    answers = _final_answers(attempt) or _NUMBER.findall(attempt)
+    if not answers or _normalize(answers[-1]) == "unknown":
         return json_reply(verdict="uncertain")
     return json_reply(verdict="correct" if _normalize(answers[-1]) == expected else "incorrect")
 
 
+def _final_answers(text: str) -> list[str]:
+    return [next(filter(None, match.groups())) for match in _ANSWER.finditer(text)]
+
+
 def _normalize(text: str) -> str:
-    return "".join(text.lower().split()).strip(".`*\"'")
+    return "".join(text.lower().split()).strip(".`*")
 
 
 def refusal(rng: Random, draw: Draw) -> str:
-    """Return a polite refusal: the answer is unknown, or, if `is_bogus`, something is wrong with the question."""
-    question = str(draw.get("question") or "")
-    about = " ".join(question.split()[:8]).rstrip("?.,")
-    return rng.choice(phrases("bogus refusals" if draw.get("is_bogus") else "honest refusals")).format(about=about)
+    """Return a polite refusal: the answer is unknown, or, if `is_bogus`, something is missing in the question."""
+    return rng.choice(phrases("bogus refusals" if draw.get("is_bogus") else "honest refusals"))
 
 
 def bogus_question(rng: Random, draw: Draw) -> str:
-    """Return the question with one number made unknown, so that it sounds plausible and has no answer, as JSON.
+    """Return the question with one thing replaced that it does not state, so that it has no answer, as JSON.
 
-    A number without which the question can still be solved, such as one inside a string, is left alone.
+    A word problem loses a number, an equation gets an unknown, and a call names a function that is not shown.
     """
     question = str(draw.get("question") or "")
-    matches = re.finditer(r"(?<![\w.])\d+(?![\w.])", question)
-    needed = [match.span() for match in matches if solve(_replace(question, match.span(), "an unknown number of")) is None]
+    call = _find_call(question)
+    if call is not None:
+        name = call.function.name
+        return json_reply(question=question.replace(f"{name}(", f"{name}_{rng.choice(_OTHER_ENDINGS)}(", 1), plausibility=4)
+    matches = list(re.finditer(r"(?<![\w.])\d+(?![\w.])", question))
+    amounts = tuple("xyn") if find_equation(question) else phrases("unknown amounts")
+    needed = [match.span() for match in matches if solve(_replace(question, match.span(), amounts[0])) is None]
     if not needed:
         return json_reply(question=f"{question.rstrip('?. ')}, if it were the other way round?", plausibility=2)
-    number = rng.choice(needed)
-    return json_reply(question=_replace(question, number, rng.choice(phrases("unknown amounts"))), plausibility=4)
+    return json_reply(question=_replace(question, rng.choice(needed), rng.choice(amounts)), plausibility=4)
 
 
 def _replace(text: str, span: tuple[int, int], new: str) -> str:
