@@ -9,6 +9,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field
 
 from textbookgen import Draw, Generator, Reply, Template, UnusableReply
+from textbookgen.api.generator import Temperature
 
 # The line may be formatted (`**Educational score: 4/5**`), but must contain nothing else.
 _SCORE = re.compile(
@@ -28,6 +29,9 @@ class QualityAnnotator(Generator):
 
     prompt: Annotated[str, Template] = Field(
         "phi1/educational-value.md.j2", description="name of the prompt template; its variable is `document`"
+    )
+    temperature: Temperature = Field(
+        0.0, description='sampling temperature of the requests; "teacher" leaves it to the table of the teacher'
     )
     max_score: float = Field(5.0, gt=0, description="upper end of the scale; replies with higher scores are rejected")
 

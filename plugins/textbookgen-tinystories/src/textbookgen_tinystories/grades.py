@@ -9,6 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from textbookgen import Ask, Documents, Draw, Estimate, Generator, Input, Labels, Message, Reply, Template, UnusableReply
+from textbookgen.api.generator import Temperature
 from textbookgen_tinystories.text_replies import read_text
 
 _PROMPT_TOKENS = 400  # of both prompts, without the story
@@ -47,6 +48,9 @@ class Grades(Generator):
     )
     grade_prompt: Annotated[str, Template] = Field(
         "tinystories/grade-story.md.j2", description="prompt template that then asks for grades"
+    )
+    temperature: Temperature = Field(
+        0.0, description='sampling temperature of the grader; "teacher" leaves it to the table of the teacher'
     )
 
     def estimate(self, inputs: Mapping[str, Estimate]) -> Estimate | None:

@@ -9,6 +9,7 @@ import polars as pl
 from pydantic import BeforeValidator, Field, PrivateAttr
 
 from textbookgen import Diagnostic, Filter, MissingRequirement, RunError, StageInputs
+from textbookgen.api.annotations import Opens
 from textbookgen.api.rows import text_of
 from textbookgen_decontamination.embeddings import TFIDF, EmbeddingRule, missing_package
 from textbookgen_decontamination.ngrams import Problem, read_problems
@@ -38,7 +39,9 @@ class DecontaminationFilter(Filter):
 
     name: ClassVar[str] = "filter"
 
-    benchmarks: tuple[str, ...] = Field(min_length=1, description="names of the benchmarks to keep out of the corpus")
+    benchmarks: Annotated[tuple[str, ...], Opens("benchmark")] = Field(
+        min_length=1, description="names of the benchmarks to keep out of the corpus"
+    )
     rule: Annotated[tuple[RuleName, ...], BeforeValidator(_as_tuple)] = Field(
         ("ngram",),
         min_length=1,

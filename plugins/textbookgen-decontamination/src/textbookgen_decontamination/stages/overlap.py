@@ -11,6 +11,7 @@ from pydantic import Field
 from textbookgen_dedup.text.python_code import parse_document
 
 from textbookgen import Documents, Evaluator, Input, Labels, Report, RunError, StageInputs
+from textbookgen.api.annotations import Opens
 from textbookgen.api.files import write_frame
 from textbookgen.api.rows import REPORT_SCHEMA, text_of
 from textbookgen_decontamination.ngrams import read_problems
@@ -32,7 +33,9 @@ class TrainTestOverlap(Evaluator):
 
     inputs: Annotated[Labels, Input(Report)] = Field(alias="from", description="stages that scored models on benchmarks")
     training: Annotated[Labels, Input(Documents)] = Field(description="stages whose documents the models were trained on")
-    benchmarks: tuple[str, ...] = Field(min_length=1, description="names of the benchmarks, as in the stages of `from`")
+    benchmarks: Annotated[tuple[str, ...], Opens("benchmark")] = Field(
+        min_length=1, description="names of the benchmarks, as in the stages of `from`"
+    )
     rates: tuple[float, ...] = Field(
         (0.95, 0.9, 0.85, 0.8), min_length=1, description="match rates from which an item counts as similar (phi-1's four)"
     )
