@@ -18,7 +18,7 @@ _FURTHER_SENTENCES = 2  # of the document, that an answer adds to the one that w
 #: How sentences begin that need others around them, and tasks.
 _DEPENDENT = re.compile(
     r"(?:it|its|this|that|these|those|they|he|she|then|so|but|and|put|write|say|try|change|run|guess|now|here|exercise|answer|"
-    r"first we|the skill)\b|[*\d-]|.*(?:snippet|below|above)",
+    r"first we|the skill|after that|keep|look|notice|use|when you)\b|[*\d-]|.*(?:snippet|below|above)",
     re.IGNORECASE,
 )
 _RIGHT_SHARE = 0.5  # of the replies of `candidate`
@@ -37,7 +37,7 @@ def user_message(rng: Random, draw: Draw) -> str:
     earlier = " ".join(str(turn["content"]) for turn in turns)
     new = [item for item in its_sentences if item not in earlier] or its_sentences
     sentence = rng.choice(new[: 4 + len(turns)]).rstrip(".")
-    frame = rng.choice(phrases("last questions" if draw.get("is_last_turn") else "reader questions"))
+    frame = rng.choice(phrases("last questions" if draw.get("is_last_turn") and turns else "reader questions"))
     introduction = f"As {str(draw['persona']).rstrip('.')}, I wonder. " if draw.get("persona") and not turns else ""
     return introduction + frame.format(sentence)
 
@@ -55,7 +55,7 @@ def tutor_message(rng: Random, draw: Draw) -> str:
     nearest = max(range(len(its_sentences)), key=lambda place: (overlaps[place], -place))
     explanation = " ".join(its_sentences[nearest : nearest + 1 + _FURTHER_SENTENCES])
     opening, reason = rng.choice(phrases("tutor openings")), rng.choice(phrases("tutor reasons"))
-    move = rng.choice(phrases("tutor moves")) if draw.get("teaching_move") else ""
+    move = rng.choice(phrases("tutor moves")) if draw.get("teaching_move") and not draw.get("is_last_turn") else ""
     return " ".join(part for part in (opening, explanation, reason, move) if part)
 
 
@@ -64,7 +64,7 @@ def _statements(text: str) -> list[str]:
 
     Without any, all sentences, or the text itself.
     """
-    every = sentences(text)
+    every = [item.replace("**", "") for item in sentences(text)]
     return [item for item in every if item.endswith(".") and not _DEPENDENT.match(item)] or every or [text.strip()]
 
 
