@@ -232,3 +232,23 @@ def test_expected_tokens_replace_the_estimate_by_file_size(tmp_path):
     assert Text(path="https://example.org/a.txt").estimate({}) == Estimate()
     expected = Text(path="https://example.org/a.txt", expected_tokens=300).estimate({})
     assert (expected.tokens, expected.disk_bytes) == (300, 400)
+
+
+def test_documents_without_text_are_counted(tmp_path, ran):
+    (tmp_path / "rows.jsonl").write_text('{"text": "a"}\n{"text": ""}\n{"text": null}\n{"text": " "}\n{"text": "b"}\n')
+    (tmp_path / "a.txt").write_text("one\n\n\ntwo\n")
+    (tmp_path / "empty.txt").write_text("")
+    sources = {
+        "rows": f'use = "jsonl"\npath = "{tmp_path}/rows.jsonl"',
+        "lines": f'use = "text"\npath = "{tmp_path}/a.txt"\nper = "line"',
+        "files": f'use = "text"\npath = "{tmp_path}/*.txt"',
+    }
+    tables = "".join(f"[stage.{label}]\n{options}\n" for label, options in sources.items())
+    run = ran(f'[recipe]\nname = "empty"\n{tables}')
+    records = {step.label: (step.rows_in, step.rows_out, step.dropped) for step in run.summary().steps}
+    assert records == {
+        "rows": (5, 2, {"empty text": 3}),
+        "lines": (4, 2, {"empty text": 2}),
+        "files": (2, 1, {"empty text": 1}),
+    }
+    assert "| rows | empty text | 3 |" in run.report.read_text(encoding="utf-8")

@@ -138,6 +138,12 @@ def test_the_arguments_hold_the_whole_request(monkeypatch: pytest.MonkeyPatch) -
     assert "temperature" not in arguments
 
 
+def test_a_temperature_is_sent_unless_the_model_accepts_none() -> None:
+    request = Request((Message("user", "u"),), temperature=0.0)
+    assert LiteLLMTeacher(model="openai/gpt-4o-mini", temperature=0.7).arguments(request)["temperature"] == 0.0
+    assert "temperature" not in LiteLLMTeacher(model="openai/o3-mini").arguments(request)
+
+
 def test_reasoning_and_cached_tokens_are_counted_and_priced() -> None:
     from litellm import ModelResponse
     from litellm.types.utils import CompletionTokensDetailsWrapper, PromptTokensDetailsWrapper, Usage
