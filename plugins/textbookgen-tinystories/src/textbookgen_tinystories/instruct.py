@@ -61,7 +61,7 @@ class Instruct(Transform):
         }
 
     def _record(self, story: dict[str, Any], rng: Random) -> Record:
-        values = {field: value for field, value in _field_values(story, rng).items() if field in self.fields}
+        values = {field: value for field, value in field_values(story, rng).items() if field in self.fields}
         count = rng.randint(min(self.min_fields, len(values)), len(values))
         header = tuple((field, values[field]) for field in rng.sample(list(values), count))
         return Record(header, str(story["text"]).strip())
@@ -100,8 +100,8 @@ def _has_closed_quotes(sentence: str) -> bool:
     return sentence.count('"') % 2 == 0 and sentence.count("\u201c") == sentence.count("\u201d")
 
 
-def _field_values(story: dict[str, Any], rng: Random) -> dict[str, str]:
-    """The header fields that a story has values for; the random sentence is drawn."""
+def field_values(story: dict[str, Any], rng: Random) -> dict[str, str]:
+    """Return the header fields that a story has values for; the random sentence is drawn."""
     sentences = quotable_sentences(str(story["text"]))
     values = {
         "Features": ", ".join(story.get("tinystories.features") or ()),

@@ -10,9 +10,9 @@ import polars as pl
 from pydantic import Field
 
 from textbookgen import Documents, Filter, Input, Labels
+from textbookgen_tinystories.features import shows_feature
 from textbookgen_tinystories.vocabulary import contains_word, hard_words, stem, text_words, tokens
 
-_QUOTED = re.compile(r"[\"\u201c][^\"\u201c\u201d]*\w[^\"\u201c\u201d]*[\"\u201d]")
 _GARBLED = re.compile("[\ufffd\x00-\x08\x0b-\x1f]|\u00e2\u20ac|\u00c3[\u0080-\u00bf]")
 
 
@@ -88,6 +88,6 @@ class StoryChecks(Filter):
         present = text_words(words)
         if missing := [word for word in row.get("tinystories.words") or () if not contains_word(word, present)]:
             return "a required word is missing", ", ".join(missing)
-        if "Dialogue" in (row.get("tinystories.features") or ()) and not _QUOTED.search(text):
+        if "Dialogue" in (row.get("tinystories.features") or ()) and not shows_feature("Dialogue", text):
             return "no dialogue", ""
         return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from textbookgen_procedural.stories.abstracts import abstract_of
 from textbookgen_procedural.stories.writer import write_story
 
-__all__ = ["write_story"]
+__all__ = ["abstract_of", "write_story"]

@@ -18,11 +18,16 @@ _RELATIVES = {
     "she": ("Mom", "Grandma", "Mama", "Aunt Rosa", "Aunt May"),
     "he": ("Dad", "Grandpa", "Papa", "Uncle Ben", "Uncle Joe"),
 }
+#: Nouns for relatives, by pronoun; those that are used like names are in `_NAMELIKE`.
+_KIN = {
+    "she": ("aunt", "cousin", "grandma", "grandmother", "mom", "mommy", "mother", "sister", "twin"),
+    "he": ("brother", "dad", "daddy", "father", "grandfather", "grandpa", "papa", "uncle"),
+}
+_NAMELIKE = frozenset({"dad", "daddy", "grandma", "grandpa", "mom", "mommy", "papa"})
 _HELPERS = (
     "an old owl",
     "a tall man with a beard",
-    "a woman with a red hat",
-    "a small mouse",
+    "a woman with a blue hat",
     "a kind baker",
     "the mailman",
     "an old turtle",
@@ -30,68 +35,73 @@ _HELPERS = (
     "a boy with a big dog",
     "a wise old cat",
     "a farmer with a cart",
-    "a fat frog",
     "a lady with a basket",
     "a gray goose",
-    "the teacher",
-    "a funny little man",
     "an old sailor",
     "a busy squirrel",
     "the neighbor",
-    "a slow snail",
     "a nurse on her way home",
-    "a crow on a post",
     "a painter",
     "an old donkey",
-)
-_LOOKS = ("with big ears", "with a soft voice", "with bright eyes", "with a crooked smile", "with muddy feet", "")
-_CHARMS = (
-    "piece of string",
-    "red button",
-    "small mirror",
-    "silver bell",
-    "blue ribbon",
-    "little key",
-    "feather",
-    "round stone",
 )
 _DESCRIPTION = re.compile(r" (?:with|on) .*|\b(?:old|tall|small|kind|wise|fat|gray|busy|slow|funny) ")
 
 
-def make_cast(rng: Random) -> dict[str, str]:
-    """Draw the characters of a story, as values for the slots of its sentences."""
-    animal = rng.random() < 0.4
-    hero_pronoun = rng.choice(("he", "she"))
-    hero = rng.choice(_PETS if animal else GIRLS if hero_pronoun == "she" else BOYS)
-    description = _description(rng, animal, hero_pronoun)
-    friend, friend_pronoun = _friend(rng, animal, hero)
-    helper = rng.choice(_HELPERS)
-    look = rng.choice(_LOOKS)
-    cast = {
-        "h": hero,
-        "h_s": f"{hero}'s",
-        "h_kind": description,
-        "h_intro": f"{description} named {hero}",
-        "h_look": f"{hero} was {description} {look}".rstrip() + "." if animal or rng.random() < 0.3 else "",
-        "f": friend,
-        "f_s": f"{friend}'s",
-        "helper": helper,
-        "the_helper": f"the {_DESCRIPTION.sub('', helper.partition(' ')[2])}",
-        "charm": rng.choice(_CHARMS),
-    }
-    cast |= _PRONOUNS[hero_pronoun] | {f"f{name}": word for name, word in _PRONOUNS[friend_pronoun].items()}
-    return cast | {f"{name[0].upper()}{name[1:]}": f"{word[0].upper()}{word[1:]}" for name, word in cast.items() if word}
+def make_cast(rng: Random, noun: str, part: str) -> dict[str, str]:
+    """Draw the characters of a story, as values for the slots of its sentences.
+
+    Args:
+        rng: the source of randomness.
+        noun: a required noun.
+        part: who the noun is: the hero (`species`), the friend (`kin`), the passer-by (`helper`), or nobody; `child` if the
+            hero must be a child.
+    """
+    kin = part == "kin"
+    animal = part == "species" or (part not in ("kin", "child") and rng.random() < 0.35)
+    pronoun = rng.choice(("he", "she"))
+    if kin:
+        pronoun = "he" if noun in _KIN["she"] else "she"
+    hero = rng.choice(_PETS if animal else GIRLS if pronoun == "she" else BOYS)
+    kind = _hero_kind(rng, animal, pronoun, noun if part == "species" else "")
+    cast = {"h": hero, "h_s": f"{hero}'s", "h_kind": kind, "h_intro": f"{kind} named {hero}"}
+    cast |= _PRONOUNS[pronoun] | _friend(rng, animal, hero, pronoun, noun if kin else "")
+    helper = f"a {noun}" if part == "helper" else rng.choice(_HELPERS)
+    the_helper = f"the {_DESCRIPTION.sub('', helper.partition(' ')[2])}"
+    cast |= {"helper": helper, "the_helper": the_helper, "helper_c": _capital(helper)}
+    cast["f_intro_c"] = _capital(cast["f_intro"])
+    cast["h_intro_c"] = _capital(cast["h_intro"])
+    return cast | {_capital(name): _capital(word) for name, word in cast.items()}
 
 
-def _description(rng: Random, animal: bool, pronoun: str) -> str:
+def pronouns(relative_or_intro: str) -> dict[str, str]:
+    """Return the pronoun slots of the hero whose friend is introduced by these words; the two have different pronouns."""
+    if relative_or_intro.startswith(("his ", "her ")):
+        return _PRONOUNS["he" if relative_or_intro.startswith("his ") else "she"]
+    names = {*_RELATIVES["she"], *(noun.capitalize() for noun in _KIN["she"])}
+    return _PRONOUNS["he" if relative_or_intro in names else "she"]
+
+
+def _hero_kind(rng: Random, animal: bool, pronoun: str, species: str) -> str:
     if animal:
-        return f"a {rng.choice(('little', 'young', 'small'))} {rng.choice(_SPECIES)}"
+        return f"a {rng.choice(('little', 'young'))} {species or rng.choice(_SPECIES)}"
     return "a girl" if pronoun == "she" else "a boy"
 
 
-def _friend(rng: Random, animal: bool, hero: str) -> tuple[str, str]:
-    friend_pronoun = rng.choice(("he", "she"))
-    if rng.random() < 0.4:
-        return rng.choice(_RELATIVES[friend_pronoun]), friend_pronoun
-    names = _PETS if animal else GIRLS if friend_pronoun == "she" else BOYS
-    return rng.choice([name for name in names if name != hero]), friend_pronoun
+def _friend(rng: Random, animal: bool, hero: str, pronoun: str, kin: str) -> dict[str, str]:
+    """Values for the slots of the friend, who has the other pronoun, so that `he` and `she` stay clear."""
+    other = "she" if pronoun == "he" else "he"
+    his = _PRONOUNS[pronoun]["his"]
+    if kin:
+        name = kin.capitalize() if kin in _NAMELIKE else f"{his} {kin}"
+        intro = name
+    elif rng.random() < 0.3:
+        name = intro = rng.choice(_RELATIVES[other])
+    else:
+        names = _PETS if animal else GIRLS if other == "she" else BOYS
+        name = rng.choice([name for name in names if name != hero])
+        intro = f"{his} friend {name}"
+    return {"f": name, "f_s": f"{name}'s", "f_intro": intro} | {f"f{key}": word for key, word in _PRONOUNS[other].items()}
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]

@@ -9,6 +9,7 @@ from itertools import pairwise
 from random import Random
 from typing import Any
 
+from textbookgen_procedural.stories import abstract_of
 from textbookgen_procedural.tasks.draw_fields import Draw, document_text, json_reply
 from textbookgen_procedural.tasks.text_analysis import content_words
 
@@ -22,17 +23,16 @@ _MAX_SUMMARY_WORDS = 45
 
 
 def summary(rng: Random, draw: Draw) -> str:
-    """Return the first sentences of the first two paragraphs and the last sentence, within 45 words.
+    """Return an abstract of a story by the embedded teacher, from its plot, and the first and last sentence of another one.
 
     Raises:
         RequestRefused: the draw has no document.
     """
-    paragraphs = [item for item in document_text(draw, "summary").strip().split("\n\n") if item.strip()]
-    firsts = [(_SENTENCE.findall(item) or [item])[0].strip() for item in paragraphs]
-    last = (_SENTENCE.findall(paragraphs[-1]) or [paragraphs[-1]])[-1].strip()
-    chosen = list(dict.fromkeys([firsts[0], *firsts[1:2], last]))
-    while len(" ".join(chosen).split()) > _MAX_SUMMARY_WORDS and len(chosen) > 1:
-        chosen.pop(-2 if len(chosen) > 2 else -1)
+    text = document_text(draw, "summary")
+    if abstract := abstract_of(text):
+        return abstract
+    found = [item.strip() for item in _SENTENCE.findall(text)] or [text.strip()]
+    chosen = list(dict.fromkeys([found[0], found[-1]]))
     return " ".join(" ".join(chosen).split()[:_MAX_SUMMARY_WORDS])
 
 
