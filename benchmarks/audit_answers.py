@@ -4,7 +4,7 @@
 
 The embedded teacher writes questions, votes, chats, pairs, code requests, conversations and revisions with a recipe, and this
 program checks what they state against the truth, which it computes on its own: the code in a question is run, word problems are
-solved by formulas written here, and regenerated code is run with the asserts of the original. A model is trained to tell the
+solved by formulas written here, and regenerated code is run with the asserts of the original. A model is trained to pick the
 preferred replies by their surface alone (lengths, punctuation, digits), which should not work. The code that is run was written
 by the embedded teacher: do not audit the code of a language model without a sandbox. The last line is JSON.
 """
@@ -33,7 +33,7 @@ _EQUATION = re.compile(r"(?<![\w.*+/-])(-?\d+) ([-+*]) (\d+) = (-?\d+)(?![\d.]*\
 _SUM = re.compile(r"\s*(\d+) ([-+*]) (\d+) =\s*")
 _ANSWER = re.compile(r"(?:ANSWER:|answer is) (.+?)\.?\s*$", re.MULTILINE)
 
-#: Words that tell a word problem, and its answer from the numbers in its order.
+#: Words by which a word problem is known, and its answer from the numbers in its order.
 _FORMULAS: tuple[tuple[str, Callable[..., int]], ...] = (
     ("pieces are left", lambda boxes, each, gone: boxes * each - gone),
     ("kilometres does it go", lambda speed, hours, slower, more: speed * hours + slower * more),
@@ -44,7 +44,7 @@ _FORMULAS: tuple[tuple[str, Callable[..., int]], ...] = (
     ("plants does it take", lambda long, wide, plants: long * wide * plants),
     ("How many degrees is it", lambda start, fall, hours: start - fall * hours),
 )
-_SENTENCE_OF_PROBLEM = re.compile(r"(?:There are|A bus|Somebody|A cup|A walk|A bed|At noon)\b[^?]*\?")
+_SENTENCE_OF_PROBLEM = re.compile(r"(?:There are|A bus|\w+ buys|\w+ has|A cup|A walk|A bed|At noon)\b[^?]*\?")
 
 
 # -- The truth
@@ -85,8 +85,8 @@ def states(text: str, truth: Any) -> bool:
 
 def false_equations(text: str) -> list[str]:
     """Return the equations in a text that are wrong."""
-    found = _EQUATION.finditer(text)
-    return [match[0] for match in found if _calculate(int(match[1]), match[2], int(match[3])) != int(match[4])]
+    matches = _EQUATION.finditer(text)
+    return [match[0] for match in matches if _calculate(int(match[1]), match[2], int(match[3])) != int(match[4])]
 
 
 def passes(source: str, tests: str) -> bool:
@@ -197,8 +197,8 @@ def check_conversation(row: Row) -> Finding:
     messages = row["messages"]
     roles = [message["role"] for message in messages] == ["user", "assistant"] * (len(messages) // 2)
     questions = [message["content"] for message in messages[::2]]
-    told = [not false_equations(message["content"]) for message in messages[1::2]]
-    return Finding((), (roles, len(set(questions)) == len(questions), *told))
+    equations = [not false_equations(message["content"]) for message in messages[1::2]]
+    return Finding((), (roles, len(set(questions)) == len(questions), *equations))
 
 
 def check_revision(row: Row) -> Finding:
@@ -238,7 +238,7 @@ def surface(text: str) -> list[float]:
 
 
 def surface_accuracy(pairs: Iterable[Row], folds: int = 5) -> float:
-    """Return how often a linear model tells the chosen reply of a held-out pair by its surface; 0.5 is chance."""
+    """Return how often a linear model picks the chosen reply of a held-out pair by its surface; 0.5 is chance."""
     import numpy as np
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import cross_val_score
@@ -302,9 +302,9 @@ def audit(rows: Mapping[str, list[dict[str, Any]]]) -> dict[str, Any]:
     answers: list[bool] = []
     facts: list[bool] = []
     for label, documents in rows.items():
-        found = [CHECKS[label](row) for row in documents]
-        its_answers = [item for finding in found for item in finding.answers]
-        its_facts = [item for finding in found for item in finding.facts]
+        findings = [CHECKS[label](row) for row in documents]
+        its_answers = [item for finding in findings for item in finding.answers]
+        its_facts = [item for finding in findings for item in finding.facts]
         shares = [f"{share(part):.3f}" if part else "-" for part in (its_answers, its_facts)]
         print(f"{label:<14}{len(documents):>10}{len(its_answers):>10}{shares[0]:>8}{len(its_facts):>8}{shares[1]:>8}")
         answers += its_answers

@@ -11,7 +11,7 @@ import pytest
 from textbookgen_procedural.docstring_parser import parse_function
 from textbookgen_procedural.exercises import draw_exercise, literal
 from textbookgen_procedural.tasks import TASKS
-from textbookgen_procedural.tasks.questions import solve
+from textbookgen_procedural.tasks.questions import solve, wrong_solution
 from textbookgen_procedural.tasks.story_grading import measure
 from textbookgen_procedural.tasks.text_analysis import wrong_equations
 from textbookgen_procedural.word_problems import draw_problem, find_equation, find_problem
@@ -98,6 +98,79 @@ def test_a_bogus_question_cannot_be_solved() -> None:
     bogus = json.loads(do("bogus-question", {"question": problem.question, "reference_answer": str(problem.answer)}))
     assert bogus["plausibility"] >= 3 and bogus["question"] != problem.question
     assert solve(bogus["question"]) is None
+
+
+def test_what_it_cannot_solve_is_unknown_each_time() -> None:
+    answers = {do("answer", {"question": "Why is the sky blue?"}, seed) for seed in range(20)}
+    assert {text.rpartition("ANSWER: ")[2] for text in answers} == {"UNKNOWN"}
+    assert {do("attempt", {"question": "Why is the sky blue?"}, seed) for seed in range(20)} == {"I do not know."}
+
+
+CALL = 'What does `f([3, 1, 2])` give?\n\n```python\ndef f(prices: list[int]) -> {}:\n    """{}"""\n    return prices\n```'
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "12 + 30 =",
+        "9 * 9 =",
+        draw_problem(Random(3)).question,
+        CALL.format("list[int]", "Sort the prices."),
+        CALL.format("int", "Find the sum of the prices then double the number."),
+        CALL.format("bool", "Find the sum of the prices then return whether it is even."),
+    ],
+)
+def test_a_wrong_solution_has_the_form_of_the_right_one(question: str) -> None:
+    right = solve(question)
+    assert right is not None
+    wrong = [wrong_solution(Random(seed), question) for seed in range(30)]
+    for solution in wrong:
+        assert solution is not None and solution.answer != right.answer
+        assert solution.answer in solution.steps[-1]
+        assert len(solution.steps) == len(right.steps)
+    lengths = [len(solution.answer) for solution in wrong if solution]
+    assert abs(sum(lengths) / len(lengths) - len(right.answer)) < 3
+
+
+def test_a_bogus_call_names_a_function_that_is_not_shown() -> None:
+    question = CALL.format("list[int]", "Sort the prices.")
+    bogus = json.loads(do("bogus-question", {"question": question, "reference_answer": "[1, 2, 3]"}))
+    assert bogus["plausibility"] >= 3 and solve(bogus["question"]) is None
+    assert bogus["question"].split("```")[1:] == question.split("```")[1:]
+
+
+@pytest.mark.parametrize(
+    ("attempt", "verdict"),
+    [
+        ("ANSWER: [1, 2]", "correct"),
+        ("The answer is [1, 2].", "correct"),
+        ("Sure!\n\n**Answer:** [1, 2]", "correct"),
+        ("so $\\boxed{[1, 2]}$", "correct"),
+        ("The answer is [1, 3].", "incorrect"),
+        ("The answer is [2].", "incorrect"),
+        ("I do not know.", "uncertain"),
+        ("ANSWER: UNKNOWN", "uncertain"),
+    ],
+)
+def test_an_attempt_is_compared_with_the_key(attempt: str, verdict: str) -> None:
+    reply = do("check-answer", {"question": "?", "reference_answer": "[1, 2]", "attempt": attempt})
+    assert json.loads(reply)["verdict"] == verdict
+
+
+def test_right_and_wrong_replies_differ_in_what_they_say_and_not_in_their_form() -> None:
+    code = (
+        "Write a Python function `f` that takes `prices`, a `list[int]`, and does this: Sort the prices, then skip the first 2."
+    )
+    for question in (draw_problem(Random(4)).question, code):
+        messages = [{"role": "user", "content": question}]
+        texts = [do("candidate", {"messages": messages}, seed) for seed in range(40)]
+        replies = [{"label": str(number), "text": text} for number, text in enumerate(texts)]
+        grades = json.loads(do("grade-replies", {"messages": messages, "replies": replies}))["replies"]
+        right = {text for text, grade in zip(texts, grades, strict=True) if grade["accuracy"] == 5}
+        wrong = {text for text, grade in zip(texts, grades, strict=True) if grade["accuracy"] == 1}
+        assert len(right) == 1 and len(wrong) > 3
+        assert {(grade["style"], grade["detail"]) for grade in grades} == {(5, 5)}
+        assert {text.count("\n") for text in right | wrong} == {next(iter(right)).count("\n")}
 
 
 def test_faults_are_criticised_and_corrected() -> None:

@@ -67,6 +67,14 @@ def test_the_answer_is_cleaned_and_otherwise_unchanged():
     assert extract_answer("ANSWER: **The Seine**.") == "The Seine"
     assert extract_answer("ANSWER: $5 and $6") == "$5 and $6"
     assert extract_answer("ANSWER: **") is None
+    assert extract_answer('ANSWER: "16".') == '"16"'
+    assert extract_answer('The man said "ANSWER: 16"') == "16"
+    assert extract_answer('ANSWER: ""') == '""'
+
+
+def test_a_number_in_quotes_is_another_value():
+    assert canonical('"16"') == canonical("'16'") != canonical("16")
+    assert canonical('""') == canonical("''") != canonical('"0"')
 
 
 @pytest.mark.parametrize("answer", ["E. coli", "c. 1850", "a. m.", "B. subtilis"])

@@ -51,6 +51,11 @@ def test_the_best_and_the_worst_reply_make_a_pair(runner):
     assert fits([row], Pairs).height == 1
 
 
+def test_replies_are_sampled_at_the_temperature_of_the_stage_and_judged_at_zero(runner):
+    runner.run(Preferences(teacher="author", inputs="questions"), page("Why?"), judge("fine", "good", "nice but wrong", "bad"))
+    assert runner.teacher.temperatures == {"candidate": {None}, "grade-replies": {0.0}}
+
+
 def test_accuracy_alone_can_decide(runner):
     replies = ("nice but wrong", "true but dry", "nice but wrong", "REFUSED")
     (row,) = runner.run(Preferences(teacher="author", inputs="questions", score="accuracy"), page("Why?"), judge(*replies))

@@ -133,3 +133,40 @@ def test_replies_are_read_in_the_styles_of_real_models(runner, verdict: str, ref
 def test_bounds_must_be_in_order():
     with pytest.raises(ValueError, match="below"):
         RefusalChats(teacher="strong", inputs="attempts", min_accuracy_to_answer=0.2, max_accuracy_to_refuse=0.2)
+
+
+#: How a student's wrong and right replies read; the reference answer is 42.
+STUDENT_STYLES = ["The answer is {}.", "Sure! **Answer:** {}", "So we get $\\boxed{{{}}}$."]
+
+
+@pytest.mark.parametrize("style", STUDENT_STYLES)
+def test_a_scripted_student_is_answered_for_where_it_is_right_and_declined_for_where_it_is_wrong(runner, style: str):
+    """Twenty questions, of which the student gets all attempts at the even ones right and is off by one at the odd ones."""
+
+    def answer(task: str, draw: dict) -> object:
+        if task == "check-answer":
+            assert draw["attempt"] in runner.attempts
+            return {"verdict": "correct" if "42" in draw["attempt"] else "incorrect"}
+        return "I do not know."
+
+    taught, preferred = [], []
+    for number in range(20):
+        runner.attempts = [style.format(42 + number % 2)] * 5
+        draw = page(f"Question {number}?", **{"textbooks.answer": "42", "textbooks.attempts": runner.attempts})
+        (chat,) = runner.run(RefusalChats(teacher="strong", inputs="attempts", bogus_share=0.0), draw, answer)
+        taught.append((chat["textbooks.response_type"], chat["messages"][-1]["content"]))
+        (pair,) = runner.run(RefusalPairs(teacher="strong", inputs="attempts"), draw, answer)
+        preferred.append((pair["chosen"][0]["content"], pair["rejected"][0]["content"]))
+    assert taught == [("answer", "42"), ("refusal", "I do not know.")] * 10
+    assert preferred == [("42", "I do not know."), ("I do not know.", style.format(43))] * 10
+    assert runner.teacher.temperatures["check-answer"] == {0.0}
+
+
+def test_a_share_of_the_questions_gets_a_bogus_variant(runner):
+    stage = RefusalChats(teacher="strong", inputs="attempts", bogus_share=0.3)
+    kinds = []
+    for number in range(100):
+        draw = {"document": {**attempted("Ann")["document"], "id": f"d{number}"}}
+        kinds += [row["textbooks.response_type"] for row in runner.run(stage, draw, checker())]
+    assert kinds.count("answer") == 100
+    assert 15 < kinds.count("bogus-refusal") < 45

@@ -73,6 +73,11 @@ def test_without_documents_or_with_sources_the_draft_is_requested(runner):
     assert "x = 1" in runner.teacher.prompts("draft")[0]
 
 
+def test_drafts_are_written_at_the_temperature_of_the_stage_and_judged_at_zero(runner):
+    runner.run(stage(), document("Draft 0."), critic(3, 4))
+    assert runner.teacher.temperatures == {"critique": {0.0}, "revise": {None}}
+
+
 def test_critic_and_reviser_see_the_assignment_if_there_is_one(runner):
     requested = SelfRevision(teacher="author", count=1, sampler="topics", rubric=RUBRIC)
     runner.run(requested, {"topic": "why rust needs water"}, critic(3, 4))

@@ -41,7 +41,7 @@ def operations(source: str) -> list[str] | None:
         return None
     reader = _OperationReader(tree)
     reader.read(tree)
-    return reader.found
+    return reader.operations
 
 
 class _OperationReader:
@@ -52,7 +52,7 @@ class _OperationReader:
         stored = {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
         arguments = {node.arg for node in nodes if isinstance(node, ast.arg)}
         errors = {node.name for node in nodes if isinstance(node, ast.ExceptHandler) and node.name}
-        self.found: list[str] = []
+        self.operations: list[str] = []
         self._local = stored | arguments | errors
         self._parameters: dict[str, int] = {}  # those of the innermost function that still have their first value
 
@@ -67,7 +67,7 @@ class _OperationReader:
         if isinstance(node, _Function):
             self._parameters = before
         if (label := self._label(node)) is not None:
-            self.found.append(label)
+            self.operations.append(label)
 
     def _parts(self, node: ast.AST) -> list[ast.AST]:
         """The parts of a node without annotations and docstring; a value comes before the names it is assigned to."""

@@ -10,7 +10,7 @@ from textbookgen import Draw, UnusableReply
 Messages = list[dict[str, str]]
 
 #: A calculation with its result, such as `12 + 30 = 42`: every reply could copy the answer.
-_SOLVED_EQUATION = re.compile(r"[-+*/\u00d7\u2212().\d\s]*\d[-+*/\u00d7\u2212().\d\s]*=\s*[-\u2212]?\d[\d\s.,]*")
+_SOLVED_EQUATION = re.compile(r"[-+*/\u00d7\u2212().,\d\s]*\d[-+*/\u00d7\u2212().,\d\s]*=\s*[-\u2212]?\d[\d\s.,]*")
 _SHOWN_CALL = re.compile(r"^\s*>>> (.+?)\s*$", re.MULTILINE)
 _CODE_FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from random import Random
-from typing import Any
+from typing import Any, TypeVar
 
 from textbookgen_procedural.compositions import Composition, Step, run_steps
 from textbookgen_procedural.exercises import literal
-from textbookgen_procedural.primitives import primitives
+from textbookgen_procedural.primitives import Primitive, primitives
 from textbookgen_procedural.value_types import ValueType, example_value
+
+Candidate = TypeVar("Candidate")
 
 _NUMBER = re.compile(r"-?\d+")
 _MAX_OFFSET = 20
@@ -39,24 +41,24 @@ def wrong_values(rng: Random, steps: tuple[Step, ...], value: Any) -> list[Any] 
         right = run_steps(steps, value)
     except _ERRORS:
         return None
-    found = []
+    candidates = []
     for other in _alternatives(rng, steps):
         values = _trace(other, value)
         if values is not None and values[-1] != right:
-            found.append(values)
-    return _nearest(rng, found, lambda values: abs(len(literal(values[-1])) - len(literal(right))))
+            candidates.append(values)
+    return _nearest(rng, candidates, lambda values: abs(len(literal(values[-1])) - len(literal(right))))
 
 
 def wrong_composition(rng: Random, composition: Composition) -> Composition | None:
     """Return a composition that has other results because one step is another; None if there is none."""
     length = len("".join(composition.body()))
     probes = [example_value(composition.input_type, Random(number)) for number in range(_PROBES)]
-    found = []
+    candidates = []
     for steps in _alternatives(rng, composition.steps):
         other = replace(composition, steps=steps)
         if any(_result(steps, probe) != _result(composition.steps, probe) for probe in probes):
-            found.append(other)
-    return _nearest(rng, found, lambda other: abs(len("".join(other.body())) - length))
+            candidates.append(other)
+    return _nearest(rng, candidates, lambda other: abs(len("".join(other.body())) - length))
 
 
 def _alternatives(rng: Random, steps: tuple[Step, ...]) -> Iterator[tuple[Step, ...]]:
@@ -71,7 +73,7 @@ def _alternatives(rng: Random, steps: tuple[Step, ...]) -> Iterator[tuple[Step, 
             yield (*steps[:place], other, *steps[place + 1 :])
 
 
-def _same_types(input_type: ValueType, output_type: ValueType) -> list[Any]:
+def _same_types(input_type: ValueType, output_type: ValueType) -> list[Primitive]:
     return [item for item in primitives() if (item.input_type, item.output_type) == (input_type, output_type)]
 
 
@@ -91,6 +93,6 @@ def _result(steps: tuple[Step, ...], value: Any) -> Any:
     return None if values is None else values[-1]
 
 
-def _nearest(rng: Random, found: list[Any], distance: Any) -> Any:
+def _nearest(rng: Random, candidates: list[Candidate], distance: Callable[[Candidate], int]) -> Candidate | None:
     """Return one of the few nearest, which are then about as often shorter as longer than the right one."""
-    return rng.choice(sorted(found, key=distance)[:_NEAREST]) if found else None
+    return rng.choice(sorted(candidates, key=distance)[:_NEAREST]) if candidates else None
