@@ -77,7 +77,7 @@ class Scripts:
 def recipe() -> str:
     """The text of the recipe, as it is in the docs."""
     section = (DOCS / "recipes.md").read_text(encoding="utf-8").split("## Your own prompt\n")[1]
-    return re.findall(r"```toml\n(.*?)```", section, re.DOTALL)[0]
+    return str(re.findall(r"```toml\n(.*?)```", section, re.DOTALL)[0])
 
 
 def scripted(recipe: str) -> str:
