@@ -82,6 +82,12 @@ def test_an_answer_that_stays_bad_rejects_the_conversation(runner):
         runner.run(Conversation(teacher="author", inputs="pages"), page(), scripted((2, 2)))
 
 
+def test_a_reader_who_repeats_a_question_is_rejected(runner):
+    stage = Conversation(teacher="author", inputs="pages", turns=(4, 4), max_rounds=0)
+    with pytest.raises(UnusableReply, match="repeats a question"):
+        runner.run(stage, page(), lambda task, draw: "Why?")
+
+
 def test_critic_and_reviser_see_the_document_and_all_turns(runner):
     stage = Conversation(teacher="author", inputs="pages", turns=(4, 4))
     runner.run(stage, page("Snow is frozen water."), scripted((5, 2, 4)))

@@ -34,6 +34,8 @@ def worst(task: str, draw: dict, sample: int | None = None) -> object:
             return {"verdict": "incorrect"}
         case "bogus-question":
             return {"question": "Bogus?", "plausibility": 5}
+        case "conversation-user":
+            return f"Question {len(draw['turns'])}?"
         case _:
             return f"x = {sample}\nANSWER: {sample}"
 

@@ -120,6 +120,31 @@ def test_code_with_other_local_names_is_kept(runner, code: str, written: str):
     assert row["textbooks.fidelity"] == 1.0
 
 
+#: A function with its asserts; code that is right in another way, and code with one wrong operation.
+RUNS = [
+    ("def f(xs):\n    return max(xs)\n", "assert f([1, 3]) == 3\n", "def f(v):\n    return sorted(v)[-1]\n", True),
+    ("def f(xs):\n    return max(xs)\n", "assert f([1, 3]) == 3\n", "def f(v):\n    return min(v)\n", False),
+    ("def f(x):\n    return x + 5\n", "assert f(1) == 6\n", "def f(n):\n    return 5 + n\n", True),
+    ("def f(x):\n    return x + 5\n", "assert f(1) == 6\n", "def f(n):\n    return n + 700\n", False),
+    ("def f(t):\n    return t.replace('a', 'b')\n", "assert f('aa') == 'bb'\n", "def f(t):\n    return t.count('q')\n", False),
+    ("def f(x):\n    return -x\n", "assert f(1) == -1\n", "def negate(x):\n    return -x\n", False),
+]
+
+
+@pytest.mark.parametrize(("code", "tests", "written", "is_right"), RUNS)
+@pytest.mark.parametrize("reply", ["```python\n{}```", "Sure! Here is the code:\n\n```py\n{}```\nIt is short.", "{}"])
+def test_the_regenerated_code_is_run_with_the_tests(runner, code: str, tests: str, written: str, is_right: bool, reply: str):
+    stages = pytest.importorskip("textbookgen_sandbox.stages.tests_pass")
+    filters = ({"use": "sandbox/tests-pass", "text": "textbooks.regenerated", "isolate_tests": False},)
+    stage = InstructionReversal(teacher="author", inputs="code", accept=filters)
+    answers = {"instruction-reversal": "Please write it.", "regenerate-code": reply.format(written)}
+    rows = runner.run(stage, page(code, **{"textbooks.tests": tests}), lambda task, draw, sample=0: answers[task])
+    options = {name: value for name, value in filters[0].items() if name != "use"}
+    passing = stages.PassingTests.model_validate({"from": "code", "workers": 1, **options})
+    frame = pl.DataFrame([{"id": "d", **{name: row[name] for name in row if name != "messages"}} for row in rows])
+    assert passing.decide(frame)["keep"].to_list() == [is_right]
+
+
 def test_where_a_filter_runs_the_tests_they_decide(runner):
     """Code that does the same in another way passes on to the filter; without tests it must do the same operations."""
     filters = ({"use": "sandbox/tests-pass", "text": "textbooks.regenerated"},)

@@ -73,7 +73,8 @@ class Conversation(NeedsDocuments, Selective, MultiRequest):
         """Return the chat.
 
         Raises:
-            UnusableReply: a turn is empty or cut off, an answer does not meet the rubric, or a critique cannot be read.
+            UnusableReply: a turn is empty or cut off, the reader repeats a question, an answer does not meet the rubric, or a
+                critique cannot be read.
         """
         low, high = self.turns
         rng = draw_rng(draw, self.seed, "conversation")
@@ -82,7 +83,10 @@ class Conversation(NeedsDocuments, Selective, MultiRequest):
         for number in range(pairs):
             variables = {"persona": None, **draw, "turns": list(turns), "is_last_turn": number == pairs - 1}
             question = await ask(ask.render(self.prompt, variables), draw=variables, task=self.task)
-            turns.append({"role": "user", "content": read_message(question, "reader", "user")})
+            message = {"role": "user", "content": read_message(question, "reader", "user")}
+            if message in turns:
+                raise UnusableReply("the reader repeats a question")
+            turns.append(message)
             move = rng.choice(TEACHING_MOVES) if number else None
             answer = await self._answer({**variables, "turns": list(turns), "teaching_move": move}, ask)
             turns.append({"role": "assistant", "content": answer})
