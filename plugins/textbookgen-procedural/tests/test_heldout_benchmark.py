@@ -6,12 +6,18 @@ import itertools
 import re
 from random import Random
 
+import polars as pl
 import pytest
+from textbookgen_decontamination.ngrams import Problem
+from textbookgen_decontamination.syntax_trees import SyntaxTreeRule
 from textbookgen_procedural.compositions import omissions, pair_is_held_out, run_steps
 from textbookgen_procedural.exercises import draw_exercise
+from textbookgen_procedural.held_out_steps import held_out_steps
 from textbookgen_procedural.heldout_benchmark import HeldOutExercises, open_heldout
+from textbookgen_textbooks.function_names import FunctionNames
 
 from textbookgen.api.errors import PluginError
+from textbookgen.api.sampler import AcceptedStats
 
 
 def test_solutions_pass_and_programs_without_a_step_fail():
@@ -64,3 +70,26 @@ def test_training_shares_almost_no_13_gram_with_it():
         rng = Random(seed)
         hits += bool(grams(draw_exercise(rng, rng.choice(names), rng.randint(1, 5)).program()) & held)
     assert hits / 3000 < 0.01
+
+
+def test_nothing_that_is_written_has_a_body_like_an_items(ask):
+    """By the measure of `decontamination/overlap`, at its lowest rate, without the filter."""
+    items = [Problem("held", str(n), item.prompt, item.solution) for n, item in enumerate(HeldOutExercises().items())]
+    rule = SyntaxTreeRule(items, min_rate=0.8)
+    assert len(set(rule.trees[0])) == 200
+    sampler, texts = FunctionNames(difficulties=(1, 2, 3)), []
+    for n in range(500):
+        code = ask("exercise", sampler.draw(n, Random(f"apart/{n}"), AcceptedStats())).split("```")[1].removeprefix("python\n")
+        texts.append(code.split("\nassert ")[0])
+    others = [draw_exercise(Random(n), f"solve_{n}", n % 5 + 1) for n in range(500)]  # as pages and requests have them
+    texts += [exercise.prompt + exercise.solution for exercise in others]
+    found = list(rule.find(pl.Series(texts)))
+    assert not found, [(finding.detail, texts[finding.row]) for finding in found]
+    planted = next(iter(HeldOutExercises().items()))
+    assert len(list(rule.find(pl.Series([planted.prompt + planted.solution])))) == 1
+
+
+def test_the_list_of_held_out_steps_is_what_the_benchmark_asks():
+    listed = [tuple(step.primitive.name for step in steps) for steps in held_out_steps()]
+    asked = [tuple(step.primitive.name for step in each.composition.steps) for each in HeldOutExercises().exercises()]
+    assert asked == listed and len(listed) == 200

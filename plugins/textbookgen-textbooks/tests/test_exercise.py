@@ -9,7 +9,7 @@ from textbookgen.api.errors import UnusableReply
 from textbookgen.api.teacher import Reply
 
 GENERATOR = Exercise(teacher="author", count=1)
-DRAW = {"function_name": "count_even", "concept": "looping", "difficulty": 1, "argument_types": ["list[int]"]}
+DRAW = {"function_name": "count_even", "concept": "remainders", "difficulty": 1, "argument_types": ["list[int]"]}
 
 SOLUTION = '''def count_even(numbers: list[int]) -> int:
     """Count the even numbers.
@@ -31,7 +31,8 @@ def test_fence_with_asserts_inside():
     assert row["text"] == SOLUTION
     assert row["textbooks.tests"] == ASSERTS
     assert row["textbooks.entry_point"] == "count_even"
-    assert row["textbooks.concept"] == "looping"
+    assert row["textbooks.concept"] == "remainders"
+    assert row["textbooks.argument_types"] == "list[int]"
     assert row["textbooks.prompt"] == SOLUTION[: SOLUTION.index("    return")]
 
 
@@ -109,13 +110,57 @@ def test_empty_and_cut_off_replies_are_rejected():
 
 
 def test_invalid_escapes_cause_no_warning():
-    (row,) = rows('def count_even(s: str) -> str:\n    """Match \\d."""\n    return s\n')
+    reply = 'def count_even(s: list[int]) -> int:\n    """Match \\d."""\n    return len(s) % 2\n\nassert count_even([]) == 0\n'
+    (row,) = rows(reply)
     assert row["textbooks.entry_point"] == "count_even"
 
 
 def test_a_function_with_another_name_is_rejected():
-    other = SOLUTION.replace("count_even", "count_odd")
+    other = (SOLUTION + ASSERTS).replace("count_even", "count_odd")
     with pytest.raises(UnusableReply) as caught:
         rows(other)
     assert caught.value.problem == "the function does not have the requested name"
     assert next(iter(GENERATOR.parse({}, Reply(other))))["textbooks.entry_point"] == "count_odd"
+
+
+STYLES = {
+    "fence": "```python\n{}\n```",
+    "preamble": "Sure! Here is the exercise you asked for:\n\n```python\n{}\n```\n\nEach assert covers one case. Let me know if ...",
+    "headings": "**Exercise**\n\n```python\n{}\n```\n\n### Explanation\n\n- It runs in $O(n)$ time.\n",
+}
+FAULTS = {
+    "the function does not have the requested name": (SOLUTION + ASSERTS).replace("count_even", "count_evens"),
+    "there is no assert": SOLUTION,
+    "an assert does not call the function": SOLUTION + "assert sum([1, 2]) == 3\n" + ASSERTS,
+    "an assert compares the function with itself": SOLUTION + "assert count_even([1]) == count_even([1])\n",
+    "the function has no docstring": "def count_even(numbers: list[int]) -> int:\n    return len(numbers) % 2\n\n" + ASSERTS,
+    "the code does not parse": SOLUTION + "assert count_even([1, 2) == 1\n",
+    "the arguments do not have the requested types": (SOLUTION + ASSERTS).replace("list[int]", "list[str]"),
+    "the function does not have the requested number of arguments": (SOLUTION + ASSERTS).replace(
+        "numbers: list[int]", "numbers: list[int], start: int = 0"
+    ),
+    "the solution does not practise the concept": (SOLUTION + ASSERTS).replace("n % 2 == 0", "n & 1 == 0"),
+}
+
+
+@pytest.mark.parametrize("style", STYLES)
+@pytest.mark.parametrize("reason", FAULTS)
+def test_what_cannot_be_used_is_refused_with_its_reason_in_every_style(style: str, reason: str):
+    with pytest.raises(UnusableReply) as caught:
+        rows(STYLES[style].replace("{}", FAULTS[reason]))
+    assert caught.value.problem == reason
+    (row,) = rows(STYLES[style].replace("{}", SOLUTION + "\n\n" + ASSERTS))
+    assert (row["text"], row["textbooks.tests"]) == (SOLUTION, ASSERTS)
+
+
+def test_checks_can_be_relaxed():
+    plain = Exercise(teacher="author", count=1, require_concept=False, min_tests=0)
+    draw = DRAW | {"concept": "recursion"}
+    assert next(iter(plain.parse(draw, Reply(SOLUTION))))["textbooks.tests"] == ""
+    with pytest.raises(UnusableReply, match="too few"):
+        list(Exercise(teacher="author", count=1, min_tests=3).parse(DRAW, Reply(SOLUTION + ASSERTS)))
+
+
+def test_older_spellings_of_types_are_the_same_types():
+    reply = "from typing import List\n\n" + (SOLUTION + ASSERTS).replace("list[int]", "List[int]")
+    assert rows(reply)[0]["textbooks.argument_types"] == "List[int]"

@@ -6,8 +6,16 @@ from random import Random
 
 import pytest
 from pydantic import ValidationError
-from textbookgen_textbooks.function_names import FunctionNames, name_objects, qualifiers, verbs
+from textbookgen_textbooks.function_names import (
+    FunctionNames,
+    concepts_for,
+    listed_concepts,
+    name_objects,
+    qualifiers,
+    verbs,
+)
 from textbookgen_textbooks.page_topics import PageTopics
+from textbookgen_textbooks.practised_concepts import known_concepts
 from textbookgen_textbooks.word_lists import list_entries
 
 from textbookgen.api.errors import RunError
@@ -22,33 +30,48 @@ def test_names_are_functions_and_almost_all_different():
     samples = draws(FunctionNames(), 5_000)
     names = [sample["function_name"] for sample in samples]
     assert all(name.isidentifier() and name == name.lower() for name in names)
-    assert len(set(names)) > 4_900
+    assert len(set(names)) > 4_750
     assert samples == draws(FunctionNames(), 5_000)
 
 
-def test_every_name_consists_of_words_that_fit_each_other():
+def test_every_name_consists_of_words_that_fit_each_other_and_the_concept():
     for sample in draws(FunctionNames(unqualified_share=0), 500):
         name, (first, *further) = sample["function_name"], sample["argument_types"]
+        if not further and any(name == f"{verb}_{noun}" for noun, kind, _ in name_objects() for verb, _ in verbs(kind)):
+            continue  # few actions have no qualifiers
         assert any(
             name == f"{verb}_{noun}_{ending}" and first == type_hint and further == list(wanted)
             for noun, kind, type_hint in name_objects()
             if f"_{noun}_" in name
-            for ending, wanted in qualifiers(kind)
+            for verb, action in verbs(kind)
+            if sample["concept"] in concepts_for(kind, action)
+            for ending, wanted in qualifiers(kind, action)
             if name.endswith(f"_{ending}")
-            for verb in verbs(kind)
         ), name
 
 
-def test_every_kind_of_object_has_verbs_and_qualifiers():
+def test_every_verb_has_concepts():
     for kind in {kind for _, kind, _ in name_objects()}:
-        assert len(verbs(kind)) >= 20
-        assert len(qualifiers(kind)) >= 10
+        assert len(verbs(kind)) >= 10
+        assert not [verb for verb in verbs(kind) if not concepts_for(kind, verb.action)]
+
+
+def test_every_concept_has_a_detector_and_is_drawn():
+    assert set(listed_concepts()) == set(known_concepts())
+    assert {sample["concept"] for sample in draws(FunctionNames(), 5_000)} == set(known_concepts())
+
+
+def test_only_the_wanted_concepts_are_drawn_with_names_that_suit_them():
+    samples = draws(FunctionNames(concepts=("flattening", "recursion", "regular expressions")), 300)
+    assert {sample["concept"] for sample in samples} == {"flattening", "recursion", "regular expressions"}
+    types = {sample["argument_types"][0] for sample in samples if sample["concept"] == "flattening"}
+    assert types == {"list[list[int]]"}
 
 
 def test_the_share_of_names_without_qualifier():
-    bare = {f"{verb}_{noun}" for noun, kind, _ in name_objects() for verb in verbs(kind)}
+    bare = {f"{verb}_{noun}" for noun, kind, _ in name_objects() for verb, _ in verbs(kind)}
     share = sum(sample["function_name"] in bare for sample in draws(FunctionNames(unqualified_share=0.5), 2_000)) / 2_000
-    assert 0.45 < share < 0.55
+    assert 0.45 < share < 0.6
 
 
 def test_avoided_names_are_never_drawn_in_any_order_of_their_words():
@@ -60,8 +83,8 @@ def test_avoided_names_are_never_drawn_in_any_order_of_their_words():
 
 def test_nothing_left_to_draw_is_an_error(monkeypatch: pytest.MonkeyPatch):
     class Narrow(FunctionNames):
-        def _name(self, rng: Random) -> tuple[str, list[str]]:
-            return "add_numbers", ["list[int]"]
+        def _name(self, rng: Random) -> tuple[str, list[str], str]:
+            return "add_numbers", ["list[int]"], "recursion"
 
     with pytest.raises(RunError, match="avoid"):
         Narrow(avoid=("add_numbers",)).draw(0, Random(0), AcceptedStats())

@@ -15,7 +15,7 @@ from textbookgen_procedural.primitives import Option, Primitive, primitives
 from textbookgen_procedural.value_types import VARIABLES, ValueType, Variable
 
 _FIRST_TYPES: dict[ValueType, float] = {"ints": 0.4, "strs": 0.27, "str": 0.23, "int": 0.1}  # type of the parameter: weight
-_FINAL_TYPES = frozenset(("bool", "dict"))  # no primitive reads these
+FINAL_TYPES = frozenset(("bool", "dict", "runs", "word_groups", "number_groups"))  # types that only a last step returns
 _HELD_OUT_SHARE = 0.15
 
 
@@ -76,6 +76,13 @@ class Composition:
         return commands
 
 
+def bind(steps: tuple[Step, ...], option: Option | None) -> tuple[Step, ...]:
+    """Return the steps with an option's value in place of the function's further parameter."""
+    if option is None:
+        return steps
+    return tuple(Step(step.primitive, option, step.phrase) if step.option.is_parameter else step for step in steps)
+
+
 def run_steps(steps: Sequence[Step], value: Any) -> Any:
     """Return the result of these steps for this value, one after the other."""
     for step in steps:
@@ -104,7 +111,7 @@ def is_held_out(names: Sequence[str]) -> bool:
 def _candidates(value_type: ValueType, level: int, last: bool) -> tuple[Primitive, ...]:
     """Return the primitives up to a level that read this type; before the last step, only those that others can follow."""
     readers = (item for item in primitives() if item.input_type == value_type and item.level <= level)
-    return tuple(item for item in readers if last or item.output_type not in _FINAL_TYPES)
+    return tuple(item for item in readers if last or item.output_type not in FINAL_TYPES)
 
 
 @cache
@@ -113,7 +120,7 @@ def _followers(name: str, value_type: ValueType, level: int, last: bool, held_ou
     return tuple(
         item
         for item in _candidates(value_type, level, last)
-        if item.name != name and not item.first_only and pair_is_held_out(name, item.name) == held_out
+        if item.name != name and item.level <= level and not item.first_only and pair_is_held_out(name, item.name) == held_out
     )
 
 

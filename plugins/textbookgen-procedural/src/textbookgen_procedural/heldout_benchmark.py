@@ -11,6 +11,7 @@ from random import Random
 from textbookgen import Benchmark, BenchmarkItem, PluginError
 from textbookgen_procedural.compositions import Step, draw_steps
 from textbookgen_procedural.exercises import Exercise, make_exercise
+from textbookgen_procedural.held_out_steps import held_out_steps
 
 _NAME = re.compile(r"exercises-heldout(?::(\d+))?")
 _MAX_ITEMS = 2_000
@@ -43,9 +44,12 @@ class HeldOutExercises:
     def exercises(self) -> Iterator[Exercise]:
         """Yield the exercises with their compositions; no sequence of primitives occurs twice.
 
-        Primitives are those of level 1 until they are used up, which a benchmark of 300 does not reach.
+        The first 200 are those of `data/held_out.txt`, which nothing that the teacher writes resembles. Further ones are drawn,
+        with primitives of level 1 until they are used up; of them only the pairs of steps are held out.
         """
-        seen: set[tuple[str, ...]] = set()
+        listed = [_listed_exercise(number, steps) for number, steps in enumerate(held_out_steps()[: self.count], 1)]
+        yield from listed
+        seen = {_names(exercise.composition.steps) for exercise in listed}
         rng = Random("exercises-heldout")
         level, failures = 1, 0
         while len(seen) < self.count:
@@ -58,12 +62,22 @@ class HeldOutExercises:
                 yield exercise
 
 
+def _listed_exercise(number: int, steps: tuple[Step, ...]) -> Exercise:
+    """Return the item of this number, worded by random numbers of its own."""
+    attempts = (_write(Random(f"exercises-heldout/{number}/{attempt}"), number, steps) for attempt in range(_MAX_FAILURES))
+    return next(exercise for exercise in attempts if exercise)
+
+
 def _draw(rng: Random, level: int, number: int, seen: set[tuple[str, ...]]) -> Exercise | None:
     steps = draw_steps(rng, 3 if rng.random() < _THREE_STEP_SHARE else 2, level, held_out=True)
-    if steps is None or _names(steps) in seen:
-        return None
+    return None if steps is None or _names(steps) in seen else _write(rng, number, steps)
+
+
+def _write(rng: Random, number: int, steps: tuple[Step, ...]) -> Exercise | None:
+    """Return an item of these steps, with a name and phrases drawn for it."""
+    worded = tuple(Step(step.primitive, step.option, rng.randrange(len(step.primitive.phrases))) for step in steps)
     name = f"{rng.choice(_VERBS)}_{rng.choice(_NOUNS)}_{number}"
-    exercise = make_exercise(rng, name, steps, rng.randint(4, 6), rivals=_rivals(steps))
+    exercise = make_exercise(rng, name, worded, rng.randint(4, 6), rivals=_rivals(worded), is_benchmark=True)
     return exercise if exercise and _has_short_lines(exercise) else None
 
 

@@ -15,10 +15,17 @@ _NOUN_PHRASE_STARTS = frozenset(("the", "whether", "how"))
 
 @dataclass(frozen=True)
 class Option:
-    """One value of a primitive's parameter: its code, and its words in a phrase."""
+    """One value of a primitive's parameter: its code, and its words in a phrase.
+
+    Attributes:
+        code: the value as code, or the name of the function's further parameter that has it.
+        words: what a phrase calls it.
+        is_parameter: whether `code` names a parameter.
+    """
 
     code: str
     words: str
+    is_parameter: bool = False
 
 
 @dataclass(frozen=True)

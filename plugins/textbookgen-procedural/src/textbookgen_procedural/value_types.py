@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from textbookgen_procedural.data_files import words
 
-ValueType = Literal["ints", "strs", "str", "int", "bool", "dict"]
+ValueType = Literal["ints", "strs", "str", "int", "bool", "dict", "grid", "runs", "word_groups", "number_groups"]
 
 #: The annotation of each type in a signature.
 ANNOTATIONS: dict[ValueType, str] = {
@@ -18,6 +18,10 @@ ANNOTATIONS: dict[ValueType, str] = {
     "int": "int",
     "bool": "bool",
     "dict": "dict[str, int]",
+    "grid": "list[list[int]]",
+    "runs": "list[list[int]]",
+    "word_groups": "dict[str, list[str]]",
+    "number_groups": "dict[int, list[int]]",
 }
 
 
@@ -44,12 +48,18 @@ VARIABLES: dict[ValueType, tuple[Variable, ...]] = {
     "strs": _plurals("word list variables", "w"),
     "str": _singulars("text variables"),
     "int": _singulars("number variables"),
+    "grid": tuple(Variable(name, "row", "row") for name in ("grid", "matrix", "board")),
+    "dict": tuple(Variable(name, "entry", "key") for name in ("table", "entries", "record")),
 }
+
+#: The empty value of each type a parameter can have.
+EMPTY_VALUES: dict[ValueType, Any] = {"ints": [], "strs": [], "str": "", "int": 0, "grid": [], "dict": {}}
 
 #: The types a parameter can have, by annotation.
 PARAMETER_TYPES: dict[str, ValueType] = {ANNOTATIONS[value_type]: value_type for value_type in VARIABLES}
 
 WORDS = words("example words")
+_KEYS = ("oak", "ink", "tea", "sun", "map", "apple", "sand", "elm", "tin")
 
 
 def example_value(value_type: ValueType, rng: Random) -> Any:
@@ -63,6 +73,10 @@ def example_value(value_type: ValueType, rng: Random) -> Any:
         return chosen if rng.random() > 0.03 else []
     if value_type == "str":
         return _text(rng)
+    if value_type == "grid":
+        return _grid(rng)
+    if value_type == "dict":
+        return {key: rng.randint(0, 9) for key in rng.sample(_KEYS, rng.randint(2, 5))} if rng.random() > 0.03 else {}
     return rng.randint(1, 12) if rng.random() < 0.6 else rng.randint(13, 99)
 
 
@@ -72,6 +86,11 @@ def _numbers(rng: Random) -> list[int]:
     if rng.random() < 0.4:
         numbers.insert(rng.randrange(len(numbers) + 1), rng.choice(numbers))
     return numbers if rng.random() > 0.03 else []
+
+
+def _grid(rng: Random) -> list[list[int]]:
+    side = rng.choice((2, 2, 3))
+    return [[rng.randint(0, 9) for _ in range(side)] for _ in range(side)]
 
 
 def _text(rng: Random) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
@@ -10,6 +11,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field
 
 from textbookgen import Draw, Generator, Reply, Template, UnusableReply
+from textbookgen_textbooks.practised_concepts import known_concepts, practises
 from textbookgen_textbooks.text_replies import parse_python, read_code
 
 
@@ -19,33 +21,104 @@ class Exercise(Generator):
     The document is the function with the imports and private helpers it needs, as the teacher wrote it. Asserts go to a
     column; prints and a main block are removed. Columns: `textbooks.prompt` (the beginning of the text, through the
     docstring and its newline), `textbooks.tests` (one assert per line; empty if there are none), `textbooks.entry_point`
-    (the function's name), `textbooks.concept`.
+    (the function's name), `textbooks.concept`, `textbooks.argument_types` (the annotations, with commas between).
+
+    Documents state only what is so: a reply whose function has another name or other argument types than drawn, or whose
+    solution does not show the drawn concept (`practised_concepts`), is refused, each with its reason.
     """
 
     name: ClassVar[str] = "exercise"
     task: ClassVar[str] = "exercise"
     kind: ClassVar[str] = "exercise"
 
+    version: ClassVar[int] = 2
+
     prompt: Annotated[str, Template] = Field("phi1/exercise.md.j2", description="prompt template")
+    require_concept: bool = Field(
+        True, description="refuse solutions whose syntax tree does not show the drawn concept, of the concepts with a detector"
+    )
+    min_tests: int = Field(1, ge=0, description="minimum number of asserts that call the function")
 
     def parse(self, draw: Draw, reply: Reply) -> Iterable[dict[str, Any]]:
         """Return the exercise as one row.
 
         Raises:
             UnusableReply: the code is not exactly one public function with docstring and body, apart from imports, private
-                helpers and asserts, or the function does not have the drawn name.
+                helpers and asserts; or the function lacks the drawn name, argument types or concept, or asserts that call it.
         """
         exercise = read_exercise(read_code(reply))
-        if draw.get("function_name") not in (None, exercise.entry_point):
-            raise UnusableReply("the function does not have the requested name")
         concept = draw.get("concept")
+        self._check(exercise, draw)
         yield {
             "text": exercise.text,
             "textbooks.prompt": exercise.prompt,
             "textbooks.tests": exercise.tests,
             "textbooks.entry_point": exercise.entry_point,
             "textbooks.concept": None if concept is None else str(concept),
+            "textbooks.argument_types": ", ".join(argument_types(exercise.text, exercise.entry_point)),
         }
+
+    def _check(self, exercise: SolvedExercise, draw: Draw) -> None:
+        """Raise `UnusableReply` if the exercise is not what the draw asks for."""
+        if draw.get("function_name") not in (None, exercise.entry_point):
+            raise UnusableReply("the function does not have the requested name")
+        wanted = draw.get("argument_types")
+        if isinstance(wanted, (list, tuple)) and wanted:
+            types = argument_types(exercise.text, exercise.entry_point)
+            if len(types) != len(wanted):
+                raise UnusableReply("the function does not have the requested number of arguments")
+            if not all(map(_is_same_type, types, map(str, wanted))):
+                raise UnusableReply("the arguments do not have the requested types")
+        check_tests(exercise, self.min_tests)
+        concept = draw.get("concept")
+        if self.require_concept and concept in known_concepts() and not practises(exercise.text, str(concept)):
+            raise UnusableReply("the solution does not practise the concept")
+
+
+def check_tests(exercise: SolvedExercise, min_tests: int) -> None:
+    """Raise `UnusableReply` unless an exercise has enough asserts, each of which calls its function."""
+    tests = ast.parse(exercise.tests).body
+    if min_tests and not tests:
+        raise UnusableReply("there is no assert")
+    if any(not _calls(test, exercise.entry_point) for test in tests):
+        raise UnusableReply("an assert does not call the function")
+    if any(_is_always_true(test, exercise.entry_point) for test in tests):
+        raise UnusableReply("an assert compares the function with itself")
+    if len(tests) < min_tests:
+        raise UnusableReply("there are too few asserts")
+
+
+def _calls(tree: ast.AST, name: str) -> bool:
+    calls = (node.func for node in ast.walk(tree) if isinstance(node, ast.Call))
+    return any(isinstance(function, ast.Name) and function.id == name for function in calls)
+
+
+def _is_always_true(test: ast.stmt, name: str) -> bool:
+    """Whether an assert states nothing: the same expression on both sides."""
+    compared = test.test if isinstance(test, ast.Assert) else None
+    if not isinstance(compared, ast.Compare) or not _calls(compared.left, name):
+        return False
+    return any(ast.dump(right) == ast.dump(compared.left) for right in compared.comparators)
+
+
+def argument_types(source: str, name: str) -> list[str]:
+    """Return the annotations of a function's arguments as written; an empty text for an argument without one."""
+    tree = parse_python(source)
+    for node in tree.body if tree else ():
+        if isinstance(node, ast.FunctionDef) and node.name == name:
+            arguments = [*node.args.posonlyargs, *node.args.args]
+            return [ast.unparse(item.annotation) if item.annotation else "" for item in arguments]
+    return []
+
+
+def _is_same_type(written: str, wanted: str) -> bool:
+    """Whether two annotations mean the same: `List[int]` is `list[int]`, `typing.Sequence` is not."""
+    return _plain_type(written) == _plain_type(wanted)
+
+
+def _plain_type(annotation: str) -> str:
+    plain = re.sub(r"\b(?:typing\.)?(List|Dict|Tuple|Set)\b", lambda match: match[1].lower(), annotation)
+    return "".join(plain.strip("'\"").split())
 
 
 @dataclass(frozen=True)

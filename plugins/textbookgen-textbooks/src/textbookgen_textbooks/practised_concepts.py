@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Iterator
+from typing import TypeVar
+
+from textbookgen_textbooks.text_replies import parse_python
 
 Detector = Callable[[ast.AST], bool]
+_Node = TypeVar("_Node", bound=ast.AST)
 
 _LOOPS = (ast.For, ast.While)
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
@@ -26,12 +30,15 @@ def practises(source: str, concept: str) -> bool:
 
     Raises:
         KeyError: the concept has no detector.
-        SyntaxError: the code does not parse.
+        ValueError: the code does not parse.
     """
-    return _DETECTORS[concept](ast.parse(source))
+    tree = parse_python(source)
+    if tree is None:
+        raise ValueError("the code does not parse")
+    return _DETECTORS[concept](tree)
 
 
-def _nodes[T: ast.AST](tree: ast.AST, *types: type[T]) -> Iterator[T]:
+def _nodes(tree: ast.AST, *types: type[_Node]) -> Iterator[_Node]:
     for node in ast.walk(tree):
         if isinstance(node, types):
             yield node
@@ -103,7 +110,10 @@ def _maps(tree: ast.AST) -> bool:
         return True
     added = [call.args[0] for loop in _nodes(tree, *_LOOPS) for call in _nodes(loop, ast.Call) if _adds(call)]
     stored = [
-        node for loop in _nodes(tree, *_LOOPS) for node in _nodes(loop, ast.Assign) if isinstance(node.targets[0], ast.Subscript)
+        node
+        for loop in _nodes(tree, *_LOOPS)
+        for node in _nodes(loop, ast.Assign)
+        if isinstance(node.targets[0], ast.Subscript)
     ]
     texts = [node.value for loop in _nodes(tree, *_LOOPS) for node in _nodes(loop, ast.AugAssign)]
     return bool(stored) or any(not isinstance(value, (ast.Name, ast.Constant)) for value in [*added, *texts])
@@ -124,7 +134,7 @@ def _counts_in_dictionary(tree: ast.AST) -> bool:
 
 
 def _groups(tree: ast.AST) -> bool:
-    """Whether lists in a dictionary grow: `groups.setdefault(key, []).append(item)`, `groups[key].append(item)`, or a filter."""
+    """Whether lists in a dictionary grow (`groups.setdefault(key, []).append(item)`), or each value is a filtered list."""
     for call in _nodes(tree, ast.Call):
         if isinstance(call.func, ast.Attribute) and call.func.attr in ("append", "add", "extend"):
             holder = call.func.value
@@ -254,10 +264,9 @@ def _compares_neighbours(tree: ast.AST) -> bool:
     """Whether items are paired with the next or the one before: `zip(x, x[1:])`, `pairwise(x)`, `x[i]` with `x[i + 1]`."""
     if _has_call("pairwise")(tree):
         return True
-    for call in _nodes(tree, ast.Call):
-        if _called_name(call) == "zip" and len(call.args) == 2 and isinstance(call.args[1], ast.Subscript):
-            if ast.dump(call.args[1].value) == ast.dump(call.args[0]):
-                return True
+    pairs = (call.args for call in _nodes(tree, ast.Call) if _called_name(call) == "zip" and len(call.args) == 2)
+    if any(isinstance(two, ast.Subscript) and ast.dump(two.value) == ast.dump(one) for one, two in pairs):
+        return True
     return any(
         isinstance(item.slice, ast.BinOp)
         and isinstance(item.slice.op, (ast.Add, ast.Sub))
@@ -280,9 +289,7 @@ def _flattens(tree: ast.AST) -> bool:
 
 def _handles_empty_input(tree: ast.AST) -> bool:
     """Whether a default stands in for what is missing: `get`, `default=`, `setdefault`, or a test for emptiness."""
-    tested = any(
-        isinstance(node.test, (ast.Name, ast.UnaryOp)) for node in _nodes(tree, ast.If, ast.IfExp)
-    )
+    tested = any(isinstance(node.test, (ast.Name, ast.UnaryOp)) for node in _nodes(tree, ast.If, ast.IfExp))
     return (
         tested
         or _has_call("get", "setdefault", "next", min_arguments=2)(tree)

@@ -6,15 +6,17 @@ import keyword
 from collections.abc import Mapping
 from random import Random
 
+from textbookgen_procedural.concept_hints import HINTS
 from textbookgen_procedural.concepts import concepts
 from textbookgen_procedural.educational_value import rate_text
 from textbookgen_procedural.exercises import DIFFICULTIES, draw_exercise
+from textbookgen_procedural.named_exercises import Request, draw_named_exercise
 from textbookgen_procedural.primitives import Primitive, primitives_by_name
 from textbookgen_procedural.stories import write_story
 from textbookgen_procedural.tasks.draw_fields import Draw, missing_field
 from textbookgen_procedural.tasks.sections import section
 from textbookgen_procedural.textbook_pages import write_page
-from textbookgen_procedural.value_types import ValueType
+from textbookgen_procedural.value_types import PARAMETER_TYPES, ValueType
 
 
 def story(rng: Random, draw: Draw) -> str:
@@ -50,14 +52,24 @@ def exercise(rng: Random, draw: Draw) -> str:
     name = str(draw.get("function_name") or "")
     if not name.isidentifier() or keyword.iskeyword(name):
         raise missing_field("exercise", "function_name", "a valid Python name")
-    input_type = _input_type(draw.get("argument_types"))
-    first = _first_primitive(rng, str(draw.get("concept") or ""), input_type)
-    exercise = draw_exercise(rng, name, _difficulty(draw, "exercise"), input_type=input_type, first=first)
+    types, difficulty = draw.get("argument_types"), _difficulty(draw, "exercise")
+    input_type, concept = _input_type(types), str(draw.get("concept") or "")
+    first = _first_primitive(rng, concept, input_type)
+    if first:
+        exercise = draw_exercise(rng, name, difficulty, input_type=input_type, first=first)
+    else:
+        further = str(types[1]) if isinstance(types, (list, tuple)) and len(types) > 1 else ""
+        exercise = draw_named_exercise(rng, Request(name, concept, difficulty, input_type, further))
     return f"```python\n{exercise.program()}```"
 
 
 def _first_primitive(rng: Random, concept: str, input_type: ValueType | None) -> Primitive | None:
-    """Return a first step for a concept of the pages, or the primitive of that name, if it fits the parameter."""
+    """Return a first step for a concept of the pages, or the primitive of that name, if it fits the parameter.
+
+    None for a concept that the teacher practises by the way it writes the body.
+    """
+    if concept.lower() in HINTS:
+        return None
     page_concept = concepts().get(concept.lower())
     names = page_concept.practice if page_concept else (concept.lower().replace(" ", "_"),)
     known = [primitives_by_name()[name] for name in names if name in primitives_by_name()]
@@ -92,6 +104,8 @@ def _input_type(argument_types: object) -> ValueType | None:
     """
     first = argument_types[0] if isinstance(argument_types, (list, tuple)) and argument_types else argument_types
     description = str(first or "").lower()
+    if description in PARAMETER_TYPES:
+        return PARAMETER_TYPES[description]
     is_list = "list" in description
     if "float" in description or "dict" in description:
         return None
