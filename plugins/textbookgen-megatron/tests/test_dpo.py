@@ -163,9 +163,9 @@ def test_parity_of_losses_and_gradients_with_trl(replies, kinds, hf_twins):
 def hf_twins(replies):
     """Weights of a policy; the policy and its reference in transformers; six pairs with the reference's log probabilities."""
     transformers = pytest.importorskip("transformers")
-    from textbookgen_megatron.exchange.configs import config_of
+    from textbookgen_megatron.exchange.configs import shape_to_config
 
-    config = config_of(SHAPE, 256)
+    config = shape_to_config(SHAPE, 256)
     config.pop("model_type")
     with process_groups():
         source = PairSamples(PackedShards.read(replies), "train")
