@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from random import Random
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from textbookgen_procedural.stories import write_story
+from textbookgen_procedural.stories import abstract_of, write_story
 from textbookgen_procedural.stories.inflection import fix_articles, past
-from textbookgen_procedural.stories.story_data import plots, story_sentences, verb_subjects, word_classes
+from textbookgen_procedural.stories.story_data import plots, story_sentences
 
 VERBS = ["go", "eat", "carry", "hop", "bake", "rain", "shine", "matter", "write", "zoom", "unknownverb"]
 NOUNS = ["cake", "dog", "mom", "rain", "scissors", "school", "idea", "apple", "umbrella", "hour", "unknownthing"]
@@ -53,30 +54,77 @@ def test_a_story_has_the_words_features_and_paragraphs_of_the_draw():
 def test_each_feature_has_its_sentence(seed):
     draw = {"verb": "run", "noun": "hat", "adjective": "red"}
 
-    def has(name: str, features: list[str]) -> bool:
-        story = write_story(Random(seed), {**draw, "features": features})
-        parts = [re.escape(part) for part in re.split(r"\{\w+\}|\[[^\]]*\]", name) if len(part) > 8]
-        return any(re.search(part, story) for part in parts)
+    def has(templates: Iterable[str], features: list[str]) -> bool:
+        story = " ".join(write_story(Random(seed), {**draw, "features": features}).split())
+        parts = [re.split(r"\{[^}]*\}|\[[^\]]*\]", template) for template in templates]
+        return any(all(item.strip(" .") in story for item in part if len(item) > 8) for part in parts)
 
-    assert any(has(line, ["Twist"]) for line in story_sentences()["twist"])
-    assert any(has(line, ["Foreshadowing"]) for line in story_sentences()["foreshadow"])
-    assert any(has(line, ["BadEnding"]) for plot in plots() for line in plot.lines["-"])
-    assert any(has(line, ["HappyEnding"]) for plot in plots() for line in plot.lines["+"])
-    assert any(has(line, ["MoralValue"]) for plot in plots() for line in plot.lines["m"])
-    assert any(has(line, ["Conflict"]) for plot in plots() for line in plot.lines["c"])
+    assert has(all_lines("t"), ["Twist"])
+    assert has(story_sentences()["payoff"], ["Foreshadowing"])
+    assert has(all_lines("-"), ["BadEnding"])
+    assert not has(all_lines("+"), ["BadEnding"])
+    assert has(all_lines("+"), ["HappyEnding"])
+    assert has(all_lines("m"), ["MoralValue"])
+    assert has(all_lines("c"), ["Conflict"])
+
+
+def all_lines(letter: str) -> list[str]:
+    return [line for plot in plots() for line in plot.lines[letter]]
 
 
 def test_every_plot_has_all_its_parts():
     assert len(plots()) >= 12
     for plot in plots():
-        assert all(len(plot.lines[letter]) >= 2 for letter in "tlonu+-m")
-        assert all(plot.lines[letter] for letter in "cr")
+        assert all(len(plot.lines[letter]) >= 2 for letter in "dlon+-m"), plot.name
+        assert all(plot.lines[letter] for letter in "chtsgb"), plot.name
 
 
-def test_word_classes_do_not_overlap_where_it_matters():
-    assert not word_classes()["person"] & word_classes()["animal"]
-    assert not word_classes()["feeling"] & word_classes()["nature"]
-    assert "rain" in verb_subjects()
+def test_a_noun_plays_a_part_that_suits_its_class():
+    def story(noun: str, seed: int) -> str:
+        return write_story(Random(seed), {"verb": "paint", "noun": noun, "adjective": "red"})
+
+    for seed in range(30):
+        assert re.search(r"little zebra|young zebra", story("zebra", seed))
+        assert "a farmer" in story("farmer", seed).lower()
+        assert re.search(r"(?:his|her) sister", story("sister", seed).lower())
+        assert "in the kitchen" in story("kitchen", seed).lower()
+        assert "some honey" in story("honey", seed)
+        assert not re.search(r"\ba honey|\ba rain|honeys", story("honey", seed))
+        assert re.search(r"\ba (?:red )?kite\b", story("kite", seed))
+
+
+def test_a_planned_verb_comes_back_at_the_end():
+    for seed in range(30):
+        story = write_story(Random(seed), {"verb": "bake", "noun": "kite", "adjective": "red", "features": ["HappyEnding"]})
+        first, second = story.find("bake bread"), story.find("baked bread")
+        assert 0 < first < second
+
+
+def test_every_word_of_the_default_lists_has_a_role():
+    lists = pytest.importorskip("textbookgen_tinystories.vocabulary")
+    verbs, nouns, adjectives = (lists.word_list(name) for name in ("verbs", "nouns", "adjectives"))
+    for n in range(len(nouns)):
+        verb, noun, adjective = verbs[n % len(verbs)], nouns[n], adjectives[n % len(adjectives)]
+        story = write_story(Random(n), {"verb": verb, "noun": noun, "adjective": adjective})
+        present = lists.text_words(lists.tokens(story))
+        assert all(lists.contains_word(word, present) for word in (verb, noun, adjective)), (verb, noun, adjective, story)
+        assert not re.search(r"[.?!] [a-z]", story), story
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_an_abstract_tells_the_plot_and_how_it_ends(seed):
+    good = abstract_of(
+        write_story(Random(seed), {"verb": "sing", "noun": "kite", "adjective": "red", "features": ["HappyEnding"]})
+    )
+    bad = abstract_of(
+        write_story(Random(seed), {"verb": "sing", "noun": "kite", "adjective": "red", "features": ["BadEnding"]})
+    )
+    assert good != bad
+    for abstract in (good, bad):
+        assert 10 <= len(abstract.split()) <= 50
+        assert 2 <= len(re.findall(r"[.!?](?: |$)", abstract.replace("Mrs. ", ""))) <= 3
+        assert "kite" in abstract
+    assert abstract_of("Tom saw a fox. It ran away.") == ""
 
 
 @pytest.mark.parametrize(

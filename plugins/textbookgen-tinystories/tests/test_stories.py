@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from random import Random
 
+import polars as pl
 import pytest
 from textbookgen_tinystories.story import Story
+from textbookgen_tinystories.story_checks import StoryChecks
 from textbookgen_tinystories.story_constraints import StoryConstraints
 from textbookgen_tinystories.summary import Summary
 
@@ -45,8 +47,23 @@ def test_a_story_is_kept_with_its_constraints():
         f"Here's the story:\n\n# The High Slide\n\n{STORY}",
         f"```\n{STORY}```",
         STORY.replace("\n", "\r\n"),
+        f"**The High Slide**\n\n{STORY}\n**The End**",
+        f"Sure! Here's a story:\n\n{STORY}\nThe end.\n\nI hope you enjoy it! Let me know if you want another one.",
+        f"{STORY}\n---\n\n(82 words)",
+        STORY.replace("slide", "**slide**").replace("kind", "**kind**"),
     ],
-    ids=["announcement", "bold title", "labelled title", "announcement and heading", "code fence", "windows lines"],
+    ids=[
+        "announcement",
+        "bold title",
+        "labelled title",
+        "announcement and heading",
+        "code fence",
+        "windows lines",
+        "title and the end",
+        "preamble, the end and an offer",
+        "rule and word count",
+        "bold words",
+    ],
 )
 def test_stories_are_read_in_the_styles_of_real_models(reply: str):
     (row,) = Story(teacher="author", sampler="words", count=1).parse(DRAW, Reply(reply))
@@ -58,13 +75,26 @@ def test_stories_are_read_in_the_styles_of_real_models(reply: str):
     [
         "Here is Tom. He has a boat: a red one.\nIt swims.",
         'Here is what Tom said:\n"Go!"',
-        "**Tom** had a boat.\nIt swam.",
         "# Tom",
     ],
 )
 def test_stories_that_only_resemble_an_announcement_or_a_title_stay(text: str):
     (row,) = Story(teacher="author", sampler="words", count=1).parse(DRAW, Reply(text))
     assert row["text"] == f"{text}\n"
+
+
+def test_a_last_sentence_that_only_resembles_a_closing_stays():
+    text = 'Tom was lost.\nIt was the end of the day.\n"I hope you find it!" said Mom.\n'
+    (row,) = Story(teacher="author", sampler="words", count=1).parse(DRAW, Reply(text))
+    assert row["text"] == text
+
+
+def test_curly_quotes_stay_and_count_as_dialogue():
+    text = STORY.replace('"Mom, can I try?"', "\u201cMom, can I try?\u201d").replace('"', "")
+    (row,) = Story(teacher="author", sampler="words", count=1).parse(DRAW, Reply(f"Title: The Slide\n\n{text}\nThe End"))
+    assert row["text"] == text
+    frame = pl.DataFrame([{"id": "a", **row}])
+    assert StoryChecks().decide(frame)["keep"].to_list() == [True]
 
 
 def test_the_prompt_states_words_features_and_paragraphs():

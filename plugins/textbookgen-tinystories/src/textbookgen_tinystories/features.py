@@ -15,8 +15,9 @@ _GLAD = re.compile(
     re.IGNORECASE,
 )
 _SAD = re.compile(
-    r"\b(?:sad\w*|cr(?:y|ied|ying)|tears?|alone|never|nobody|lost|too late|broke\w*|gone|sank|hurt|sick|cold|nothing|dead|died"
-    r"|worse|spoiled|ruined|moved away)\b",
+    r"\b(?:sad\w*|cr(?:y|ied|ying)|tears?|alone|never (?!forg)|nobody (?:came|could|wanted|clapped)"
+    r"|lost|too late|broke\w*|gone|sank|hurt|sick|cold|nothing|dead|died"
+    r"|worse|fell and|in bed|under the bed|not want|how it stayed|spoiled|ruined|moved away)\b",
     re.IGNORECASE,
 )
 _MORAL = re.compile(
@@ -33,14 +34,21 @@ _CONFLICT = re.compile(
     r"\b(?:argu\w+|fight|fought|quarrel\w*|disagreed?|angry|mad at|wanted [^.!?]{1,60}, but [^.!?]{1,30} wanted)\b|\"No[,!.]",
     re.IGNORECASE,
 )
-_ENDING_SENTENCES = 4
+_HINT = re.compile(
+    r"\b(?:you never know|(?:did|does) not (?:yet )?know (?:yet|why|what it)|as if it knew|nobody (?:looked at|noticed) it"
+    r"|laughed at it|i will \w+ it later|might need|may need|just in case|for later|strange feeling)\b",
+    re.IGNORECASE,
+)
+_QUOTE = re.compile(r"[\"\u201c][^\"\u201c\u201d]*[\"\u201d]")
+_ENDING_SENTENCES = 5
 
 
 def shows_feature(feature: str, story: str) -> bool:
     """Return whether a story shows a feature, as far as words on the surface tell.
 
     Dialogue is exact. A moral, a twist and a conflict are known by their usual words, an ending by the glad and sad words of
-    the last sentences, foreshadowing by a word of the first part that comes back only in the last part.
+    the last sentences, foreshadowing by
+    a hint in the first half (`you never know`) whose words come back in the second.
 
     Args:
         feature: a feature of `tinystories/story-constraints`.
@@ -65,8 +73,8 @@ def _ends_badly(story: str) -> bool:
 
 
 def _mood(story: str) -> int:
-    """Glad words less sad words of the last sentences."""
-    ending = " ".join(_SENTENCE.findall(story)[-_ENDING_SENTENCES:])
+    """Glad words less sad words of the last sentences, without speech and morals in quotation marks."""
+    ending = " ".join(_SENTENCE.findall(_QUOTE.sub("", story))[-_ENDING_SENTENCES:])
     return len(_GLAD.findall(ending)) - len(_SAD.findall(ending))
 
 
@@ -75,13 +83,14 @@ def _has_moral(story: str) -> bool:
 
 
 def _foreshadows(story: str) -> bool:
+    """Return whether a hint in the first half, or the sentence before it, has a word that comes back in the last half."""
     sentences = _SENTENCE.findall(story)
-    if len(sentences) < 6:
-        return False
-    third = len(sentences) // 3
-    parts = sentences[:third], sentences[third:-third], sentences[-third:]
-    first, middle, last = (content_stems(" ".join(part)) for part in parts)
-    return len((first & last) - middle) >= 2
+    half = len(sentences) // 2
+    later = content_stems(" ".join(sentences[half:]))
+    for place, sentence in enumerate(sentences[:half]):
+        if _HINT.search(sentence) and content_stems(" ".join(sentences[max(place - 1, 0) : place + 1])) & later:
+            return True
+    return False
 
 
 def content_stems(text: str) -> frozenset[str]:

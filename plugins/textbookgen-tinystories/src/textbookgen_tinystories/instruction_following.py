@@ -16,7 +16,7 @@ from textbookgen.api.files import write_frame
 from textbookgen.api.rows import REPORT_SCHEMA
 from textbookgen_tinystories.features import content_stems, shows_feature
 from textbookgen_tinystories.instruct import HeaderField, field_values
-from textbookgen_tinystories.records import FIELDS, Record
+from textbookgen_tinystories.records import Record
 from textbookgen_tinystories.report_rows import mean_row
 from textbookgen_tinystories.vocabulary import contains_word, text_words, tokens
 
@@ -41,7 +41,7 @@ class InstructionFollowing(Evaluator):
         "the headers"
     )
     fields: tuple[HeaderField, ...] = Field(
-        FIELDS,
+        ("Features", "Words", "Summary", "Random sentence"),
         min_length=1,
         description="fields that are tested, each in headers of its own, where stories have values for them",
     )
@@ -74,7 +74,7 @@ class InstructionFollowing(Evaluator):
         """The values of each field that at least two stories have."""
         rng = Random(self.seed)
         values = [field_values(row, rng) for row in stories.iter_rows(named=True)]
-        asked = {field: [value[field] for value in values if field in value] for field in self.fields}
+        asked: dict[str, list[str]] = {field: [value[field] for value in values if field in value] for field in self.fields}
         asked = {field: found for field, found in asked.items() if len(found) > 1}
         if not asked:
             raise RunError(f"fewer than two stories have a value for {', '.join(self.fields)}", place="stories")

@@ -107,8 +107,8 @@ def _add_adjective(rng: Random, roles: Roles, adjective: str, noun: str) -> None
         fitting = [thing for thing in things if thing not in (roles.thing, noun)] or ["shell" if how == "hold" else things[0]]
         moment = "b" if how == "pass" else "p"
         cheered = any("cheer" in event.sentence for event in roles.events)
-        sentences = [sentence for sentence in _PROPS[how] if not (cheered and "cheer" in sentence)]
-        sentence = rng.choice(sentences).replace("ADJ THING", f"{adjective} {rng.choice(fitting)}")
+        choices = [sentence for sentence in _PROPS[how] if not (cheered and "cheer" in sentence)]
+        sentence = rng.choice(choices).replace("ADJ THING", f"{adjective} {rng.choice(fitting)}")
         roles.events.append(Event(moment, sentence))
     elif adjective in events("adjective"):
         roles.events.append(events("adjective")[adjective])
@@ -138,9 +138,9 @@ _TRAITS: dict[str, tuple[str, tuple[str, ...]]] = {
         (
             "{h} felt ADJ and did not know what to do.",
             '"I am so ADJ," said {h}, and {f} took {his} hand.',
-            "It made {him} feel ADJ.",
         ),
     ),
+    "burden": ("p", ("On top of all that, {h} was ADJ.", "{h} was ADJ too, and that made it even harder.")),
     "good feeling": (
         "b",
         ("{h} was ADJ, for {he} had looked forward to this day.", "They were both ADJ, for it was a special day."),
@@ -155,7 +155,7 @@ _TRAITS: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
     "fault": (
         "b",
-        ("{h} could be ADJ at times, but {f} liked {him} all the same.", "{f} had never been ADJ to {him}."),
+        ("{h} could be ADJ at times, but {f} liked {him} all the same.",),
     ),
     "other": ("p", ('"What a ADJ day!" said {h}.',)),
 }

@@ -106,7 +106,7 @@ def _draw_hint(writer: SentenceWriter) -> str:
     plots = dict(line.split(": ") for line in story_sentences()["hint plots"])
     if writer.slots["h_kind"] not in _CHILDREN:
         plots.pop("lace")
-    fitting = {name for name, names in plots.items() if writer.plot.name in names.split()} or {"sign"}
+    fitting = {name for name, names in plots.items() if writer.plot.name in names.split()} or {"feather"}
     return writer.rng.choice([line for line in story_sentences()["foreshadow"] if _pair(line) in fitting])
 
 
