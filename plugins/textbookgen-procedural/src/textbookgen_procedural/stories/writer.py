@@ -19,6 +19,7 @@ _CHILDREN = ("a boy", "a girl")
 #: Stock phrases, and what is said instead when one comes up again.
 _STOCK = {
     "We will find a way": ("It will be all right", "We can do it"),
+    "did not know what to do": ("had no idea what to do next",),
     "We must not give up": ("We have to go on", "We have to be strong"),
 }
 _PAIR = re.compile(r"\{pair: (\w+)\} ")
