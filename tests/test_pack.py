@@ -58,6 +58,15 @@ def test_adding_documents_moves_none_between_train_and_valid(tmp_path):
     assert few == {text for text in many if int(text.split()[1]) < 200}
 
 
+def test_another_seed_holds_out_other_documents(tmp_path):
+    texts = [f"story {number}" for number in range(100)]
+    table = documents(tmp_path, texts)
+    splits = [held_out(pack(tmp_path, table, validation_share=0.2, seed=seed)) for seed in (0, 0, 1)]
+    assert splits[0] == splits[1] != splits[2]
+    # a change here would mix the training and held-out data of corpora that were packed before
+    assert sorted(int(text.split()[1]) for text in splits[0])[:5] == [9, 11, 16, 20, 24]
+
+
 def test_packing_again_writes_the_same_bytes(tmp_path):
     table = documents(tmp_path, stories(60))
     first = {path.name: path.read_bytes() for path in pack(tmp_path, table).iterdir()}

@@ -288,6 +288,7 @@ def test_tokens_are_chosen_by_inverse_transform_sampling():
     assert choose_tokens(logits[:2], [], 0.0) == [2, 2]
     sharp = (logits[:1] / 0.5).softmax(-1)[0]
     assert choose_tokens(logits[:2], [float(sharp[0]) - 1e-9, float(sharp[0]) + 1e-9], 0.5) == [0, 1]
+    assert choose_tokens(torch.tensor([[-math.inf, 0.0]]), [0.0], 1.0) == [1]  # never a token of probability 0
     assert choose_tokens(torch.full((1, 4), -1e30).scatter(1, torch.tensor([[1]]), 0.0), [0.9999999999999999], 1.0) == [1]
 
 
