@@ -75,7 +75,7 @@ class InstructionFollowing(Evaluator):
         rng = Random(self.seed)
         values = [field_values(row, rng) for row in stories.iter_rows(named=True)]
         asked: dict[str, list[str]] = {field: [value[field] for value in values if field in value] for field in self.fields}
-        asked = {field: found for field, found in asked.items() if len(found) > 1}
+        asked = {field: items for field, items in asked.items() if len(items) > 1}
         if not asked:
             raise RunError(f"fewer than two stories have a value for {', '.join(self.fields)}", place="stories")
         return asked
@@ -136,8 +136,8 @@ def summary_recall(asked: str, story: str) -> float:
 
 def summary_precision(asked: str, story: str) -> float:
     """Return the share of a story's content words that the summary has."""
-    found = content_stems(story)
-    return len(content_stems(asked) & found) / max(len(found), 1)
+    in_story = content_stems(story)
+    return len(content_stems(asked) & in_story) / max(len(in_story), 1)
 
 
 _MEASURES: Mapping[str, Mapping[str, Measure]] = {

@@ -128,8 +128,8 @@ _PROPS = {
         "They shared a ADJ THING while they thought about what to do.",
     ),
     "pass": (
-        "The way there had led them past a ADJ THING, and they had held hands.",
-        "On the way there they had seen a ADJ THING, and they had gone around it with care.",
+        "Earlier they had walked past a ADJ THING, and they had held hands.",
+        "Earlier they had seen a ADJ THING, and they had gone around it with care.",
     ),
 }
 _TRAITS: dict[str, tuple[str, tuple[str, ...]]] = {
