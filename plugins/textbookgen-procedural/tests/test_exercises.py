@@ -23,7 +23,7 @@ from textbookgen_textbooks.exercise import Exercise as ExerciseStage
 from textbookgen_textbooks.function_names import FunctionNames, qualifiers, verbs
 from textbookgen_textbooks.practised_concepts import practises
 
-from textbookgen.api.errors import UnusableReply
+from textbookgen.api.errors import RequestRefused, UnusableReply
 from textbookgen.api.sampler import AcceptedStats
 from textbookgen.api.teacher import Reply
 
@@ -261,3 +261,8 @@ def test_steps_fit_each_other():
         if steps:
             assert all(a.primitive.output_type == b.primitive.input_type for a, b in itertools.pairwise(steps))
             assert steps[0].primitive.input_type in ANNOTATIONS
+
+
+def test_drawn_steps_are_refused_rather_than_ignored(ask):
+    with pytest.raises(RequestRefused, match="steps"):
+        ask("exercise", {"function_name": "sorted_even", "steps": ["sort the numbers"], "argument_types": ["list[int]"]})

@@ -164,3 +164,11 @@ def test_checks_can_be_relaxed():
 def test_older_spellings_of_types_are_the_same_types():
     reply = "from typing import List\n\n" + (SOLUTION + ASSERTS).replace("list[int]", "List[int]")
     assert rows(reply)[0]["textbooks.argument_types"] == "List[int]"
+
+
+def test_the_return_type_of_a_step_chain_is_checked():
+    draw = {"function_name": "count_even", "argument_types": ["list[int]"], "return_type": "list[int]"}
+    with pytest.raises(UnusableReply) as caught:
+        list(GENERATOR.parse(draw, Reply(SOLUTION + ASSERTS)))
+    assert caught.value.problem == "the function does not have the requested return type"
+    assert list(GENERATOR.parse(draw | {"return_type": "int"}, Reply(SOLUTION + ASSERTS)))

@@ -69,6 +69,8 @@ class Exercise(Generator):
                 raise UnusableReply("the function does not have the requested number of arguments")
             if not all(map(_is_same_type, types, map(str, wanted))):
                 raise UnusableReply("the arguments do not have the requested types")
+        if draw.get("return_type") and not _is_same_type(return_type(exercise), str(draw["return_type"])):
+            raise UnusableReply("the function does not have the requested return type")
         check_tests(exercise, self.min_tests)
         concept = draw.get("concept")
         if self.require_concept and concept in known_concepts() and not practises(exercise.text, str(concept)):
@@ -109,6 +111,14 @@ def argument_types(source: str, name: str) -> list[str]:
             arguments = [*node.args.posonlyargs, *node.args.args]
             return [ast.unparse(item.annotation) if item.annotation else "" for item in arguments]
     return []
+
+
+def return_type(exercise: SolvedExercise) -> str:
+    """Return the annotation of what an exercise's function returns; empty if it has none."""
+    tree = parse_python(exercise.text)
+    functions = (node for node in (tree.body if tree else ()) if isinstance(node, ast.FunctionDef))
+    returns = next((node.returns for node in functions if node.name == exercise.entry_point), None)
+    return ast.unparse(returns) if returns else ""
 
 
 def _is_same_type(written: str, wanted: str) -> bool:

@@ -6,6 +6,7 @@ import keyword
 from collections.abc import Mapping
 from random import Random
 
+from textbookgen import RequestRefused
 from textbookgen_procedural.concept_hints import HINTS
 from textbookgen_procedural.concepts import concepts
 from textbookgen_procedural.educational_value import rate_text
@@ -47,8 +48,14 @@ def exercise(rng: Random, draw: Draw) -> str:
     """Return a function of the name in the draw, with docstring, body and asserts, in a code block.
 
     Raises:
-        RequestRefused: the name is not a valid one, or the difficulty is out of range.
+        RequestRefused: the name is not a valid one, the difficulty is out of range, or the draw lists the function's steps,
+            which this program does not understand.
     """
+    if draw.get("steps"):
+        raise RequestRefused(
+            "the embedded teacher cannot carry out the steps of a draw",
+            hint="use a language model with `textbooks/step-chains`, or the sampler `textbooks/function-names`",
+        )
     name = str(draw.get("function_name") or "")
     if not name.isidentifier() or keyword.iskeyword(name):
         raise missing_field("exercise", "function_name", "a valid Python name")
