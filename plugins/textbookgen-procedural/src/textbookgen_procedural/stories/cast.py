@@ -40,7 +40,7 @@ _HELPERS = (
     "an old sailor",
     "a busy squirrel",
     "the neighbor",
-    "a nurse on her way home",
+    "a nurse with a big bag",
     "a painter",
     "an old donkey",
 )
