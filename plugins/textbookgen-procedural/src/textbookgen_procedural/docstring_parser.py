@@ -15,6 +15,7 @@ from textbookgen_procedural.value_types import ANNOTATIONS, PARAMETER_TYPES, VAR
 
 _CONJUNCTIONS = (", and then ", ", then ", ", and ", " and then ", " and ", " then ", ", ")
 _MAX_STEPS = 4
+_NOTE = re.compile(r"\.\s+(?=(?:Use|Return|Loop) )")  # what follows is about the method, or about empty input
 
 
 @dataclass(frozen=True)
@@ -38,8 +39,13 @@ class ParsedFunction:
 
 def parse_steps(task: str, variable: str, input_type: ValueType) -> Composition | None:
     """Return the steps that a sentence names, for a parameter of this name and type; None if it names any unknown step."""
-    parameter = next((item for item in VARIABLES[input_type] if item.name == variable), None)
-    return _parse(task.strip().rstrip(".").lower(), parameter, input_type) if parameter else None
+    known = next((item for item in VARIABLES[input_type] if item.name == variable), None)
+    singular = variable.removesuffix("s") if input_type in ("ints", "strs") else variable
+    usual = VARIABLES[input_type][0]
+    one = usual.one if input_type in ("grid", "dict") else singular
+    parameter = known or Variable(variable, one, usual.letter)
+    first_sentence = _NOTE.split(task.strip(), maxsplit=1)[0]
+    return _parse(first_sentence.rstrip(".").lower(), parameter, input_type)
 
 
 def _parse(text: str, parameter: Variable, input_type: ValueType) -> Composition | None:
