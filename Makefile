@@ -37,7 +37,7 @@ fix: install
 	$(MAKE) docs
 
 docs: install
-	$(BIN)/cog -r docs/*.md
+	$(BIN)/cog -r $(filter-out docs/api-reference.md,$(wildcard docs/*.md))
 	$(BIN)/python docs/reference.py
 
 clean:

@@ -4,7 +4,7 @@
 
 Stories are written by the embedded teacher for draws of `tinystories/story-constraints`. Checked are the required words (in any
 form), the required features (dialogue exactly, the others by cues on the surface), that no other ending than the required one
-is told, repeated sentences in a story, stories that occur twice, the share of the most frequent opening of four words, and
+occurs, repeated sentences in a story, stories that occur twice, the share of the most frequent opening of four words, and
 grammar by Harper, an offline rule checker (the dependency group `audit`; names are not taken for misspellings, and its rules
 of style are not counted). The last line is JSON.
 """

@@ -13,7 +13,7 @@ import textbookgen
 from textbookgen.recipe.plugin_manager import Plugins
 
 ROOT = Path(__file__).parents[1]
-DOCS = sorted((ROOT / "docs").glob("*.md"))
+DOCS = sorted(file for file in (ROOT / "docs").glob("*.md") if file.name != "api-reference.md")  # which is written whole
 BUILT_IN = Plugins([])
 
 

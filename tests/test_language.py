@@ -71,7 +71,7 @@ WORDS = {
 
 #: Files whose content (stories, word lists) rightly has everyday words; only the words of `ALWAYS` are looked for there.
 CONTENT = re.compile(
-    r"/stories/|/data/|/lists/|textbookgen_procedural/|textbookgen_tinystories/words|prompts/tinystories|docs/phi1\.md"
+    r"/stories/|/data/|/lists/|textbookgen_procedural/|textbookgen_tinystories/features|prompts/tinystories|docs/phi1\.md"
 )
 EVERYDAY = {
     r"doors?",

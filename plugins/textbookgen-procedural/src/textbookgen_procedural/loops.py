@@ -154,10 +154,11 @@ class LoopWriter:
         result = self._fresh("result", "counts", "output")
         start = _set(result, ast.Dict([], []))
         generator = value.generators[0]
+        assigned: ast.expr
         match value.value:
             case ast.Call(func=ast.Attribute(attr="count"), args=[_]):
-                found = ast.Call(ast.Attribute(_load(result), "get", ast.Load()), [value.key, ast.Constant(0)], [])
-                assigned = ast.BinOp(found, ast.Add(), ast.Constant(1))
+                count = ast.Call(ast.Attribute(_load(result), "get", ast.Load()), [value.key, ast.Constant(0)], [])
+                assigned = ast.BinOp(count, ast.Add(), ast.Constant(1))
             case ast.ListComp(
                 elt=element,
                 generators=[

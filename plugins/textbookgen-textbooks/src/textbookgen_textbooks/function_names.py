@@ -53,7 +53,7 @@ class FunctionNames(Sampler):
     concepts: tuple[str, ...] = Field(
         (),
         description="concepts that exercises practise; by default those of the plugin, each with the names it suits; concepts "
-        "of your own are drawn with any name",
+        "that you add are drawn with any name",
     )
     difficulties: tuple[int, ...] = Field((1, 2, 3, 4, 5), min_length=1, description="difficulties from 1 (easiest) to 5")
     unqualified_share: float = Field(0.15, ge=0, le=1, description="share of names without qualifier, such as `reverse_words`")

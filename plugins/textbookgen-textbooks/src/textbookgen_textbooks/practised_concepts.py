@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Iterator
-from typing import TypeVar
+from typing import Any
 
 from textbookgen_textbooks.text_replies import parse_python
 
 Detector = Callable[[ast.AST], bool]
-_Node = TypeVar("_Node", bound=ast.AST)
 
 _LOOPS = (ast.For, ast.While)
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
@@ -38,7 +37,7 @@ def practises(source: str, concept: str) -> bool:
     return _DETECTORS[concept](tree)
 
 
-def _nodes(tree: ast.AST, *types: type[_Node]) -> Iterator[_Node]:
+def _nodes(tree: ast.AST, *types: type[ast.AST]) -> Iterator[Any]:
     for node in ast.walk(tree):
         if isinstance(node, types):
             yield node
@@ -155,7 +154,7 @@ def _searches(tree: ast.AST) -> bool:
 
 
 def _returns_early(tree: ast.AST) -> bool:
-    """Whether a function returns inside a condition or loop and goes on after it."""
+    """Whether a function returns inside a condition or loop and continues after it."""
     return any(
         isinstance(statement, (ast.If, *_LOOPS)) and any(isinstance(inner, ast.Return) for inner in ast.walk(statement))
         for function in _nodes(tree, ast.FunctionDef)

@@ -44,7 +44,7 @@ _ENDING_SENTENCES = 5
 
 
 def shows_feature(feature: str, story: str) -> bool:
-    """Return whether a story shows a feature, as far as words on the surface tell.
+    """Return whether a story shows a feature, as far as its words show.
 
     Dialogue is exact. A moral, a twist and a conflict are known by their usual words, an ending by the glad and sad words of
     the last sentences, foreshadowing by

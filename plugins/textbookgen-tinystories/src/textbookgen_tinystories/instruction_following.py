@@ -43,7 +43,7 @@ class InstructionFollowing(Evaluator):
     fields: tuple[HeaderField, ...] = Field(
         ("Features", "Words", "Summary", "Random sentence"),
         min_length=1,
-        description="fields that are tested, each in headers of its own, where stories have values for them",
+        description="fields that are tested, each in separate headers, where stories have values for them",
     )
     max_stories: int = Field(200, gt=1, description="number of headers per model and field, taken from the first stories")
     max_tokens: int = Field(256, gt=0, description="maximum length of a story in tokens")

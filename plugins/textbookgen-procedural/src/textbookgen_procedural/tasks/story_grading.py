@@ -31,8 +31,8 @@ def summary(rng: Random, draw: Draw) -> str:
     text = document_text(draw, "summary")
     if abstract := abstract_of(text):
         return abstract
-    found = [item.strip() for item in _SENTENCE.findall(text)] or [text.strip()]
-    chosen = list(dict.fromkeys([found[0], found[-1]]))
+    sentences = [item.strip() for item in _SENTENCE.findall(text)] or [text.strip()]
+    chosen = list(dict.fromkeys([sentences[0], sentences[-1]]))
     return " ".join(" ".join(chosen).split()[:_MAX_SUMMARY_WORDS])
 
 
