@@ -53,8 +53,8 @@ def test_a_recipe_starts_with_a_description(file: Path) -> None:
     [file for file in RECIPES if "litellm" not in file.read_text(encoding="utf-8").split("use = ")[1]],
     ids=lambda file: file.stem,
 )
-def test_the_data_stages_of_a_recipe_run_with_three_documents(file: Path, tmp_path: Path) -> None:
-    limited = plan(file, limit=3).before_packing()
+def test_the_data_stages_of_a_recipe_run_with_a_few_documents(file: Path, tmp_path: Path) -> None:
+    limited = plan(file, limit=6).before_packing()
     limited = limited.until(
         next(
             (

@@ -325,10 +325,10 @@ def test_conversations_alternate_and_answers_quote_the_document(generate: Genera
 
 def test_requests_lead_back_to_the_code(generate: Generate, exercises: list[Row]):
     one_argument = [row for row in exercises if "," not in row["textbooks.argument_types"]]
-    rows = derive(generate, InstructionReversal(**FROM), one_argument)
-    assert len(rows) > 0.8 * len(one_argument)
+    rows = derive(generate, InstructionReversal(**FROM, exact_operations=False), one_argument)  # the tests decide
     regenerated = [{**row, "text": row["textbooks.regenerated"]} for row in rows]
-    assert verdicts(PassingTests(workers=2, isolate_tests=False), regenerated)["keep"].all()
+    passing = verdicts(PassingTests(workers=2, isolate_tests=False), regenerated)["keep"].sum()
+    assert passing > 0.9 * len(one_argument)
     assert all(row["source"]["textbooks.entry_point"] in row["messages"][0]["content"] for row in rows)
 
 

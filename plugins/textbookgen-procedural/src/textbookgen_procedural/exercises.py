@@ -237,7 +237,7 @@ def make_exercise(
         if the pattern does not match, if it resembles a held-out exercise, or if no cases reject all omissions.
     """
     composition = Composition(steps, form.variable or rng.choice(VARIABLES[steps[0].primitive.input_type]))
-    body = _body(composition, name, form)
+    body = body_in_form(composition, name, form)
     if body is None or not re.search(pattern, "\n".join(body)):
         return None
     if form.style != "recursive" and re.search(rf"\b{name}\b", "\n".join(body).replace(composition.variable.name, "")):
@@ -261,7 +261,7 @@ def _header(name: str, composition: Composition, form: Form) -> str:
     return f"def {name}({composition.variable.name}: {annotations[0]}{further}) -> {annotations[1]}:"
 
 
-def _body(composition: Composition, name: str, form: Form) -> list[str] | None:
+def body_in_form(composition: Composition, name: str, form: Form) -> list[str] | None:
     """Return the lines of the body in the form, or None if it does not suit the steps."""
     body = composition.body()
     if (form.style, form.early_exit) == ("plain", ""):

@@ -12,9 +12,6 @@ import builtins
 from collections.abc import Iterator, Sequence
 from functools import cache, lru_cache
 
-from rapidfuzz.distance import Levenshtein
-from rapidfuzz.process import extractOne
-
 from textbookgen_procedural.compositions import Composition
 from textbookgen_procedural.held_out_steps import held_out_steps
 from textbookgen_procedural.value_types import VARIABLES
@@ -57,6 +54,9 @@ def is_reserved(lines: Sequence[str]) -> bool:
 @lru_cache(maxsize=65536)
 def tree_is_reserved(tree: str) -> bool:
     """Return whether a body, as `body_tree` returns it, is too similar to one of the held-out benchmark."""
+    from rapidfuzz.distance import Levenshtein
+    from rapidfuzz.process import extractOne
+
     scorer = Levenshtein.normalized_similarity
     return extractOne(tree, reserved_trees(), scorer=scorer, score_cutoff=MAX_RATE) is not None
 

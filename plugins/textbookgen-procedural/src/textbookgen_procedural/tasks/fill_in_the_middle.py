@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Iterator
 from difflib import SequenceMatcher
 from random import Random
 
+from textbookgen_procedural.compositions import Composition
 from textbookgen_procedural.docstring_parser import function_source, parse_steps
+from textbookgen_procedural.exercises import Form, body_in_form
+from textbookgen_procedural.renderings import EXITS, STYLES
 from textbookgen_procedural.tasks.draw_fields import Draw, json_reply, missing_field
 from textbookgen_procedural.tasks.text_analysis import sentences
 from textbookgen_procedural.value_types import PARAMETER_TYPES
@@ -46,8 +50,26 @@ def _missing_line(prefix: str, suffix: str) -> tuple[str, str] | None:
     if composition is None:
         return None
     around = prefix[heads[-1].start() :] + suffix
-    missing = [line for line in _body_lines(function_source(name, composition, task)) if line not in around]
-    return (task, missing[0]) if missing else None
+    best, best_share = "", -1.0
+    for source in _renderings(name, composition, task):
+        lines = _body_lines(source)
+        missing = [line for line in lines if line not in around]
+        share = 1 - len(missing) / max(1, len(lines))  # of the statements that are there: this is the form that has the gap
+        if missing and share > best_share:
+            best, best_share = missing[0], share
+    return (task, best) if best else None
+
+
+def _renderings(name: str, composition: Composition, task: str) -> Iterator[str]:
+    """Yield the source of the function in every form that the teacher writes."""
+    plain = function_source(name, composition, task)
+    yield plain
+    header = plain[: plain.index(composition.body()[0])].rstrip(" ")
+    for style in STYLES:
+        for early_exit in EXITS:
+            body = body_in_form(composition, name, Form(style, early_exit))
+            if body:
+                yield header + "".join(f"    {line}\n" for line in body)
 
 
 def _body_lines(source: str) -> list[str]:
