@@ -23,7 +23,7 @@ tiny: install
 	$(BIN)/textbookgen recipe run recipes/tiny.toml
 
 test: install
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2
 
 lint: install
 	$(BIN)/ruff check .
