@@ -23,6 +23,10 @@ _LENGTHS = {1: (1, 1, 2), 2: (1, 2, 2), 3: (2, 2, 3), 4: (2, 3), 5: (3,)}
 _LEVELS = {1: 2, 2: 2, 3: 3, 4: 3, 5: 3}
 _EXAMPLE_SHARES = {1: 0.1, 2: 0.1, 3: 0.15, 4: 0.4, 5: 0.4}
 _STYLES = {"plain": 0.5, "nested": 0.16, "fused": 0.1, "loops": 0.1, "fused loops": 0.04, "index": 0.02, "while": 0.03}
+#: Up to this difficulty, bodies are written plainly: one assignment per step.
+_MAX_PLAIN_DIFFICULTY = 2
+#: After this many attempts, other forms are tried as well: short plain bodies are often reserved for the benchmark.
+_PLAIN_ATTEMPTS = 20
 _EXITS = {"": 0.82, "guard": 0.13, "branches": 0.05}
 _IRREGULAR_PLURALS = ("ss", "xes", "ches", "shes", "sses", "ies", "oes", "ices", "ves", "people", "teeth")
 
@@ -90,12 +94,20 @@ def _attempt(rng: Random, request: Request, plan: Plan, hint: Hint, input_type: 
     steps = _draw_steps(rng, plan, input_type, length, level)
     if steps is None:
         return None
-    style = rng.choice(hint.styles) if hint.styles else rng.choices(tuple(_STYLES), tuple(_STYLES.values()))[0]
-    early_exit = rng.choice(hint.exits) if hint.exits else rng.choices(tuple(_EXITS), tuple(_EXITS.values()))[0]
+    style, early_exit = _draw_form(rng, request.difficulty <= _MAX_PLAIN_DIFFICULTY and attempt < _PLAIN_ATTEMPTS, hint)
     if hint.pattern and not hint.styles and not hint.exits and not _shows(hint.pattern, steps):
         return None
     form = Form(style, early_exit, plan.variable, plan.further, _EXAMPLE_SHARES[request.difficulty])
     return make_exercise(rng, request.name, steps, rng.randint(3, 5), form, pattern=hint.pattern)
+
+
+def _draw_form(rng: Random, is_plain: bool, hint: Hint) -> tuple[str, str]:
+    """Draw the style and the early exit of a body; a plain one wherever the concept allows it, if asked for."""
+    if is_plain:
+        style = "plain" if not hint.styles or "plain" in hint.styles else rng.choice(hint.styles)
+        return style, "" if not hint.exits or "" in hint.exits else rng.choice(hint.exits)
+    style = rng.choice(hint.styles) if hint.styles else rng.choices(tuple(_STYLES), tuple(_STYLES.values()))[0]
+    return style, rng.choice(hint.exits) if hint.exits else rng.choices(tuple(_EXITS), tuple(_EXITS.values()))[0]
 
 
 def _shows(pattern: str, steps: tuple[Step, ...]) -> bool:
