@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -33,20 +35,21 @@ def prompted(tmp_path_factory):
 
 
 @torch.no_grad()
-def test_packed_documents_have_the_loss_of_separate_documents(prompted):
+@pytest.mark.parametrize("shape", [SHAPE, replace(SHAPE, architecture="neo")], ids=["rotary", "learned-positions"])
+def test_packed_documents_have_the_loss_of_separate_documents(prompted, shape):
     folder, texts = prompted
     shards = PackedShards.read(folder)
     with process_groups():
         windows = DocumentSamples(shards, "train")
-        model = build_model(SHAPE)
+        model = build_model(shape)
         draw = torch.Generator().manual_seed(5)
-        whole = {name: w + 0.2 * torch.randn(w.shape, generator=draw) for name, w in weights.gather(model, SHAPE).items()}
-        weights.load(model, whole, SHAPE)
+        whole = {name: w + 0.2 * torch.randn(w.shape, generator=draw) for name, w in weights.gather(model, shape).items()}
+        weights.load(model, whole, shape)
         shown = collate([windows.window(index) for index in range(len(windows))])
         packed = float((token_nll(model.eval(), shown) * shown["loss_mask"]).sum())
         learned = int(shown["loss_mask"].sum())
     # for comparison: only the text after each prompt, scored by the serving code, one document at a time
-    network = TorchModel(SHAPE, {**whole, "output_layer.weight": whole["output_layer.weight"]})
+    network = TorchModel(shape, {**whole, "output_layer.weight": whole["output_layer.weight"]})
     network.logits = lambda hidden: hidden @ network.weights["output_layer.weight"].T  # training's softmax has the padding too
     encoder = ChatEncoder.for_tokenizer(lambda given: [_with_end(text) for text in given], 256, None)
     writer = BatchGenerator(CachedModel(network), PromptCodec.create(None, encoder, ByteTokenizer().decode))

@@ -23,8 +23,9 @@ from textbookgen.training.packing import DocumentWindows, PackedReply, Preferenc
 from textbookgen.training.shards import PackedShards, Split
 from textbookgen_megatron.backend.device import device
 
-#: `tokens` and `labels` int64 and `loss_mask` float32, each `[seq]`; `attention_mask` bool `[1, seq, seq]` where documents must
-#: not attend to each other; for pairs, all with a leading dimension of 2, and `reference` float32 `[2]`.
+#: `tokens` and `labels` int64 and `loss_mask` float32, each `[seq]`; where a window holds several documents, int64 `positions`
+#: `[seq]` that start at 0 in each, and `attention_mask` bool `[1, seq, seq]`, since they must not attend to each other; for
+#: pairs, all with a leading dimension of 2, and `reference` float32 `[2]`.
 Sample = dict[str, Tensor]
 Source = SampleSource[Sample]
 
@@ -120,6 +121,7 @@ class DocumentSamples:
             "tokens": torch.from_numpy(window.inputs),
             "labels": torch.from_numpy(window.targets),
             "loss_mask": torch.from_numpy(window.loss_mask.astype(np.float32)),
+            "positions": torch.from_numpy(window.positions),
             "attention_mask": _masked_out(torch.from_numpy(window.documents)),
         }
 

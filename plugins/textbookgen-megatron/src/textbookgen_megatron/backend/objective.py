@@ -38,7 +38,9 @@ def token_nll(model: torch.nn.Module, sample: Sample) -> Tensor:
     Before the last pipeline stage, the result is the stage's hidden states instead.
     """
     tokens = sample["tokens"]
-    positions = torch.arange(tokens.size(1), device=tokens.device).expand_as(tokens)
+    positions = sample.get("positions")  # only learned positions are looked up; rotary ones depend on distances alone
+    if positions is None:
+        positions = torch.arange(tokens.size(1), device=tokens.device).expand_as(tokens)
     return model(tokens, positions, sample.get("attention_mask"), labels=sample["labels"])  # type: ignore[no-any-return]
 
 

@@ -17,6 +17,7 @@ class Sft(SftOptions, MegatronTrainOptions):
     """Finetunes a model on whole documents or chats, packed without cross-document attention; uses the loss mask of shards."""
 
     name: ClassVar[str] = "sft"
+    version: ClassVar[int] = 2
 
     checkpoint: Annotated[str, Input(MegatronCheckpoint)] = Field(description="stage above that trained the model")
 
