@@ -16,8 +16,10 @@ from pydantic import ValidationError
 from textbookgen.api.artifacts import Checkpoint, Shards
 from textbookgen.api.benchmark import BenchmarkItem
 from textbookgen.api.errors import RunError
+from textbookgen.api.rows import REPORT_SCHEMA
 from textbookgen.api.stage import Filter, StageInputs
-from textbookgen.builtin.stages.evaluate import BenchmarkEval, pass_at_k
+from textbookgen.builtin.evaluation.generated import pass_at_k
+from textbookgen.builtin.stages.evaluate import BenchmarkEval
 
 
 @given(st.integers(1, 7).flatmap(lambda n: st.tuples(st.integers(1, n), st.just(n), st.integers(0, n))))
@@ -109,7 +111,7 @@ def evaluate(folder: Path, model: Calculator, **options: Any) -> pl.DataFrame:
 def test_completions_are_compared_or_executed(tmp_path: Path) -> None:
     model = Calculator()
     report = evaluate(tmp_path, model, benchmarks=["sums", "programs"], samples=4, k=[1, 2], batch=2, examples=20)
-    scores = {row["metric"]: (row["value"], row["n"]) for row in report.iter_rows(named=True)}
+    scores = {f"{row['metric']} {row['benchmark']}": (row["value"], row["n"]) for row in report.iter_rows(named=True)}
     half, either = 0.5, 1 - 1 / 6  # of 2 of 4: one of two is correct unless both are wrong
     assert scores["pass@1 sums"] == (pytest.approx(half), 3)
     assert scores["pass@2 sums"] == (pytest.approx(either), 3)
@@ -122,7 +124,7 @@ def test_completions_are_compared_or_executed(tmp_path: Path) -> None:
     assert len({call["seed"] for call in model.calls[:2]}) == 2, "each batch has its own seed"
     assert {call["temperature"] for call in model.calls} == {0.2}
     assert {call["stop"] for call in model.calls} == {("\n",)}
-    assert model.closed == 2
+    assert model.closed == 1
     examples = (tmp_path / "examples.md").read_text(encoding="utf-8")
     assert "programs/2, failed (failed):\n\n```python\nx = 1\n```" in examples
     assert "sums/1, passed:" in examples
@@ -131,7 +133,8 @@ def test_completions_are_compared_or_executed(tmp_path: Path) -> None:
 def test_one_sample_is_greedy_unless_a_temperature_is_given(tmp_path: Path) -> None:
     model = Calculator()
     report = evaluate(tmp_path, model, benchmarks=["sums"], max_items=2, examples=0)
-    assert report.row(0, named=True) == {"subject": "small", "metric": "pass@1 sums", "value": 1.0, "stderr": 0.0, "n": 2}
+    assert report.row(0) == ("small", "sums", "pass@1", "all", 1.0, 0.0, 2)
+    assert report.schema == pl.Schema(REPORT_SCHEMA)
     evaluate(tmp_path, model, benchmarks=["sums"], temperature=0.7)
     assert [call["temperature"] for call in model.calls] == [0.0, 0.7]
     assert (tmp_path / "examples.md").read_text(encoding="utf-8").startswith("## Examples from small")

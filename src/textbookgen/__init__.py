@@ -21,7 +21,7 @@ if TYPE_CHECKING:
         Table,
         TokenShards,
     )
-    from textbookgen.api.benchmark import Benchmark, BenchmarkItem
+    from textbookgen.api.benchmark import Benchmark, BenchmarkItem, ChoiceItem
     from textbookgen.api.errors import (
         Diagnostic,
         MissingRequirement,
@@ -67,6 +67,7 @@ __all__ = [
     "BenchmarkItem",
     "Chats",
     "Checkpoint",
+    "ChoiceItem",
     "CorpusFilter",
     "Diagnostic",
     "Documents",
@@ -119,7 +120,7 @@ __all__ = [
 _MODULES = {
     "api.annotations": "Filters Input Labels Runtime Template",
     "api.artifacts": "Artifact Chats Checkpoint Documents Pairs Report Table TokenShards",
-    "api.benchmark": "Benchmark BenchmarkItem",
+    "api.benchmark": "Benchmark BenchmarkItem ChoiceItem",
     "api.errors": "Diagnostic MissingRequirement PluginError RecipeError RequestRefused RunError TeacherBusy TextbookgenError "
     "TrainerError UnusableReply",
     "api.hashing": "document_id",

@@ -66,12 +66,13 @@ def evaluated(
     stage = TrainTestOverlap(inputs=("scores",), training=("corpus",), benchmarks=("toy",), rates=rates)
     inputs = {"from": {"scores": Report(report)}, "training": {"corpus": Documents((Part(training),))}}
     figures = stage.evaluate(StageInputs(inputs, folder, Resolver()), out)  # type: ignore[arg-type]
-    return dict(zip(figures["metric"], figures["value"], strict=True)), pl.read_parquet(out / "similar.parquet")
+    assert set(figures["metric"]) == {"pass@1"} and set(figures["benchmark"]) == {"toy"}
+    return dict(zip(figures["subset"], figures["value"], strict=True)), pl.read_parquet(out / "similar.parquet")
 
 
 def test_an_item_with_a_renamed_solution_in_training_is_similar(tmp_path: Path) -> None:
     scores, nearest = evaluated(tmp_path, "Not related.", RENAMED)
-    assert scores == {"pass@1 toy, similar at 0.95": 1.0, "pass@1 toy, not similar at 0.95": 0.5}
+    assert scores == {"similar at 0.95": 1.0, "dissimilar at 0.95": 0.5}
     assert nearest.sort("item").select("item", "rate", "document").rows() == [("toy/0", 1.0, "t1"), ("toy/9", 0.0, None)]
 
 
@@ -81,12 +82,12 @@ def test_each_rate_splits_the_items_and_an_equal_rate_is_similar(tmp_path: Path)
     rate = nearest.filter(item="toy/0")["rate"][0]
     assert 0.5 < rate < 1
     scores, _ = evaluated(tmp_path / "twice", changed, rates=(1.0, rate))
-    names = [f"not similar at {1.0:g}", f"similar at {rate:g}", f"not similar at {rate:g}"]
-    assert scores == dict(zip([f"pass@1 toy, {name}" for name in names], [0.75, 1.0, 0.5], strict=True))
+    names = [f"dissimilar at {1.0:g}", f"similar at {rate:g}", f"dissimilar at {rate:g}"]
+    assert scores == dict(zip(names, [0.75, 1.0, 0.5], strict=True))
 
 
 def test_without_similar_items_there_is_one_score(tmp_path: Path) -> None:
-    assert evaluated(tmp_path, "x = 1")[0] == {"pass@1 toy, not similar at 0.95": 0.75}
+    assert evaluated(tmp_path, "x = 1")[0] == {"dissimilar at 0.95": 0.75}
 
 
 def test_a_report_without_completions_is_an_error(tmp_path: Path) -> None:

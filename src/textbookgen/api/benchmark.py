@@ -9,7 +9,7 @@ from typing import Protocol
 
 @dataclass(frozen=True)
 class BenchmarkItem:
-    """One problem, and how to check a completion.
+    """One problem whose answer a model writes, and how to check it.
 
     For code, `tests` is not empty: a completion passes if the program `prompt + completion + "\\n" + tests` runs without an
     error. For others, a completion passes if it equals `solution`, apart from white space.
@@ -20,6 +20,7 @@ class BenchmarkItem:
         solution: a correct completion.
         tests: Python code that raises an error unless the completion is correct; empty for items without code.
         entry_point: the name of the function that the tests call; may be empty.
+        prefix: what the model reads before the prompt, such as solved examples; no part of the problem or of a program.
     """
 
     id: str
@@ -27,6 +28,41 @@ class BenchmarkItem:
     solution: str
     tests: str = ""
     entry_point: str = ""
+    prefix: str = ""
+
+
+@dataclass(frozen=True)
+class ChoiceItem:
+    """One problem with given answers, of which a model chooses by their likelihood.
+
+    The model reads `prefix + prompt`, and the likelihood of `separator + choice` is computed for each choice. With one choice
+    only, such as the last word of a passage, it is right if greedy decoding would write it.
+
+    Attributes:
+        id: unique within the benchmark, such as `ARC-Easy/Mercury_7029645`.
+        prompt: what precedes each choice.
+        choices: the answers, without the separator.
+        answer: the index of the right one.
+        separator: what stands between prompt and choice; usually a space.
+        prompts: one prompt per choice, where they differ (as in WinoGrande, where all choices continue in the same way);
+            otherwise empty.
+        prefix: what the model reads before the prompt, such as instructions and solved examples; no part of the problem.
+        category: part of the benchmark that the item belongs to, such as a subject of MMLU; may be empty.
+    """
+
+    id: str
+    prompt: str
+    choices: tuple[str, ...]
+    answer: int
+    separator: str = " "
+    prompts: tuple[str, ...] = ()
+    prefix: str = ""
+    category: str = ""
+
+    @property
+    def solution(self) -> str:
+        """The right choice."""
+        return self.choices[self.answer]
 
 
 class Benchmark(Protocol):
@@ -34,14 +70,14 @@ class Benchmark(Protocol):
 
     Attributes:
         name: what reports call it.
-        stop: texts that end a completion; the completion is cut before the first of them.
+        stop: texts that end a completion; the completion is cut before the first of them. Not used for choices.
     """
 
     name: str
     stop: tuple[str, ...]
 
-    def items(self) -> Iterator[BenchmarkItem]:
-        """Yield every item, in a fixed order. This is where files or addresses are read.
+    def items(self) -> Iterator[BenchmarkItem | ChoiceItem]:
+        """Yield every item, all of one class, in a fixed order. This is where files or addresses are read.
 
         Raises:
             RunError: the items cannot be read.

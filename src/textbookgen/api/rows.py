@@ -2,24 +2,61 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from typing import Any
+
 import polars as pl
 
 from textbookgen.api.errors import RunError
 
-#: Columns of an Evaluator's table and their types; `stderr` and `n` are null where they do not apply.
+#: The subset of a figure that is not about a part of the items.
+ALL_ITEMS = "all"
+
+#: Columns of an Evaluator's table and their types. `subject` is usually a label; `benchmark` is null where a figure is not
+#: about one; `metric` names what was measured, such as `pass@1`, `acc` or `bits_per_byte`, without the benchmark; `subset`
+#: says which of the items were counted (`all`); `stderr` and `n` are null where they do not apply.
 REPORT_SCHEMA: dict[str, pl.DataType] = {
     "subject": pl.String(),
+    "benchmark": pl.String(),
     "metric": pl.String(),
+    "subset": pl.String(),
     "value": pl.Float64(),
     "stderr": pl.Float64(),
     "n": pl.Int64(),
 }
+
+#: Columns of the scores of single items, which evaluations of benchmarks write to the file `ITEM_SCORES`: one row per subject,
+#: benchmark, item and metric. A figure of the report is the mean of the values of its items.
+ITEM_SCORE_SCHEMA: dict[str, pl.DataType] = {
+    "subject": pl.String(),
+    "benchmark": pl.String(),
+    "item": pl.String(),
+    "metric": pl.String(),
+    "value": pl.Float64(),
+}
+
+#: The file with the scores of single items in an evaluation's folder.
+ITEM_SCORES = "item_scores.parquet"
 
 #: Columns that hold lists of messages, in the order their contents are read.
 MESSAGE_COLUMNS = ("messages", "prompt", "chosen", "rejected")
 
 #: What separates the contents of messages where a conversation is read as one text.
 SEPARATOR = "\n\n"
+
+
+def report_table(rows: Iterable[Mapping[str, Any]]) -> pl.DataFrame:
+    """Return the table of an Evaluator from rows that may lack columns: `benchmark` and others become null, `subset` `all`."""
+    return complete_report(pl.DataFrame([dict(row) for row in rows], schema=REPORT_SCHEMA))
+
+
+def complete_report(table: pl.DataFrame) -> pl.DataFrame:
+    """Return a table of figures with all columns of `REPORT_SCHEMA`, in its order, before its own columns."""
+    missing = [pl.lit(None, kind).alias(name) for name, kind in REPORT_SCHEMA.items() if name not in table.columns]
+    return table.with_columns(missing).select(
+        pl.col("subset").fill_null(ALL_ITEMS) if name == "subset" else pl.col(name)
+        for name in [*REPORT_SCHEMA, *(name for name in table.columns if name not in REPORT_SCHEMA)]
+    )
 
 
 def text_of(rows: pl.DataFrame, column: str = "text") -> pl.Series:

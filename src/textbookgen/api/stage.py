@@ -408,8 +408,9 @@ class Evaluator(Stage):
             out: a folder for tables (`NAME.parquet`), plots (`NAME.svg`) and sections of the report (`NAME.md`).
 
         Returns:
-            Rows with `subject` (String: usually a label), `metric` (String), `value` (Float64), and optionally `stderr`
-            (Float64), `n` (Int64) and own columns; `textbookgen.api.rows.REPORT_SCHEMA` has the types.
+            Rows with `subject` (String: usually a label), `metric` (String), `value` (Float64), and optionally `benchmark`,
+            `subset`, `stderr`, `n` and own columns; `textbookgen.api.rows.REPORT_SCHEMA` says what they are, and
+            `report_table` makes such a table of rows.
         """
         raise NotImplementedError
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from textbookgen.api.files import write_text
 from textbookgen.api.plots import chart, write_chart
+from textbookgen.run.score_table import score_tables
 from textbookgen.run.summary import report_rows
 from textbookgen.storage.records import ModelSummary, RunPlan, RunSummary, StepSummary
 from textbookgen.storage.workspace import RunFolder, StepFolder, Workspace
@@ -47,7 +48,7 @@ def _report(run: RunFolder, workspace: Workspace, summary: RunSummary) -> Iterat
     yield from _stand_ins(plan)
     yield from _models_table(summary.models)
     yield from _loss_curves(run, workspace, summary.models)
-    yield from _evaluation_table(workspace, summary)
+    yield from score_tables(list(report_rows(workspace, summary.reports)), list(summary.models))
     yield from _evaluation_passages(run, workspace, summary.reports)
     yield from _steps_table(summary.steps)
     yield from _notes(summary.steps)
@@ -68,34 +69,13 @@ def _models_table(models: Mapping[str, ModelSummary]) -> Iterator[str]:
     if not models:
         return
     yield "## Models\n"
-    yield "| model | parameters | training tokens | held-out bits per byte | pass@1 |\n|---|---:|---:|---:|---:|"
+    yield "| model | parameters | training tokens | held-out bits per byte | tokens per second |\n|---|---:|---:|---:|---:|"
     for label, model in models.items():
-        score = model.pass_at_1
-        passed = ""
-        if score is not None and score.value is not None:
-            passed = f"{score.value:.1%} ± {score.stderr or 0:.1%} (n = {score.n})"
         bits = f"{model.bits_per_byte:.3f}" if model.bits_per_byte is not None else ""
-        yield f"| {label} | {model.parameters or 0:,} | {model.tokens or 0:,} | {bits} | {passed} |"
+        speed = f"{model.tokens_per_second:,.0f}" if model.tokens_per_second else ""
+        yield f"| {label} | {model.parameters or 0:,} | {model.tokens or 0:,} | {bits} | {speed} |"
     yield "\nBits per byte are measured on the held-out part of each model's own shards: compare only models that were trained"
-    yield "on the same shards. pass@1 is given with its standard error and the number of problems.\n"
-
-
-def _evaluation_table(workspace: Workspace, summary: RunSummary) -> Iterator[str]:
-    """Yield the figures that the table of models does not have."""
-    rows = [
-        row
-        for row in report_rows(workspace, summary.reports)
-        if not (row["metric"].startswith("pass@1") and row["subject"] in summary.models)
-    ]
-    if not rows:
-        return
-    yield "## Evaluation\n\n| subject | metric | value | standard error | n |\n|---|---|---:|---:|---:|"
-    for row in rows:
-        value = "" if row["value"] is None else f"{row['value']:,.4g}"
-        stderr = "" if row.get("stderr") is None else f"{row['stderr']:,.2g}"
-        n = "" if row.get("n") is None else f"{row['n']:,}"
-        yield f"| {row['subject']} | {row['metric']} | {value} | {stderr} | {n} |"
-    yield ""
+    yield "on the same shards.\n"
 
 
 def _loss_curves(run: RunFolder, workspace: Workspace, models: Mapping[str, ModelSummary]) -> Iterator[str]:

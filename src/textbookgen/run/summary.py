@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, fields
 from typing import Any
 
 import polars as pl
@@ -11,7 +11,8 @@ import polars as pl
 from textbookgen.api.artifacts import Checkpoint, Report
 from textbookgen.api.cards import CheckpointCard
 from textbookgen.api.events import StepRecord
-from textbookgen.storage.records import ModelSummary, RunPlan, RunSummary, Score, StepEntry, StepSummary
+from textbookgen.api.rows import complete_report
+from textbookgen.storage.records import ModelSummary, RunPlan, RunSummary, Score, StepEntry, StepSummary, SubjectScores
 from textbookgen.storage.workspace import RunFolder, Workspace
 
 
@@ -28,13 +29,17 @@ def summarize(
         error: why the run failed; empty if it did not.
     """
     complete = [step for step in plan.steps if step.label in records]
+    reports = tuple(step.address for step in complete if Report.name in step.output)
+    scores = _scores(report_rows(workspace, reports))
+    models = dict(_models(workspace, complete, scores))
     return RunSummary(
         recipe=plan.recipe,
         seconds=round(seconds, 3),
         error=error,
         steps=tuple(_step(step, *records[step.label]) for step in complete),
-        models=dict(_models(workspace, complete)),
-        reports=tuple(step.address for step in complete if Report.name in step.output),
+        models=models,
+        others=tuple(SubjectScores(subject, of_subject) for subject, of_subject in scores.items() if subject not in models),
+        reports=reports,
     )
 
 
@@ -47,33 +52,38 @@ def summarize_unfinished(workspace: Workspace, run: RunFolder) -> RunSummary:
 
 
 def report_rows(workspace: Workspace, addresses: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """Yield the figures of these evaluation steps: `subject`, `metric`, `value`, and where known `stderr` and `n`."""
+    """Yield the figures of these evaluation steps (see `textbookgen.api.rows.REPORT_SCHEMA`), with the label of the `step`."""
     for address in addresses:
-        yield from pl.read_parquet(workspace.step(address).out / "report.parquet").to_dicts()
+        table = complete_report(pl.read_parquet(workspace.step(address).out / "report.parquet"))
+        yield from table.with_columns(step=pl.lit(address.rpartition("-")[0])).to_dicts()
 
 
 def _step(step: StepEntry, record: StepRecord, cached: bool) -> StepSummary:
     return StepSummary(step.label, step.use, step.address, cached, **asdict(record))
 
 
-def _models(workspace: Workspace, steps: Sequence[StepEntry]) -> Iterator[tuple[str, ModelSummary]]:
-    rows = list(report_rows(workspace, [step.address for step in steps if Report.name in step.output]))
+def _models(
+    workspace: Workspace, steps: Sequence[StepEntry], scores: Mapping[str, tuple[Score, ...]]
+) -> Iterator[tuple[str, ModelSummary]]:
     for step in steps:
-        if Checkpoint.name not in step.output:
-            continue
-        card = CheckpointCard.read(workspace.step(step.address).out)
-        scores = {
-            row["metric"]: Score(row["value"], row.get("stderr"), row.get("n")) for row in rows if row["subject"] == step.label
-        }
-        yield (
-            step.label,
-            ModelSummary(
-                address=step.address,
-                parameters=card.parameters,
-                tokens=card.tokens,
-                bits_per_byte=card.bits_per_byte,
-                tokens_per_second=card.tokens_per_second,
-                pass_at_1=next((score for metric, score in scores.items() if metric.startswith("pass@1")), None),
-                scores=scores,
-            ),
-        )
+        if Checkpoint.name in step.output:
+            card = CheckpointCard.read(workspace.step(step.address).out)
+            yield (
+                step.label,
+                ModelSummary(
+                    address=step.address,
+                    parameters=card.parameters,
+                    tokens=card.tokens,
+                    bits_per_byte=card.bits_per_byte,
+                    tokens_per_second=card.tokens_per_second,
+                    scores=scores.get(step.label, ()),
+                ),
+            )
+
+
+def _scores(rows: Iterable[Mapping[str, Any]]) -> dict[str, tuple[Score, ...]]:
+    """Return the scores of each subject, in the order of the rows."""
+    scores: dict[str, list[Score]] = {}
+    for row in rows:
+        scores.setdefault(row["subject"], []).append(Score(**{field.name: row[field.name] for field in fields(Score)}))
+    return {subject: tuple(of_subject) for subject, of_subject in scores.items()}

@@ -15,7 +15,7 @@ from pydantic import Field
 
 from textbookgen import Checkpoint, Diagnostic, Documents, Evaluator, Input, Labels, RunError, Runtime, StageInputs
 from textbookgen.api.files import write_frame
-from textbookgen.api.rows import REPORT_SCHEMA
+from textbookgen.api.rows import report_table
 from textbookgen_api.calls import equal_calls, equal_results, parse_call_or_none
 
 Functions = Mapping[str, Callable[..., Any]]
@@ -88,7 +88,7 @@ class CallAccuracy(Evaluator):
             frames.append(pl.DataFrame(compared, schema=_CALLS))
             rows += figures(frames[-1], seconds, bool(functions))
         write_frame(out / "calls.parquet", pl.concat(frames))
-        return pl.DataFrame(rows, schema=REPORT_SCHEMA)
+        return report_table(rows)
 
     def _answers(self, checkpoint: Any, requests: pl.DataFrame, inputs: StageInputs) -> tuple[list[str], float]:
         """One model's answers, and the seconds per request."""

@@ -10,7 +10,7 @@ import polars as pl
 from pydantic import Field
 
 from textbookgen import Chats, Diagnostic, Documents, Evaluator, Input, Labels, RunError, StageInputs, Table
-from textbookgen.api.rows import REPORT_SCHEMA
+from textbookgen.api.rows import report_table
 from textbookgen_diversity.coverage import count_draws, coverage_metrics
 from textbookgen_diversity.near_copies import NearCopyFinder, copies_by_family, copies_over_time, prompt_families
 from textbookgen_diversity.nearest import nearest_overlap
@@ -78,7 +78,7 @@ class DiversityEvaluator(Evaluator):
             families.append(copies_by_family(copied, prompt_families(table, self.by)).with_columns(subject))
             spans.append(copies_over_time(copied, hashes, self.spans).with_columns(subject))
         rows += self._reference_metrics(inputs, samples, finder)
-        report = pl.DataFrame(rows, schema=REPORT_SCHEMA)
+        report = report_table(rows)
         details = {"openings": pl.concat(openings), "families": pl.concat(families), "over_time": pl.concat(spans)}
         write_report(out, report, details, self.by)
         return report

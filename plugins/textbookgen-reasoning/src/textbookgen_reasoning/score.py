@@ -13,7 +13,7 @@ import polars as pl
 from pydantic import Field
 
 from textbookgen import Checkpoint, Documents, Evaluator, Input, Labels, RunError, Runtime, StageInputs
-from textbookgen.api.rows import REPORT_SCHEMA
+from textbookgen.api.rows import report_table
 from textbookgen_reasoning.arithmetic_format import Format, digit_accuracy
 from textbookgen_reasoning.gym import gym_score
 
@@ -56,7 +56,7 @@ class CellScores(Evaluator):
             for (subject,), of_subject in answers.group_by("subject", maintain_order=True)
             for row in summarize(str(subject), of_subject)
         ]
-        return pl.DataFrame(rows, schema=REPORT_SCHEMA)
+        return report_table(rows)
 
     def _answer(self, label: str, checkpoint: Checkpoint, problems: pl.DataFrame, inputs: StageInputs) -> pl.DataFrame:
         """Return the answers of one model with their scores."""

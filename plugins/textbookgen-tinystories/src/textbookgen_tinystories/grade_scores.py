@@ -10,7 +10,7 @@ import polars as pl
 from pydantic import Field
 
 from textbookgen import Documents, Evaluator, Input, Labels, RunError, StageInputs
-from textbookgen.api.rows import REPORT_SCHEMA
+from textbookgen.api.rows import report_table
 from textbookgen_tinystories.report_rows import mean_row
 
 CRITERIA = ("grammar", "creativity", "consistency", "plot")
@@ -33,7 +33,7 @@ class GradeScores(Evaluator):
             RunError: a stage has no graded stories.
         """
         rows = [row for label, stories in inputs.by_label("from").items() for row in _figures(label, stories)]
-        return pl.DataFrame(rows, schema=REPORT_SCHEMA)
+        return report_table(rows)
 
 
 def _figures(label: str, stories: Any) -> Iterator[dict[str, Any]]:

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from textbookgen import Checkpoint, Documents, Evaluator, Input, Labels, RunError, Runtime, StageInputs
 from textbookgen.api.files import write_frame
-from textbookgen.api.rows import REPORT_SCHEMA
+from textbookgen.api.rows import report_table
 from textbookgen_tinystories.features import content_stems, shows_feature
 from textbookgen_tinystories.instruct import HeaderField, field_values
 from textbookgen_tinystories.records import Record
@@ -68,7 +68,7 @@ class InstructionFollowing(Evaluator):
                 ]
                 rows += _field_rows(label, field, values, stories)
         write_frame(out / "stories.parquet", pl.DataFrame(records))
-        return pl.DataFrame(rows, schema=REPORT_SCHEMA)
+        return report_table(rows)
 
     def _asked(self, stories: pl.DataFrame) -> dict[str, list[str]]:
         """The values of each field that at least two stories have."""

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from textbookgen import Documents, Evaluator, Input, Labels, RunError, StageInputs
 from textbookgen.api.files import write_frame
-from textbookgen.api.rows import REPORT_SCHEMA
+from textbookgen.api.rows import report_table
 
 _COPY = 0.8  # overlap above which a story counts as a copy of a training story
 
@@ -61,7 +61,7 @@ class Overlap(Evaluator):
             }
             rows += list(self._figures(label, words, overlaps, seen))
         write_frame(out / "overlap.parquet", pl.concat(nearest))
-        return pl.DataFrame(rows, schema=REPORT_SCHEMA)
+        return report_table(rows)
 
     def _stories(self, artifact: Any) -> pl.DataFrame:
         stories: pl.DataFrame = artifact.scan().head(self.max_stories).collect()

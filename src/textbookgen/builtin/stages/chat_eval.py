@@ -18,7 +18,7 @@ from textbookgen.api.errors import RunError
 from textbookgen.api.files import write_frame, write_text
 from textbookgen.api.message import Message
 from textbookgen.api.model import Model, TokenModel
-from textbookgen.api.rows import REPORT_SCHEMA
+from textbookgen.api.rows import report_table
 from textbookgen.api.stage import Evaluator, StageInputs
 from textbookgen.builtin.chat_prompts import read_chat_template, render_chat
 
@@ -134,7 +134,7 @@ class ChatEval(Evaluator):
             metrics += _metrics(label, replies)
         write_frame(out / "replies.parquet", pl.concat(frames))
         write_text(out / "replies.md", "\n".join(self._render_examples(conversations, frames)))
-        return pl.DataFrame(metrics, schema=REPORT_SCHEMA)
+        return report_table(metrics)
 
     def _reply(self, model: TokenChatModel | TextChatModel, conversations: Sequence[Conversation], start: int) -> pl.DataFrame:
         """Return one row per conversation: the reply, and the log probabilities of the reference replies."""

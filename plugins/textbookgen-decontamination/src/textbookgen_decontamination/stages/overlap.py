@@ -13,10 +13,12 @@ from textbookgen_dedup.text.python_code import parse_document
 from textbookgen import Documents, Evaluator, Input, Labels, Report, RunError, StageInputs
 from textbookgen.api.annotations import Opens
 from textbookgen.api.files import write_frame
-from textbookgen.api.rows import REPORT_SCHEMA, text_of
+from textbookgen.api.rows import report_table, text_of
 from textbookgen_decontamination.ngrams import read_problems
 from textbookgen_decontamination.syntax_trees import SyntaxTreeRule
 
+#: The match rate whose subsets are named just `similar` and `dissimilar`.
+_SUBSET_RATE = 0.8
 _SIMILAR_SCHEMA = {"benchmark": pl.String, "item": pl.String, "rate": pl.Float64, "document": pl.String}
 
 
@@ -56,7 +58,7 @@ class TrainTestOverlap(Evaluator):
                 place="benchmarks",
                 hint="are `benchmarks` named as in the stages of `from`, and are their solutions Python functions?",
             )
-        return pl.DataFrame(list(self._report_rows(compared)), schema=REPORT_SCHEMA)
+        return report_table(self._report_rows(compared))
 
     def _nearest(self, inputs: StageInputs, name: str) -> pl.DataFrame:
         """Return for each item with a function its best match rate over all training documents."""
@@ -76,14 +78,16 @@ class TrainTestOverlap(Evaluator):
     def _report_rows(self, compared: pl.DataFrame) -> Iterator[dict[str, Any]]:
         for (subject, benchmark), items in compared.group_by("subject", "benchmark", maintain_order=True):
             for rate in self.rates:
-                for name, similar in (("similar", pl.col("rate") >= rate), ("not similar", pl.col("rate") < rate)):
+                for name, similar in (("similar", pl.col("rate") >= rate), ("dissimilar", pl.col("rate") < rate)):
                     scores = items.filter(similar)["score"].to_list()
                     if scores:
                         mean = sum(scores) / len(scores)
                         variance = sum((score - mean) ** 2 for score in scores) / len(scores)
                         yield {
                             "subject": subject,
-                            "metric": f"pass@1 {benchmark}, {name} at {rate:g}",
+                            "benchmark": benchmark,
+                            "metric": "pass@1",
+                            "subset": name if rate == _SUBSET_RATE else f"{name} at {rate:g}",
                             "value": mean,
                             "stderr": (variance / len(scores)) ** 0.5,
                             "n": len(scores),
