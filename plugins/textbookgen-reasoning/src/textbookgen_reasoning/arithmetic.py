@@ -24,7 +24,7 @@ class Arithmetic(Source):
     """
 
     name: ClassVar[str] = "arithmetic"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     count: int = Field(gt=0, description="number of problems")
     operation: Operation = Field("add", description="`add` or `mul`")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Literal
@@ -30,6 +31,9 @@ _DIALOGUES: dict[str, tuple[tuple[str, str], ...]] = {
         ("Each of {a} gardens has {b} trees. How many trees are there in all?", "In all there are {c} trees."),
     ),
 }
+
+#: The dialogues that are about numbers rather than things.
+_ABOUT_NUMBERS = (("What do I get if I add {b} to {a}?", "You get {c}."), ("What is {a} times {b}?", "It is {c}."))
 
 
 @dataclass(frozen=True)
@@ -75,7 +79,7 @@ class Format:
         a, b = (self._operand(number, rng) for number in (problem.a, problem.b))
         result = self._result(problem.result)
         if self.dialogue:
-            question, answer = rng.choice(_DIALOGUES[self.operation])
+            question, answer = rng.choice(_dialogues(problem))
             return question.format(a=a, b=b) + "\n", answer.format(c=result) + "\n"
         steps = f"{self._steps(problem)} = " if self.scratchpad else ""
         return f"{a} {_OPERATOR[self.operation]} {b} = ", f"{steps}{result}\n"
@@ -143,6 +147,12 @@ class Format:
             if match := re.fullmatch(_pattern(f"{question}\n{answer}"), text.strip()):
                 return match["a"], match["b"], match["c"]
         raise ValueError(f"'{text.strip()}' is not a problem in this format")
+
+
+def _dialogues(problem: Problem) -> Sequence[tuple[str, str]]:
+    """Return the questions and answers that fit a problem: things are counted in the plural, so there are two or more."""
+    dialogues = _DIALOGUES[problem.operation]
+    return dialogues if min(problem.a, problem.b) > 1 else [pair for pair in dialogues if pair in _ABOUT_NUMBERS]
 
 
 def _pattern(template: str) -> str:

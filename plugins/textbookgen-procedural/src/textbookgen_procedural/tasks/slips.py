@@ -26,7 +26,9 @@ _ERRORS = (TypeError, ValueError, IndexError, ZeroDivisionError, AttributeError,
 def other_number(rng: Random, right: int) -> int:
     """Return another number near this one, with as many digits and the same sign."""
     near = range(right - _MAX_OFFSET, right + _MAX_OFFSET + 1)
-    return rng.choice([number for number in near if number != right and len(str(number)) == len(str(right))])
+    return rng.choice(
+        [number for number in near if number != right and len(str(number)) == len(str(right)) and (number < 0) == (right < 0)]
+    )
 
 
 def replace_last_number(text: str, right: str, wrong: str) -> str:
