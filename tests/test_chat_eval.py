@@ -127,6 +127,31 @@ def test_models_without_token_ids_have_the_same_metrics(tmp_path):
     assert pl.read_parquet(tmp_path / "replies.parquet")["reply"].to_list() == ["WELL?", "WELL?"]
 
 
+def test_final_answers_are_compared_with_the_reference(tmp_path):
+    def chat(question: str, reply: str) -> dict[str, object]:
+        return {"messages": [message("user", question), message("assistant", reply)]}
+
+    rows = [
+        chat("the answer is 7.", "First 3. THE ANSWER IS 7."),
+        chat("the answer is 7. no, the answer is 8.", "THE ANSWER IS 7."),
+        chat("it is 7", "THE ANSWER IS 7."),
+        chat("the answer is 7.", "nobody knows"),
+    ]
+    rows = [{"id": str(number), **row} for number, row in enumerate(rows)]
+    metrics = evaluate(tmp_path, Chats, rows, answer=r"ANSWER IS (\d+)")
+    assert metrics["one", "right answers"] == pytest.approx(1 / 3)
+    assert pl.read_parquet(tmp_path / "replies.parquet")["right"].to_list()[:4] == [True, False, False, None]
+    assert ("one", "right answers") not in evaluate(tmp_path, Chats, rows)
+    assert ("one", "right answers") not in evaluate(tmp_path, Documents, [{"id": "1", "text": "2?"}], answer=r"(\d)")
+
+
+@pytest.mark.parametrize(("answer", "problem"), [("(", "not a regular expression"), ("a", "0 groups"), ("(a)(b)", "2 groups")])
+def test_an_answer_that_is_no_pattern_with_one_group_is_reported(answer: str, problem: str):
+    stage = ChatEval.model_validate({"from": "model", "conversations": "unseen", "answer": answer})
+    (diagnostic,) = stage.check()
+    assert problem in diagnostic.problem
+
+
 def test_a_table_without_conversations_is_reported(tmp_path):
     with pytest.raises(RunError, match="no conversations to reply to"):
         evaluate(tmp_path, Chats, [{"id": "1", "messages": [message("user", "and?")]}])

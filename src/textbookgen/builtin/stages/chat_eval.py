@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from pydantic import Field
 
 from textbookgen.api.annotations import Input, Labels, Runtime
 from textbookgen.api.artifacts import Chats, Checkpoint, Documents, Pairs, Table
-from textbookgen.api.errors import RunError
+from textbookgen.api.errors import Diagnostic, RunError
 from textbookgen.api.files import write_frame, write_text
 from textbookgen.api.message import Message
 from textbookgen.api.model import Model, TokenModel
@@ -92,7 +93,8 @@ class ChatEval(Evaluator):
       `preference accuracy per token` compares mean log probabilities, which does not favour short replies.
     - Documents: each text is a user message.
 
-    `finished replies` is the share of replies that ended before `max_tokens`, for models that take token ids.
+    `finished replies` is the share of replies that ended before `max_tokens`, for models that take token ids. With `answer`,
+    `right answers` is the share of replies whose final answer is that of the reference, of the chosen reply in pairs.
     """
 
     name: ClassVar[str] = "chat-eval"
@@ -105,8 +107,23 @@ class ChatEval(Evaluator):
     max_tokens: int = Field(128, gt=0, description="maximum length of a reply in tokens")
     temperature: float = Field(0.0, ge=0, description="sampling temperature; 0 for greedy")
     seed: int = Field(0, description="seed of sampled replies")
+    answer: str | None = Field(
+        None,
+        description="regular expression whose group is the final answer of a reply, such as `answer is (\\S+)\\.`: replies are "
+        "compared with references by what it finds last; references in which it finds nothing do not count",
+    )
     examples: int = Field(4, ge=0, description="conversations to show in the report, with every model's reply")
     batch: Annotated[int, Runtime] = Field(32, gt=0, description="conversations per batch")
+
+    def check(self) -> Iterable[Diagnostic]:
+        """Report an `answer` that is not a regular expression with one group."""
+        try:
+            groups = re.compile(self.answer or "()").groups
+        except re.error as error:
+            yield Diagnostic("answer", f"is not a regular expression: {error}", r"for example 'answer is (\S+)\.'")
+            return
+        if groups != 1:
+            yield Diagnostic("answer", f"has {groups} groups", "put the final answer, and nothing else, in parentheses")
 
     def evaluate(self, inputs: StageInputs, out: Path) -> pl.DataFrame:
         """Return the metrics; write every reply to `replies.parquet` and some to `replies.md`.
@@ -155,7 +172,15 @@ class ChatEval(Evaluator):
                 rows = [(*score, len(text.encode())) for score, text in zip(scores, texts, strict=True)]
                 columns = [f"{name}.{column}" for column in ("logprob", "tokens", "bytes")]
                 frame = frame.hstack(pl.DataFrame(rows, schema=columns, orient="row"))
-        return frame
+        if self.answer is None:
+            return frame
+        pairs = zip(references["chosen"], frame["reply"], strict=True)
+        return frame.with_columns(right=pl.Series([self._is_right(*pair) for pair in pairs], dtype=pl.Boolean))
+
+    def _is_right(self, reference: str, reply: str) -> bool | None:
+        """Return whether a reply has the final answer of the reference; None if the reference has none."""
+        expected, answers = (re.findall(self.answer or "()", text) for text in (reference, reply))
+        return answers[-1:] == expected[-1:] if expected else None
 
     def _render_examples(self, conversations: Sequence[Conversation], frames: Sequence[pl.DataFrame]) -> Iterator[str]:
         """Yield Markdown with some conversations and every model's reply to each."""
@@ -195,6 +220,8 @@ def _reply_of(messages: Iterable[dict[str, Any]]) -> str:
 def _metrics(label: str, replies: pl.DataFrame) -> Iterator[dict[str, Any]]:
     if replies["ended"].null_count() < len(replies):
         yield _share(label, "finished replies", replies["ended"])
+    if "right" in replies.columns and replies["right"].null_count() < len(replies):
+        yield _share(label, "right answers", replies["right"].drop_nulls())
     if "rejected.logprob" in replies.columns:
         likelier = pl.col("chosen.logprob") > pl.col("rejected.logprob")
         yield _share(label, "preference accuracy", replies.select(likelier).to_series())
