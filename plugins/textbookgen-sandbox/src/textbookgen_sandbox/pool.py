@@ -13,11 +13,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast, get_args
 
 from textbookgen import PluginError, RunError
 from textbookgen_sandbox.worker import channel, isolation
-from textbookgen_sandbox.worker.snippets import Expectation
+from textbookgen_sandbox.worker.expectations import Expectation, Kind
 from textbookgen_sandbox.worker.supervisor import WALL_CLOCK_FACTOR
 
 #: The worker is imported by path and the path removed at once, so that no module beside it hides one of the standard library.
@@ -62,7 +62,7 @@ class Outcome:
         seconds: wall-clock seconds it took.
         cpu_seconds: CPU seconds of its processes.
         snippets: number of snippets of a page.
-        expectations: what a page says its snippets print, and what they printed.
+        expectations: what a page states about outputs and values, and what they were.
     """
 
     ok: bool
@@ -168,8 +168,8 @@ def _parse_outcome(message: dict[str, Any]) -> Outcome:
 
 def _parse_expectation(message: object) -> Expectation | None:
     match message:
-        case [int(line), str(expected), list(printed), bool(exact)]:
-            return Expectation(line, expected, [str(item) for item in printed], exact)
+        case [int(line), str(expected), [_, *_] as printed, str(kind)] if kind in get_args(Kind):
+            return Expectation(line, expected, [str(item) for item in printed], cast(Kind, kind))
     return None
 
 

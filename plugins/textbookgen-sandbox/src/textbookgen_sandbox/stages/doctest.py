@@ -1,38 +1,34 @@
-"""Filter `doctest`: keeps the textbook pages whose snippets run and print what the comments behind them say."""
+"""Filter `doctest`: keeps the textbook pages whose snippets run and print what the pages say they print."""
 
 from __future__ import annotations
 
-import ast
-import re
 from typing import ClassVar
 
 import polars as pl
 
 from textbookgen_sandbox.pool import Outcome, Program
 from textbookgen_sandbox.stages.program_filter import VERDICTS, ProgramFilter, failure_detail
-from textbookgen_sandbox.worker.snippets import Expectation
+from textbookgen_sandbox.statements import judge
+from textbookgen_sandbox.worker.expectations import Expectation
 
 UNEXPECTED = "unexpected output"
-_LEAD_IN = re.compile(
-    r"^(?:[-=]+>|→|⇒|>>>|(?:this )?(?:(?:will )?(?:print|output|display|show)s?|result|returns?)\s*:?)\s+", re.I
-)
-_ASIDE = re.compile(r"\s+(?:\(|[-–—]\s|because\b|since\b)")
-_ADDRESS = re.compile(r"\b0x[0-9a-fA-F]+")
-_WORD = re.compile(r"\w+")
 _MAX_DETAILS = 8
 _MAX_OUTPUTS = 5  # outputs of one print in a detail
+_MAX_LENGTH = 200  # characters of a text in a detail
 
 
 class Doctest(ProgramFilter):
-    """Runs the Python snippets of each page in order, as one program, and compares what they print with their comments.
+    """Runs the Python snippets of each page in order, as one program, and compares what they print with what the page says.
 
-    A comment behind a print is read as its output (`print(2 + 3)  # 5`), and in snippets with `>>>` so is each answer. Comments
-    of two words or more that share no word with the output are remarks and are ignored. A print that runs several times is
-    compared with its outputs side by side. A statement may raise an error that the comment behind it names. The score is the
-    share of comments that match, 0 for a page that raises. Pages without snippets are kept, without a score.
+    Read as claims about output: a comment behind a print (`print(2 + 3)  # 5`, `# -> 5`, `# prints 5`) or on the lines below
+    it, a block of comments or a code fence that follows the snippet, a sentence "Output: `5`" below it, answers in sessions
+    with `>>>`, and examples in docstrings. Text that neither is nor resembles an output, such as "adds one", is a remark and is
+    ignored. A statement may raise an error that the page announces. The score is the share of claims that are true, 0 for a
+    page that raises. Pages without snippets are kept, without a score.
     """
 
     name: ClassVar[str] = "doctest"
+    version: ClassVar[int] = 2
 
     def decide(self, docs: pl.DataFrame) -> pl.DataFrame:
         """Return verdicts in the order of the documents; the detail lists expected and printed text by line."""
@@ -46,55 +42,20 @@ def _verdict(outcome: Outcome) -> tuple[bool, str | None, float | None, str | No
     """Return keep, reason, score and detail of a page."""
     if not outcome.ok:
         return False, outcome.reason, 0.0, failure_detail(outcome)
-    checked = [item for item in outcome.expectations if not is_remark(item)]
-    wrong = [item for item in checked if not is_met(item)]
-    score = 1 - len(wrong) / len(checked) if checked else 1.0 if outcome.snippets else None
+    judged = [(item, judge(item)) for item in outcome.expectations]
+    checked = sum(judgement != "remark" for _, judgement in judged)
+    wrong = [item for item, judgement in judged if judgement == "wrong"]
+    score = 1 - len(wrong) / checked if checked else 1.0 if outcome.snippets else None
     if not wrong:
         return True, None, score, None
-    lines = [f"line {item.line}: expected {item.expected!r}, printed {_outputs(item)!r}" for item in wrong[:_MAX_DETAILS]]
+    lines = [
+        f"line {item.line}: expected {item.expected[:_MAX_LENGTH]!r}, printed {_outputs(item)!r}"
+        for item in wrong[:_MAX_DETAILS]
+    ]
     return False, UNEXPECTED, score, "\n".join(lines)
 
 
-def _outputs(expectation: Expectation) -> str:
-    return " | ".join(text.strip() for text in expectation.printed[:_MAX_OUTPUTS])
-
-
-def is_met(expectation: Expectation) -> bool:
-    """Return whether the output is as expected, ignoring space, quotes, a lead-in ("prints", "->") and an aside behind it."""
-    if expectation.exact:
-        return expectation.expected == expectation.printed[0]
-    lines = [_normalize(text) for text in expectation.printed]
-    printed = {_normalize(gap.join(lines)) for gap in (" ", ", ", "")} | (set(lines) if len(set(lines)) == 1 else set())
-    expected = {_normalize(expectation.expected), _normalize(_LEAD_IN.sub("", expectation.expected))}
-    return any(_matches(one, other) for one in expected for other in printed)
-
-
-def is_remark(expectation: Expectation) -> bool:
-    """Return whether a comment is about something else than the output."""
-    words = _WORD.findall(_LEAD_IN.sub("", expectation.expected).lower())
-    if expectation.exact or len(words) < 2 or _literal(expectation.expected) is not None:
-        return False
-    return not set(words) & set(_WORD.findall(" ".join(expectation.printed).lower()))
-
-
-def _normalize(text: str) -> str:
-    text = _ADDRESS.sub("0x", " ".join(text.split()))
-    return text[1:-1] if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"`" else text
-
-
-def _matches(expected: str, printed: str) -> bool:
-    if expected == printed:
-        return True
-    if expected.endswith(("...", "…")) and printed.startswith(expected.rstrip(".…").rstrip()) and len(expected) > 4:
-        return True
-    if printed and expected.startswith(printed) and _ASIDE.match(expected[len(printed) :]):
-        return True
-    value = _literal(expected)
-    return isinstance(value, set | dict | list | tuple) and value == _literal(printed)
-
-
-def _literal(text: str) -> object:
-    try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError):
-        return None
+def _outputs(statement: Expectation) -> str:
+    """Return what was printed, each time for a comment, else what the statement most likely refers to."""
+    shown = statement.printed if statement.kind == "comment" else statement.printed[:1]
+    return " | ".join(text.strip()[:_MAX_LENGTH] for text in shown[:_MAX_OUTPUTS])

@@ -1,70 +1,67 @@
-"""Code snippets of a Markdown page: run as one program, recording what each print is expected to print and what it printed."""
+"""Snippets of a Markdown page: run in order in one namespace, and compared with all that the page states about their output."""
 
 from __future__ import annotations
+import __future__
 
 import ast
-import doctest
-import io
 import re
 import sys
-import tokenize
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeGuard
 
 from . import execution
+from .comments import CommentGroup, Comments, announces, read_comments, stated_error
+from .expectations import MAX_EXPECTATIONS, Expectation
+from .fences import Fence, find_fences
+from .output_log import PAGE_FILE, OutputLog
+from .sessions import DocstringExamples, docstring_examples, run_session
 
-_CODE_FENCE = re.compile(
-    r"^(?P<indent> {0,3})(?P<marks>```+|~~~+)[ \t]*(?:python3?|py|pycon)\b[^\n]*\n(?P<code>.*?)^ {0,3}(?P=marks)[ \t]*$",
-    re.M | re.S,
+_MAX_CANDIDATES = 20  # stretches of output that one block of output may show
+_TRACEBACK = re.compile(r"^Traceback \(most recent call last\)|^\s*(?:\w+\.)*\w*(?:Error|Exception)\b(?::|\s*$)", re.M)
+_LEAD_IN = re.compile(r"^(?:[-=]+>|→|⇒)|^(?:[\w']+ ){0,4}?(?:outputs?|prints?|results?|displays?|shows?)\b[^\n]*", re.I)
+#: A paragraph that says that what follows is the output, and one that speaks of another run of the program.
+_SAYS_OUTPUT = re.compile(r"\b(?:output|prints?|printed|displays?|produces|results?|see|shows?|shown|yields|gives)\b", re.I)
+_HYPOTHETICAL = re.compile(
+    r"\b(?:if|would|suppose|imagine|changed?|instead|might|could|may|vary|varies|differ|different|exercise|input)\b", re.I
 )
-_MAX_EXPECTATIONS = 500
-_MAX_LENGTH = 500  # characters of a comment or an output that is reported
-_MAX_OUTPUTS = 20  # outputs of one print that are reported
-_PRINT = "__sandbox_print__"
+_MAX_LEAD_IN_WORDS = 30
+_SAME_LINE = re.compile(
+    r"^\W*(?:(?:expected|sample|console|program|the|its)\W+)*(?:output|prints|displays)\W*(?::|→|->|=>)\W*?(?P<rest>\S[^\n]*)",
+    re.I,
+)
+_SENTENCE = re.compile(
+    r"^(?:this|it|the (?:code|program|snippet|output|result|last line|call)|running (?:this|it)(?: code| program| snippet)?)"
+    r"\b[^`.\n]{0,40}?"
+    r"\b(?:prints?|outputs?|displays?|is|gives|produces|yields)\b(?: out)?:? `(?P<text>[^`\n]+)`(?P<rest>[^\n]*)",
+    re.I,
+)
 
 
 @dataclass
-class Expectation:
-    """What a page says a print or an expression prints, and what it printed.
+class Snippet:
+    """A snippet that ran.
 
     Attributes:
-        line: the line of the page.
-        expected: the comment behind the print, or the answer shown after `>>>`.
-        printed: what was printed, once per execution.
-        exact: whether `expected` is an interpreter's answer rather than a comment.
+        tree: its syntax tree, with the lines of the page.
+        comments: its comments.
+        first: the number of its first statement among those of the page.
+        values: the value of each expression statement, by number.
+        unraised: for each statement of which a comment says that it raises an error, and which does not, the error's name.
+        ran: the number of its statements that were run.
     """
 
-    line: int
-    expected: str
-    printed: list[str] = field(default_factory=list)
-    exact: bool = False
+    tree: ast.Module
+    comments: Comments
+    first: int
+    values: dict[int, Any] = field(default_factory=dict)
+    assigned: dict[int, tuple[str, Any]] = field(default_factory=dict)
+    unraised: dict[int, str] = field(default_factory=dict)
+    ran: int = 0
 
-
-def find_snippets(page: str) -> Iterator[tuple[int, str]]:
-    """Yield the Python snippets of a page, each with the number of lines before it."""
-    for match in _CODE_FENCE.finditer(page):
-        yield page.count("\n", 0, match.start("code")), match["code"]
-
-
-def trailing_comments(source: str) -> dict[int, str]:
-    """Return the comments that follow code, by line."""
-    comments: dict[int, str] = {}
-    for token in tokenize.generate_tokens(io.StringIO(source).readline):
-        if token.type == tokenize.COMMENT and token.line[: token.start[1]].strip():
-            comments[token.start[0]] = token.string.lstrip("#").strip()
-    return comments
-
-
-def _is_session(code: str) -> bool:
-    """Return whether a snippet is an interpreter session; one that is valid Python has its `>>>` in docstrings."""
-    if not re.search(r"^\s*>>> ", code, re.M):
-        return False
-    try:
-        ast.parse(code)
-    except SyntaxError:
-        return True
-    return False
+    def statements(self) -> Iterator[tuple[int, ast.stmt]]:
+        """Yield number and statement of those that were run."""
+        yield from enumerate(self.tree.body[: self.ran], self.first)
 
 
 class PageRun:
@@ -72,97 +69,263 @@ class PageRun:
 
     def __init__(self, namespace: dict[str, Any]) -> None:
         self.namespace = namespace
-        self.expectations: dict[int, Expectation] = {}
-        namespace[_PRINT] = self._recording_print
+        self.expectations: list[Expectation] = []
+        self.log = OutputLog(sys.stdout)
+        self.pending: list[DocstringExamples] = []
+        namespace["print"] = self.log.recording_print()
 
     def run(self, page: str) -> None:
-        """Run every snippet of a page in order."""
-        for lines_before, code in find_snippets(page):
-            if _is_session(code):
-                self._run_session(lines_before, code)
-            else:
-                self._run_statements(lines_before, code)
+        """Run every snippet of a page in order, then the docstrings' examples that had to wait for a later snippet."""
+        fences, lines = list(find_fences(page)), page.split("\n")
+        sys.stdout, stdout = self.log, sys.stdout
+        try:
+            for place, fence in enumerate(fences):
+                if fence.is_python:
+                    following = fences[place + 1] if place + 1 < len(fences) else None
+                    self._run_fence(fence, following, lines)
+            for examples in self.pending:
+                self.expectations += examples.run(self.namespace, final=True) or []
+        finally:
+            sys.stdout = stdout
 
     def report(self) -> list[list[Any]]:
-        """Return the expectations that were reached, as lists of line, expected text, outputs and exactness."""
-        reached = [item for _, item in sorted(self.expectations.items()) if item.printed][:_MAX_EXPECTATIONS]
-        return [
-            [item.line, item.expected[:_MAX_LENGTH], [text[:_MAX_LENGTH] for text in item.printed[:_MAX_OUTPUTS]], item.exact]
-            for item in reached
-        ]
+        """Return what was stated and found, as lists for the host."""
+        found = sorted((item for item in self.expectations if item.printed), key=lambda item: item.line)
+        return [item.message() for item in found[:MAX_EXPECTATIONS]]
 
-    def _run_statements(self, lines_before: int, code: str) -> None:
-        """Run a snippet statement by statement, so that an error its comment announces does not end the page."""
+    def _run_fence(self, fence: Fence, following: Fence | None, lines: list[str]) -> None:
+        text_below = "\n".join(lines[fence.end : following.first_line - 1 if following else len(lines)])
+        shown = following if following and following.may_be_output else None
+        start = fence.session_start()
+        program = fence.code if start is None else fence.code[:start]
+        announced = _first_paragraph(text_below) + "\n" + (shown.code if shown else "")
+        if program.strip() and not self._run_program(program, fence.first_line, announced):
+            return
+        if start is None:
+            self.expectations += self._shown_below(fence, shown, text_below)
+            return
+        before = fence.first_line + program.count("\n")
+        self.expectations += run_session(fence.code[start:], before, self.namespace)
+
+    def _run_program(self, code: str, lines_before: int, announced: str) -> bool:
+        """Run a snippet that is no session; return whether it ran to its end or to the error that the page announces."""
         source = "\n" * lines_before + code
-        tree = execution.parse_source(source, "page.md")
-        comments = trailing_comments(source)
-        tree = ast.fix_missing_locations(_PrintRecorder(self.expectations, comments).visit(tree))
-        for statement in tree.body:
-            step = ast.Module([statement], type_ignores=[])
+        try:
+            tree = execution.parse_source(source, PAGE_FILE)
+        except SyntaxError as error:
+            if _names_error(code, error) or _names_error(announced, error):
+                return False
+            raise
+        snippet = Snippet(tree, read_comments(source), self.log.statement + 1)
+        ended = self._run_statements(snippet, announced)
+        self.expectations += self._shown_in_comments(snippet)
+        for examples in docstring_examples(tree) if ended else ():
+            found = examples.run(self.namespace, final=False)
+            if found is None:
+                self.pending.append(examples)
+            else:
+                self.expectations += found
+        return ended
+
+    def _run_statements(self, snippet: Snippet, announced: str) -> bool:
+        flags = _future_flags(snippet.tree)
+        for statement in snippet.tree.body:
+            self.log.statement += 1
+            snippet.ran += 1
+            about = _comments_about(statement, snippet.comments)
             try:
-                exec(compile(step, "page.md", "exec", dont_inherit=True), self.namespace)
+                self._run_statement(statement, flags, snippet)
             except Exception as error:
-                comment = comments.get(statement.end_lineno or 0, "")
-                if not re.search(rf"\b{re.escape(type(error).__name__)}\b", comment):
-                    raise
+                if about and announces(about, error):
+                    continue
+                if _names_error(announced, error):
+                    return False
+                raise
+            comment = snippet.comments.trailing.get(statement.end_lineno or 0, "")
+            if (name := stated_error(comment)) and not isinstance(
+                statement, (ast.Try, ast.FunctionDef, ast.ClassDef, ast.With)
+            ):
+                snippet.unraised[self.log.statement] = name
+        return True
 
-    def _recording_print(self, line: int) -> Callable[..., None]:
-        """Return a `print` that also records what it prints for this line."""
+    def _run_statement(self, statement: ast.stmt, flags: int, snippet: Snippet) -> None:
+        number = self.log.statement
+        if isinstance(statement, ast.Expr):
+            code = compile(ast.Expression(statement.value), PAGE_FILE, "eval", flags, dont_inherit=True)
+            snippet.values[number] = eval(code, self.namespace)
+            return
+        exec(compile(ast.Module([statement], []), PAGE_FILE, "exec", flags, dont_inherit=True), self.namespace)
+        target = _assigned_name(statement)
+        if target:
+            snippet.assigned[number] = (target, self.namespace.get(target))
 
-        def recording_print(*values: Any, file: Any = None, **options: Any) -> None:
-            if file is not None and file is not sys.stdout:
-                print(*values, file=file, **options)
-                return
-            output = io.StringIO()
-            print(*values, file=output, **options)
-            self.expectations[line].printed.append(output.getvalue())
-            sys.stdout.write(output.getvalue())
+    # -- What comments state
 
-        return recording_print
-
-    def _run_session(self, lines_before: int, code: str) -> None:
-        """Run a snippet that is an interpreter session and compare its answers."""
-        checker = doctest.OutputChecker()
-        for example in doctest.DocTestParser().get_examples(code):
-            line = lines_before + example.lineno + 1
-            stdout, sys.stdout = sys.stdout, io.StringIO()
-            try:
-                exec(compile(example.source, "page.md", "single", dont_inherit=True), self.namespace)
-                output = sys.stdout.getvalue()
-            except Exception as error:
-                if not example.exc_msg or type(error).__name__ != example.exc_msg.split(":")[0].rsplit(".", 1)[-1]:
-                    raise
+    def _shown_in_comments(self, snippet: Snippet) -> Iterator[Expectation]:
+        prints = {call.end_lineno: call.lineno for call in ast.walk(snippet.tree) if _is_print(call)}
+        by_last_line = {statement.end_lineno: number for number, statement in snippet.statements()}
+        for line, comment in snippet.comments.trailing.items():
+            number = by_last_line.get(line, 0)
+            if number in snippet.unraised:
+                yield Expectation(line, comment, ["no error"], "error")
                 continue
-            finally:
-                sys.stdout = stdout
-            if example.want or output:
-                same = checker.check_output(example.want, output, doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE)
-                self.expectations[line] = Expectation(line, output if same else example.want, [output], exact=True)
+            printed = self.log.of_lines(prints.get(line, line), line)
+            if not printed and (output := self.log.of_statement(number) if number else ""):
+                printed = [output]
+            if printed:
+                if not _is_own_name(comment, snippet.tree, line):
+                    yield Expectation(line, comment, printed, "comment")
+            elif number:
+                yield from _value_expectation(snippet, number, line, comment)
+        for group in snippet.comments.groups:
+            yield from self._shown_in_group(snippet, group)
+
+    def _shown_in_group(self, snippet: Snippet, group: CommentGroup) -> Iterator[Expectation]:
+        """Yield what lines of comments may state about the output of what is above them."""
+        text = "\n".join(group.lines)
+        has_lead_in = bool(_LEAD_IN.match(text))
+        if group.column:
+            above = _statement_above(snippet.tree, group)
+            printed = self.log.of_lines(above.lineno, above.end_lineno or 0) if above else []
+            if printed:
+                single = printed if len(group.lines) == 1 else []
+                yield Expectation(group.line, text, ["".join(printed), *single], "below")
+            return
+        done = [(number, item) for number, item in snippet.statements() if (item.end_lineno or 0) < group.line]
+        if not done:
+            return
+        number, above = done[-1]
+        adjacent = above.end_lineno == group.line - 1
+        if not adjacent and not has_lead_in:
+            return
+        candidates = self._stretches(number, snippet.first) if self.log.of_statement(number) or has_lead_in else []
+        if not candidates and snippet.values.get(number) is not None:
+            candidates = [repr(snippet.values[number])]
+        if not adjacent and (below := self.log.of_statement(number + 1)):
+            candidates.append(below)
+        if candidates:
+            yield Expectation(group.line, text, candidates, "below")
+
+    def _stretches(self, last: int, first: int) -> list[str]:
+        """Return the output of the last statement that printed, of the last two, and so on, back to a first one."""
+        stretches: list[str] = []
+        outputs = [output for number in range(first, last + 1) if (output := self.log.of_statement(number))]
+        for output in reversed(outputs[-_MAX_CANDIDATES:]):
+            stretches.append(output + (stretches[-1] if stretches else ""))
+        return stretches
+
+    # -- What stands below a snippet
+
+    def _shown_below(self, fence: Fence, shown: Fence | None, text_below: str) -> Iterator[Expectation]:
+        candidates = self._stretches(self.log.statement, 1)
+        paragraph = _first_paragraph(text_below)
+        if not candidates:
+            return
+        candidates = [candidates[-1], *candidates[:-1]]
+        line = fence.end + 1
+        if (match := _SAME_LINE.match(paragraph)) and not _HYPOTHETICAL.search(paragraph):
+            yield Expectation(line, match["rest"].strip("*_` "), [*candidates, *self._lines(fence)], "sentence")
+        elif (match := _SENTENCE.match(paragraph)) and not _HYPOTHETICAL.search(match["rest"]):
+            yield Expectation(line, match["text"], [*candidates, *self._lines(fence)], "sentence")
+        if shown is None or _TRACEBACK.search(shown.code) or ">>> " in shown.code or not shown.code.strip():
+            return
+        last = text_below.strip().split("\n\n")[-1]
+        says_output = bool(_SAYS_OUTPUT.search(last)) and len(last.split()) <= _MAX_LEAD_IN_WORDS and "\n#" not in f"\n{last}"
+        if not text_below.strip() or (says_output and not _HYPOTHETICAL.search(last)):
+            marker = "Output:\n" if says_output or shown.language in ("output", "console", "stdout") else ""
+            yield Expectation(shown.first_line + 1, marker + _without_command(shown.code), candidates, "block")
+
+    def _lines(self, fence: Fence) -> list[str]:
+        """Return the single lines that a snippet printed."""
+        printed = self.log.of_lines(fence.first_line + 1, fence.end)
+        return [line for text in printed for line in text.splitlines()]
 
 
-class _PrintRecorder(ast.NodeTransformer):
-    """Replaces each print that a comment follows by one that records its output."""
+def _first_paragraph(text: str) -> str:
+    return text.strip().split("\n\n")[0].strip().strip("*_").strip()
 
-    def __init__(self, expectations: dict[int, Expectation], comments: dict[int, str]) -> None:
-        self.expectations = expectations
-        self.comments = comments
 
-    def visit_Expr(self, node: ast.Expr) -> ast.AST:
-        """Replace the print of a statement that is one call of `print`."""
-        call = node.value
-        line = node.end_lineno or 0
-        comment = self.comments.get(line)
-        if comment and isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "print":
-            self.expectations[line] = Expectation(line, comment)
-            name = ast.Name(_PRINT, ast.Load())
-            call.func = ast.copy_location(ast.Call(name, [ast.Constant(line)], []), call.func)
-        return self.generic_visit(node)
+def _without_command(output: str) -> str:
+    """Return the output of a console without the command that it begins with (`$ python hello.py`)."""
+    lines = output.split("\n")
+    return "\n".join(lines[1:] if re.match(r"^\s*(?:\$|>|%)\s*\w", lines[0]) else lines)
+
+
+def _names_error(text: str, error: BaseException) -> bool:
+    return any(re.search(rf"\b{kind.__name__}\b", text) for kind in type(error).__mro__[:-3])
+
+
+def _future_flags(tree: ast.Module) -> int:
+    """Return the compiler flags of the `__future__` imports of a snippet, whose statements are compiled one by one."""
+    names = [
+        alias.name
+        for statement in tree.body
+        if isinstance(statement, ast.ImportFrom) and statement.module == "__future__"
+        for alias in statement.names
+    ]
+    features = (getattr(__future__, name, None) for name in names)
+    return sum(feature.compiler_flag for feature in features if feature)
+
+
+def _comments_about(statement: ast.stmt, comments: Comments) -> str:
+    """Return the comments behind the lines of a statement and those directly above and below it."""
+    first, last = statement.lineno, statement.end_lineno or statement.lineno
+    behind = [text for line, text in comments.trailing.items() if first <= line <= last]
+    inside = [
+        "\n".join(group.lines)
+        for group in comments.groups
+        if group.line + len(group.lines) == first or first < group.line <= last + 1
+    ]
+    return "\n".join([*behind, *inside])
+
+
+def _is_print(node: ast.AST) -> TypeGuard[ast.Call]:
+    return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print"
+
+
+def _is_own_name(comment: str, tree: ast.Module, line: int) -> bool:
+    """Return whether a comment is a name that its line uses."""
+    return comment.isidentifier() and any(
+        isinstance(node, ast.Name) and node.id == comment and node.lineno <= line <= (node.end_lineno or 0)
+        for node in ast.walk(tree)
+    )
+
+
+def _assigned_name(statement: ast.stmt) -> str | None:
+    match statement:
+        case ast.Assign(targets=[ast.Name(id=name)]) | ast.AugAssign(target=ast.Name(id=name)):
+            return name
+        case ast.AnnAssign(target=ast.Name(id=name), value=ast.expr()):
+            return name
+    return None
+
+
+def _value_expectation(snippet: Snippet, number: int, line: int, comment: str) -> Iterator[Expectation]:
+    """Yield what a comment may state about a value that is not printed."""
+    if number in snippet.assigned:
+        name, value = snippet.assigned[number]
+        stated = re.match(rf"^(?:(?:now )?{re.escape(name)} (?:is|==?|becomes)(?: now)?|[-=]+>|→)\s+(?P<value>.+)$", comment)
+        if stated:
+            yield Expectation(line, stated["value"], [repr(value), str(value)], "value")
+    elif snippet.values.get(number) is not None:
+        value = snippet.values[number]
+        yield Expectation(line, comment, [repr(value), str(value)], "value")
+
+
+def _statement_above(tree: ast.Module, group: CommentGroup) -> ast.stmt | None:
+    """Return the statement that ends on the line above comments and begins at their indentation."""
+    fitting = [
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.stmt) and node.end_lineno == group.line - 1 and node.col_offset == group.column
+    ]
+    return fitting[0] if fitting else None
 
 
 def run_page(text: str, report_fd: int, key: str) -> None:
-    """Run a page and report how it ended, with its expectations."""
+    """Run a page and report how it ended, with what it states and what was found."""
     page = PageRun(vars(execution.create_module("__main__")))
     report = execution.attempt(lambda: page.run(text))
-    snippets = sum(1 for _ in find_snippets(text))
+    snippets = sum(fence.is_python for fence in find_fences(text))
     execution.send_report(report_fd, {**report, "expectations": page.report(), "snippets": snippets, "key": key})
     execution.exit_now()
