@@ -11,7 +11,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from seeds import ROOT, replace_table, run_all, spread, table_head
+from seeds import ROOT, replace_table, run_all, score_name, spread, table_head
 
 CONTROL = """
 # ---- the control: the shape of the grown model, trained from scratch on as many tokens
@@ -35,18 +35,32 @@ def with_control(recipe: str) -> str:
     return f"{before}{CONTROL.format(options=chr(10).join(options))}\n[stage.phi1]{scored}"
 
 
+def pass_rates(models: dict[str, Any]) -> dict[str, dict[str, float]]:
+    """Return pass@1 of each model, by benchmark and subset; dissimilar items come first."""
+    return {
+        label: {
+            score_name(score): score["value"]
+            for score in sorted(models[label]["scores"], key=lambda score: score["subset"] != "dissimilar")
+            if score["metric"] == "pass@1" and score["subset"] in ("dissimilar", "all")
+        }
+        for label in MODELS
+    }
+
+
 def table(runs: dict[int, dict[str, Any]]) -> str:
     """Return a table with the figures of all seeds, one row per model and metric."""
     lines = table_head(runs)
     models = [run["models"] for run in runs.values()]
+    passed = [pass_rates(run) for run in models]
     for label in MODELS:
-        rates = [model[label]["pass_at_1"]["value"] for model in models]
-        lines.append(f"| {label}: pass@1 | {spread(rates, '.1%')} |")
+        for name in passed[0][label]:
+            lines.append(f"| {label}: {name} | {spread([rates[label][name] for rates in passed], '.1%')} |")
     for label in ("small", "base", "scratch"):
         bits = [model[label]["bits_per_byte"] for model in models]
         lines.append(f"| {label}: held-out bits per byte | {spread(bits, '.3f')} |")
-    gains = [model["phi1"]["pass_at_1"]["value"] - model["base"]["pass_at_1"]["value"] for model in models]
-    lines.append(f"| **gain in pass@1 from exercises** | {spread(gains, '.1%')} |")
+    for name in passed[0]["phi1"]:
+        gains = [rates["phi1"][name] - rates["base"][name] for rates in passed]
+        lines.append(f"| **gain in {name} from exercises** | {spread(gains, '.1%')} |")
     growth = [model["scratch"]["bits_per_byte"] - model["base"]["bits_per_byte"] for model in models]
     lines.append(f"| **gain from growth over training from scratch (bits per byte)** | {spread(growth, '.3f')} |")
     return "\n".join(lines)

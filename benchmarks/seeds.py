@@ -59,6 +59,12 @@ def spread(values: Sequence[float], form: str) -> str:
     return f"{cells} | **{format(statistics.mean(values), form)}** ± {format(deviation, form)}"
 
 
+def score_name(score: dict[str, Any]) -> str:
+    """Return the metric of a score with its benchmark and subset, such as `pass@1 humaneval, dissimilar`."""
+    name = " ".join(filter(None, (score["metric"], score["benchmark"])))
+    return name if score["subset"] == "all" else f"{name}, {score['subset']}"
+
+
 def table_head(seeds: Iterable[int]) -> list[str]:
     """Return the head of a table with one column per seed."""
     columns = [f"seed {seed}" for seed in seeds]
@@ -86,8 +92,8 @@ def _table(runs: dict[int, dict[str, Any]], only: str) -> str:
     for run in runs.values():
         for label, model in run["models"].items():
             rows.setdefault(f"{label}: held-out bits per byte", []).append(model["bits_per_byte"])
-            for metric, figure in model["scores"].items():
-                rows.setdefault(f"{label}: {metric}", []).append(figure["value"])
+            for score in model["scores"]:
+                rows.setdefault(f"{label}: {score_name(score)}", []).append(score["value"])
     shown = {name: values for name, values in rows.items() if only in name and len(values) == len(runs)}
     return "\n".join([*table_head(runs), *(f"| {name} | {spread(values, '.3f')} |" for name, values in shown.items())])
 

@@ -45,8 +45,10 @@ def test_run_show_has_the_figures_that_programs_read(work: str) -> None:
         "peak_mib",
     }
     assert wanted <= step.keys()
-    assert shown["models"]["model"].keys() >= {"parameters", "tokens", "bits_per_byte", "pass_at_1"}
-    assert shown["models"]["model"]["pass_at_1"].keys() == {"value", "stderr", "n"}
+    assert shown["models"]["model"].keys() >= {"parameters", "tokens", "bits_per_byte", "scores"}
+    (score,) = shown["models"]["model"]["scores"]
+    assert score.keys() == {"benchmark", "metric", "subset", "value", "stderr", "n"}
+    assert (score["benchmark"], score["metric"], score["subset"], score["n"]) == ("digits", "pass@1", "all", 64)
 
 
 def test_run_show_prints_the_report(work: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -15,7 +16,7 @@ from textbookgen.api.files import write_frame
 from textbookgen.run.compare import compare_plans
 from textbookgen.run.report import format_duration, write_report
 from textbookgen.run.summary import summarize_unfinished
-from textbookgen.storage.records import RunPlan, RunSummary, StepEntry, StepSummary, TableEntry
+from textbookgen.storage.records import ModelSummary, RunPlan, RunSummary, StepEntry, StepSummary, TableEntry
 from textbookgen.storage.workspace import RunFolder, Workspace
 
 Ran = Callable[..., RunFolder]
@@ -80,7 +81,9 @@ def test_a_failed_run_states_its_error(report: Callable[..., str]) -> None:
 def test_the_figures_of_evaluations_are_listed_once(ran: Ran) -> None:
     text = ran().report.read_text(encoding="utf-8")
     assert "| model | 1 | 30 | 1.500 | " in text
-    assert "pass@1 digits" not in text, "it is in the table of models"
+    assert text.count("pass@1") == 1
+    assert "| benchmark | metric | items | n | model |\n|---|---|---|---:|---:|\n| digits | pass@1 | all | 64 | 0." in text
+    assert "these scores may include what was memorized" in text
     assert "![Training loss over training tokens](loss.svg)" in text
 
 
@@ -127,15 +130,69 @@ def test_a_checkpoint_without_a_card_is_an_error_that_names_it(ran: Ran, folder:
     assert str(workspace.step(model.address).out) in caught.value.place
 
 
-def test_reports_without_errors_or_counts_are_shown(tmp_path: Path) -> None:
-    workspace = Workspace(tmp_path)
-    step = summary_of("measured", StepRecord(rows_out=2))
-    rows = pl.DataFrame(
-        {"subject": ["corpus", "corpus"], "metric": ["words", "share"], "value": [1234.6, None], "n": [7, None]}
-    )
-    write_frame(workspace.step(step.address).out / "report.parquet", rows)
-    run = workspace.create_run("r", "", RunPlan("r", "1", 0, "r.toml", ()))
-    write_report(run, workspace, RunSummary("r", 1.0, "", (step,), reports=(step.address,)))
-    text = run.report.read_text(encoding="utf-8")
+@pytest.fixture
+def scored(tmp_path: Path) -> Callable[..., str]:
+    """Writes the report of a run whose evaluation steps, by label, have these figures, and returns it."""
+
+    def write(models: list[str], **steps: list[dict[str, Any]]) -> str:
+        workspace = Workspace(tmp_path)
+        summaries = [summary_of(label, StepRecord()) for label in steps]
+        for summary, rows in zip(summaries, steps.values(), strict=True):
+            write_frame(workspace.step(summary.address).out / "report.parquet", pl.DataFrame(rows))
+        run = workspace.create_run("r", "", RunPlan("r", "1", 0, "r.toml", ()))
+        trained = {label: ModelSummary(f"{label}-ffffffffffff") for label in models}
+        addresses = tuple(summary.address for summary in summaries)
+        write_report(run, workspace, RunSummary("r", 1.0, "", tuple(summaries), models=trained, reports=addresses))
+        return run.report.read_text(encoding="utf-8")
+
+    return write
+
+
+def test_reports_without_errors_or_counts_are_shown(scored: Callable[..., str]) -> None:
+    rows = [
+        {"subject": "corpus", "metric": "words", "value": 1234.6, "n": 7},
+        {"subject": "corpus", "metric": "share", "value": None, "n": None},
+    ]
+    text = scored([], measured=rows)
     assert "| corpus | words | 1,235 |  | 7 |" in text
     assert "| corpus | share |  |  |  |" in text
+    assert "## Scores" not in text
+
+
+def score(subject: str, benchmark: str, metric: str, value: float, n: int, subset: str = "all") -> dict[str, Any]:
+    names = ("subject", "benchmark", "metric", "value", "n", "subset", "stderr")
+    return dict(zip(names, (subject, benchmark, metric, value, n, subset, 0.1), strict=True))
+
+
+def test_every_score_has_its_place_and_dissimilar_items_come_first(scored: Callable[..., str]) -> None:
+    report = [
+        score(label, benchmark, metric, value, n)
+        for label, value in (("base", 0.25), ("tuned", 0.5), ("gpt", 0.75))
+        for benchmark, metric, n in (("third", "pass@1", 9), ("humaneval", "pass@1", 164), ("humaneval", "pass@10", 164))
+    ]
+    overlap = [
+        score("tuned", "humaneval", "pass@1", 0.75, 71, "similar"),
+        score("tuned", "humaneval", "pass@1", 0.125, 93, "dissimilar"),
+    ]
+    text = scored(["small", "base", "tuned"], report=report, overlap=overlap)
+    expected = """
+| benchmark | metric | items | n | base | tuned | gpt |
+|---|---|---|---:|---:|---:|---:|
+| third | pass@1 | all | 9 | 0.250 ± 0.100 | 0.500 ± 0.100 | 0.750 ± 0.100 |
+| humaneval | pass@1 | dissimilar | 93 |  | 0.125 ± 0.100 |  |
+| humaneval | pass@1 | all | 164 | 0.250 ± 0.100 | 0.500 ± 0.100 | 0.750 ± 0.100 |
+| humaneval | pass@1 | similar | 71 |  | 0.750 ± 0.100 |  |
+| humaneval | pass@10 | all | 164 | 0.250 ± 0.100 | 0.500 ± 0.100 | 0.750 ± 0.100 |
+"""
+    assert expected in text
+    assert "the rest it may have memorized" in text
+
+
+def test_scores_of_the_same_metric_by_two_steps_are_both_shown(scored: Callable[..., str]) -> None:
+    text = scored(["m"], greedy=[score("m", "b", "pass@1", 0.25, 9)], sampled=[score("m", "b", "pass@1", 0.5, 9)])
+    assert "| b | pass@1 | all | 9 | greedy | 0.250 ± 0.100 |\n| b | pass@1 | all | 9 | sampled | 0.500 ± 0.100 |" in text
+
+
+def test_models_scored_on_different_numbers_of_items_say_so(scored: Callable[..., str]) -> None:
+    text = scored(["m", "n"], report=[score("m", "b", "acc", 0.25, 9), score("n", "b", "acc", 0.5, 8)])
+    assert "| b | acc | all |  | 0.250 ± 0.100 (n = 9) | 0.500 ± 0.100 (n = 8) |" in text

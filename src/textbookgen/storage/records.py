@@ -103,8 +103,20 @@ class StepSummary(StepRecord, _StepName):
 
 @dataclass(frozen=True)
 class Score:
-    """One figure of an evaluation, with its standard error and the number of items, where known."""
+    """One figure of an evaluation.
 
+    Attributes:
+        benchmark: what the model was scored on; None for figures that are not about a benchmark.
+        metric: what was measured, such as `pass@1`, `acc` or `bits_per_byte`.
+        subset: which items were counted: `all`, or those `similar` or `dissimilar` to the training data.
+        value: the figure; None if it could not be measured.
+        stderr: its standard error, where known.
+        n: the number of items, where known.
+    """
+
+    benchmark: str | None
+    metric: str
+    subset: str
     value: float | None
     stderr: float | None = None
     n: int | None = None
@@ -112,26 +124,48 @@ class Score:
 
 @dataclass(frozen=True)
 class ModelSummary:
-    """The figures of one trained model: those of its checkpoint, and its scores by metric."""
+    """The figures of one trained model: those of its checkpoint, and every score of every evaluation, in the recipe's order."""
 
     address: str
     parameters: int | None = None
     tokens: int | None = None
     bits_per_byte: float | None = None
     tokens_per_second: float | None = None
-    pass_at_1: Score | None = None
-    scores: Mapping[str, Score] = field(default_factory=dict)
+    scores: tuple[Score, ...] = ()
+
+    def score(self, benchmark: str | None, metric: str, subset: str = "all") -> Score:
+        """Return a score; the first of several.
+
+        Raises:
+            KeyError: there is none.
+        """
+        for score in self.scores:
+            if (score.benchmark, score.metric, score.subset) == (benchmark, metric, subset):
+                return score
+        raise KeyError((benchmark, metric, subset))
+
+
+@dataclass(frozen=True)
+class SubjectScores:
+    """The scores of something that the run did not train: a teacher, published figures, or a corpus."""
+
+    subject: str
+    scores: tuple[Score, ...]
 
 
 @dataclass(frozen=True)
 class RunSummary:
-    """run.json: the figures of a run; `error` is empty if it finished. `reports` has the addresses of evaluation steps."""
+    """run.json: the figures of a run; `error` is empty if it finished.
+
+    `others` has the scores of what the run did not train, `reports` the addresses of evaluation steps.
+    """
 
     recipe: str
     seconds: float
     error: str
     steps: tuple[StepSummary, ...]
     models: Mapping[str, ModelSummary] = field(default_factory=dict)
+    others: tuple[SubjectScores, ...] = ()
     reports: tuple[str, ...] = ()
 
     def step(self, label: str) -> StepSummary:
