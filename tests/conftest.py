@@ -15,9 +15,11 @@ from pydantic import Field
 from textbookgen.api.annotations import Input, Labels
 from textbookgen.api.artifacts import Artifact, Checkpoint, Documents, Shards
 from textbookgen.api.errors import UnusableReply
+from textbookgen.api.files import write_frame
 from textbookgen.api.generator import Draw, Generator
 from textbookgen.api.hashing import document_id
 from textbookgen.api.hookspecs import hookimpl
+from textbookgen.api.rows import ITEM_SCORE_SCHEMA, ITEM_SCORES
 from textbookgen.api.stage import CorpusFilter, Evaluator, Filter, Job, Packer, Source, Stage, StageInputs, Trainer, Transform
 from textbookgen.api.teacher import Reply
 from textbookgen.recipe.parser import read_recipe
@@ -144,7 +146,7 @@ class Hash(Trainer):
 
 
 class Digits(Evaluator):
-    """Counts the digits of a checkpoint's hash."""
+    """Counts the digits of a checkpoint's hash; each character is an item."""
 
     name: ClassVar[str] = "digits"
     inputs: Annotated[Labels, Input(Checkpoint)] = Field(
@@ -152,11 +154,22 @@ class Digits(Evaluator):
     )
 
     def evaluate(self, inputs: StageInputs, out: Path) -> pl.DataFrame:
-        rows = []
-        for label, checkpoint in inputs.by_label("from", Checkpoint).items():
-            digits = sum(character.isdigit() for character in checkpoint.card()["hash"])
-            rows.append({"subject": label, "metric": "pass@1 digits", "value": digits / 64, "stderr": 0.0, "n": 64})
-        return pl.DataFrame(rows)
+        items = [
+            {
+                "subject": label,
+                "benchmark": "digits",
+                "item": str(place),
+                "metric": "pass@1",
+                "value": float(character.isdigit()),
+            }
+            for label, checkpoint in inputs.by_label("from", Checkpoint).items()
+            for place, character in enumerate(checkpoint.card()["hash"])
+        ]
+        scores = pl.DataFrame(items, schema=ITEM_SCORE_SCHEMA)
+        write_frame(out / ITEM_SCORES, scores)
+        return scores.group_by("subject", "benchmark", "metric", maintain_order=True).agg(
+            pl.col("value").mean(), stderr=pl.lit(0.0), n=pl.len().cast(pl.Int64)
+        )
 
 
 class Toy:

@@ -36,7 +36,7 @@ def test_a_run_executes_every_family(ran: Ran) -> None:
     assert [summary.step(label).rows_out for label in ("shards", "loud", "half")] == [16, 16, 16]
     model = summary.models["model"]
     assert model.bits_per_byte == 1.5
-    assert model.pass_at_1 is not None and model.pass_at_1.n == 64
+    assert model.score("digits", "pass@1").n == 64
 
 
 def test_a_second_run_reuses_every_step(ran: Ran) -> None:
