@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import polars as pl
 import pytest
 
 from textbookgen.api.errors import RecipeError, TextbookgenError, TrainerError
-from textbookgen.api.events import Event, StageStarted
+from textbookgen.api.events import Event, Progress, StageStarted
 from textbookgen.storage.ledger import Ledger
 from textbookgen.storage.workspace import RunFolder, Workspace
 
@@ -149,9 +150,17 @@ def test_rerun_must_name_a_stage(ran: Ran) -> None:
         ran(rerun=["nothing"])
 
 
-def test_a_step_that_another_run_processes_is_an_error(ran: Ran, folder: Path) -> None:
+def test_a_run_waits_for_a_step_that_another_run_processes(ran: Ran, folder: Path) -> None:
     ran()
     workspace = Workspace(folder / "work")
     (address,) = [step.folder.name for step in workspace.steps() if step.folder.name.startswith("loud")]
-    with workspace.step(address).lock(), pytest.raises(TextbookgenError, match="another run is processing this step"):
-        ran()
+    held, waited = ExitStack(), []
+
+    def release(event: Event) -> None:
+        if isinstance(event, Progress) and "another run" in event.note:
+            waited.append(event.label)
+            held.close()
+
+    held.enter_context(workspace.step(address).lock())
+    assert executed(ran(observers=[("release", release)])) == []
+    assert set(waited) == {"loud"}

@@ -33,6 +33,8 @@ from typing import Any, ClassVar, Self
 
 import polars as pl
 
+from textbookgen.api.errors import WorkspaceError
+
 #: The standard columns besides the content columns, and their dtypes.
 COLUMNS: dict[str, pl.DataType] = {
     "id": pl.String(),
@@ -42,6 +44,8 @@ COLUMNS: dict[str, pl.DataType] = {
     "reply": pl.String(),
     "draw": pl.String(),
 }
+
+_RUN_AGAIN = "run the recipe again with `--again STAGE`"
 
 #: The dtype of a conversation.
 MESSAGES = pl.List(pl.Struct({"role": pl.String(), "content": pl.String()}))
@@ -182,8 +186,21 @@ class Folder(Artifact):
     card_name: ClassVar[str]
 
     def card(self) -> dict[str, Any]:
-        """Return the card as it is in the file; `textbookgen.api.cards` has typed cards for shards and checkpoints."""
-        return dict(json.loads((self.path / self.card_name).read_text(encoding="utf-8")))
+        """Return the card as it is in the file; `textbookgen.api.cards` has typed cards for shards and checkpoints.
+
+        Raises:
+            WorkspaceError: the card is missing, or is not a JSON object.
+        """
+        file = self.path / self.card_name
+        try:
+            value = json.loads(file.read_bytes())
+        except OSError as error:
+            raise WorkspaceError(f"cannot be read: {error.strerror or error}", place=str(file), hint=_RUN_AGAIN) from error
+        except ValueError as error:
+            raise WorkspaceError(f"is not JSON: {error}", place=str(file), hint=_RUN_AGAIN) from error
+        if not isinstance(value, dict):
+            raise WorkspaceError("is not a JSON object", place=str(file), hint=_RUN_AGAIN)
+        return value
 
 
 @dataclass(frozen=True)

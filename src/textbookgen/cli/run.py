@@ -87,3 +87,31 @@ def prune(yes: bool, work: Path) -> None:
         click.echo("nothing was deleted; add --yes to delete these steps", err=True)
     elif not unused:
         click.echo("no unused steps", err=True)
+
+
+@group.command("verify")
+@click.argument("name", default="", metavar="[RUN]")
+@click.option("--repair", is_flag=True, help="Delete damaged files, so that the next run writes them again.")
+@options.as_json
+@options.work
+def verify(name: str, repair: bool, as_json: bool, work: Path) -> None:
+    """Compare every file of a run's steps with the size and SHA-256 in its record.
+
+    The latest run by default. Exits with 1 if a file is missing or differs.
+    """
+    from dataclasses import asdict
+
+    from textbookgen.run.verification import verify_run
+    from textbookgen.storage.workspace import Workspace
+
+    workspace = Workspace(work)
+    results = list(verify_run(workspace, workspace.run(name), repair=repair))
+    if as_json:
+        show.as_json([{**asdict(result), "status": result.status} for result in results])
+    else:
+        rows = [(result.label, result.files, f"{result.bytes / 2**20:,.1f}", result.status) for result in results]
+        show.table(("step", "files", "MiB", "status"), rows)
+    if any(result.damage for result in results):
+        if not repair:
+            click.echo("`--repair` deletes damaged files; the next run writes them again", err=True)
+        raise SystemExit(1)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from textbookgen.api.artifacts import Artifact, Folder, Part, Table
 from textbookgen.api.errors import Diagnostic, RecipeError, RunError, TextbookgenError
-from textbookgen.api.events import RunFinished, RunStarted, StageFinished, StageStarted, StepRecord
+from textbookgen.api.events import Progress, RunFinished, RunStarted, StageFinished, StageStarted, StepRecord
 from textbookgen.api.executor import Executor
 from textbookgen.api.generator import Generator
 from textbookgen.api.grader import Grader
@@ -18,6 +19,7 @@ from textbookgen.builtin.event_log import EventLog
 from textbookgen.llm import TeacherSession
 from textbookgen.recipe.plan import Component, GeneratorStep, GraderStep, Plan, PlannedStep
 from textbookgen.recipe.plugin_manager import Plugins
+from textbookgen.run.integrity import StepIntegrity
 from textbookgen.run.memory import peak_mib, reset_peak
 from textbookgen.run.observers import Observer, Observers
 from textbookgen.run.plan_record import record_plan
@@ -27,6 +29,8 @@ from textbookgen.run.workers import evaluate, filter, generate, grade, pack, sou
 from textbookgen.run.workers.context import StepContext
 from textbookgen.storage.records import StepFile
 from textbookgen.storage.workspace import DATA, VERDICTS, RunFolder, StepFolder, Workspace, part_number
+
+log = logging.getLogger(__name__)
 
 
 def run_plan(
@@ -61,18 +65,29 @@ def run_plan(
     notifier.notify(RunStarted(run.name, plan.recipe.name, run.folder, tuple(step.label for step in plan.steps)))
     started, error = time.monotonic(), ""
     execution = _Execution(plan, workspace, plugins, plugins.executor(executor), notifier, rerun, offline)
-    try:
-        execution.run()
-    except BaseException as problem:
-        error = str(problem) or type(problem).__name__
-        raise
-    finally:
-        execution.executor.close()
-        summary = summarize(workspace, run.plan(), execution.records, time.monotonic() - started, error)
-        run.write_summary(summary)
-        write_report(run, workspace, summary)
-        notifier.notify(RunFinished(run.name, run.folder, summary.seconds, error))
+    with run.active():
+        try:
+            execution.run()
+        except BaseException as problem:
+            error = str(problem) or type(problem).__name__
+            raise
+        finally:
+            execution.executor.close()
+            _write_results(run, execution, time.monotonic() - started, error)
     return run
+
+
+def _write_results(run: RunFolder, execution: _Execution, seconds: float, error: str) -> None:
+    """Write the summary and the report of a run that has ended; after an error, a failure here must not hide that error."""
+    try:
+        summary = summarize(execution.workspace, run.plan(), execution.records, seconds, error)
+        run.write_summary(summary)
+        write_report(run, execution.workspace, summary)
+    except Exception as problem:
+        if not error:
+            raise
+        log.warning("the report of the failed run could not be written: %s: %s", type(problem).__name__, problem)
+    execution.observers.notify(RunFinished(run.name, run.folder, seconds, error))
 
 
 def _check_requirements(plan: Plan, rerun: frozenset[str], offline: bool) -> None:
@@ -100,11 +115,14 @@ class _Execution:
     teachers: dict[str, Teacher] = field(default_factory=dict)
     records: dict[str, tuple[StepRecord, bool]] = field(default_factory=dict)  # by label; True: completed by an earlier run
 
+    def __post_init__(self) -> None:
+        self.integrity = StepIntegrity(self.observers.notify)
+
     def run(self) -> None:
         """Run every step in order."""
         for step in self.plan.steps:
             folder = self.workspace.step(step.address)
-            with folder.lock():
+            with folder.lock(waiting=lambda label=step.label: self._report_waiting(label)):  # type: ignore[misc]
                 record, cached = self._complete(step, folder)
             self.records[step.label] = record, cached
             self.observers.notify(StageFinished(step.label, step.use, cached, record))
@@ -114,20 +132,27 @@ class _Execution:
         """Run the step unless it is complete; return its record, and whether it was complete before."""
         if step.label in self.rerun:
             folder.clear()
-        cached = folder.record()
-        if cached is not None:
-            return cached, True
+        reusable = self.integrity.reusable(step, folder)
+        if reusable is not None:
+            return reusable.record, True
         self.observers.notify(StageStarted(step.label, step.use, folder.folder))
         started = time.monotonic()
         reset_peak()
         try:
+            inputs = [self.outputs[label] for labels in step.inputs.values() for label in labels]
+            self.integrity.verify_inputs(step, inputs)
             record = _run_step(self._context(step, folder))
         except TextbookgenError as error:
             raise _located(error, self.plan.recipe.place("stage", step.label)) from error
         peak = max(record.peak_mib, peak_mib(of_children=isinstance(step.stage, Trainer)))
         record = replace(record, seconds=round(time.monotonic() - started, 3), peak_mib=round(peak, 1))
-        folder.finish(StepFile(step.label, step.use, step.release, step.fingerprint, record))
+        inputs_digests = self.integrity.inputs(step)
+        file = StepFile(step.label, step.use, step.release, step.fingerprint, record, inputs=inputs_digests)
+        self.integrity.completed(folder.finish(file), folder)
         return record, False
+
+    def _report_waiting(self, label: str) -> None:
+        self.observers.notify(Progress(label, 0, None, "steps", "waiting for another run that is processing this step"))
 
     def _context(self, step: PlannedStep, folder: StepFolder) -> StepContext:
         inputs = {option: {label: self.outputs[label] for label in labels} for option, labels in step.inputs.items()}

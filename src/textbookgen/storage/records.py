@@ -16,6 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 from textbookgen.api.errors import WorkspaceError
 from textbookgen.api.events import StepRecord
 from textbookgen.api.files import write_text
+from textbookgen.storage.manifest import FileEntry, output_digest
 
 Record = TypeVar("Record")
 
@@ -77,13 +78,32 @@ class RunPlan:
 
 @dataclass(frozen=True)
 class StepFile:
-    """record.json: what a finished step is, and its figures. The file exists if and only if the step is complete."""
+    """record.json: what a finished step is, its figures, and the files that it vouches for.
+
+    The file exists if and only if the step is complete: it is written last, and removed before anything else of the step.
+
+    Attributes:
+        label: the label of the stage.
+        use: the name of its class.
+        release: the plugin and the versions that made the step.
+        fingerprint: what identifies the step's options and inputs.
+        record: its counts and costs.
+        files: an entry for each file of its output.
+        inputs: the `digest` of each input by label, as it was when the step ran.
+    """
 
     label: str
     use: str
     release: str
     fingerprint: str
     record: StepRecord
+    files: tuple[FileEntry, ...] = ()
+    inputs: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def digest(self) -> str:
+        """A SHA-256 that identifies the output of the step."""
+        return output_digest(self.files, self.inputs)
 
 
 @dataclass(frozen=True)
@@ -200,9 +220,9 @@ def read_record(path: Path, kind: type[Record], *, hint: str = "") -> Record:
     raise WorkspaceError(problem, place=str(path), hint=hint)
 
 
-def write_record(path: Path, record: object) -> None:
-    """Write one of the records above, atomically."""
-    write_text(path, record_json(record) + "\n")
+def write_record(path: Path, record: object, *, sync: bool = False) -> None:
+    """Write one of the records above, atomically; with `sync`, flush it to the device first."""
+    write_text(path, record_json(record) + "\n", sync=sync)
 
 
 def record_json(record: object) -> str:

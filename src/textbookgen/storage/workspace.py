@@ -1,20 +1,23 @@
 """The workspace: folders of steps and runs, and the names of all files in them.
 
-Every file is written under a temporary name and renamed, so a file that exists is complete. A step's record is written last:
-it exists if and only if the step is complete.
+Every file is written under a temporary name and renamed, so a file that exists is complete. A step's record is written last
+and removed first: it exists if and only if the step is complete. It vouches for name, size and digest of every file of the
+output (see `textbookgen.storage.manifest`).
 """
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from textbookgen.api.errors import WorkspaceError
 from textbookgen.api.events import StepRecord
 from textbookgen.api.files import remove_temporary_files
+from textbookgen.storage.manifest import Damage, make_manifest
 from textbookgen.storage.records import RunPlan, RunSummary, StepFile, read_record, write_record
 
 DATA, VERDICTS, SKETCHES, FAILURES = "data", "verdicts", "sketches", "failures"
@@ -49,8 +52,8 @@ class StepFolder:
         """Return the existing parts of this kind, by number."""
         return sorted((self.folder / kind).glob("part-*.parquet"), key=part_number)
 
-    def record(self) -> StepRecord | None:
-        """Return the figures of the step; None if it is not complete.
+    def completed(self) -> StepFile | None:
+        """Return the step's record with the files that it vouches for; None if the step is not complete.
 
         Raises:
             WorkspaceError: record.json is damaged.
@@ -58,20 +61,45 @@ class StepFolder:
         file = self.folder / "record.json"
         if not file.exists():
             return None
-        return read_record(file, StepFile, hint="delete the step's folder and run the recipe again: replies are cached").record
+        return read_record(file, StepFile, hint="delete the step's folder and run the recipe again: replies are cached")
 
-    def finish(self, step: StepFile) -> None:
-        """Remove temporary files of runs that were killed, and write record.json, which marks the step as complete."""
+    def record(self) -> StepRecord | None:
+        """Return the figures of the step; None if it is not complete.
+
+        Raises:
+            WorkspaceError: record.json is damaged.
+        """
+        file = self.completed()
+        return None if file is None else file.record
+
+    def finish(self, step: StepFile) -> StepFile:
+        """Remove temporary files of runs that were killed, and write record.json, which marks the step as complete.
+
+        Returns:
+            The record as it was written, with an entry for each file of the output.
+        """
         remove_temporary_files(self.folder)
-        write_record(self.folder / "record.json", step)
+        step = replace(step, files=make_manifest(self.folder))
+        write_record(self.folder / "record.json", step, sync=True)
+        return step
 
     def clear(self) -> None:
-        """Delete everything that the step has written; replies stay in the ledger."""
+        """Delete everything that the step has written; replies stay in the ledger.
+
+        The record goes first: if the process is killed on the way, the step is incomplete and is run again.
+        """
+        (self.folder / "record.json").unlink(missing_ok=True)
         for entry in self.folder.iterdir() if self.folder.exists() else ():
             if entry.is_dir():
                 shutil.rmtree(entry)
             elif entry.name != "lock":
                 entry.unlink()
+
+    def discard(self, damage: Iterable[Damage]) -> None:
+        """Make the step incomplete and delete its damaged files, so that only these are written again."""
+        (self.folder / "record.json").unlink(missing_ok=True)
+        for item in damage:
+            (self.folder / item.name).unlink(missing_ok=True)
 
     def remove(self) -> None:
         """Delete the folder.
@@ -81,25 +109,21 @@ class StepFolder:
         """
         with self.lock():
             self.clear()
-        shutil.rmtree(self.folder)
+            shutil.rmtree(self.folder)
 
     @contextmanager
-    def lock(self) -> Iterator[None]:
+    def lock(self, waiting: Callable[[], None] | None = None) -> Iterator[None]:
         """Hold the step's lock, so that two runs never process the step at the same time.
 
-        Raises:
-            WorkspaceError: another run is processing the step.
-        """
-        from filelock import FileLock, Timeout
+        Args:
+            waiting: called every half second while another run holds the lock; without it, that is an error.
 
+        Raises:
+            WorkspaceError: another run is processing the step, and `waiting` is None.
+        """
         self.folder.mkdir(parents=True, exist_ok=True)
-        try:
-            with FileLock(self.folder / "lock", timeout=0):
-                yield
-        except Timeout as error:
-            raise WorkspaceError(
-                "another run is processing this step", place=str(self.folder), hint="wait for that run, or stop it"
-            ) from error
+        with _locked(self.folder / "lock", waiting, "another run is processing this step"):
+            yield
 
 
 class RunFolder:
@@ -130,6 +154,21 @@ class RunFolder:
             WorkspaceError: plan.json is missing or damaged.
         """
         return read_record(self.folder / "plan.json", RunPlan, hint=_DELETE_RUN)
+
+    @contextmanager
+    def active(self) -> Iterator[None]:
+        """Mark the run as in progress while the block runs: `is_active` tells so in any process."""
+        with _locked(self.folder / "lock", lambda: None, ""):  # others hold it for a moment, to see whether it is free
+            yield
+
+    @property
+    def is_active(self) -> bool:
+        """Whether a process is executing the run."""
+        try:
+            with _locked(self.folder / "lock", None, ""):
+                return False
+        except WorkspaceError:
+            return True
 
     @property
     def ended(self) -> bool:
@@ -197,9 +236,9 @@ class Workspace:
         return [RunFolder(entry) for entry in entries if (entry / "plan.json").exists()]
 
     def unused_steps(self) -> list[tuple[StepFolder, int]]:
-        """Return the step folders that no finished run uses, with their sizes in bytes."""
-        finished = [run for run in self.runs() if run.ended and not run.summary().error]
-        used = {step.address for run in finished for step in run.plan().steps}
+        """Return the step folders that no finished run and no run in progress uses, with their sizes in bytes."""
+        using = [run for run in self.runs() if (run.ended and not run.summary().error) or (not run.ended and run.is_active)]
+        used = {step.address for run in using for step in run.plan().steps}
         unused = [step for step in self.steps() if step.folder.name not in used]
         return [(step, sum(file.stat().st_size for file in step.folder.rglob("*") if file.is_file())) for step in unused]
 
@@ -219,4 +258,25 @@ class Workspace:
         return matches[-1]
 
 
+_LOCK_INTERVAL = 0.5  # seconds between two attempts
 _DELETE_RUN = "delete the run's folder: its steps and replies are stored elsewhere"
+
+
+@contextmanager
+def _locked(file: Path, waiting: Callable[[], None] | None, problem: str) -> Iterator[None]:
+    """Hold a lock file; wait for it if `waiting` is given, which is called every half second."""
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(file)
+    while True:
+        try:
+            lock.acquire(timeout=0 if waiting is None else _LOCK_INTERVAL)
+            break
+        except Timeout as error:
+            if waiting is None:
+                raise WorkspaceError(problem, place=str(file.parent), hint="wait for that run, or stop it") from error
+            waiting()
+    try:
+        yield
+    finally:
+        lock.release()
