@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -11,13 +12,16 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 from textbookgen_dedup.text.normalize import normalize
+from textbookgen_dedup.text.python_code import parse_document
+
+from textbookgen.api.benchmark import ChoiceItem
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
     from textbookgen_dedup.text.word_bytes import WordBytes
 
-    from textbookgen import Benchmark
+    from textbookgen import Benchmark, BenchmarkItem
 
 _WORD = re.compile(rb"[0-9a-z_\x80-\xff]+")
 _MIN_CAPACITY = 4096
@@ -26,6 +30,12 @@ _MIN_CAPACITY = 4096
 def words_of(text: str, accents: bool = True) -> list[bytes]:
     """Return the words of a text in UTF-8, lower-case, as the kernels see them; `accents` as in `normalize`."""
     return _WORD.findall(normalize(pl.Series([text]), accents)[0].encode().lower())
+
+
+def distinct_ngrams(text: str, size: int) -> set[tuple[bytes, ...]]:
+    """Return the runs of `size` words of a text; all its words if there are fewer."""
+    words = words_of(text)
+    return {tuple(words[i : i + size]) for i in range(max(1, len(words) - size + 1))} if words else set()
 
 
 @dataclass(frozen=True)
@@ -47,12 +57,21 @@ class Problem:
         """Prompt and solution; a prompt that ends in white space is continued directly."""
         return self.prompt + self.solution if self.prompt[-1:].isspace() else f"{self.prompt}\n{self.solution}"
 
+    def trees(self) -> list[ast.Module]:
+        """Return the syntax trees of the item's code: of prompt and solution together, or else of the solution."""
+        return list(parse_document(self.text)) or list(parse_document(self.solution))
+
 
 def read_problems(benchmarks: Iterable[Benchmark]) -> list[Problem]:
-    """Return every item of every benchmark."""
+    """Return every item of every benchmark; of choices, the right one."""
     return [
-        Problem(benchmark.name, item.id, item.prompt, item.solution) for benchmark in benchmarks for item in benchmark.items()
+        Problem(benchmark.name, item.id, _prompt(item), item.solution) for benchmark in benchmarks for item in benchmark.items()
     ]
+
+
+def _prompt(item: BenchmarkItem | ChoiceItem) -> str:
+    """Return the prompt of an item; where each choice has its own, that of the right one."""
+    return item.prompts[item.answer] if isinstance(item, ChoiceItem) and item.prompts else item.prompt
 
 
 @dataclass(frozen=True)

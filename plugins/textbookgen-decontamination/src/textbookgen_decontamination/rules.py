@@ -11,7 +11,7 @@ from typing import Protocol
 
 import polars as pl
 
-from textbookgen_decontamination.ngrams import NgramHit, NgramIndex, Problem, words_of
+from textbookgen_decontamination.ngrams import NgramHit, NgramIndex, Problem, distinct_ngrams, words_of
 
 #: Words from which a prompt or solution is also searched for by itself: the smallest n of GPT-3's appendix C.
 MIN_PART_WORDS = 8
@@ -126,7 +126,7 @@ class HybridRule:
     @cached_property
     def _counts(self) -> list[int]:
         """The number of distinct 7-grams of each item."""
-        return [len(_distinct_ngrams(problem.text, 7)) for problem in self.problems]
+        return [len(distinct_ngrams(problem.text, 7)) for problem in self.problems]
 
     def find(self, texts: pl.Series) -> Iterator[Finding]:
         """Yield a shared 13-gram; for documents without one, the item with the largest share of 7-grams."""
@@ -138,7 +138,7 @@ class HybridRule:
 
     def _share(self, row: int, hits: list[NgramHit], text: str) -> Finding | None:
         shared = Counter(item for items in {hit.words: hit.items for hit in hits}.values() for item in items)
-        count = len(_distinct_ngrams(text, 7))
+        count = len(distinct_ngrams(text, 7))
         ratios = {item: number / max(1, min(count, self._counts[item])) for item, number in shared.items()}
         best = _best(ratios)
         if ratios[best] <= self.info_ratio:
@@ -147,11 +147,6 @@ class HybridRule:
         detail = f"{problem.id}: {shared[best]} 7-grams, ratio {ratios[best]:.3f}: {words}"
         contaminated = ratios[best] >= self.ratio
         return Finding(row, f"7-grams of {problem.benchmark}", ratios[best], detail, problem.label, contaminated)
-
-
-def _distinct_ngrams(text: str, size: int) -> set[tuple[bytes, ...]]:
-    words = words_of(text)
-    return {tuple(words[i : i + size]) for i in range(max(1, len(words) - size + 1))} if words else set()
 
 
 @dataclass(frozen=True)

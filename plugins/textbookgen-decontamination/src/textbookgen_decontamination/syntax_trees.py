@@ -54,12 +54,31 @@ def _append_nodes(node: ast.AST, characters: list[str]) -> None:
                 _append_nodes(child, characters)
 
 
-def function_bodies(tree: ast.Module) -> list[str]:
-    """Return the linearized body of each function and method of a module; of the module if it has none."""
-    functions = [node for node in tree.body if isinstance(node, _FUNCTIONS)]
+Body = ast.FunctionDef | ast.AsyncFunctionDef | ast.Module
+
+
+def functions_of(tree: ast.Module) -> list[Body]:
+    """Return each function and method of a module; the module itself if it has none."""
+    functions: list[Body] = [node for node in tree.body if isinstance(node, _FUNCTIONS)]
     classes = [node for node in tree.body if isinstance(node, ast.ClassDef)]
     functions += [node for item in classes for node in item.body if isinstance(node, _FUNCTIONS)]
-    return ["".join(map(linearize, _statements(node))) for node in functions] or [linearize(tree)]
+    return functions or [tree]
+
+
+def linearize_body(node: Body) -> str:
+    """Return the linearized body of a function without its docstring; a module is linearized as a whole."""
+    return linearize(node) if isinstance(node, ast.Module) else "".join(map(linearize, _statements(node)))
+
+
+def function_bodies(tree: ast.Module) -> list[str]:
+    """Return the linearized body of each function and method of a module; of the module if it has none."""
+    return [linearize_body(node) for node in functions_of(tree)]
+
+
+def exact_words(node: Body) -> str:
+    """Return the body of a function exactly, with its constants, and its names numbered as they occur."""
+    numbers: dict[str, int] = {}
+    return " ".join(word for statement in _statements(node) for word in _exact_words(statement, numbers))
 
 
 def sole_function(tree: ast.Module, max_nodes: int) -> str | None:
@@ -75,8 +94,7 @@ def sole_function(tree: ast.Module, max_nodes: int) -> str | None:
         return None
     if is_docstring(statements[0].body[0]) or next(islice(ast.walk(statements[0]), max_nodes, None), None) is not None:
         return None
-    numbers: dict[str, int] = {}
-    return " ".join(word for node in _statements(statements[0]) for word in _exact_words(node, numbers))
+    return exact_words(statements[0])
 
 
 def _exact_words(node: ast.AST, numbers: dict[str, int]) -> Iterator[str]:
@@ -92,8 +110,8 @@ def _exact_words(node: ast.AST, numbers: dict[str, int]) -> Iterator[str]:
             yield from _exact_words(child, numbers)
 
 
-def _statements(function: ast.FunctionDef | ast.AsyncFunctionDef) -> list[ast.stmt]:
-    return function.body[1:] if is_docstring(function.body[0]) else function.body
+def _statements(node: Body) -> list[ast.stmt]:
+    return node.body[1:] if node.body and is_docstring(node.body[0]) else node.body
 
 
 @dataclass(frozen=True)
@@ -119,7 +137,7 @@ class SyntaxTreeRule:
         pairs = [
             (body, at)
             for at, problem in enumerate(self.problems)
-            for tree in (list(parse_document(problem.text)) or parse_document(problem.solution))
+            for tree in problem.trees()
             for body in function_bodies(tree)
             if len(body) >= self.min_nodes
         ]
@@ -176,16 +194,19 @@ class SyntaxTreeRule:
             The row of each of n functions that is long enough, and its (n, items) match rates with `self.trees`; rates below
             `min_rate` are 0.
         """
+        functions = [(row, body) for row, tree in trees for body in function_bodies(tree) if len(body) >= self.min_nodes]
+        return [row for row, _ in functions], self.rates_of([body for _, body in functions])
+
+    def rates_of(self, bodies: Sequence[str]) -> NDArray[np.float64]:
+        """Return the (n, items) match rates of n linearized functions with `self.trees`; rates below `min_rate` are 0."""
         import numpy as np
         from rapidfuzz.distance import Levenshtein
         from rapidfuzz.process import cdist
 
-        functions = [(row, body) for row, tree in trees for body in function_bodies(tree) if len(body) >= self.min_nodes]
         items = self.trees[0]
-        if not items or not functions:
-            return [], np.zeros((0, len(items)), np.float64)
-        bodies = [body for _, body in functions]
+        if not items or not bodies:
+            return np.zeros((len(bodies), len(items)), np.float64)
         cutoff = self.min_rate - 1e-6  # rapidfuzz rejects some rates equal to its cutoff, such as 0.8 for 4 edits of 20
         rates = cdist(bodies, items, scorer=Levenshtein.normalized_similarity, score_cutoff=cutoff, dtype=np.float64)
         rates[rates < self.min_rate] = 0.0
-        return [row for row, _ in functions], rates
+        return rates
