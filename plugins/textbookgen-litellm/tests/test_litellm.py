@@ -156,10 +156,10 @@ def test_reasoning_and_cached_tokens_are_counted_and_priced() -> None:
         completion_tokens_details=CompletionTokensDetailsWrapper(reasoning_tokens=400),
     )
     answer = ModelResponse(choices=[{"message": {"role": "assistant", "content": "x"}, "finish_reason": "stop"}], usage=usage)
-    reply = LiteLLMTeacher(model="o3-mini")._reply(answer)
+    reply = LiteLLMTeacher(model="o3-mini")._reply(answer, Request(()))
     assert (reply.tokens_in, reply.tokens_cached, reply.tokens_out, reply.tokens_reasoning) == (1000, 800, 500, 400)
     assert reply.cost_usd == pytest.approx((200 * 1.1 + 800 * 0.55 + 500 * 4.4) / 1e6)
-    priced = LiteLLMTeacher(model="o3-mini", price_in=1.0, price_out=2.0, price_cached=0.0)._reply(answer)
+    priced = LiteLLMTeacher(model="o3-mini", price_in=1.0, price_out=2.0, price_cached=0.0)._reply(answer, Request(()))
     assert priced.cost_usd == pytest.approx((200 * 1 + 500 * 2) / 1e6)
 
 

@@ -21,16 +21,15 @@ from textbookgen.api.teacher import Reply, Request, Teacher
 from textbookgen.llm.budget import Budget
 from textbookgen.llm.json_schema import json_text, repair_messages, validation_error
 from textbookgen.llm.rate_limit import RateLimiter
+from textbookgen.llm.reply_checks import checked_reply, max_input_tokens
 from textbookgen.llm.retry import MAX_RATE_LIMIT_WAIT, is_rate_limited, may_be_charged, retry_policy
 from textbookgen.llm.usage import Usage
-from textbookgen.storage.ledger import Ledger, canonical_json, ledger_key, teacher_identity
+from textbookgen.storage.ledger import Ledger, ledger_key, teacher_identity
 
 log = logging.getLogger(__name__)
 
 #: A run stops after this many requests in a row (or `max_parallel`, if more) have failed with all their retries.
 MAX_CONSECUTIVE_FAILURES = 10
-#: Upper bounds of the tokens that a chat format adds: for each message, and for the conversation.
-_TOKENS_PER_MESSAGE, _TOKENS_PER_CONVERSATION = 16, 64
 
 
 @dataclass(frozen=True)
@@ -66,12 +65,6 @@ class _Commit:
 
     done: asyncio.Event = field(default_factory=asyncio.Event)
     error: WorkspaceError | None = None
-
-
-def max_input_tokens(request: Request) -> int:
-    """Return an upper bound of a prompt's tokens: one for each byte, since no vocabulary in use has shorter tokens."""
-    messages = sum(len(item.content.encode("utf-8", "replace")) + _TOKENS_PER_MESSAGE for item in request.messages)
-    return messages + _TOKENS_PER_CONVERSATION + (2 * len(canonical_json(request.schema)) if request.schema else 0)
 
 
 class Client:
@@ -116,6 +109,7 @@ class Client:
         self._price = teacher.price()
         self._max_output_tokens = teacher.max_output_tokens()
         self._consecutive_failures = 0
+        self._usage_reported = False
         self._stopping = asyncio.Event()
         self._sleep = sleep or self._sleep_unless_stopping
         self._next_commit: _Commit | None = None
@@ -313,10 +307,15 @@ class Client:
     async def _call_teacher(self, request: Request) -> Reply:
         try:
             async with asyncio.timeout(self.teacher.timeout):
-                return await self.teacher.complete(request)
+                received = await self.teacher.complete(request)
         except TimeoutError as error:
             hint = "raise the teacher's `timeout` if replies take longer"
             raise TeacherBusy(f"no reply within {self.teacher.timeout or 0:g} seconds", hint=hint) from error
+        reply, problems = checked_reply(received, request, self._price, self.use)
+        if problems and not self._usage_reported:
+            self._usage_reported = True
+            log.warning("%s reports impossible usage (%s); such replies are counted at one token a byte", self.use, problems)
+        return reply
 
     async def _store(self, key: str, request: Request, reply: Reply) -> None:
         """Put a reply into the ledger, and return once it is committed along with others of this event loop turn."""

@@ -100,7 +100,7 @@ class LiteLLMTeacher(ChatTeacher):
         except Exception as error:
             failure = translate_error(error, self.model, self.mask_secrets)
             raise failure from failure.__cause__  # not from `error`, whose text may contain the key
-        return self._reply(response)
+        return self._reply(response, request)
 
     async def close(self) -> None:
         """Close litellm's connections."""
@@ -140,12 +140,15 @@ class LiteLLMTeacher(ChatTeacher):
             arguments["extra_headers"] = self.resolved_headers()
         return arguments
 
-    def _reply(self, response: Any) -> Reply:
+    def _reply(self, response: Any, request: Request) -> Reply:
         if not response.choices:
             raise TeacherBusy(f"{self.model}: the response has no choices") from ValueError("no choices")
-        choice, usage = response.choices[0], response.usage
+        choice, usage = response.choices[0], getattr(response, "usage", None)
         text, finish = choice.message.content or "", _FINISH.get(choice.finish_reason, "stop")
         text = text if text.isascii() else text.encode("utf-8", "replace").decode()
+        if usage is None:  # counted as by a server that reports none: one token a byte
+            size = sum(len(message.content.encode("utf-8", "replace")) for message in request.messages)
+            return Reply(text, size, len(text.encode()), self._cost(size, 0, len(text.encode()), 0), finish)
         tokens_in, tokens_out = usage.prompt_tokens or 0, usage.completion_tokens or 0
         cached = _detail(usage, "prompt_tokens_details", "cached_tokens")
         reasoning = _detail(usage, "completion_tokens_details", "reasoning_tokens")

@@ -33,6 +33,9 @@ _FINISH: dict[str | None, Finish] = {"length": "length", "content_filter": "filt
 _MAX_FAILURES, _MIN_COOLDOWN, _MAX_COOLDOWN = 3, 1.0, 60.0
 #: Seconds until idle connections are closed: before servers do so (uvicorn: 5 s), since a request sent meanwhile is lost.
 _KEEP_ALIVE = 4.0
+#: A longer response is not a chat completion: a reply of a million tokens has some 10 MB.
+MAX_RESPONSE_BYTES = 64 * 2**20
+_MAX_ERROR_BYTES = 4096
 _ADDRESS_HINT = "an address looks like http://localhost:8000/v1"
 
 
@@ -105,7 +108,7 @@ class OpenAITeacher(ChatTeacher):
         try:
             body = json.dumps(self.body(request)).encode()
             async with session.post(endpoint.url, data=body, proxy=endpoint.proxy, allow_redirects=False) as response:
-                content = await response.read()
+                content = await _read(response)
                 if response.status != 200:
                     raise self._error(response, content)
             reply = self._reply(content, request)
@@ -176,8 +179,8 @@ class OpenAITeacher(ChatTeacher):
         """Return the server's error message, at most 500 characters, with secrets masked."""
         try:
             body = json.loads(content)
-        except ValueError:
-            body = content.decode("utf-8", "replace")
+        except (ValueError, RecursionError):
+            body = content[:_MAX_ERROR_BYTES].decode("utf-8", "replace")
         error = body.get("error", body) if isinstance(body, dict) else body
         message = json.dumps(error) if isinstance(error, dict | list) else str(error)
         if isinstance(error, dict) and isinstance(error.get("message"), str):
@@ -191,7 +194,7 @@ class OpenAITeacher(ChatTeacher):
                 raise ValueError(f"it has no choices: {self._error_message(content)}")
             choice = body["choices"][0]
             return self._read_choice(choice["message"], choice.get("finish_reason"), body.get("usage"), request)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
             cause = ValueError(str(error))
             raise TeacherBusy(f"{self.model}: the response is not a chat completion: {error}") from cause
 
@@ -202,16 +205,45 @@ class OpenAITeacher(ChatTeacher):
         if not text and message.get("refusal"):
             text, finish = message["refusal"], "content_filter"
         text = text.encode("utf-8", "replace").decode() if not text.isascii() else text
-        tokens = _reported_tokens(usage) if usage else _upper_bound(request, text)
+        tokens = _reported_tokens(usage) if usage and isinstance(usage, Mapping) else _upper_bound(request, text)
         price = self.price()
         cost = price.cost(tokens.prompt, tokens.reply, tokens.cached) if price else 0.0
         return Reply(text, tokens.prompt, tokens.reply, cost, _FINISH.get(finish, "stop"), tokens.cached, tokens.reasoning)
 
 
+async def _read(response: ClientResponse) -> bytes:
+    """Return the body, decompressed, at most MAX_RESPONSE_BYTES of it.
+
+    Raises:
+        TeacherBusy: the body is longer.
+    """
+    content = bytearray()
+    async for block in response.content.iter_any():
+        content += block
+        if len(content) > MAX_RESPONSE_BYTES:
+            response.close()
+            problem = f"the response is longer than {MAX_RESPONSE_BYTES / 2**20:g} MiB"
+            raise TeacherBusy(problem) from ValueError(problem)
+    return bytes(content)
+
+
 def _reported_tokens(usage: Mapping[str, Any]) -> _TokenCounts:
-    cached = (usage.get("prompt_tokens_details") or {}).get("cached_tokens") or 0
-    reasoning = (usage.get("completion_tokens_details") or {}).get("reasoning_tokens") or 0
-    return _TokenCounts(usage.get("prompt_tokens") or 0, cached, usage.get("completion_tokens") or 0, reasoning)
+    """Return the counts as the server reports them; the caller of the teacher checks that they are possible."""
+    cached = _detail(usage, "prompt_tokens_details", "cached_tokens")
+    reasoning = _detail(usage, "completion_tokens_details", "reasoning_tokens")
+    return _TokenCounts(_count(usage.get("prompt_tokens")), cached, _count(usage.get("completion_tokens")), reasoning)
+
+
+def _detail(usage: Mapping[str, Any], group: str, name: str) -> int:
+    details = usage.get(group)
+    return _count(details.get(name)) if isinstance(details, Mapping) else 0
+
+
+def _count(value: Any) -> int:
+    """Return a reported count: 0 if there is none, and -1, which no count can be, for what is not a whole number."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) else 0 if value is None else -1
 
 
 def _upper_bound(request: Request, text: str) -> _TokenCounts:
