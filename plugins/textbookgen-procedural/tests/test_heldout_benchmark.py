@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from collections import Counter
 from random import Random
 
 import polars as pl
@@ -14,6 +15,8 @@ from textbookgen_procedural.compositions import omissions, pair_is_held_out, run
 from textbookgen_procedural.exercises import draw_exercise
 from textbookgen_procedural.held_out_steps import held_out_steps
 from textbookgen_procedural.heldout_benchmark import HeldOutExercises, open_heldout
+from textbookgen_procedural.named_exercises import Request, draw_named_exercise, verbs_of
+from textbookgen_procedural.value_types import PARAMETER_TYPES
 from textbookgen_textbooks.function_names import FunctionNames
 
 from textbookgen.api.errors import PluginError
@@ -24,7 +27,7 @@ def test_solutions_pass_and_programs_without_a_step_fail():
     for item, exercise in zip(HeldOutExercises().items(), HeldOutExercises().exercises(), strict=True):
         exec(item.prompt + item.solution + "\n" + item.tests, {})
         assert item.prompt.endswith('"""\n') and f"def {item.entry_point}(" in item.prompt
-        assert len(item.tests.splitlines()) >= 4
+        assert len(item.tests.splitlines()) >= 4 and len(exercise.composition.steps) == 2
         for shorter in omissions(exercise.composition.steps):
             with pytest.raises(AssertionError):
                 exec(item.tests, {item.entry_point: lambda value, shorter=shorter: run_steps(shorter, value)})
@@ -43,7 +46,32 @@ def test_a_larger_benchmark_begins_with_the_smaller_one():
     assert len(list(benchmark.items())) == 30
 
 
-@pytest.mark.parametrize("count", [0, 100_000])
+def test_items_are_named_and_worded_like_what_the_teacher_writes():
+    exercises = list(HeldOutExercises().exercises())
+    assert len({exercise.name for exercise in exercises}) == 200
+    for exercise in exercises:
+        noun = exercise.composition.variable.name
+        verb = exercise.name.removesuffix(f"_{noun}")
+        assert verb in verbs_of(exercise.composition.steps[-1].primitive)
+        assert exercise.solution == "".join(f"    {line}\n" for line in exercise.composition.body())
+
+
+def test_training_shows_both_steps_of_every_item_apart():
+    """Of 4,000 exercises as in `recipes/phi1.toml`; its 24,000 have six times as many."""
+    sampler = FunctionNames(difficulties=(1, 2), unqualified_share=0.6)
+    counts: Counter[str] = Counter()
+    for n in range(4_000):
+        drawn = sampler.draw(n, Random(f"apart/{n}"), AcceptedStats())
+        types = drawn["argument_types"]
+        further = types[1] if len(types) > 1 else ""
+        request = Request(drawn["function_name"], drawn["concept"], drawn["difficulty"], PARAMETER_TYPES[types[0]], further)
+        exercise = draw_named_exercise(Random(f"apart/{n}"), request)
+        counts.update({step.primitive.name for step in exercise.composition.steps})
+    asked = {step.primitive.name for steps in held_out_steps() for step in steps}
+    assert min(counts[name] for name in asked) >= 4, sorted((counts[name], name) for name in asked)[:10]
+
+
+@pytest.mark.parametrize("count", [0, 201, 100_000])
 def test_sizes_out_of_range_are_refused(count):
     with pytest.raises(PluginError, match="exercises"):
         open_heldout(f"exercises-heldout:{count}")

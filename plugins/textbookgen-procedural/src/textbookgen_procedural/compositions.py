@@ -5,18 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
-from hashlib import sha256
 from itertools import pairwise
 from random import Random
 from typing import Any
 
-from textbookgen_procedural.data_files import words
+from textbookgen_procedural.data_files import read_lines
 from textbookgen_procedural.primitives import Option, Primitive, primitives
 from textbookgen_procedural.value_types import VARIABLES, ValueType, Variable
 
 _FIRST_TYPES: dict[ValueType, float] = {"ints": 0.4, "strs": 0.27, "str": 0.23, "int": 0.1}  # type of the parameter: weight
 FINAL_TYPES = frozenset(("bool", "dict", "runs", "word_groups", "number_groups"))  # types that only a last step returns
-_HELD_OUT_SHARE = 0.15
 
 
 @dataclass(frozen=True)
@@ -90,16 +88,16 @@ def run_steps(steps: Sequence[Step], value: Any) -> Any:
     return value
 
 
-#: Pairs that the snippets in `data/concepts.txt` show, which therefore cannot be held out.
-_PAIRS_IN_PAGES = frozenset(words("taught pairs"))
-
-
 @cache
+def _held_out_pairs() -> frozenset[tuple[str, str]]:
+    """Return the neighbouring primitives, by name, of the compositions listed in `data/held_out.txt`."""
+    steps = ([part.split()[0] for part in line.split(" > ")] for line in read_lines("held_out"))
+    return frozenset(pair for names in steps for pair in pairwise(names))
+
+
 def pair_is_held_out(first: str, second: str) -> bool:
-    """Return whether no training program may apply `second` right after `first`, whatever their options and phrases."""
-    if f"{first}>{second}" in _PAIRS_IN_PAGES:
-        return False
-    return int.from_bytes(sha256(f"{first}>{second}".encode()).digest()[:4], "big") < _HELD_OUT_SHARE * 2**32
+    """Return whether no training program may apply `second` right after `first`, whatever their options, phrases and form."""
+    return (first, second) in _held_out_pairs()
 
 
 def is_held_out(names: Sequence[str]) -> bool:
@@ -115,12 +113,12 @@ def _candidates(value_type: ValueType, level: int, last: bool) -> tuple[Primitiv
 
 
 @cache
-def _followers(name: str, value_type: ValueType, level: int, last: bool, held_out: bool) -> tuple[Primitive, ...]:
-    """Return the primitives that may follow this one on the wanted side of the split."""
+def _followers(name: str, value_type: ValueType, level: int, last: bool) -> tuple[Primitive, ...]:
+    """Return the primitives that may follow this one in training programs."""
     return tuple(
         item
         for item in _candidates(value_type, level, last)
-        if item.name != name and item.level <= level and not item.first_only and pair_is_held_out(name, item.name) == held_out
+        if item.name != name and item.level <= level and not item.first_only and not pair_is_held_out(name, item.name)
     )
 
 
@@ -131,7 +129,6 @@ def draw_steps(
     *,
     input_type: ValueType | None = None,
     first: Primitive | None = None,
-    held_out: bool = False,
 ) -> tuple[Step, ...] | None:
     """Draw a random sequence of steps, every pair of them on one side of the split.
 
@@ -141,7 +138,6 @@ def draw_steps(
         level: highest level of a primitive.
         input_type: the type of the parameter, if it matters.
         first: the first primitive, if it matters.
-        held_out: whether all pairs are held out, or none.
 
     Returns:
         The steps, or None if the draw reached a step that none can follow.
@@ -151,7 +147,7 @@ def draw_steps(
     for place in range(length):
         last = place == length - 1
         if place:
-            candidates = _followers(chosen[-1].name, value_type, level, last, held_out)
+            candidates = _followers(chosen[-1].name, value_type, level, last)
         else:
             candidates = (first,) if first else _candidates(value_type, level, last)
         if not candidates:

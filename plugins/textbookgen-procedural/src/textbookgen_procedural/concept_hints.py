@@ -13,11 +13,13 @@ class Hint:
         styles: the styles to write the body in; empty if any.
         exits: the ways to leave early; empty if any.
         pattern: a regular expression that the body must match somewhere.
+        needed: a regular expression that the plain body must match for one of the styles to match the pattern.
     """
 
     styles: tuple[str, ...] = ()
     exits: tuple[str, ...] = ()
     pattern: str = ""
+    needed: str = ""
 
 
 _LOOPS = ("loops", "loops", "fused loops", "index", "while")
@@ -38,7 +40,10 @@ HINTS: dict[str, Hint] = {
     "sorting": Hint((), (), r"sorted\("),
     "sorting with a key": Hint((), (), r"sorted\([^\n]*key="),
     "searching for the first match": Hint(
-        ("plain", "nested", "loops", "loops", "index"), (), r"next\(|for [^\n]*:\n\s+(if [^\n]*:\n\s+)+return"
+        ("plain", "nested", "loops", "loops", "index"),
+        (),
+        r"next\(|for [^\n]*:\n\s+(if [^\n]*:\n\s+)+return",
+        r"return (next|any|all)\(|= next\(",
     ),
     "early return": Hint((), ("guard", "branches", "guard"), r"if [^\n]*:\n\s+return "),
     "nested loops": Hint(("plain", "nested", "loops"), (), r"for [^\n]* for |for [^\n]*:\n\s+[^\n]*for "),

@@ -19,7 +19,7 @@ from textbookgen_procedural.value_types import ANNOTATIONS, EMPTY_VALUES, VARIAB
 _MAX_RESULT_LENGTH = 60  # characters of a result in an assert
 _MAX_NUMBER = 10**6
 _MAX_CASES_TRIED = 40  # inputs tried to find one that a wrong program gets wrong
-_MIN_CASES_TRIED = 12
+_MIN_CASES_TRIED = 8
 _MAX_FIRST_ATTEMPTS = 40  # attempts with the wanted first step
 
 
@@ -166,10 +166,10 @@ def _further_argument(rng: Random, options: Sequence[Option], value: Any) -> Opt
 
 def _is_printable(result: Any) -> bool:
     """Return whether a result is small and short enough for an assert."""
-    numbers = result if isinstance(result, list) else [result]
-    if any(isinstance(number, int) and abs(number) > _MAX_NUMBER for number in numbers):
+    if len(repr(result)) > _MAX_RESULT_LENGTH:
         return False
-    return len(repr(result)) <= _MAX_RESULT_LENGTH
+    numbers = result if isinstance(result, list) else [result]
+    return not any(isinstance(number, int) and abs(number) > _MAX_NUMBER for number in numbers)
 
 
 def _differs(steps: tuple[Step, ...], case: Case) -> bool:
@@ -285,8 +285,9 @@ def _empty_result(composition: Composition) -> str | None:
 def _passes(source: str, name: str, cases: Sequence[Case]) -> bool:
     """Return whether a function of this package's making has the right result in every case."""
     namespace: dict[str, Any] = {}
-    exec(source, namespace)
-    return all(eval(f"{name}({case.arguments()})", namespace) == case.result for case in cases)
+    calls = ", ".join(f"{name}({case.arguments()})" for case in cases)
+    exec(f"{source}\nresults = [{calls}]", namespace)
+    return bool(namespace["results"] == [case.result for case in cases])
 
 
 def _docstring(rng: Random, name: str, composition: Composition, form: Form, case: Case) -> str:

@@ -1,4 +1,4 @@
-"""The benchmark `exercises-heldout`: exercises whose every pair of neighbouring steps is absent from the teacher's writing."""
+"""The benchmark `exercises-heldout`: exercises of two steps that the teacher's writing shows apart, and never together."""
 
 from __future__ import annotations
 
@@ -9,26 +9,25 @@ from itertools import pairwise
 from random import Random
 
 from textbookgen import Benchmark, BenchmarkItem, PluginError
-from textbookgen_procedural.compositions import Step, draw_steps
-from textbookgen_procedural.exercises import Exercise, make_exercise
+from textbookgen_procedural.compositions import Step
+from textbookgen_procedural.exercises import Exercise, Form, make_exercise
 from textbookgen_procedural.held_out_steps import held_out_steps
+from textbookgen_procedural.named_exercises import verbs_of
+from textbookgen_procedural.value_types import VARIABLES
 
 _NAME = re.compile(r"exercises-heldout(?::(\d+))?")
-_MAX_ITEMS = 2_000
-_MAX_LINE_WORDS = 10
-_THREE_STEP_SHARE = 0.25  # of draws
-_MAX_FAILURES = 200  # draws in a row without a new exercise, after which primitives of the next level are used
-_VERBS = ("solve", "work", "handle", "treat", "process", "derive", "build", "shape", "refine", "settle", "arrange", "finish")
-_NOUNS = ("task", "puzzle", "riddle", "case", "problem", "request", "order", "job", "input", "entry", "record", "batch")
+#: Words on a line of a solution, at most.
+MAX_LINE_WORDS = 10
+_MAX_ATTEMPTS = 200
 
 
 @dataclass
 class HeldOutExercises:
-    """A fixed list of held-out exercises of two and three steps.
+    """A fixed list of held-out exercises of two steps, with names, parameters and docstrings like the teacher's.
 
     Attributes:
         name: the benchmark's name.
-        count: number of exercises.
+        count: number of exercises: the first of `data/held_out.txt`.
         stop: strings that end a solution.
     """
 
@@ -42,55 +41,31 @@ class HeldOutExercises:
             yield BenchmarkItem(f"exercises-heldout/{n}", exercise.prompt, exercise.solution, exercise.tests, exercise.name)
 
     def exercises(self) -> Iterator[Exercise]:
-        """Yield the exercises with their compositions; no sequence of primitives occurs twice.
-
-        The first 200 are those of `data/held_out.txt`, which nothing that the teacher writes resembles. Further ones are drawn,
-        with primitives of level 1 until they are used up; of them only the pairs of steps are held out.
-        """
-        listed = [_listed_exercise(number, steps) for number, steps in enumerate(held_out_steps()[: self.count], 1)]
-        yield from listed
-        seen = {_names(exercise.composition.steps) for exercise in listed}
-        rng = Random("exercises-heldout")
-        level, failures = 1, 0
-        while len(seen) < self.count:
-            exercise = _draw(rng, level, len(seen) + 1, seen)
-            failures = 0 if exercise else failures + 1
-            if failures == _MAX_FAILURES:
-                level, failures = level + 1, 0
-            if exercise:
-                seen.add(_names(exercise.composition.steps))
-                yield exercise
+        """Yield the exercises with their compositions; no name and no syntax tree occurs twice."""
+        names: set[str] = set()
+        for number, steps in enumerate(held_out_steps()[: self.count], 1):
+            rngs = (Random(f"exercises-heldout/{number}/{attempt}") for attempt in range(_MAX_ATTEMPTS))
+            exercise = next(item for rng in rngs if (item := _write(rng, steps)) and item.name not in names)
+            names.add(exercise.name)
+            yield exercise
 
 
-def _listed_exercise(number: int, steps: tuple[Step, ...]) -> Exercise:
-    """Return the item of this number, worded by random numbers of its own."""
-    attempts = (_write(Random(f"exercises-heldout/{number}/{attempt}"), number, steps) for attempt in range(_MAX_FAILURES))
-    return next(exercise for exercise in attempts if exercise)
-
-
-def _draw(rng: Random, level: int, number: int, seen: set[tuple[str, ...]]) -> Exercise | None:
-    steps = draw_steps(rng, 3 if rng.random() < _THREE_STEP_SHARE else 2, level, held_out=True)
-    return None if steps is None or _names(steps) in seen else _write(rng, number, steps)
-
-
-def _write(rng: Random, number: int, steps: tuple[Step, ...]) -> Exercise | None:
-    """Return an item of these steps, with a name and phrases drawn for it."""
+def _write(rng: Random, steps: tuple[Step, ...]) -> Exercise | None:
+    """Return an item of these steps; its name has a verb that suits the last step and the noun of its parameter."""
     worded = tuple(Step(step.primitive, step.option, rng.randrange(len(step.primitive.phrases))) for step in steps)
-    name = f"{rng.choice(_VERBS)}_{rng.choice(_NOUNS)}_{number}"
-    exercise = make_exercise(rng, name, worded, rng.randint(4, 6), rivals=_rivals(worded), is_benchmark=True)
+    variable = rng.choice(VARIABLES[steps[0].primitive.input_type])
+    name = f"{rng.choice(verbs_of(steps[-1].primitive))}_{variable.name}"
+    form = Form(variable=variable)
+    exercise = make_exercise(rng, name, worded, rng.randint(4, 6), form, rivals=rivals(worded), is_benchmark=True)
     return exercise if exercise and _has_short_lines(exercise) else None
-
-
-def _names(steps: tuple[Step, ...]) -> tuple[str, ...]:
-    return tuple(step.primitive.name for step in steps)
 
 
 def _has_short_lines(exercise: Exercise) -> bool:
     """Return whether no line alone is most of a 13-gram; such lines occur in many programs and look like contamination."""
-    return all(len(re.findall(r"\w+", line)) <= _MAX_LINE_WORDS for line in exercise.solution.splitlines())
+    return all(len(re.findall(r"\w+", line)) <= MAX_LINE_WORDS for line in exercise.solution.splitlines())
 
 
-def _rivals(steps: tuple[Step, ...]) -> list[tuple[Step, ...]]:
+def rivals(steps: tuple[Step, ...]) -> list[tuple[Step, ...]]:
     """Return similar programs: with two steps swapped where the types allow it, and with another option for one step."""
     swapped = [
         (*steps[:place], after, before, *steps[place + 2 :])
@@ -118,6 +93,6 @@ def open_heldout(name: str) -> Benchmark | None:
     if not match[1]:
         return HeldOutExercises()
     count = int(match[1])
-    if not 0 < count <= _MAX_ITEMS:
-        raise PluginError(f"`{name}` asks for {count} exercises", hint=f"ask for 1 to {_MAX_ITEMS}")
+    if not 0 < count <= len(held_out_steps()):
+        raise PluginError(f"`{name}` asks for {count} exercises", hint=f"ask for 1 to {len(held_out_steps())}")
     return HeldOutExercises(name, count)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Sequence
-from copy import deepcopy
+
+from textbookgen_procedural.syntax_copies import copied
 
 Step = tuple[str, ast.expr]
 
@@ -80,7 +81,7 @@ class LoopWriter:
         item = ast.Subscript(source, _load(index), ast.Load())
         size = ast.Call(_load("len"), [source], [])
         if self.style == "index":
-            replaced = [_ItemByIndex(target.id, item).visit(deepcopy(statement)) for statement in body]
+            replaced = [_ItemByIndex(target.id, item).visit(copied(statement)) for statement in body]
             return [ast.For(ast.Name(index, ast.Store()), ast.Call(_load("range"), [size], []), replaced, [], lineno=0)]
         test = ast.Compare(_load(index), [ast.Lt()], [size])
         return [
@@ -209,7 +210,7 @@ class _ItemByIndex(ast.NodeTransformer):
         self.name, self.item = name, item
 
     def visit_Name(self, node: ast.Name) -> ast.expr:
-        return deepcopy(self.item) if node.id == self.name and isinstance(node.ctx, ast.Load) else node
+        return copied(self.item) if node.id == self.name and isinstance(node.ctx, ast.Load) else node
 
 
 class _Renaming(ast.NodeTransformer):
@@ -221,7 +222,7 @@ class _Renaming(ast.NodeTransformer):
 
 
 def _renamed(value: ast.expr, names: dict[str, str]) -> ast.expr:
-    renamed: ast.expr = _Renaming(names).visit(deepcopy(value))
+    renamed: ast.expr = _Renaming(names).visit(copied(value))
     return renamed
 
 

@@ -19,14 +19,20 @@ from textbookgen_procedural.primitives import Option, Primitive, primitives, pri
 from textbookgen_procedural.value_types import VARIABLES, ValueType, Variable
 
 _MAX_ATTEMPTS = 300
-_LENGTHS = {1: (1, 1, 2), 2: (1, 2, 2), 3: (2, 2, 3), 4: (2, 3), 5: (3,)}
-_LEVELS = {1: 2, 2: 2, 3: 3, 4: 3, 5: 3}
+_LENGTHS = {1: (1, 2), 2: (2, 3), 3: (2, 2, 3), 4: (2, 3), 5: (3,)}
+_LEVELS = {1: 1, 2: 2, 3: 3, 4: 3, 5: 3}
 _EXAMPLE_SHARES = {1: 0.1, 2: 0.1, 3: 0.15, 4: 0.4, 5: 0.4}
 _STYLES = {"plain": 0.5, "nested": 0.16, "fused": 0.1, "loops": 0.1, "fused loops": 0.04, "index": 0.02, "while": 0.03}
 #: Up to this difficulty, bodies are written plainly: one assignment per step.
 _MAX_PLAIN_DIFFICULTY = 2
 #: After this many attempts, other forms are tried as well: short plain bodies are often reserved for the benchmark.
-_PLAIN_ATTEMPTS = 20
+_PLAIN_ATTEMPTS = 40
+#: After this many attempts, primitives of the next level are used as well.
+_LEVEL_ATTEMPTS = 8
+#: After this many attempts, other numbers of steps are tried as well.
+_MAX_LENGTH_ATTEMPTS = 40
+#: How often one of the steps is chosen among those that show the concept by themselves.
+_MATCHING_SHARE = 0.75
 _EXITS = {"": 0.82, "guard": 0.13, "branches": 0.05}
 _IRREGULAR_PLURALS = ("ss", "xes", "ches", "shes", "sses", "ies", "oes", "ices", "ves", "people", "teeth")
 
@@ -89,13 +95,14 @@ def draw_named_exercise(rng: Random, request: Request) -> Exercise:
 
 
 def _attempt(rng: Random, request: Request, plan: Plan, hint: Hint, input_type: ValueType, attempt: int) -> Exercise | None:
-    length = rng.choice(_LENGTHS[request.difficulty]) if attempt < 100 else rng.choice((1, 2, 2, 3))
-    level = _LEVELS[request.difficulty] if attempt < 60 else 3
-    steps = _draw_steps(rng, plan, input_type, length, level)
+    length = rng.choice(_LENGTHS[request.difficulty]) if attempt < _MAX_LENGTH_ATTEMPTS else rng.choice((1, 2, 2, 3))
+    level = max(_LEVELS[request.difficulty], min(3, 1 + attempt // _LEVEL_ATTEMPTS))
+    steps = _draw_steps(rng, plan, input_type, length, level, hint.pattern)
     if steps is None:
         return None
     style, early_exit = _draw_form(rng, request.difficulty <= _MAX_PLAIN_DIFFICULTY and attempt < _PLAIN_ATTEMPTS, hint)
-    if hint.pattern and not hint.styles and not hint.exits and not _shows(hint.pattern, steps):
+    needed = hint.needed or hint.pattern
+    if needed and (hint.needed or not hint.styles or style == "plain") and not early_exit and not _shows(needed, steps):
         return None
     form = Form(style, early_exit, plan.variable, plan.further, _EXAMPLE_SHARES[request.difficulty])
     return make_exercise(rng, request.name, steps, rng.randint(3, 5), form, pattern=hint.pattern)
@@ -116,12 +123,17 @@ def _shows(pattern: str, steps: tuple[Step, ...]) -> bool:
     return re.search(pattern, "\n".join(body)) is not None
 
 
-def _draw_steps(rng: Random, plan: Plan, input_type: ValueType, length: int, level: int) -> tuple[Step, ...] | None:
-    """Draw steps that begin and end as the plan says; None if this draw does not lead there."""
+def _draw_steps(
+    rng: Random, plan: Plan, input_type: ValueType, length: int, level: int, pattern: str
+) -> tuple[Step, ...] | None:
+    """Draw steps that begin and end as the plan says, mostly one that matches a pattern; None if this draw leads nowhere."""
     first = plan.first
+    matching = rng.randrange(length) if pattern and rng.random() < _MATCHING_SHARE else -1
     if first is None:
-        readers = _readers(input_type, level, length == 1)
-        first = _choose(rng, [item for item in readers if length > 1 or not plan.last or item.name in plan.last])
+        readers = [
+            item for item in _readers(input_type, level, length == 1) if length > 1 or not plan.last or item.name in plan.last
+        ]
+        first = _choose(rng, _matching(readers, pattern) if matching == 0 else readers)
     if first is None or (plan.first is not None and length == 1 and plan.last and first.name not in plan.last):
         length = max(length, 2)
     if first is None:
@@ -133,7 +145,7 @@ def _draw_steps(rng: Random, plan: Plan, input_type: ValueType, length: int, lev
         if last and plan.last:
             candidates = tuple(item for item in candidates if item.name in plan.last)
         after = [item for item in candidates if _may_follow(chosen[-1], item)]
-        following = _choose(rng, after)
+        following = _choose(rng, _matching(after, pattern) if matching == place else after)
         if following is None:
             return None
         chosen.append(following)
@@ -142,6 +154,20 @@ def _draw_steps(rng: Random, plan: Plan, input_type: ValueType, length: int, lev
         option = plan.option if place == 0 and plan.option else rng.choice(item.options)
         steps.append(Step(item, option, rng.randrange(len(item.phrases))))
     return tuple(steps)
+
+
+def _matching(items: Sequence[Primitive], pattern: str) -> Sequence[Primitive]:
+    """Return the primitives whose expression alone matches a pattern; all of them if none does."""
+    return [item for item in items if _matches(item.name, pattern)] or items
+
+
+@cache
+def _matches(name: str, pattern: str) -> bool:
+    primitive = primitives_by_name()[name]
+    return (
+        re.search(pattern, f"return {primitive.expression(primitive.options[0], VARIABLES[primitive.input_type][0])}")
+        is not None
+    )
 
 
 def _may_follow(before: Primitive, item: Primitive) -> bool:
@@ -166,6 +192,12 @@ def _actions() -> dict[str, frozenset[str]]:
         for verb in heading.split(" | ")[1].split():
             actions[verb] = frozenset(" ".join(lines).split())
     return actions
+
+
+@cache
+def verbs_of(primitive: Primitive) -> tuple[str, ...]:
+    """Return the verbs with which the name of a function may begin whose last step is this primitive."""
+    return tuple(verb for verb, last in _actions().items() if primitive.name in last)
 
 
 @cache

@@ -10,10 +10,10 @@ import io
 import json
 import tokenize
 from collections.abc import Sequence
-from copy import deepcopy
 from typing import NamedTuple
 
 from textbookgen_procedural.loops import LoopWriter, as_recursion
+from textbookgen_procedural.syntax_copies import copied
 
 #: How the steps of a function can be written.
 STYLES = ("plain", "nested", "fused", "loops", "fused loops", "index", "while", "functional", "recursive")
@@ -102,13 +102,13 @@ class _Substitution(ast.NodeTransformer):
         if node.id != self.name or not isinstance(node.ctx, ast.Load):
             return node
         self.count += 1
-        return deepcopy(self.value)
+        return copied(self.value)
 
 
 def substitute(tree: ast.expr, name: str, value: ast.expr) -> tuple[ast.expr, int]:
     """Return a copy of an expression with a variable replaced, and how often it occurred."""
     substitution = _Substitution(name, value)
-    return substitution.visit(deepcopy(tree)), substitution.count
+    return substitution.visit(copied(tree)), substitution.count
 
 
 def _size(tree: ast.AST) -> int:

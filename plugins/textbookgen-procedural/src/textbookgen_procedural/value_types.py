@@ -82,7 +82,7 @@ def example_value(value_type: ValueType, rng: Random) -> Any:
 
 def _numbers(rng: Random) -> list[int]:
     low, high = rng.choice(((-9, 12), (0, 9), (-5, 20), (1, 15), (0, 30)))
-    numbers = [rng.randint(low, high) for _ in range(rng.randint(3, 6))]
+    numbers = rng.choices(range(low, high + 1), k=rng.randint(3, 6))
     if rng.random() < 0.4:
         numbers.insert(rng.randrange(len(numbers) + 1), rng.choice(numbers))
     return numbers if rng.random() > 0.03 else []
