@@ -16,7 +16,7 @@ def test_identical_models_do_not_differ_and_the_interval_does_not_claim_more():
     right = [1.0, 0.0, 0.0, 1.0, 0.0] * 4
     same = compare_pairs(right, right)
     assert (same.n, same.first, same.second, same.difference, same.p) == (20, 0.4, 0.4, 0.0, 1.0)
-    assert (same.first_only, same.second_only, same.test) == (0, 0, "exact McNemar")
+    assert (same.first_wins, same.second_wins, same.test) == (0, 0, "exact McNemar")
     z2 = 1.959964**2
     assert same.low == pytest.approx(-z2 / (20 + z2), abs=1e-5) and same.high == pytest.approx(z2 / (20 + z2), abs=1e-5)
     assert same.min_detectable is not None and 0.3 < same.min_detectable < 0.45
@@ -28,7 +28,7 @@ def test_a_planted_difference_of_right_and_wrong_is_found():
     first = [1.0] + [0.0] * 9 + [1.0] * 20
     second = [0.0] + [1.0] * 9 + [1.0] * 20
     result = compare_pairs(first, second)
-    assert (result.first_only, result.second_only) == (1, 9)
+    assert (result.first_wins, result.second_wins) == (1, 9)
     assert result.difference == pytest.approx(8 / 30)
     assert result.p == pytest.approx(2 * (1 + 10) / 2**10), "of ten items that differ, at most one: (1 + 10) / 1024, two-sided"
     assert result.low is not None and result.high is not None
@@ -43,7 +43,7 @@ def test_a_planted_difference_of_means_is_found():
     first = rng.normal(2.0, 1.0, 200)
     second = first + rng.normal(-0.1, 0.2, 200)
     result = compare_pairs(first.tolist(), second.tolist())
-    assert result.test == "sign-flip permutation" and result.first_only is None
+    assert result.test == "sign-flip permutation" and result.first_wins is None
     assert result.low is not None and result.high is not None
     assert result.low < -0.1 < result.high < 0
     assert result.p < 0.001

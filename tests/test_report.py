@@ -13,7 +13,7 @@ from conftest import RECIPE
 from textbookgen.api.errors import TextbookgenError
 from textbookgen.api.events import StepRecord
 from textbookgen.api.files import write_frame
-from textbookgen.run.compare import compare_plans
+from textbookgen.run.plan_differences import compare_plans
 from textbookgen.run.report import format_duration, write_report
 from textbookgen.run.summary import summarize_unfinished
 from textbookgen.storage.records import ModelSummary, RunPlan, RunSummary, StepEntry, StepSummary, TableEntry

@@ -1,4 +1,4 @@
-"""`textbookgen run`: list, show, diff, prune."""
+"""`textbookgen run`: list, show, compare, diff, prune, verify."""
 
 from __future__ import annotations
 
@@ -57,13 +57,36 @@ def show_run(name: str, as_json: bool, work: Path) -> None:
         click.echo(f"{run.name} has not finished; completed steps: {len(summary.steps)}")
 
 
+@group.command("compare")
+@click.argument("first", metavar="RUN[:MODEL]")
+@click.argument("second", metavar="RUN[:MODEL]")
+@options.as_json
+@options.work
+def compare(first: str, second: str, as_json: bool, work: Path) -> None:
+    """Compare the scores of two runs or two models, item by item.
+
+    Without MODEL, the models that both runs have. Without RUN, as in `:base :tuned`, models of the latest run. Shows paired
+    differences with intervals and tests, the smallest difference that could have been detected, time, tokens and cost.
+    """
+    from textbookgen.cli.comparison import print_comparison
+    from textbookgen.run.comparison import compare_runs
+    from textbookgen.storage.records import record_json
+    from textbookgen.storage.workspace import Workspace
+
+    comparison = compare_runs(Workspace(work), first, second)
+    if as_json:
+        click.echo(record_json(comparison))
+    else:
+        print_comparison(comparison)
+
+
 @group.command("diff")
 @click.argument("first")
 @click.argument("second")
 @options.work
 def diff(first: str, second: str, work: Path) -> None:
-    """Compare two runs: which stages differ, and in which options."""
-    from textbookgen.run.compare import compare_plans
+    """Compare the plans of two runs: which stages differ, and in which options."""
+    from textbookgen.run.plan_differences import compare_plans
     from textbookgen.storage.workspace import Workspace
 
     workspace = Workspace(work)

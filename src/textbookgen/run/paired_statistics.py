@@ -35,8 +35,8 @@ class PairedStatistics:
         test: `exact McNemar` where every value is 0 or 1, otherwise `sign-flip permutation`, or `paired t` for many items.
         min_detectable: the smallest true difference that a test at 5% on this number of items finds with 80% probability; None
             if there are too few items for any, or if values other than 0 and 1 do not vary.
-        first_only: values of 0 and 1: items that only the first model got right; otherwise None.
-        second_only: the same for the second.
+        first_wins: values of 0 and 1: items that only the first model got right; otherwise None.
+        second_wins: the same for the second.
     """
 
     n: int
@@ -48,8 +48,8 @@ class PairedStatistics:
     p: float
     test: str
     min_detectable: float | None
-    first_only: int | None = None
-    second_only: int | None = None
+    first_wins: int | None = None
+    second_wins: int | None = None
 
 
 def compare_pairs(first: Sequence[float], second: Sequence[float]) -> PairedStatistics:
@@ -98,21 +98,21 @@ def _compare_binary(first: NDArray[np.float64], second: NDArray[np.float64]) -> 
     from scipy.stats import binomtest
 
     n = len(first)
-    first_only, second_only = int((first > second).sum()), int((second > first).sum())
-    differing = first_only + second_only
-    low, high = tango_interval(n, second_only, first_only)
+    first_wins, second_wins = int((first > second).sum()), int((second > first).sum())
+    differing = first_wins + second_wins
+    low, high = tango_interval(n, second_wins, first_wins)
     return PairedStatistics(
         n=n,
         first=float(first.mean()),
         second=float(second.mean()),
-        difference=(second_only - first_only) / n,
+        difference=(second_wins - first_wins) / n,
         low=low if n > 1 else None,
         high=high if n > 1 else None,
-        p=float(binomtest(second_only, differing).pvalue) if differing else 1.0,
+        p=float(binomtest(second_wins, differing).pvalue) if differing else 1.0,
         test="exact McNemar",
         min_detectable=min_detectable_share(n, (differing + 1) / (n + 2)),
-        first_only=first_only,
-        second_only=second_only,
+        first_wins=first_wins,
+        second_wins=second_wins,
     )
 
 
