@@ -78,6 +78,7 @@ def evaluate(tmp_path: Path, kind, rows, model=None, **options):
     }
     stage = ChatEval.model_validate({"from": ["one", "two"], "conversations": "unseen", **options})
     figures = stage.evaluate(StageInputs(inputs, tmp_path, Resolver(model or ShoutingModel())), tmp_path)
+    assert {row["metric"] for row in figures.iter_rows(named=True) if row["benchmark"]} <= {"right answers"}
     return {(row["subject"], row["metric"]): row["value"] for row in figures.iter_rows(named=True)}
 
 

@@ -16,6 +16,7 @@ from textbookgen_reasoning.score import CellScores, shortcut_index, stop_texts
 
 from textbookgen.api.artifacts import Checkpoint
 from textbookgen.api.errors import RunError
+from textbookgen.api.rows import ITEM_SCORES
 from textbookgen.api.stage import StageInputs
 from textbookgen.testing import write_documents
 
@@ -54,7 +55,14 @@ def score(folder: Path, source, answer, **options: object) -> dict[str, float]:
     metrics = CellScores(inputs="model", problems="probe", batch_size=7, **options).evaluate(inputs, folder)
     assert model.closed
     assert set(metrics["subject"]) == {"model"}
-    return dict(zip(metrics["metric"], metrics["value"], strict=True))
+    assert set(metrics["benchmark"]) == {"probe"}
+    items = pl.read_parquet(folder / ITEM_SCORES)
+    assert items["value"].mean() == pytest.approx(metrics["value"][0])
+    assert items.select("item", "metric").n_unique() == len(items)
+    names = [
+        metric if subset == "all" else f"{metric} {subset}" for metric, subset in metrics.select("metric", "subset").rows()
+    ]
+    return dict(zip(names, metrics["value"], strict=True))
 
 
 def value(prompt: str) -> str:

@@ -13,7 +13,8 @@ import polars as pl
 from pydantic import Field
 
 from textbookgen import Checkpoint, Documents, Evaluator, Input, Labels, RunError, Runtime, StageInputs
-from textbookgen.api.rows import report_table
+from textbookgen.api.files import write_frame
+from textbookgen.api.rows import ALL_ITEMS, ITEM_SCORES, report_table
 from textbookgen_reasoning.arithmetic_format import Format, digit_accuracy
 from textbookgen_reasoning.gym import gym_score
 
@@ -21,12 +22,13 @@ from textbookgen_reasoning.gym import gym_score
 class CellScores(Evaluator):
     """Completes `reasoning.prompt` greedily with each checkpoint, and reports the accuracy in each `reasoning.cell`.
 
-    With places in a chain (LEGO) also a shortcut index: accuracy at the last place minus accuracy in the middle, which is
-    positive if the end of a chain is guessed without resolving the chain. With sums and products also the digit accuracy.
+    The benchmark of the figures is the stage of the problems, their subset the cell. With places in a chain (LEGO) also a
+    shortcut index: accuracy at the last place minus accuracy in the middle, which is positive if the end of a chain is guessed
+    without resolving the chain. With sums and products also the digit accuracy.
     """
 
     name: ClassVar[str] = "score"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     inputs: Annotated[Labels, Input(Checkpoint)] = Field(alias="from", description="stages above whose checkpoints to score")
     problems: Annotated[Labels, Input(Documents)] = Field(description="stages above with the problems")
@@ -50,9 +52,12 @@ class CellScores(Evaluator):
             raise RunError("there are no problems to score on", place="problems", hint="name a stage that generates problems")
         checkpoints = inputs.by_label("from", Checkpoint)
         answers = pl.concat([self._answer(label, item, problems, inputs) for label, item in checkpoints.items()])
-        answers.write_parquet(out / "answers.parquet")
+        write_frame(out / "answers.parquet", answers)
+        benchmark = ", ".join(self.problems)
+        columns = {"benchmark": pl.lit(benchmark), "item": pl.col("id"), "metric": pl.lit("accuracy"), "value": pl.col("score")}
+        write_frame(out / ITEM_SCORES, answers.select("subject", **columns))
         rows = [
-            row
+            {"benchmark": benchmark, **row}
             for (subject,), of_subject in answers.group_by("subject", maintain_order=True)
             for row in summarize(str(subject), of_subject)
         ]
@@ -90,7 +95,7 @@ class CellScores(Evaluator):
 
 
 def summarize(subject: str, answers: pl.DataFrame) -> Iterator[dict[str, Any]]:
-    """Yield the rows of the report for one model.
+    """Yield the rows of the report for one model, without the benchmark.
 
     Args:
         subject: Label of the model.
@@ -101,13 +106,13 @@ def summarize(subject: str, answers: pl.DataFrame) -> Iterator[dict[str, Any]]:
         str(cell): of_cell["score"].to_list()
         for (cell,), of_cell in sorted(answers.group_by("reasoning.cell"), key=lambda pair: pair[0])
     }
-    yield from (_metric(subject, f"accuracy {cell}", scores) for cell, scores in cells.items())
+    yield from (_metric(subject, "accuracy", scores, cell) for cell, scores in cells.items())
     if digits := answers["digits"].drop_nulls().to_list():
         yield _metric(subject, "digit accuracy", digits)
     by_place = list(cells.values()) if all(cell.startswith("place ") for cell in cells) else []
     if not by_place and (chains := answers["places"].drop_nulls().to_list()):
         by_place = [[chain[at] for chain in chains if len(chain) > at] for at in range(max(map(len, chains)))]
-        yield from (_metric(subject, f"accuracy place {at:02d}", scores) for at, scores in enumerate(by_place))
+        yield from (_metric(subject, "accuracy", scores, f"place {at:02d}") for at, scores in enumerate(by_place))
     if len(by_place) > 2:
         index = shortcut_index([sum(scores) / len(scores) for scores in by_place])
         yield {"subject": subject, "metric": "shortcut index", "value": index, "stderr": None, "n": len(by_place)}
@@ -126,11 +131,12 @@ def shortcut_index(accuracy: Sequence[float]) -> float:
     return accuracy[-1] - accuracy[len(accuracy) // 2]
 
 
-def _metric(subject: str, metric: str, values: Sequence[float]) -> dict[str, Any]:
+def _metric(subject: str, metric: str, values: Sequence[float], subset: str = ALL_ITEMS) -> dict[str, Any]:
     """Return a row of the report: the mean and its standard error."""
     mean = sum(values) / len(values)
     variance = sum((value - mean) ** 2 for value in values) / max(len(values) - 1, 1)
-    return {"subject": subject, "metric": metric, "value": mean, "stderr": math.sqrt(variance / len(values)), "n": len(values)}
+    figures = {"value": mean, "stderr": math.sqrt(variance / len(values)), "n": len(values)}
+    return {"subject": subject, "metric": metric, "subset": subset, **figures}
 
 
 def _digit_score(row: dict[str, Any], answer: str) -> float | None:

@@ -148,7 +148,7 @@ class ChatEval(Evaluator):
                     [self._reply(chat_model, conversations[start : start + self.batch], start) for start in batches]
                 )
             frames.append(replies.with_columns(subject=pl.lit(label)))
-            metrics += _metrics(label, replies)
+            metrics += _metrics(label, self.conversations, replies)
         write_frame(out / "replies.parquet", pl.concat(frames))
         write_text(out / "replies.md", "\n".join(self._render_examples(conversations, frames)))
         return report_table(metrics)
@@ -217,11 +217,11 @@ def _reply_of(messages: Iterable[dict[str, Any]]) -> str:
     return next((turn.content for turn in _turns(messages) if turn.role == "assistant"), "")
 
 
-def _metrics(label: str, replies: pl.DataFrame) -> Iterator[dict[str, Any]]:
+def _metrics(label: str, conversations: str, replies: pl.DataFrame) -> Iterator[dict[str, Any]]:
     if replies["ended"].null_count() < len(replies):
         yield _share(label, "finished replies", replies["ended"])
     if "right" in replies.columns and replies["right"].null_count() < len(replies):
-        yield _share(label, "right answers", replies["right"].drop_nulls())
+        yield {"benchmark": conversations, **_share(label, "right answers", replies["right"].drop_nulls())}
     if "rejected.logprob" in replies.columns:
         likelier = pl.col("chosen.logprob") > pl.col("rejected.logprob")
         yield _share(label, "preference accuracy", replies.select(likelier).to_series())
