@@ -16,6 +16,7 @@ from textbookgen.api.stage import Source, Stage
 from textbookgen.api.teacher import Teacher
 from textbookgen.recipe.connect import Connections
 from textbookgen.recipe.plan import Component, PlannedFilter
+from textbookgen.recipe.plugin_boundary import plugin_boundary
 from textbookgen.recipe.prompts import Prompts
 
 
@@ -71,7 +72,8 @@ def step_facts(
         "inputs": inputs,
     }
     if isinstance(stage, Source):
-        return facts | {"digest": stage.digest(), "limit": limit}
+        with plugin_boundary(f"source `{use}`", "digest"):
+            return facts | {"digest": stage.digest(), "limit": limit}
     filters = [
         _filter_facts(component, prompts, reads_steps=f"accept.{number}" in inputs)
         for number, component in enumerate(connections.filters)
@@ -101,8 +103,11 @@ def _teacher_facts(teacher: Component[Teacher], *, reads_steps: bool) -> dict[st
     if reads_steps:
         names = {option_name(type(teacher.options), name) for name, _ in options_with(type(teacher.options), Input)}
         facts["options"] = {name: value for name, value in facts["options"].items() if name not in names}
-    elif digest := teacher.options.digest():
-        facts["digest"] = digest
+    else:
+        with plugin_boundary(f"teacher `{teacher.use}`", "digest"):
+            digest = teacher.options.digest()
+        if digest:
+            facts["digest"] = digest
     return facts
 
 

@@ -20,6 +20,7 @@ from textbookgen.recipe.generator_checks import check_generator
 from textbookgen.recipe.options import build_options
 from textbookgen.recipe.parser import Entry, Recipe, in_file_order
 from textbookgen.recipe.plan import Component, GeneratorStep, GraderStep, Plan, PlannedStep
+from textbookgen.recipe.plugin_boundary import plugin_boundary
 from textbookgen.recipe.plugin_manager import Plugins
 from textbookgen.recipe.prompt_checks import check_prompts, document_variables
 from textbookgen.recipe.prompts import Prompts
@@ -76,7 +77,7 @@ class _Planner:
         if options is None:
             return None
         if isinstance(options, Teacher):
-            self.diagnostics.extend(entry, options.check())
+            self._check(entry, options)
         return Component(entry.label, entry.use, options)
 
     def _step(self, entry: Entry, connector: Connector) -> PlannedStep | None:
@@ -85,7 +86,7 @@ class _Planner:
         if not isinstance(stage, Stage):
             return None
         errors_before = len(self.diagnostics.errors)
-        self.diagnostics.extend(entry, stage.check())
+        self._check(entry, stage)
         connections = connector.connect(entry, stage)
         if isinstance(stage, Generator):
             draw_names = self._drawn_variables(stage.inputs) if stage.inputs else None
@@ -98,6 +99,10 @@ class _Planner:
         if len(self.diagnostics.errors) > errors_before or not complete:
             return None
         return self._planned(entry, stage, connections)
+
+    def _check(self, entry: Entry, options: Stage | Teacher) -> None:
+        with plugin_boundary(f"{entry.kind} `{entry.use}` ({self.plugins.release(entry.use)})", "check"):
+            self.diagnostics.extend(entry, options.check())
 
     def _drawn_variables(self, labels: Iterable[str]) -> set[str] | None:
         """Return the variables that all documents of these stages were drawn with; None if that is not known."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import cached_property, lru_cache
 from importlib.metadata import EntryPoint, PackageNotFoundError, entry_points, version
@@ -17,6 +19,7 @@ import pluggy
 
 from textbookgen.api import hookspecs
 from textbookgen.api.errors import PluginError
+from textbookgen.recipe.plugin_boundary import describe_error, plugin_boundary, report_slow_import
 
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
@@ -33,6 +36,8 @@ if TYPE_CHECKING:
 
     Options = TypeVar("Options", bound=BaseModel)
 
+log = logging.getLogger(__name__)
+
 #: Plugins that are always present, by module name, so that importing this module imports none of them.
 BUILTIN = (
     "sources",
@@ -44,6 +49,14 @@ BUILTIN = (
     "executors",
     "shipped_files",
 )
+
+#: The base class of what a hook provides, by module and name: imported when it is needed.
+_BASES = {
+    "stages": ("textbookgen.api.stage", "Stage"),
+    "teachers": ("textbookgen.api.teacher", "Teacher"),
+    "samplers": ("textbookgen.api.sampler", "Sampler"),
+}
+_CLASS_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
 
 @dataclass(frozen=True)
@@ -85,11 +98,12 @@ class Plugins:
         try:
             if entry.name in self.installed:
                 raise PluginError(f"plugin '{entry.name}' is already provided by {self.installed[entry.name].distribution}")
-            module = entry.load()
+            with report_slow_import(f"'{entry.name}' ({distribution} {release})"):
+                module = entry.load()
             self._manager.register(module, name=entry.name)
             self._manager.check_pending()
-        except Exception as problem:  # a plugin may raise anything while it is imported
-            error = problem
+        except (Exception, SystemExit) as problem:  # a plugin may raise anything while it is imported
+            error = problem if isinstance(problem, Exception) else PluginError(describe_error(problem))
             if self._manager.has_plugin(entry.name):
                 self._manager.unregister(name=entry.name)
         if entry.name not in self.installed:
@@ -150,10 +164,33 @@ class Plugins:
         return dict(sorted(classes.items()))
 
     def _call_each(self, hook: str) -> Iterator[tuple[str, list[Any]]]:
-        """Yield each plugin that implements a hook, with the items that it returns."""
+        """Yield each plugin that implements a hook, with the items that it returns.
+
+        A plugin that fails, or returns something else, gets an error in `installed` and is skipped.
+        """
         for implementation in getattr(self._manager.hook, hook).get_hookimpls():
             function = cast("Callable[[], Iterable[Any]]", implementation.function)
-            yield implementation.plugin_name, list(function())
+            name = implementation.plugin_name
+            try:
+                with plugin_boundary(self._describe(name), hook):
+                    items = _checked_items(hook, function())
+            except PluginError as error:
+                self._fail(name, error)
+                continue
+            yield name, items
+
+    def _describe(self, name: str) -> str:
+        plugin = self.installed.get(name)
+        return f"plugin '{name}' ({plugin.distribution} {plugin.version})" if plugin else f"'{name}'"
+
+    def _fail(self, name: str, error: PluginError) -> None:
+        """Record the error of a plugin; an error of textbookgen itself is raised."""
+        plugin = self.installed.get(name)
+        if plugin is None:
+            raise error
+        if plugin.error is None:
+            log.warning("%s", error.problem)
+            self.installed[name] = replace(plugin, error=error)
 
     # -- what the first plugin that knows a name opens
 
@@ -217,9 +254,14 @@ class Plugins:
         return kind.model_validate(dict(options), context={"samplers": self.samplers})
 
     def _open(self, hook: str, what: str, **argument: Any) -> object:
-        opened = getattr(self._manager.hook, hook)(**argument)
+        (name,) = argument.values()
+        opened = None
+        for implementation in reversed(getattr(self._manager.hook, hook).get_hookimpls()):  # pluggy's order: the last first
+            with plugin_boundary(self._describe(implementation.plugin_name), f"{hook}({str(name)!r})"):
+                opened = implementation.function(*(argument[key] for key in implementation.argnames))
+            if opened is not None:
+                break
         if opened is None:
-            (name,) = argument.values()
             hint = "`textbookgen plugin list` lists the installed plugins"
             raise PluginError(f"no installed plugin provides the {what} '{name}'", hint=hint)
         return opened
@@ -259,6 +301,29 @@ class Plugins:
         """Return the functions that receive events, with the names of their plugins."""
         implementations = self._manager.hook.observe.get_hookimpls()
         return [(item.plugin_name, cast("Callable[..., None]", item.function)) for item in implementations]
+
+
+def _checked_items(hook: str, returned: object) -> list[Any]:
+    """Return what a hook returned as a list; classes must have a base of the right family, and a name.
+
+    Raises:
+        PluginError: it is not a list, or an item of it is of no use.
+    """
+    if isinstance(returned, str | bytes) or not isinstance(returned, Iterable):
+        raise PluginError(f"`{hook}` must return a list, but returned {returned!r:.80}")
+    items = list(returned)
+    if hook not in _BASES:
+        return items
+    module, name = _BASES[hook]
+    base = getattr(importlib.import_module(module), name)
+    for item in items:
+        if not (isinstance(item, type) and issubclass(item, base)):
+            raise PluginError(f"`{hook}` must return classes derived from {name}, but returned {item!r:.80}")
+        label = getattr(item, "name", None)
+        if not isinstance(label, str) or not _CLASS_NAME.fullmatch(label):
+            problem = f"{item.__module__}.{item.__qualname__} needs a class attribute `name` of letters, digits, '-' and '_'"
+            raise PluginError(f"{problem}, but has {label!r:.80}")
+    return items
 
 
 @lru_cache(maxsize=4)

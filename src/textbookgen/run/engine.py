@@ -18,6 +18,7 @@ from textbookgen.api.teacher import Teacher
 from textbookgen.builtin.event_log import EventLog
 from textbookgen.llm import TeacherSession
 from textbookgen.recipe.plan import Component, GeneratorStep, GraderStep, Plan, PlannedStep
+from textbookgen.recipe.plugin_boundary import plugin_boundary
 from textbookgen.recipe.plugin_manager import Plugins
 from textbookgen.run.integrity import StepIntegrity
 from textbookgen.run.memory import peak_mib, reset_peak
@@ -141,7 +142,8 @@ class _Execution:
         try:
             inputs = [self.outputs[label] for labels in step.inputs.values() for label in labels]
             self.integrity.verify_inputs(step, inputs)
-            record = _run_step(self._context(step, folder))
+            with plugin_boundary(f"stage `{step.use}` ({step.release})", "run"):
+                record = _run_step(self._context(step, folder))
         except TextbookgenError as error:
             raise _located(error, self.plan.recipe.place("stage", step.label)) from error
         peak = max(record.peak_mib, peak_mib(of_children=isinstance(step.stage, Trainer)))

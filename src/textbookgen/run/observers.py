@@ -34,7 +34,7 @@ class Observers:
         for name, observer in list(self._observers):
             try:
                 observer(event=event)
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 log.warning("observer %s failed and will not be notified again: %r", name, error)
                 self._observers.remove((name, observer))
 

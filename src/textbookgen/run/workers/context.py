@@ -77,6 +77,8 @@ def with_standard_columns(rows: pl.DataFrame, step: str, kind: str) -> pl.DataFr
         step: the address of the step, which replaces any value of the column `step`.
         kind: the kind of rows that have none.
     """
+    if "id" not in rows.columns:
+        raise RunError("the stage returned rows without the column `id`", hint=f"the columns are {', '.join(rows.columns)}")
     defaults = {"kind": pl.lit(kind), "parents": pl.lit([], dtype=COLUMNS["parents"])}
     missing = [
         defaults.get(name, pl.lit(None)).cast(dtype).alias(name)

@@ -41,12 +41,20 @@ def run_step(context: StepContext, stage: Trainer) -> StepRecord:
     job = Job(context.folder.folder / "job.json", out)
     write_json(job.path, _job(context, stage))
     log = context.folder.folder / "train.log"
-    _run(stage.command(job), {**os.environ, **stage.environment()}, log, lambda: _report_progress(context))
+    _run(_command(stage, job, context.step.use), {**os.environ, **stage.environment()}, log, lambda: _report_progress(context))
     if not (out / CheckpointCard.file_name).exists():
         problem = f"the trainer of '{context.step.use}' exited without an error but wrote no {CheckpointCard.file_name}"
         raise TrainerError(problem, place=str(out))
     card = CheckpointCard.read(out)
     return StepRecord(tokens=card.tokens, peak_mib=card.peak_mib)
+
+
+def _command(stage: Trainer, job: Job, use: str) -> list[str]:
+    command = stage.command(job)
+    if isinstance(command, str) or not all(isinstance(word, str) for word in command):
+        problem = f"`command` of '{use}' must return a list of strings, but returned {command!r:.120}"
+        raise TrainerError(problem, hint="return the program and each of its arguments as items of a list")
+    return list(command)
 
 
 def _job(context: StepContext, stage: Trainer) -> dict[str, Any]:
