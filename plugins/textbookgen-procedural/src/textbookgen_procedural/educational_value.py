@@ -14,7 +14,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import sha256
 
-_MAX_LINES = 400  # lines that are read
+_MAX_CHARACTERS = 8_000  # that are read: what the prompt for labels shows, and what `quality/forest` reads
+_MAX_CUTS = 60  # statements that are left out to find the last complete one
 _NOISE = 0.1  # share of labels that are one point off, as labels of two careful readers differ
 
 _GUI = frozenset(["tkinter", "turtle", "curses", "PyQt5", "PyQt6", "PySide6", "wx", "gi", "kivy", "pygame", "idlelib"])
@@ -33,6 +34,25 @@ _SYSTEM = frozenset(
         "distutils",
         "setuptools",
     ]
+)
+
+
+_MIN_WORDS = 20  # of prose
+_MAX_SENTENCE = 30  # mean number of words in readable sentences
+_WORDS_PER_SIGN = 200  # at most, for a sign to count: one mention in a long text teaches nothing
+
+#: Words that occur where a text explains something.
+_SIGNS_OF_TEACHING = {
+    "definitions": re.compile(r"\b(?:is called|are called|means|refers to|consists of|is defined|is an?|are the)\b"),
+    "reasons": re.compile(r"\b(?:because|so that|therefore|this is why|since|otherwise|in order to|as a result)\b", re.IGNORECASE),
+    "examples": re.compile(r"\b(?:for example|for instance|such as|e\.g\.|suppose|consider)|\*\*Example", re.IGNORECASE),
+}
+
+#: Lines that only code has: two of them, and a text is not rated as prose.
+_LOOKS_LIKE_CODE = re.compile(
+    r"^(?:\s*(?:def \w+\(.*|class \w+.*:|import [\w.]+|from [\w.]+ import .*|(?:if|for|while|elif) .*:|return\b.*)\s*\n)"
+    r"(?:.*\n){0,200}?\s*(?:def \w+\(.*|class \w+.*:|import [\w.]+|from [\w.]+ import .*|(?:if|for|while|elif) .*:|return\b.*)$",
+    re.MULTILINE,
 )
 
 
@@ -70,8 +90,14 @@ def rate_text(text: str) -> str:
 
     One label in ten is one point higher or lower, always the same for the same text.
     """
-    features = code_features(text)
-    score, why = _rate_code(features) if features else _rate_prose(text)
+    shown = text[:_MAX_CHARACTERS]
+    features = code_features(shown)
+    if features is not None:
+        score, why = _rate_code(features)
+    elif _LOOKS_LIKE_CODE.search(shown):
+        score, why = 0, "It is not valid Python."
+    else:
+        score, why = _rate_prose(shown)
     digest = sha256(text.encode("utf-8", "surrogatepass")).digest()
     if digest[0] < 256 * _NOISE:
         score = min(5, max(0, score + (1 if digest[1] % 2 else -1)))
@@ -99,22 +125,20 @@ def _rate_code(features: CodeFeatures) -> tuple[int, str]:
 
 
 def _rate_prose(text: str) -> tuple[int, str]:
-    """Return points and justification of prose, by whether it explains: sentences, definitions, examples."""
+    """Return points and justification of prose: sentences of readable length, definitions, reasons and examples."""
     words = len(text.split())
-    if words < 20:
-        return 0, "There is too little to learn from."
-    sentences = max(1, len(re.findall(r"[.!?](?:\s|$)", text)))
-    explains = bool(re.search(r"\b(is called|means|for example|such as|because|is a|step)\b", text))
-    shows = "```" in text
-    asks = "Question" in text or "?" in text
-    readable = 5 <= words / sentences <= 30
-    score = 1 + readable + explains + shows + (shows and asks and explains)
-    return score, f"Prose of {words} words that {'explains' if explains else 'tells'}{' and shows code' if shows else ''}."
+    sentences = len(re.findall(r"[.!?][\"')]*(?:\s|$)", text))
+    if words < _MIN_WORDS or sentences * _MAX_SENTENCE * 2 < words:
+        return 0, "There are too few sentences to learn from."
+    found = [name for name, pattern in _SIGNS_OF_TEACHING.items() if len(pattern.findall(text)) * _WORDS_PER_SIGN >= words]
+    readable = words <= _MAX_SENTENCE * sentences
+    listed = ", ".join(found) if found else "no definitions, reasons or examples"
+    return 1 + readable + len(found), f"Prose of {words} words with {listed}."
 
 
 def code_features(text: str) -> CodeFeatures | None:
     """Return the features of a Python text; None if it is not Python."""
-    lines = text.splitlines()[:_MAX_LINES]
+    lines = text[:_MAX_CHARACTERS].splitlines()
     tree = _parse(lines)
     if tree is None or not tree.body or _is_prose(tree):
         return None
@@ -152,16 +176,24 @@ _OPERATIONS = (
 
 
 def _parse(lines: list[str]) -> ast.Module | None:
-    """Return the syntax tree; a text that was cut off is read up to its last complete statements."""
-    for _ in range(3):
+    """Return the syntax tree; a text that was cut off is read up to its last complete statement, even inside a class."""
+    for end in _ends(lines):
         try:
-            return ast.parse("\n".join(lines))
+            return ast.parse("\n".join(lines[:end]))
         except (SyntaxError, ValueError, RecursionError, MemoryError):
-            starts = [n for n, line in enumerate(lines) if re.match(r"(?:def|class|@|if|for|while|with|try|async)\b|@", line)]
-            if not starts or starts[-1] == 0:
-                return None
-            lines = lines[: starts[-1]]
+            continue
     return None
+
+
+def _ends(lines: list[str]) -> Iterator[int]:
+    """Yield numbers of lines up to which a text may parse: all, then, from the end on, before each start of a statement."""
+    yield len(lines)
+    starts = [
+        number
+        for number, line in enumerate(lines)
+        if number and re.match(r"\s*(?:def|class|@|if|for|while|with|try|async|return|import|from|[a-zA-Z_][\w.]*\s*[=(])", line)
+    ]
+    yield from starts[: -_MAX_CUTS - 1 : -1]
 
 
 def _is_prose(tree: ast.Module) -> bool:
@@ -170,9 +202,9 @@ def _is_prose(tree: ast.Module) -> bool:
 
 
 def _is_self_contained(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
-    """Return whether a function computes its result from plain parameters, without the state of an object."""
+    """Return whether a function or method computes a result from parameters other than the object itself."""
     arguments = [item.arg for item in function.args.args]
-    if not arguments or arguments[0] in ("self", "cls"):
+    if not arguments or arguments[-1] in ("self", "cls"):
         return False
     nodes = list(ast.walk(function))
     returns = any(isinstance(node, ast.Return) and node.value is not None for node in nodes)

@@ -8,6 +8,7 @@ from textbookgen_textbooks.best_of_n import BestOfN
 from textbookgen_textbooks.conversation import Conversation
 from textbookgen_textbooks.deductions import Deductions
 from textbookgen_textbooks.excerpts import Excerpts
+from textbookgen_textbooks.distinct_topics import DistinctTopics
 from textbookgen_textbooks.exercise import Exercise
 from textbookgen_textbooks.fill_in_the_middle import FillInTheMiddle
 from textbookgen_textbooks.function_names import FunctionNames
@@ -24,10 +25,11 @@ from textbookgen_textbooks.self_revision import SelfRevision
 from textbookgen_textbooks.step_chains import StepChains
 from textbookgen_textbooks.strip_boilerplate import StripBoilerplate
 from textbookgen_textbooks.taxonomy import Taxonomy
+from textbookgen_textbooks.taxonomy_topics import Disciplines, TaxonomyTopics
 from textbookgen_textbooks.user_prompts import UserPrompts
 
 _PHI1: list[type[Stage]] = [Page, Exercise]
-_PHI15: list[type[Stage]] = [Taxonomy, Section, StripBoilerplate]
+_PHI15: list[type[Stage]] = [Taxonomy, DistinctTopics, Section, StripBoilerplate]
 _PHI4_SEEDS: list[type[Stage]] = [Excerpts, Deductions, MajorityVote, FillInTheMiddle]
 _PHI4_TEXTS: list[type[Stage]] = [Rewrite, SelfRevision]
 _PHI4_PROMPTS: list[type[Stage]] = [UserPrompts, InstructionReversal, Conversation]
@@ -43,4 +45,4 @@ def stages() -> list[type[Stage]]:
 @hookimpl
 def samplers() -> list[type[Sampler]]:
     """Return the samplers for pages, sections and exercises."""
-    return [FunctionNames, StepChains, PageTopics, SectionTopics]
+    return [FunctionNames, StepChains, PageTopics, SectionTopics, Disciplines, TaxonomyTopics]

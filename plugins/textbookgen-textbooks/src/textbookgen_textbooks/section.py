@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
@@ -15,22 +15,20 @@ from textbookgen_textbooks.text_replies import read_prose
 class Section(Generator):
     """Write sections of textbooks about the world: phi-1.5's synthetic data (arXiv 2309.05463).
 
-    phi-1.5 put samples of web text into its prompts for diversity. Input documents are such passages (a random window of
-    `passage_length` characters each) or, with `documents_are = "topic"`, what each section is about, such as the concepts of
-    `textbooks/taxonomy`: then the discipline of the topic replaces a drawn domain. Columns: `textbooks.topic`,
-    `textbooks.domain`, `textbooks.audience`.
+    The topic comes from the sampler: `textbooks/section-topics`, or `textbooks/taxonomy-topics`, which gives the path above
+    the topic, an audience and a style too. phi-1.5 put samples of web text into its prompts for diversity: input documents are
+    such passages (a random window of `passage_length` characters each), or the sampler `passages` draws them. Columns:
+    `textbooks.topic`, `textbooks.course` (the path), `textbooks.domain`, `textbooks.audience`, `textbooks.style`.
     """
 
     name: ClassVar[str] = "section"
     task: ClassVar[str] = "section"
     kind: ClassVar[str] = "section"
+    version: ClassVar[int] = 2
 
     prompt: Annotated[str, Template] = Field("phi15/section.md.j2", description="prompt template")
     inputs: Annotated[Labels, Input(Documents)] = Field(
-        (), alias="from", description="earlier stages whose documents are passages or topics"
-    )
-    documents_are: Literal["passage", "topic"] = Field(
-        "passage", description="what an input document is: an unrelated passage for diversity, or the topic"
+        (), alias="from", description="earlier stages whose documents are passages for diversity"
     )
     passage_length: int = Field(1_000, gt=0, description="maximum length of a passage in the prompt, in characters")
     min_words: int = Field(100, ge=0, description="reject shorter sections")
@@ -49,23 +47,17 @@ class Section(Generator):
         text = read_prose(reply)
         if len(text.split()) < self.min_words:
             raise UnusableReply("the section is too short")
-        yield {"text": text, **{f"textbooks.{name}": draw.get(name) for name in ("topic", "domain", "audience")}}
+        facts = {name: draw.get(name) for name in ("topic", "course", "domain", "audience", "style")}
+        facts["domain"] = draw.get("domain") or draw.get("discipline")
+        yield {"text": text, **{f"textbooks.{name}": value for name, value in facts.items()}}
 
     def _variables(self, draw: Draw) -> dict[str, Any]:
-        """The draw with what the input document contributes."""
+        """The draw, with a passage from the input document."""
         variables = {"persona": None, "passage": None, **draw}
         document = draw.get("document")
-        if document is None:
-            return variables
-        if self.documents_are == "passage":
-            return {**variables, "passage": text_window(str(document["text"]), self.passage_length, draw)}
-        course = [document.get(f"textbooks.{level}") for level in ("discipline", "subject", "session")]
-        return {
-            **variables,
-            "topic": document.get("textbooks.topic") or document["text"],
-            "domain": course[0],
-            "course": " > ".join(str(name) for name in course if name),
-        }
+        if document is not None:
+            variables["passage"] = text_window(str(document["text"]), self.passage_length, draw)
+        return variables
 
 
 def text_window(text: str, length: int, draw: Draw) -> str:

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from pydantic import Field, model_validator
 
 from textbookgen import AcceptedStats, Sampler
+from textbookgen_textbooks.disciplines import audiences_for
 from textbookgen_textbooks.word_lists import entries_by_heading, list_entries
 
 
@@ -21,6 +22,7 @@ class SectionTopics(Sampler):
     """
 
     name: ClassVar[str] = "section-topics"
+    version: ClassVar[int] = 2
 
     domains: tuple[str, ...] = Field((), description="domains; by default the plugin's six")
     topics: tuple[str, ...] = Field(
@@ -42,13 +44,13 @@ class SectionTopics(Sampler):
     def draw(self, n: int, rng: Random, stats: AcceptedStats) -> dict[str, Any]:
         """Return the prompt variables of one section."""
         domain, topic = self._domain_and_topic(rng)
-        audience, _, reader_needs = rng.choice(list_entries("reader_needs")).partition(" | ")
+        audience = rng.choice(audiences_for(domain or ""))
         persona = rng.choice(self.personas or list_entries("personas")) if rng.random() < self.persona_share else None
         return {
             "domain": domain,
             "topic": topic,
-            "audience": audience,
-            "reader_needs": reader_needs,
+            "audience": audience.name,
+            "reader_needs": audience.requirement,
             "persona": persona,
         }
 

@@ -1,4 +1,4 @@
-"""Built-in sources: installed Python code, tables, and text files."""
+"""Built-in sources: installed Python code and documentation, tables, and text files."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from textbookgen.api.stage import Stage
 @hookimpl
 def stages() -> list[type[Stage]]:
     """Return the built-in sources."""
+    from textbookgen.builtin.sources.documentation import Documentation
     from textbookgen.builtin.sources.python_code import PythonCode
     from textbookgen.builtin.sources.tables import Jsonl, Parquet
     from textbookgen.builtin.sources.text import Text
 
-    return [PythonCode, Parquet, Jsonl, Text]
+    return [PythonCode, Documentation, Parquet, Jsonl, Text]

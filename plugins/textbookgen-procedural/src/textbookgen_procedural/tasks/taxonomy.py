@@ -1,4 +1,4 @@
-"""Taxonomies: a discipline divided into subjects, sessions and concepts by fixed patterns, without knowledge of the world."""
+"""Taxonomies: a discipline divided into what the embedded teacher has lessons on, or into steps of inquiry."""
 
 from __future__ import annotations
 
@@ -6,15 +6,18 @@ from collections.abc import Mapping
 from random import Random
 
 from textbookgen_procedural.data_files import phrases
+from textbookgen_procedural.lessons.catalogue import names_below
 from textbookgen_procedural.tasks.draw_fields import Draw, json_reply, missing_field
 
 _PATTERNS = {"subject": "topic subjects", "session": "topic sessions", "concept": "topic concepts"}
+_DEFAULT_COUNT = 5
 
 
 def taxonomy(rng: Random, draw: Draw) -> str:
     """Return names one level below a path, as JSON.
 
-    Each name contains the one it divides, so that no two branches share a name. The draw has `path`, `level` and `count`.
+    Below a discipline that is not in the tree of lessons, each name contains the one it divides, so that no two branches
+    share a name. The draw has `path`, `level` and `count`.
 
     Raises:
         RequestRefused: the path or the level is missing.
@@ -22,7 +25,12 @@ def taxonomy(rng: Random, draw: Draw) -> str:
     path, level = draw.get("path"), str(draw.get("level") or "")
     if not isinstance(path, Mapping) or not path or level not in _PATTERNS:
         raise missing_field("taxonomy", "level", "a subject, session or concept, and the path to it,")
-    parent = str(list(path.values())[-1])
-    patterns = list(phrases(_PATTERNS[level]))
-    chosen = rng.sample(patterns, min(int(draw.get("count") or 5), len(patterns)))
-    return json_reply(names=[item.replace("*", parent) for item in chosen])
+    count = int(draw.get("count") or _DEFAULT_COUNT)
+    names = tuple(str(name) for name in path.values())
+    known = names_below(names)
+    if known:
+        chosen = rng.sample(known, min(count, len(known)))
+        return json_reply(names=[name for name in known if name in set(chosen)])
+    patterns = phrases(_PATTERNS[level])
+    chosen = rng.sample(patterns, min(count, len(patterns)))
+    return json_reply(names=[pattern.replace("*", names[-1]) for pattern in chosen])
