@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from bigrams import Bigrams
 from textbookgen.api.message import Message
 from textbookgen.api.model import Continuation, TokenModel
 from textbookgen.api.tokenizer import ByteTokenizer
-from textbookgen.training.generation import BatchGenerator, batch_by_size, scoring_windows
+from textbookgen.training.generation import BatchGenerator, batch_by_size, distinct_inputs, scoring_windows
 from textbookgen.training.model_client import TokenModelClient
 from textbookgen.training.prompt_codec import PromptCodec
 from textbookgen.training.sampling import SamplingParams
@@ -119,4 +120,33 @@ def test_scoring_windows_score_each_id_once_and_in_order(before, after):
     ids = list(range(before + after))
     read = list(scoring_windows(ids[:before], ids[before:], 8))
     assert [each for piece, count in read for each in piece[len(piece) - count :]] == ids[before:]
-    assert all(0 < count < len(piece) <= max(8, len(ids) if len(ids) <= 8 else 0) for piece, count in read)
+    assert all(0 < count < len(piece) <= 9 for piece, count in read), "the last id is not read"
+
+
+def test_a_long_first_text_loses_its_beginning_only():
+    assert list(scoring_windows(list(range(30)), [30, 31], 8)) == [(list(range(23, 32)), 2)]
+    assert list(scoring_windows([0], list(range(1, 13)), 8)) == [(list(range(9)), 8), (list(range(4, 13)), 4)]
+
+
+def test_texts_are_encoded_together_and_white_space_belongs_to_the_second(generator):
+    [(alone, tokens, _)] = generator.score([("once a", " cat")])
+    assert (alone, tokens) == generator.score([("once a ", "cat")])[0][:2]
+    assert tokens == 4
+    [ids] = generator.codec.encode(["once a cat"])
+    assert alone == pytest.approx(sum(generator.logprobs([(ids[:6], ids[6:])])[0]))
+
+
+def test_the_start_of_a_document_can_be_left_out(network, generator):
+    [(whole, _, _)] = generator.score([("", "a")])
+    assert generator.score([("", "a")], document_start=False)[0][0] == whole, "something has to precede the first token"
+    assert whole == pytest.approx(math.log(network.table[END, ord("a")]))
+    started = BatchGenerator(network, replace(generator.codec, start_ids=(ord("o"),)))
+    assert started.score([("", "a")], document_start=False)[0][0] == pytest.approx(math.log(network.table[ord("o"), ord("a")]))
+    assert generator.logprobs([([97, 98], [99])], document_start=False) == generator.logprobs([([97, 98], [99])])
+    plain = SamplingParams(3, document_start=False)
+    assert generator.complete(["once"], plain) == generator.complete(["once"], SamplingParams(3))
+
+
+def test_windows_that_differ_in_their_last_id_are_read_once():
+    windows = [([1, 2, 3], 1), ([1, 2, 4], 1), ([1, 5, 3], 2)]
+    assert distinct_inputs(windows) == ([[1, 2], [1, 5]], [0, 0, 1])

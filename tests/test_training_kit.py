@@ -315,7 +315,8 @@ class Echo:
             sys.exit("out of memory")
         return [[f"{prompt} {n} {'|'.join(params.stop)}" for n in range(params.samples)] for prompt in prompts]
 
-    def score(self, pairs):
+    def score(self, pairs, document_start):
+        assert document_start is True
         return [(-float(len(after)), len(after), not before) for before, after in pairs]
 
 def load():

@@ -47,7 +47,7 @@ class ChoiceItem:
         prompts: one prompt per choice, where they differ (as in WinoGrande, where all choices continue in the same way);
             otherwise empty.
         prefix: what the model reads before the prompt, such as instructions and solved examples; no part of the problem.
-        category: part of the benchmark that the item belongs to, such as a subject of MMLU; may be empty.
+        category: part of the benchmark that gets figures of its own, such as `stem` of MMLU; may be empty.
     """
 
     id: str
@@ -66,15 +66,17 @@ class ChoiceItem:
 
 
 class Benchmark(Protocol):
-    """A named list of problems. A plugin provides one through the hook `open_benchmark`.
+    """A named list of problems. A plugin provides one through the hook `open_benchmark`."""
 
-    Attributes:
-        name: what reports call it.
-        stop: texts that end a completion; the completion is cut before the first of them. Not used for choices.
-    """
+    @property
+    def name(self) -> str:
+        """What reports call it."""
+        ...
 
-    name: str
-    stop: tuple[str, ...]
+    @property
+    def stop(self) -> tuple[str, ...]:
+        """Texts that end a completion; the completion is cut before the first of them. Not used for choices."""
+        ...
 
     def items(self) -> Iterator[BenchmarkItem | ChoiceItem]:
         """Yield every item, all of one class, in a fixed order. This is where files or addresses are read.

@@ -40,6 +40,7 @@ class Model(Protocol):
         stop: Sequence[str] = (),
         samples: int = 1,
         seed: int = 0,
+        document_start: bool = True,
     ) -> list[list[str]]:
         """Complete each prompt.
 
@@ -50,6 +51,7 @@ class Model(Protocol):
             stop: texts that end a completion, which is cut before the first of them.
             samples: completions per prompt.
             seed: the seed of sampling.
+            document_start: as in `score`.
 
         Returns:
             For each prompt its completions, without the prompt.
@@ -59,8 +61,17 @@ class Model(Protocol):
         """
         ...
 
-    def score(self, pairs: Sequence[tuple[str, str]]) -> list[Score]:
+    def score(self, pairs: Sequence[tuple[str, str]], *, document_start: bool = True) -> list[Score]:
         """Return how likely each second text is after the first one, which may be empty.
+
+        The texts are tokenized together and then split, with white space between them in the second one, as
+        lm-evaluation-harness does.
+
+        Args:
+            pairs: texts; if they do not fit into the context, the beginning of the first one is cut off.
+            document_start: whether the first text begins a document, and so follows the end-of-document token as in training.
+                Otherwise the model reads what other tools let it read: only what the tokenizer itself puts before a text,
+                which for most is nothing.
 
         Raises:
             TrainerError: the process failed or cannot load the model.
@@ -92,7 +103,7 @@ class TokenModel(Model, Protocol):
     """A model that also takes token ids, so that what was sampled need not be tokenized again.
 
     Optional for trainers; stages that need it say so. Ids are those of the checkpoint's tokenizer. If the model was trained to
-    begin documents with a certain id, the model adds it and it never appears in arguments or results.
+    begin documents with a certain id, the model adds it and it never appears in arguments or results; `logprobs` can omit it.
     """
 
     def encode(self, prompts: Sequence[str | Sequence[Message]]) -> list[list[int]]:
@@ -133,6 +144,8 @@ class TokenModel(Model, Protocol):
         """
         ...
 
-    def logprobs(self, pairs: Sequence[tuple[Sequence[int], Sequence[int]]]) -> list[list[float]]:
+    def logprobs(
+        self, pairs: Sequence[tuple[Sequence[int], Sequence[int]]], *, document_start: bool = True
+    ) -> list[list[float]]:
         """Return the natural-log probability of each id of the second row, given the first row and the ids before it."""
         ...

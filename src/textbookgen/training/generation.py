@@ -1,7 +1,8 @@
 """Batched completion and scoring of texts and token ids with any causal language model.
 
-A text is read as a document from its start, after an end-of-document token, as in training. Rows of a batch never see each
-other's padding and each has its own random numbers, so a completion does not depend on what else is in the batch.
+A text is read as a document from its start, after an end-of-document token, as in training, unless a caller asks for the
+reading of other tools. Rows of a batch never see each other's padding and each has its own random numbers, so a completion
+does not depend on what else is in the batch.
 """
 
 from __future__ import annotations
@@ -58,7 +59,8 @@ class Network(Protocol):
         """Score the last tokens of each row, given those before.
 
         Args:
-            windows: ids, and how many of the last ones are scored; the first id never is.
+            windows: at most `context_length` + 1 ids, of which the last is scored but not read, and how many of the last ones
+                are scored; the first id never is. `distinct_inputs` says which windows read the same ids.
 
         Returns:
             For each row the natural-log probabilities, and whether greedy decoding would have chosen all of these tokens.
@@ -104,7 +106,8 @@ class BatchGenerator:
         A prompt that leaves too little of the context loses its beginning, but at most half of the context is freed.
         """
         seeds = [f"{params.seed}/{number}" for number in range(len(prompts))]
-        rows = self._complete(self.codec.encode(prompts), params, seeds, [params.max_tokens] * len(prompts))
+        prefixes = [self._start(ids, params.document_start) for ids in self.codec.encode(prompts)]
+        rows = self._complete(prefixes, params, seeds, [params.max_tokens] * len(prompts))
         return [[self._text(row, params) for row in samples] for samples in rows]
 
     def extend(
@@ -122,25 +125,45 @@ class BatchGenerator:
             For each row its continuations: ids including the token that ended it, the text up to there and before the first
             stop text, and whether it ended before the maximum.
         """
+        prefixes = [self._start(ids, params.document_start) for ids in prefixes]
         rows = self._complete(prefixes, params, [str(seed) for seed in seeds], max_tokens)
         return [[(row.all_ids, self._text(row, params), row.ended) for row in samples] for samples in rows]
 
-    def score(self, pairs: Sequence[tuple[str, str]]) -> list[tuple[float, int, bool]]:
+    def score(self, pairs: Sequence[tuple[str, str]], *, document_start: bool = True) -> list[tuple[float, int, bool]]:
         """Score the second text of each pair, given the first.
 
-        Texts longer than the context are scored in windows that overlap by half.
+        Ids are those of lm-evaluation-harness: both texts are encoded together, the ids beyond the number of the first text's
+        are scored, and spaces at the end of the first text belong to the second.
+
+        A first text that is too long for the context loses its beginning. A second text that is longer than the context is
+        scored in windows that overlap by half.
+
+        Args:
+            pairs: texts.
+            document_start: see `textbookgen.api.model.Model.score`.
 
         Returns:
             For each pair the log probability, the number of tokens, and whether greedy decoding would give the second text.
         """
-        contexts = self.codec.encode([before for before, _ in pairs])
-        texts = self.codec.encode([after for _, after in pairs])
-        scored = self._score(list(zip(contexts, texts, strict=True)))
-        return [(math.fsum(logprobs), len(logprobs), greedy) for logprobs, greedy in scored]
+        moved = [_move_spaces(before, after) for before, after in pairs]
+        contexts = self.codec.encode([before for before, _ in moved])
+        wholes = self.codec.encode([before + after for before, after in moved])
+        rows = [
+            (self._start(context, document_start), whole[len(context) :] or self.codec.encode([after])[0])
+            for context, whole, (_, after) in zip(contexts, wholes, moved, strict=True)
+        ]  # the second text is encoded alone where one token covers the end of the first and all of the second
+        return [(math.fsum(logprobs), len(logprobs), greedy) for logprobs, greedy in self._score(rows)]
 
-    def logprobs(self, pairs: Sequence[tuple[list[int], list[int]]]) -> list[list[float]]:
+    def logprobs(self, pairs: Sequence[tuple[list[int], list[int]]], *, document_start: bool = True) -> list[list[float]]:
         """Return the log probability of each id of a pair's second row, given the first row and the ids before."""
-        return [logprobs for logprobs, _ in self._score(pairs)]
+        rows = [(self._start(before, document_start), after) for before, after in pairs]
+        return [logprobs for logprobs, _ in self._score(rows)]
+
+    def _start(self, ids: Sequence[int], document_start: bool) -> list[int]:
+        """Return ids after what the model reads before them: at least one id in all."""
+        if document_start:
+            return [self.codec.eod, *ids]
+        return [*self.codec.start_ids, *ids] or [self.codec.eod]
 
     def _text(self, row: Completion, params: SamplingParams) -> str:
         return cut(self.codec.decode(row.ids), (*params.stop, *self.codec.stop))
@@ -148,11 +171,10 @@ class BatchGenerator:
     def _complete(
         self, prefixes: Sequence[list[int]], params: SamplingParams, seeds: Sequence[str], max_tokens: Sequence[int]
     ) -> list[list[Completion]]:
-        """Return the completions of each row of ids, in batches of similar length."""
+        """Return the completions of each row of at least one id, in batches of similar length."""
         context = self._network.context_length
         prompts = [
-            [self.codec.eod, *ids][-(context - min(limit, context // 2)) :]
-            for ids, limit in zip(prefixes, max_tokens, strict=True)
+            ids[-(context - min(limit, context // 2)) :] for ids, limit in zip(prefixes, max_tokens, strict=True)
         ]
         limits = [min(limit, context - len(prompt)) for prompt, limit in zip(prompts, max_tokens, strict=True)]
         rows = [
@@ -193,11 +215,14 @@ class BatchGenerator:
         return not row.ended and len(row.ids) < row.max_tokens
 
     def _score(self, pairs: Sequence[tuple[list[int], list[int]]]) -> list[tuple[list[float], bool]]:
-        """Return the log probabilities of each pair's second row, and whether greedy decoding would give it."""
+        """Return the log probabilities of each pair's second row, and whether greedy decoding would give it.
+
+        The first row of a pair has at least one id.
+        """
         windows = [
             (pair, *window)
             for pair, (before, after) in enumerate(pairs)
-            for window in scoring_windows([self.codec.eod, *before], after, self._network.context_length)
+            for window in scoring_windows(before, after, self._network.context_length)
         ]
         scores: dict[int, tuple[list[float], bool]] = {}
         for batch in batch_by_size([len(ids) for _, ids, _ in windows], MAX_BATCH_TOKENS):
@@ -239,13 +264,29 @@ def scoring_windows(before: list[int], after: list[int], context_length: int) ->
     """Yield windows that together score all of `after`: ids, and how many of the last ones are scored.
 
     Args:
-        before: at least one id.
+        before: at least one id; what does not fit is cut off at its beginning.
         after: the ids to score.
-        context_length: maximum length of a window; longer texts are split into windows that overlap by half.
+        context_length: maximum number of ids that are read; the last id of a window is not. If `after` is longer, there are
+            several windows, and each but the first reads half of the context before what it scores.
     """
     ids, done = before + after, len(before)
+    stop = len(ids) if len(after) <= context_length else max(done + context_length // 2, context_length + 1)
     while done < len(ids):
-        first = max(0, done - context_length // 2) if len(ids) > context_length else 0
-        stop = min(len(ids), first + context_length)
-        yield ids[first:stop], stop - done
-        done = stop
+        yield ids[max(0, stop - context_length - 1) : stop], stop - done
+        done, stop = stop, min(len(ids), stop + context_length - context_length // 2)
+
+
+def distinct_inputs(windows: Sequence[tuple[list[int], int]]) -> tuple[list[list[int]], list[int]]:
+    """Return the different rows of ids that windows read, and for each window the index of its row.
+
+    Windows that differ only in their last id, such as the letters of a multiple-choice question, read the same.
+    """
+    index: dict[tuple[int, ...], int] = {}
+    rows = [index.setdefault(tuple(ids[:-1]), len(index)) for ids, _ in windows]
+    return [list(ids) for ids in index], rows
+
+
+def _move_spaces(before: str, after: str) -> tuple[str, str]:
+    """Return two texts with the white space between them at the beginning of the second."""
+    kept = before.rstrip()
+    return kept, before[len(kept) :] + after

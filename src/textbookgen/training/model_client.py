@@ -62,6 +62,7 @@ class ModelClient:
         stop: Sequence[str] = (),
         samples: int = 1,
         seed: int = 0,
+        document_start: bool = True,
     ) -> list[list[str]]:
         """Return `samples` completions of each prompt; with temperature 0, copies of the greedy one.
 
@@ -69,17 +70,18 @@ class ModelClient:
             TrainerError: the process ended, or the request failed.
         """
         distinct = samples if temperature else 1
-        sampling = _sampling(max_tokens, temperature, stop, distinct) | {"seed": seed}
+        sampling = _sampling(max_tokens, temperature, stop, distinct) | {"seed": seed, "document_start": document_start}
         completions: list[list[str]] = self.request("complete", prompts=list(prompts), sampling=sampling)
         return [texts * (samples // distinct) for texts in completions]
 
-    def score(self, pairs: Sequence[tuple[str, str]]) -> list[Score]:
-        """Score the second text of each pair given the first; an empty first text is the start of a document.
+    def score(self, pairs: Sequence[tuple[str, str]], *, document_start: bool = True) -> list[Score]:
+        """Score the second text of each pair given the first; see `textbookgen.api.model.Model`.
 
         Raises:
             TrainerError: the process ended, or the request failed.
         """
-        return [Score(*item) for item in self.request("score", pairs=[list(pair) for pair in pairs])]
+        values = [list(pair) for pair in pairs]
+        return [Score(*item) for item in self.request("score", pairs=values, document_start=document_start)]
 
     def request(self, kind: str, **arguments: Any) -> Any:
         """Send a request of this type and return its result; for servers that handle further types.
@@ -179,14 +181,16 @@ class TokenModelClient(ModelClient):
             [Continuation(tuple(ids), text, ended) for ids, text, ended in row] * (samples // distinct) for row in continuations
         ]
 
-    def logprobs(self, pairs: Sequence[tuple[Sequence[int], Sequence[int]]]) -> list[list[float]]:
+    def logprobs(
+        self, pairs: Sequence[tuple[Sequence[int], Sequence[int]]], *, document_start: bool = True
+    ) -> list[list[float]]:
         """Return the log probability of each id of a pair's second row, given the first row and the ids before.
 
         Raises:
             TrainerError: the process ended, or the request failed.
         """
         values = [[list(before), list(after)] for before, after in pairs]
-        logprobs: list[list[float]] = self.request("logprobs", pairs=values)
+        logprobs: list[list[float]] = self.request("logprobs", pairs=values, document_start=document_start)
         return logprobs
 
 

@@ -24,7 +24,7 @@ class TextGenerator(Protocol):
         """Return the completions of each prompt."""
         ...
 
-    def score(self, pairs: Sequence[tuple[str, str]]) -> list[tuple[float, int, bool]]:
+    def score(self, pairs: Sequence[tuple[str, str]], *, document_start: bool) -> list[tuple[float, int, bool]]:
         """Return the fields of `textbookgen.api.model.Score` for each pair."""
         ...
 
@@ -39,7 +39,8 @@ def handle_text_request(generator: TextGenerator, request: dict[str, Any]) -> An
         case "complete":
             return generator.complete(request["prompts"], SamplingParams.from_request(request))
         case "score":
-            return generator.score([(before, after) for before, after in request["pairs"]])
+            pairs = [(before, after) for before, after in request["pairs"]]
+            return generator.score(pairs, document_start=request["document_start"])
         case other:
             raise ValueError(f"unknown request type {other!r}")
 
@@ -59,7 +60,8 @@ def handle_request(generator: BatchGenerator, request: dict[str, Any]) -> Any:
             params = SamplingParams.from_request(request)
             return generator.extend(request["prefixes"], params, request["seeds"], request["max_tokens"])
         case "logprobs":
-            return generator.logprobs([(before, after) for before, after in request["pairs"]])
+            pairs = [(before, after) for before, after in request["pairs"]]
+            return generator.logprobs(pairs, document_start=request["document_start"])
         case _:
             return handle_text_request(generator, request)
 

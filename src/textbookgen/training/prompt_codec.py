@@ -23,6 +23,8 @@ class PromptCodec:
         decode: the decoder of the tokenizer.
         end_ids: ids that end an answer, the end-of-document id among them.
         stop: texts that end an answer, where the template ends it with text for which the tokenizer has no single id.
+        start_ids: ids that the tokenizer by its own rules puts before a text, such as `<s>`; none for most. Texts are packed
+            without them.
     """
 
     template: ChatTemplate | None
@@ -30,15 +32,22 @@ class PromptCodec:
     decode: Callable[[list[int]], str]
     end_ids: frozenset[int]
     stop: tuple[str, ...]
+    start_ids: tuple[int, ...] = ()
 
     @classmethod
-    def create(cls, template: ChatTemplate | None, encoder: ChatEncoder, decode: Callable[[list[int]], str]) -> PromptCodec:
+    def create(
+        cls,
+        template: ChatTemplate | None,
+        encoder: ChatEncoder,
+        decode: Callable[[list[int]], str],
+        start_ids: tuple[int, ...] = (),
+    ) -> PromptCodec:
         """Return the codec of a chat template and a tokenizer."""
         end = template.answer_end() if template else ""
         ids = next(encoder.encode([[Piece(end, is_message_text=False, in_loss=False)]]))[0] if end else []
         if len(ids) == 1:
-            return cls(template, encoder, decode, frozenset({encoder.eod, *ids}), ())
-        return cls(template, encoder, decode, frozenset({encoder.eod}), (end,) if end else ())
+            return cls(template, encoder, decode, frozenset({encoder.eod, *ids}), (), start_ids)
+        return cls(template, encoder, decode, frozenset({encoder.eod}), (end,) if end else (), start_ids)
 
     @classmethod
     def load(cls, folder: Path, file: str | None, eod: int, chat: ChatTemplateCard | None = None) -> PromptCodec:
@@ -74,7 +83,7 @@ class PromptCodec:
         def encode(texts: list[str]) -> list[list[int]]:
             return [encoding.ids for encoding in tokenizer.encode_batch_fast(texts, add_special_tokens=False)]
 
-        return cls.create(template, ChatEncoder.for_tokenizer(encode, eod, path), tokenizer.decode)
+        return cls.create(template, ChatEncoder.for_tokenizer(encode, eod, path), tokenizer.decode, _start_ids(tokenizer))
 
     @property
     def eod(self) -> int:
@@ -99,6 +108,13 @@ class PromptCodec:
             return self.template.prompt(messages)
         start = Piece(messages[-1].content, is_message_text=True, in_loss=False)
         return [*self.template.prompt(messages[:-1]), start]
+
+
+def _start_ids(tokenizer: Any) -> tuple[int, ...]:
+    """Return the ids that a tokenizer puts before a text by its own rules."""
+    encoding = tokenizer.encode("a", add_special_tokens=True)
+    special = list(encoding.special_tokens_mask)
+    return tuple(encoding.ids[: special.index(0)]) if 0 in special else ()
 
 
 def ends_with(ids: Sequence[int], stop: Sequence[str], decode: Callable[[list[int]], str]) -> bool:

@@ -20,6 +20,8 @@ class SamplingParams:
         stop: texts that end a completion; they are not part of it.
         samples: completions per prompt.
         seed: seed of the random numbers.
+        document_start: whether a prompt follows the end-of-document token, as in training; otherwise only what the tokenizer
+            itself puts before a text.
     """
 
     max_tokens: int
@@ -27,6 +29,7 @@ class SamplingParams:
     stop: tuple[str, ...] = ()
     samples: int = 1
     seed: int = 0
+    document_start: bool = True
 
     @classmethod
     def from_request(cls, request: dict[str, Any]) -> SamplingParams:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from textbookgen.api.benchmark import Benchmark
 from textbookgen.api.hookspecs import hookimpl
+from textbookgen.builtin.benchmarks.choices import FORMATS, open_choices
 from textbookgen.builtin.benchmarks.code import ThreeItems, human_eval, mbpp
 from textbookgen.builtin.benchmarks.math import gsm8k
 from textbookgen.builtin.benchmarks.table import CODE_STOP, Item, Row, TableBenchmark, open_table, require_file
@@ -24,7 +25,13 @@ KNOWN: dict[str, tuple[str, Callable[[Row, int], Item | None], tuple[str, ...]]]
 
 @hookimpl
 def open_benchmark(name: str) -> Benchmark | None:
-    """Open `humaneval`, `mbpp` or `gsm8k`, each with `@PATH` for a file or another address; `file@PATH?…`; `example-three`.
+    """Open a published benchmark, with `@PATH` for a file or another address; `file@PATH?…`; `example-three`.
+
+    Answers are written for `humaneval`, `mbpp` and `gsm8k`, and chosen by likelihood for `arc_easy`, `arc_challenge`,
+    `hellaswag`, `piqa`, `winogrande`, `openbookqa`, `boolq`, `social_iqa`, `commonsense_qa`, `mmlu`, `lambada` and `squad`.
+    These take parameters, as in `arc_easy@test.jsonl?shots=5&examples=train.jsonl&form=choice`: `form` is `cloze` (each answer
+    follows the question) or `choice` (answers are listed, their letters scored), `shots` and `examples` say how many solved
+    examples precede an item and where they come from, `labels` is a file of labels that are published apart.
 
     `file@problems.jsonl?prompt=question&solution=answer` reads any table: `prompt`, `solution`, `tests`, `id` and
     `entry_point` name its columns, and `stop`, which can be repeated, ends a completion.
@@ -35,6 +42,10 @@ def open_benchmark(name: str) -> Benchmark | None:
     if kind == "file" and at:
         path, _, query = address.partition("?")
         return open_table(name, path, query)
+    kind, _, query = kind.partition("?")
+    if kind in FORMATS:
+        path, _, after_path = address.partition("?")
+        return open_choices(kind, path, after_path or query)
     if kind not in KNOWN:
         return None
     public, read_row, stop = KNOWN[kind]

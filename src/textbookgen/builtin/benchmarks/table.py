@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,9 @@ from textbookgen.api.errors import RunError
 
 Row = Mapping[str, Any]
 Item = BenchmarkItem | ChoiceItem
+
+#: Ends of names of files with one JSON object per line.
+JSON_LINES = (".jsonl", ".jsonl.gz", ".jsonl.zst", ".ndjson")
 
 #: What ends a completion of a Python function, as in the evaluation of HumanEval.
 CODE_STOP = ("\nclass", "\ndef", "\n#", "\nif", "\nprint")
@@ -42,23 +46,44 @@ class TableBenchmark:
         Raises:
             RunError: the table cannot be read, or lacks a column.
         """
-        for number, row in enumerate(self._rows().iter_rows(named=True)):
-            try:
+        for number, row in enumerate(read_rows(self.name, self.address).iter_rows(named=True)):
+            with reading(row, self.name, self.address):
                 item = self.parse(row, number)
-            except KeyError as error:
-                hint = f"it has {', '.join(row)}"
-                raise RunError(f"'{self.address}' has no column {error}, which `{self.name}` requires", hint=hint) from error
             if item is not None:
                 yield item
 
-    def _rows(self) -> pl.DataFrame:
-        try:
-            if self.address.endswith((".jsonl", ".jsonl.gz", ".jsonl.zst", ".ndjson")):
-                return pl.scan_ndjson(self.address, infer_schema_length=None).collect()
-            return pl.scan_parquet(self.address).collect()
-        except (pl.exceptions.PolarsError, OSError) as error:
-            hint = f"download it and write `{self.name}@PATH`, where PATH ends in .jsonl, .jsonl.gz or .parquet"
-            raise RunError(f"cannot read the benchmark `{self.name}` from '{self.address}': {error}", hint=hint) from error
+
+@contextmanager
+def reading(row: Row, name: str, address: str) -> Iterator[None]:
+    """Report a column that a row lacks as a problem of the file.
+
+    Raises:
+        RunError: a KeyError was raised inside.
+    """
+    try:
+        yield
+    except KeyError as error:
+        hint = f"it has {', '.join(row)}"
+        raise RunError(f"'{address}' has no column {error}, which `{name}` requires", hint=hint) from error
+
+
+def read_rows(name: str, address: str) -> pl.DataFrame:
+    """Return the rows of a benchmark's file: parquet or JSON Lines.
+
+    Args:
+        name: name of the benchmark, for error messages.
+        address: a path, or an address that polars reads.
+
+    Raises:
+        RunError: the file cannot be read.
+    """
+    try:
+        if address.endswith(JSON_LINES):
+            return pl.scan_ndjson(address, infer_schema_length=None).collect()
+        return pl.scan_parquet(address).collect()
+    except (pl.exceptions.PolarsError, OSError) as error:
+        hint = f"download it and write `{name}@PATH`, where PATH ends in .jsonl, .jsonl.gz or .parquet"
+        raise RunError(f"cannot read the benchmark `{name}` from '{address}': {error}", hint=hint) from error
 
 
 def require_file(address: str, kind: str) -> None:

@@ -12,9 +12,10 @@ from textbookgen.api.rows import ITEM_SCORE_SCHEMA
 
 
 def mean_and_error(values: Sequence[float]) -> tuple[float, float]:
-    """Return the mean and its standard error; for values 0 and 1, that is sqrt(p (1 - p) / n)."""
+    """Return the mean and its standard error from the sample variance, as lm-evaluation-harness; 0 for a single value."""
     mean = sum(values) / len(values)
-    return mean, math.sqrt(sum((value - mean) ** 2 for value in values)) / len(values)
+    variance = sum((value - mean) ** 2 for value in values) / max(len(values) - 1, 1)
+    return mean, math.sqrt(variance / len(values))
 
 
 def item_scores(items: pl.DataFrame, metrics: Sequence[str]) -> pl.DataFrame:

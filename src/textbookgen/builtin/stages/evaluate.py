@@ -18,10 +18,11 @@ from textbookgen.api.errors import RunError
 from textbookgen.api.files import write_frame, write_text
 from textbookgen.api.model import Model
 from textbookgen.api.rows import ITEM_SCORES, report_table
-from textbookgen.api.stage import Evaluator, StageInputs
+from textbookgen.api.stage import Evaluator, Filter, StageInputs
 from textbookgen.builtin.evaluation.figures import figures
 from textbookgen.builtin.evaluation.generated import Generation, complete_items, judge, pass_rates, render_completions
-from textbookgen.builtin.evaluation.likelihood import choice_scores, score_choices
+from textbookgen.builtin.evaluation.groups import group_figures
+from textbookgen.builtin.evaluation.likelihood import choice_scores, further_figures, score_choices
 
 
 class BenchmarkEval(Evaluator):
@@ -32,7 +33,8 @@ class BenchmarkEval(Evaluator):
     completion and tests run without an error; others if the completion equals the solution, apart from white space.
 
     Choices among given answers: `acc` chooses the likeliest answer, `acc_norm` that with the highest log probability per
-    character, both as lm-evaluation-harness; `bits_per_byte` is that of the right answer.
+    character; `bits_per_byte` is that of the right answer. Prompts, few-shot examples and figures are those of
+    lm-evaluation-harness. Benchmarks that the report on phi-2 groups also get the mean of their group, if all were scored.
     """
 
     name: ClassVar[str] = "evaluate"
@@ -53,6 +55,11 @@ class BenchmarkEval(Evaluator):
     k: tuple[int, ...] = Field((1,), min_length=1, description="values of k for pass@k, none larger than `samples`")
     max_items: int | None = Field(None, gt=0, description="use only the first N items of each benchmark")
     examples: int = Field(3, ge=0, description="completions of the last model to show in the report, passed and failed each")
+    document_start: bool = Field(
+        False,
+        description="score choices after the end-of-document token, as in training; lm-evaluation-harness does not, unless the "
+        "tokenizer itself puts a token before each text",
+    )
     batch: Annotated[int, Runtime] = Field(64, gt=0, description="items per batch")
 
     @field_validator("k")
@@ -69,25 +76,31 @@ class BenchmarkEval(Evaluator):
         `completions.parquet` has every completion with its verdict, `choices.parquet` the log probabilities of every choice,
         `item_scores.parquet` the scores of every item.
         """
-        completions, choices, scores = [], [], []
-        runner = inputs.resolver.filter(self.runner)
-        runner.prepare(inputs)
+        completions, choices, scores, rows = [], [], [], []
+        runner: Filter | None = None
         for label, checkpoint in inputs.by_label("from", Checkpoint).items():
             with closing(inputs.resolver.model(checkpoint.path)) as model:
                 for table in self._answers(label, model, inputs):
                     if "choices" in table.columns:
                         choices.append(table)
                         scores.append(choice_scores(table))
+                        rows += [*figures(scores[-1]), *further_figures(table)]
                     else:
-                        completions.append(judge(table, runner))
+                        completions.append(judge(table, runner := runner or self._open_runner(inputs)))
                         scores.append(pass_rates(completions[-1], self.k))
+                        rows += figures(scores[-1])
         if completions:
             write_frame(out / "completions.parquet", pl.concat(completions))
             write_text(out / "examples.md", "\n".join(render_completions(pl.concat(completions), self.examples)))
         if choices:
             write_frame(out / "choices.parquet", pl.concat(choices))
         write_frame(out / ITEM_SCORES, pl.concat(scores))
-        return report_table(figures(pl.concat(scores)))
+        return report_table([*rows, *group_figures(rows)])
+
+    def _open_runner(self, inputs: StageInputs) -> Filter:
+        runner = inputs.resolver.filter(self.runner)
+        runner.prepare(inputs)
+        return runner
 
     def _answers(self, label: str, model: Model, inputs: StageInputs) -> Iterator[pl.DataFrame]:
         """Yield the completions or the scored choices of one model for each benchmark."""
@@ -103,4 +116,4 @@ class BenchmarkEval(Evaluator):
             if written:
                 yield complete_items(label, model, benchmark.name, written, benchmark.stop, generation)
             if chosen:
-                yield score_choices(label, model, benchmark.name, chosen, self.batch)
+                yield score_choices(label, model, benchmark.name, chosen, self.batch, self.document_start)

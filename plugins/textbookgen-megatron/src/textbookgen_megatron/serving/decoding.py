@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from textbookgen.training.generation import distinct_inputs
 from textbookgen.training.sampling import choose_tokens, score_targets
 from textbookgen_megatron.torch_model import KVCache, TorchModel
 
@@ -74,18 +75,18 @@ class CachedModel:
         """Score the last tokens of rows.
 
         Args:
-            windows: Token ids, and how many of the last to score.
+            windows: Token ids, of which the last is not read, and how many of the last to score.
 
         Returns:
             For each row the natural-log probabilities of these tokens, computed in float64, and whether greedy decoding
             would have chosen each of them.
         """
-        tokens = self._pad([ids for ids, _ in windows])
-        hidden, _ = self._model.hidden(tokens)
+        inputs, rows = distinct_inputs(windows)
+        hidden, _ = self._model.hidden(self._pad(inputs))
         scored = []
-        for row, (ids, count) in enumerate(windows):
+        for row, (ids, count) in zip(rows, windows, strict=True):
             logits = self._model.logits(hidden[row, len(ids) - count - 1 : len(ids) - 1])
-            scored.append(score_targets(logits, tokens[row, len(ids) - count : len(ids)]))
+            scored.append(score_targets(logits, torch.tensor(ids[-count:], device=self._model.device)))
         return scored
 
     def _pad(self, rows: Sequence[list[int]]) -> Tensor:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel
 
+from textbookgen.training.generation import distinct_inputs
 from textbookgen.training.sampling import choose_tokens, score_targets
 
 
@@ -81,10 +82,16 @@ class CachedModel:
     @torch.inference_mode()
     def logprobs(self, windows: Sequence[tuple[list[int], int]]) -> list[tuple[list[float], bool]]:
         """Score the last tokens of each row; see `textbookgen.training.generation.Network`."""
-        longest = max(len(ids) for ids, _ in windows)
-        tokens = torch.tensor([ids + [0] * (longest - len(ids)) for ids, _ in windows], device=self._model.device)
-        logits = self._model(input_ids=tokens, use_cache=False).logits  # right padding, which causal attention ignores
+        inputs, rows = distinct_inputs(windows)
+        longest = max(map(len, inputs))
+        tokens = torch.tensor([ids + [0] * (longest - len(ids)) for ids in inputs], device=self._model.device)
+        first = min(len(ids) - count - 1 for ids, count in windows)  # logits before it are not needed
+        # right padding, which causal attention ignores
+        logits = self._model(input_ids=tokens, use_cache=False, logits_to_keep=longest - first).logits
         return [
-            score_targets(logits[row, len(ids) - count - 1 : len(ids) - 1], tokens[row, len(ids) - count : len(ids)])
-            for row, (ids, count) in enumerate(windows)
+            score_targets(
+                logits[row, len(ids) - count - 1 - first : len(ids) - 1 - first],
+                torch.tensor(ids[-count:], device=self._model.device),
+            )
+            for row, (ids, count) in zip(rows, windows, strict=True)
         ]
