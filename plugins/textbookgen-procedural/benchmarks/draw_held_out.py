@@ -35,9 +35,9 @@ from textbookgen_textbooks.function_names import FunctionNames
 from textbookgen import AcceptedStats
 
 HEADER = """\
-# The items of the benchmark `exercises-heldout`, in order: two steps separated by `>`, each with its option. No text that the
-# teacher writes applies the second primitive of a line right after its first, and none has a body with a match rate of 0.8 or
-# more to an item (`reserved_trees.py`). A fixed list, drawn once from the teacher's own exercises by
+# The items of the benchmark `exercises-heldout`, in order: the function's name, and two steps separated by `>`, each with its
+# option. No text that the teacher writes applies the second primitive of a line right after its first, and none has a body with
+# a match rate of 0.8 or more to an item (`reserved_trees.py`). A fixed list, drawn once from the teacher's own exercises by
 # `benchmarks/draw_held_out.py`.
 """
 ITEMS = 200
@@ -47,11 +47,11 @@ MIN_REMAINING_SHARE = 0.6  # of the exercises that show a primitive in its place
 MAX_ITEMS_PER_PRIMITIVE = 7
 MIN_NODES = 9
 
-Written = tuple[tuple[Step, ...], str]
+Written = tuple[str, tuple[Step, ...], str]
 
 
 def write_exercises(count: int) -> list[Written]:
-    """Return steps and syntax tree of exercises that are written with nothing held out."""
+    """Return name, steps and syntax tree of exercises that are written with nothing held out."""
     sampler, written = FunctionNames(difficulties=(1, 2), unqualified_share=0.6), []
     free = patch.object(compositions, "_held_out_pairs", frozenset), patch.object(exercises, "is_reserved", lambda body: False)
     with free[0], free[1]:
@@ -63,7 +63,7 @@ def write_exercises(count: int) -> list[Written]:
             )
             exercise = named_exercises.draw_named_exercise(Random(f"held-out/{n}"), request)
             lines = [line.removeprefix("    ") for line in exercise.solution.splitlines()]
-            written.append((exercise.composition.steps, body_tree(lines)))
+            written.append((exercise.name, exercise.composition.steps, body_tree(lines)))
     return written
 
 
@@ -71,12 +71,12 @@ class Shown:
     """How often exercises show each primitive in each place, and how many do so whose trees are not taken away."""
 
     def __init__(self, written: list[Written]) -> None:
-        self.weights = Counter(tree for _, tree in written)
+        self.weights = Counter(tree for *_, tree in written)
         self.trees = list(self.weights)
         self.share = np.array([self.weights[tree] for tree in self.trees]) / len(written)
         self.places: dict[tuple[str, str], Counter[int]] = defaultdict(Counter)
         number = {tree: n for n, tree in enumerate(self.trees)}
-        for steps, tree in written:
+        for _, steps, tree in written:
             names = [step.primitive.name for step in steps]
             places = [("anywhere", name) for name in names]
             places += [("first", names[0]), ("last", names[-1])] if len(names) > 1 else []
@@ -103,31 +103,31 @@ class Shown:
         )
 
 
-def candidates(written: list[Written]) -> list[tuple[Composition, str]]:
-    """Return the compositions of two steps, each once, with options of their own, and their trees."""
-    found: dict[tuple[str, ...], tuple[Composition, str]] = {}
-    for steps, _ in written:
+def candidates(written: list[Written]) -> list[tuple[str, Composition, str]]:
+    """Return names, compositions and trees of the exercises of two steps and one parameter, each pair of primitives once."""
+    found: dict[tuple[str, ...], tuple[str, Composition, str]] = {}
+    for function, steps, _ in written:
         names = tuple(step.primitive.name for step in steps)
-        if len(names) != 2 or names in found or ">".join(names) in words("taught pairs"):
+        has_parameter = any(step.option.is_parameter for step in steps)
+        if len(names) != 2 or has_parameter or names in found or ">".join(names) in words("taught pairs"):
             continue
-        rng = Random(f"held-out/{'>'.join(names)}")
-        drawn = tuple(Step(step.primitive, rng.choice(step.primitive.options), 0) for step in steps)
-        composition = Composition(drawn, VARIABLES[drawn[0].primitive.input_type][0])
+        composition = Composition(steps, VARIABLES[steps[0].primitive.input_type][0])
         body = composition.body()
         tree = body_tree(body)
         if len(tree) >= MIN_NODES and all(len(re.findall(r"\w+", line)) < MAX_LINE_WORDS for line in body):
-            found[names] = composition, tree
+            found[names] = function, composition, tree
     return list(found.values())
 
 
-def draw_items(written: list[Written]) -> list[Composition]:
-    """Return the items."""
-    shown, items = Shown(written), list[Composition]()
+def draw_items(written: list[Written]) -> dict[str, Composition]:
+    """Return the items by the names of their functions."""
+    shown, items = Shown(written), dict[str, Composition]()
     taken, used, per_name = np.zeros(len(shown.trees), dtype=bool), set[str](), Counter[str]()
-    for composition, tree in candidates(written):
+    for function, composition, tree in candidates(written):
         first, second = (step.primitive.name for step in composition.steps)
         if (
-            tree in used
+            function in items
+            or tree in used
             or max(per_name[first], per_name[second]) >= MAX_ITEMS_PER_PRIMITIVE
             or not shown.is_often(first, second)
         ):
@@ -138,13 +138,13 @@ def draw_items(written: list[Written]) -> list[Composition]:
         rngs = (Random(n) for n in range(20))
         if not any(exercises.find_cases(rng, composition.steps, 4, rivals(composition.steps)) for rng in rngs):
             continue
-        items.append(composition)
+        items[function] = composition
         taken |= like
         used.add(tree)
         per_name.update((first, second))
         if len(items) == ITEMS:
             break
-    types = Counter(item.input_type for item in items)
+    types = Counter(item.input_type for item in items.values())
     print(
         f"{len(items)} items of {len(per_name)} primitives, {dict(types)}; exercises like one: {shown.share[taken].sum():.1%}"
     )
@@ -158,8 +158,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
     lines = [
-        " > ".join(f"{step.primitive.name} {step.option.code}".rstrip() for step in item.steps)
-        for item in draw_items(write_exercises(options.exercises))
+        f"{name}: " + " > ".join(f"{step.primitive.name} {step.option.code}".rstrip() for step in item.steps)
+        for name, item in draw_items(write_exercises(options.exercises)).items()
     ]
     options.out.write_text(HEADER + "\n".join(lines) + "\n", encoding="utf-8")
 

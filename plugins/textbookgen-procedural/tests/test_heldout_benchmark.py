@@ -15,7 +15,7 @@ from textbookgen_procedural.compositions import omissions, pair_is_held_out, run
 from textbookgen_procedural.exercises import draw_exercise
 from textbookgen_procedural.held_out_steps import held_out_steps
 from textbookgen_procedural.heldout_benchmark import HeldOutExercises, open_heldout
-from textbookgen_procedural.named_exercises import Request, draw_named_exercise, verbs_of
+from textbookgen_procedural.named_exercises import Request, draw_named_exercise, read_name
 from textbookgen_procedural.value_types import PARAMETER_TYPES
 from textbookgen_textbooks.function_names import FunctionNames
 
@@ -50,9 +50,8 @@ def test_items_are_named_and_worded_like_what_the_teacher_writes():
     exercises = list(HeldOutExercises().exercises())
     assert len({exercise.name for exercise in exercises}) == 200
     for exercise in exercises:
-        noun = exercise.composition.variable.name
-        verb = exercise.name.removesuffix(f"_{noun}")
-        assert verb in verbs_of(exercise.composition.steps[-1].primitive)
+        plan = read_name(Request(exercise.name, "", 1, exercise.composition.input_type))
+        assert exercise.composition.variable == plan.variable and exercise.composition.steps[-1].primitive.name in plan.last
         assert exercise.solution == "".join(f"    {line}\n" for line in exercise.composition.body())
 
 

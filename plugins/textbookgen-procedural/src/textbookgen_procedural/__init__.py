@@ -19,7 +19,7 @@ def teachers() -> list[type[Teacher]]:
 
 @hookimpl
 def open_benchmark(name: str) -> Benchmark | None:
-    """Return `exercises-heldout`, or with a number of items `exercises-heldout:500`; None for other names."""
+    """Return `exercises-heldout`, or with a number of items `exercises-heldout:20`; None for other names."""
     from textbookgen_procedural.heldout_benchmark import open_heldout
 
     return open_heldout(name)

@@ -91,7 +91,7 @@ def run_steps(steps: Sequence[Step], value: Any) -> Any:
 @cache
 def _held_out_pairs() -> frozenset[tuple[str, str]]:
     """Return the neighbouring primitives, by name, of the compositions listed in `data/held_out.txt`."""
-    steps = ([part.split()[0] for part in line.split(" > ")] for line in read_lines("held_out"))
+    steps = ([part.split()[0] for part in line.partition(": ")[2].split(" > ")] for line in read_lines("held_out"))
     return frozenset(pair for names in steps for pair in pairwise(names))
 
 

@@ -10,9 +10,16 @@ from textbookgen_procedural.primitives import primitives_by_name
 
 
 @cache
+def held_out_items() -> tuple[tuple[str, tuple[Step, ...]], ...]:
+    """Return the function name and the steps of each item, with its options and first phrases, in the order of the file."""
+    lines = (line.partition(": ") for line in read_lines("held_out"))
+    return tuple((name, tuple(map(_read_step, steps.split(" > ")))) for name, _, steps in lines)
+
+
+@cache
 def held_out_steps() -> tuple[tuple[Step, ...], ...]:
-    """Return the reserved sequences of steps, each with its options and first phrases, in the order of the file."""
-    return tuple(tuple(_read_step(part) for part in line.split(" > ")) for line in read_lines("held_out"))
+    """Return the steps of each item."""
+    return tuple(steps for _, steps in held_out_items())
 
 
 def _read_step(text: str) -> Step:

@@ -11,9 +11,8 @@ from random import Random
 from textbookgen import Benchmark, BenchmarkItem, PluginError
 from textbookgen_procedural.compositions import Step
 from textbookgen_procedural.exercises import Exercise, Form, make_exercise
-from textbookgen_procedural.held_out_steps import held_out_steps
-from textbookgen_procedural.named_exercises import verbs_of
-from textbookgen_procedural.value_types import VARIABLES
+from textbookgen_procedural.held_out_steps import held_out_items
+from textbookgen_procedural.named_exercises import Request, read_name
 
 _NAME = re.compile(r"exercises-heldout(?::(\d+))?")
 #: Words on a line of a solution, at most.
@@ -42,20 +41,15 @@ class HeldOutExercises:
 
     def exercises(self) -> Iterator[Exercise]:
         """Yield the exercises with their compositions; no name and no syntax tree occurs twice."""
-        names: set[str] = set()
-        for number, steps in enumerate(held_out_steps()[: self.count], 1):
+        for number, (name, steps) in enumerate(held_out_items()[: self.count], 1):
             rngs = (Random(f"exercises-heldout/{number}/{attempt}") for attempt in range(_MAX_ATTEMPTS))
-            exercise = next(item for rng in rngs if (item := _write(rng, steps)) and item.name not in names)
-            names.add(exercise.name)
-            yield exercise
+            yield next(exercise for rng in rngs if (exercise := _write(rng, name, steps)))
 
 
-def _write(rng: Random, steps: tuple[Step, ...]) -> Exercise | None:
-    """Return an item of these steps; its name has a verb that suits the last step and the noun of its parameter."""
+def _write(rng: Random, name: str, steps: tuple[Step, ...]) -> Exercise | None:
+    """Return an item of this name and these steps, with the parameter that the name asks for and phrases drawn for it."""
     worded = tuple(Step(step.primitive, step.option, rng.randrange(len(step.primitive.phrases))) for step in steps)
-    variable = rng.choice(VARIABLES[steps[0].primitive.input_type])
-    name = f"{rng.choice(verbs_of(steps[-1].primitive))}_{variable.name}"
-    form = Form(variable=variable)
+    form = Form(variable=read_name(Request(name, "", 1, steps[0].primitive.input_type)).variable)
     exercise = make_exercise(rng, name, worded, rng.randint(4, 6), form, rivals=rivals(worded), is_benchmark=True)
     return exercise if exercise and _has_short_lines(exercise) else None
 
@@ -93,6 +87,6 @@ def open_heldout(name: str) -> Benchmark | None:
     if not match[1]:
         return HeldOutExercises()
     count = int(match[1])
-    if not 0 < count <= len(held_out_steps()):
-        raise PluginError(f"`{name}` asks for {count} exercises", hint=f"ask for 1 to {len(held_out_steps())}")
+    if not 0 < count <= len(held_out_items()):
+        raise PluginError(f"`{name}` asks for {count} exercises", hint=f"ask for 1 to {len(held_out_items())}")
     return HeldOutExercises(name, count)

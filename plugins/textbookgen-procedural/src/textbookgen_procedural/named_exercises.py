@@ -195,12 +195,6 @@ def _actions() -> dict[str, frozenset[str]]:
 
 
 @cache
-def verbs_of(primitive: Primitive) -> tuple[str, ...]:
-    """Return the verbs with which the name of a function may begin whose last step is this primitive."""
-    return tuple(verb for verb, last in _actions().items() if primitive.name in last)
-
-
-@cache
 def _endings() -> dict[tuple[str, str], tuple[str, str]]:
     """Return primitive and option of the first step, by the ending of a name and the type of the parameter."""
     endings = {}
