@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal
+from urllib.parse import quote, quote_plus
 
 from pydantic import Field
 
@@ -18,6 +20,8 @@ StructuredOutput = Literal["schema", "json", "instructions"]
 
 _JSON_INSTRUCTIONS = "\n\nReply with a single JSON document that satisfies this JSON schema. Output nothing else:\n"
 _ENVIRONMENT_PREFIX = "env:"
+#: Names of variables are in capitals by convention, and keys are not, so that a key in the wrong place is not shown.
+_VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]{0,60}")
 
 
 class ChatTeacher(Teacher):
@@ -63,7 +67,10 @@ class ChatTeacher(Teacher):
 
     def check(self) -> Iterable[Diagnostic]:
         """Yield unset environment variables, and what is missing to enforce a budget."""
-        if self.api_key_env and not os.environ.get(self.api_key_env):
+        if self.api_key_env and self.api_key_env not in os.environ and not _VARIABLE.fullmatch(self.api_key_env):
+            problem = "this names no environment variable (the value is not shown, since it may be a key)"
+            yield Diagnostic("api_key_env", problem, 'export OPENAI_API_KEY=..., and write api_key_env = "OPENAI_API_KEY"')
+        elif self.api_key_env and not os.environ.get(self.api_key_env):
             yield MissingRequirement(
                 "api_key_env", f"the environment variable {self.api_key_env} is not set", f"export {self.api_key_env}=..."
             )
@@ -93,10 +100,13 @@ class ChatTeacher(Teacher):
         return {header: _resolve(value) for header, value in self.headers.items()}
 
     def mask_secrets(self, text: str) -> str:
-        """Return a text, such as a server's error message, with the API key and header values from the environment masked."""
+        """Mask the API key and the header values from the environment, also as JSON and addresses spell them."""
         secrets = [_resolve(value) for value in self.headers.values() if value.startswith(_ENVIRONMENT_PREFIX)]
         for secret in filter(None, (self.api_key(), *secrets)):
-            text = text.replace(secret, "***")
+            for spelling in sorted({secret, json.dumps(secret)[1:-1], quote(secret, safe=""), quote_plus(secret)}, key=len)[
+                ::-1
+            ]:
+                text = text.replace(spelling, "***")
         return text
 
     def body(self, request: Request) -> dict[str, Any]:

@@ -153,6 +153,14 @@ class Teacher(BaseModel):
         """
         return ()
 
+    def mask_secrets(self, text: str) -> str:
+        """Return a text with every secret of the teacher masked, such as its API key.
+
+        Every error of the teacher passes through it before anything is shown or stored, since servers echo what they
+        received in messages, reasons and addresses.
+        """
+        return text
+
     def digest(self) -> str:
         """Return a digest of what determines the replies besides the options, such as a model's weights.
 

@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from textbookgen.api.events import Event, Progress, RunFinished, RunStarted, StageFinished, StageStarted, StepRecord
+from textbookgen.api.terminal import escape_controls
 
 if TYPE_CHECKING:
     from rich.console import Console as RichConsole
@@ -45,7 +46,7 @@ class Console:
                 self._print(f"{outcome} {event.seconds:,.1f} s; report: {event.folder / 'report.md'}")
 
     def _print(self, line: str, style: str | None = None) -> None:
-        self._console.print(line, style=style, soft_wrap=True, markup=False)
+        self._console.print(escape_controls(line), style=style, soft_wrap=True, markup=False)
 
     def _start(self, event: StageStarted) -> None:
         self._printed_at = time.monotonic()
@@ -72,7 +73,7 @@ class Console:
     def _update(self, event: Progress) -> None:
         count = f"{event.done:,.0f}" + (f" of {event.total:,.0f}" if event.total else "") + f" {event.unit}"
         if self._bar is not None and self._task is not None:
-            self._bar.update(self._task, completed=event.done, total=event.total, count=count, note=event.note)
+            self._bar.update(self._task, completed=event.done, total=event.total, count=count, note=escape_controls(event.note))
         elif time.monotonic() - self._printed_at > _PLAIN_INTERVAL:
             self._printed_at = time.monotonic()
             note = f"  {event.note}" if event.note else ""

@@ -78,5 +78,7 @@ def main() -> None:
 
         if not isinstance(error, TextbookgenError) or "--traceback" in sys.argv:
             raise
-        click.echo(str(error), err=True)
+        from textbookgen.api.terminal import escape_controls
+
+        click.echo(escape_controls(str(error)), err=True)
         sys.exit(1)

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-import click
-
 from textbookgen.cli import show
 
 if TYPE_CHECKING:
@@ -28,14 +26,14 @@ def print_comparison(comparison: Comparison) -> None:
     if comparison.paired:
         show.table(_SCORE_COLUMNS, map(_score_row, comparison.paired))
         tests = " and ".join(sorted({score.test for score in comparison.paired}))
-        click.echo(_HOW_TO_READ.format(tests=tests, count=len(comparison.paired)))
+        show.echo(_HOW_TO_READ.format(tests=tests, count=len(comparison.paired)))
     if comparison.unpaired:
-        click.echo("\nFigures without scores of single items, and so without intervals and tests:")
+        show.echo("\nFigures without scores of single items, and so without intervals and tests:")
         show.table(("model", "figure", "first", "second", "difference"), map(_unpaired_row, comparison.unpaired))
     if not comparison.paired and not comparison.unpaired:
-        click.echo("These models have no score in common.")
+        show.echo("These models have no score in common.")
     for note in (*comparison.notes, *_unmatched(comparison.paired)):
-        click.echo(note)
+        show.echo(note)
 
 
 def _print_costs(comparison: Comparison) -> None:

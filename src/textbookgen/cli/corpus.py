@@ -34,7 +34,7 @@ def head(stage: str, rows: int, run_name: str, as_json: bool, work: Path) -> Non
         show.json_lines(documents)
         return
     for document in documents:
-        click.echo(lineage.format_document(document))
+        show.echo(lineage.format_document(document))
 
 
 @group.command("stats")
@@ -74,7 +74,7 @@ def why(document: str, run_name: str, as_json: bool, work: Path) -> None:
     if as_json:
         show.as_json(asdict(history))
     else:
-        click.echo(format_history(history))
+        show.echo(format_history(history))
 
 
 @group.command("dropped")
@@ -96,7 +96,7 @@ def dropped(stage: str, examples: int, run_name: str, as_json: bool, work: Path)
         show.json_lines(reasons)
         return
     for reason in reasons:
-        click.echo(f"\n{reason['documents']:,} × {reason['reason']}")
+        show.echo(f"\n{reason['documents']:,} × {reason['reason']}")
         for example in reason["examples"]:
             detail = f"\n    {example['detail']}" if example["detail"] else ""
-            click.echo(f"  {example['id']}  {example['text']}{detail}")
+            show.echo(f"  {example['id']}  {example['text']}{detail}")

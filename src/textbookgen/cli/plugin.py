@@ -48,11 +48,11 @@ def show_plugin(name: str) -> None:
     if plugin is None:
         raise click.BadParameter(f"the plugin '{name}' is not installed", param_hint="NAME")
     error = f"\nfailed to load: {plugin.error!r}" if plugin.error else ""
-    click.echo(f"{name}  ({plugin.distribution} {plugin.version}){error}")
+    show.echo(f"{name}  ({plugin.distribution} {plugin.version}){error}")
     for table, classes in (("stage", plugins.stages), ("teacher", plugins.teachers), ("sampler", plugins.samplers)):
         for use, kind in classes.items():
             if use.startswith(f"{name}/"):
-                click.echo(f"\n{table} {use}: {first_sentence(kind)}")
+                show.echo(f"\n{table} {use}: {first_sentence(kind)}")
                 show.table(OPTION_COLUMNS, option_rows(kind))
 
 
@@ -72,7 +72,7 @@ def new(name: str, into: Path) -> None:
     from textbookgen.scaffold import new_plugin
 
     folder = new_plugin(name, into)
-    click.echo(f"created {folder}\nnext: `pip install -e {folder}`, then `textbookgen plugin check {name}`")
+    show.echo(f"created {folder}\nnext: `pip install -e {folder}`, then `textbookgen plugin check {name}`")
 
 
 @group.command("check")
@@ -85,4 +85,4 @@ def check(name: str) -> None:
     from textbookgen.testing import check_plugin
 
     check_plugin(name)
-    click.echo(f"{name}: no problems")
+    show.echo(f"{name}: no problems")

@@ -34,7 +34,7 @@ def show_prompt(name: str) -> None:
     """Print the source of a prompt template."""
     from textbookgen.recipe.plugin_manager import Plugins
 
-    click.echo(_prompts(Plugins()).text(name))
+    show.echo(_prompts(Plugins()).text(name))
 
 
 @group.command("render")
@@ -60,12 +60,12 @@ def render(name: str, variables: tuple[str, ...], recipe: Path | None, sampler: 
     values = dict(map(parse_override, variables))
     prompts = _prompts(plugins, recipe)
     if recipe is None:
-        click.echo(prompts.render(name, values))
+        show.echo(prompts.render(name, values))
         return
     source = build_table(read_recipe(recipe), Sampler, sampler, plugins)
     for n in range(count):
         draw = source.draw(n, Random(f"render/{n}"), AcceptedStats())
-        click.echo(f"── {n}\n{prompts.render(name, draw | values)}\n")
+        show.echo(f"── {n}\n{prompts.render(name, draw | values)}\n")
 
 
 def _prompts(plugins: Plugins, recipe: Path | None = None) -> Prompts:

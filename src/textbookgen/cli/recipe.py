@@ -74,7 +74,7 @@ def run(
         executor=executor,
         observers=[] if quiet else [("console", Console().observe)],
     )
-    click.echo(str(result.report))
+    show.echo(str(result.report))
     if result.summary.failures:
         sys.exit(SOME_FAILED)
 
@@ -102,11 +102,11 @@ def check(file: Path, assignments: tuple[str, ...], as_json: bool, work: Path) -
     else:
         count = f"{len(plan.steps)} step{'s' * (len(plan.steps) != 1)}"
         show.table(COLUMNS, estimate_rows(estimate), title=f"{plan.recipe.name}: {count}")
-        click.echo(total_sentence(estimate))
+        show.echo(total_sentence(estimate))
     if plan.missing_requirements:
-        click.echo(requirements_text(plan.missing_requirements), err=True)
+        show.echo(requirements_text(plan.missing_requirements), err=True)
     for warning in estimate.warnings():
-        click.echo(f"warning: {warning}", err=True)
+        show.echo(f"warning: {warning}", err=True)
 
 
 @group.command("show")
@@ -115,7 +115,7 @@ def show_recipe(name: str) -> None:
     """Print a shipped recipe."""
     from textbookgen.recipe.plugin_manager import Plugins
 
-    click.echo(_shipped_recipe(Plugins(), name), nl=False)
+    show.echo(_shipped_recipe(Plugins(), name), nl=False)
 
 
 @group.command("list")
@@ -160,7 +160,7 @@ def new(name: str, like: str) -> None:
         for entry in folder.iterdir():
             if f'"@{entry.name}"' in text and not Path(entry.name).exists():
                 Path(entry.name).write_text(entry.read_text(encoding="utf-8"), encoding="utf-8")
-    click.echo(f"created {file}\nnext: `textbookgen recipe check {file}`")
+    show.echo(f"created {file}\nnext: `textbookgen recipe check {file}`")
 
 
 def _shipped_recipe(plugins: Plugins, name: str) -> str:

@@ -50,11 +50,11 @@ def show_run(name: str, as_json: bool, work: Path) -> None:
     run = workspace.run(name)
     summary = run.summary() if run.ended else summarize_unfinished(workspace, run)
     if as_json:
-        click.echo(record_json(summary))
+        show.echo(record_json(summary))
     elif run.report.exists():
-        click.echo(report_text(run))
+        show.echo(report_text(run))
     else:
-        click.echo(f"{run.name} has not finished; completed steps: {len(summary.steps)}")
+        show.echo(f"{run.name} has not finished; completed steps: {len(summary.steps)}")
 
 
 @group.command("compare")
@@ -75,7 +75,7 @@ def compare(first: str, second: str, as_json: bool, work: Path) -> None:
 
     comparison = compare_runs(Workspace(work), first, second)
     if as_json:
-        click.echo(record_json(comparison))
+        show.echo(record_json(comparison))
     else:
         print_comparison(comparison)
 
@@ -103,13 +103,13 @@ def prune(yes: bool, work: Path) -> None:
 
     unused = Workspace(work).unused_steps()
     for step, size in unused:
-        click.echo(f"{size / 2**20:8.1f} MiB  {step.folder.name}")
+        show.echo(f"{size / 2**20:8.1f} MiB  {step.folder.name}")
         if yes:
             step.remove()
     if unused and not yes:
-        click.echo("nothing was deleted; add --yes to delete these steps", err=True)
+        show.echo("nothing was deleted; add --yes to delete these steps", err=True)
     elif not unused:
-        click.echo("no unused steps", err=True)
+        show.echo("no unused steps", err=True)
 
 
 @group.command("verify")
@@ -136,5 +136,5 @@ def verify(name: str, repair: bool, as_json: bool, work: Path) -> None:
         show.table(("step", "files", "MiB", "status"), rows)
     if any(result.damage for result in results):
         if not repair:
-            click.echo("`--repair` deletes damaged files; the next run writes them again", err=True)
+            show.echo("`--repair` deletes damaged files; the next run writes them again", err=True)
         raise SystemExit(1)

@@ -71,10 +71,10 @@ def ask(
     request = Request((Message("user", text),), task=task, draw=dict(map(parse_override, variables)))
     answer = asyncio.run(_answer(teacher, recipe.entry("teacher", label).use, Workspace(work).ledger, request))
     reply = answer.reply
-    click.echo(reply.text)
+    show.echo(reply.text)
     tokens = f"{reply.tokens_in:,} prompt tokens, {reply.tokens_out:,} reply tokens"
     cached = ", from the ledger" if answer.from_ledger else ""
-    click.echo(f"{tokens}, ${reply.cost_usd:.6f}, finish: {reply.finish}{cached}", err=True)
+    show.echo(f"{tokens}, ${reply.cost_usd:.6f}, finish: {reply.finish}{cached}", err=True)
 
 
 def _inputs(recipe: Recipe, plugins: Plugins, teacher: Teacher, work: Path) -> dict[str, Artifact]:
@@ -139,9 +139,9 @@ def ledger(target: Path | None, source: Path | None, as_json: bool, work: Path) 
     replies = Ledger(Workspace(work).ledger)
     try:
         if source is not None:
-            click.echo(f"imported {import_parquet(replies, source):,} replies", err=True)
+            show.echo(f"imported {import_parquet(replies, source):,} replies", err=True)
         if target is not None:
-            click.echo(f"exported {export_parquet(replies, target):,} replies to {target}", err=True)
+            show.echo(f"exported {export_parquet(replies, target):,} replies to {target}", err=True)
         totals = replies.totals()
     finally:
         replies.close()

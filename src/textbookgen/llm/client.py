@@ -311,6 +311,13 @@ class Client:
         except TimeoutError as error:
             hint = "raise the teacher's `timeout` if replies take longer"
             raise TeacherBusy(f"no reply within {self.teacher.timeout or 0:g} seconds", hint=hint) from error
+        except TextbookgenError as error:
+            mask = self.teacher.mask_secrets
+            error.diagnostics = tuple(
+                replace(item, place=mask(item.place), problem=mask(item.problem), hint=mask(item.hint))
+                for item in error.diagnostics
+            )
+            raise
         reply, problems = checked_reply(received, request, self._price, self.use)
         if problems and not self._usage_reported:
             self._usage_reported = True
