@@ -1,6 +1,7 @@
 """Audit of exercises: are the facts they state true, are their answers right, and how many syntax trees differ?
 
-    python benchmarks/audit_exercises.py [--documents 500] [--trees 8000] [--near humaneval@FILE,mbpp@FILE] [--samples 5]
+    python benchmarks/audit_exercises.py [--documents 500] [--trees 8000] [--difficulties 1 2 3]
+        [--near humaneval@FILE,mbpp@FILE] [--samples 5]
 
 The embedded teacher writes exercises from draws of `textbooks/function-names`, and `textbooks/exercise` reads them. Each
 document that it accepts is checked again from its text: the function has the stated name and argument types, it has a
@@ -33,7 +34,7 @@ from textbookgen.builtin.benchmarks import open_benchmark
 
 Row = Mapping[str, Any]
 
-_DIFFICULTIES = (1, 2, 3)  # those of recipes/phi1.toml
+_DIFFICULTIES = (1, 2, 3)
 
 
 # -- Documents
@@ -54,9 +55,9 @@ def _reply(draw: Mapping[str, Any]) -> Reply:
     raise RuntimeError("the embedded teacher waited for something")
 
 
-def write_exercises(count: int) -> tuple[list[Row], Counter[str]]:
+def write_exercises(count: int, difficulties: Sequence[int] = _DIFFICULTIES) -> tuple[list[Row], Counter[str]]:
     """Return what the stage makes of `count` draws, each row with its draw, and how often it refused a reply and why."""
-    sampler, stage = FunctionNames(difficulties=_DIFFICULTIES), Exercise(teacher="author", count=count)
+    sampler, stage = FunctionNames(difficulties=tuple(difficulties)), Exercise(teacher="author", count=count)
     rows: list[Row] = []
     refused: Counter[str] = Counter()
     for n in range(count):
@@ -151,10 +152,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--documents", type=int, default=500, help="exercises whose facts and answers are checked")
     parser.add_argument("--trees", type=int, default=8_000, help="exercises whose syntax trees are compared")
+    parser.add_argument("--difficulties", type=int, nargs="+", default=_DIFFICULTIES, help="difficulties of the draws")
     parser.add_argument("--near", default="", help="benchmarks to compare with, separated by commas")
     parser.add_argument("--samples", type=int, default=0, help="exercises to print")
     options = parser.parse_args()
-    rows, refused = write_exercises(max(options.documents, options.trees))
+    rows, refused = write_exercises(max(options.documents, options.trees), options.difficulties)
     for row in rows[: options.samples]:
         print(f"{row['textbooks.concept']} | {row['textbooks.argument_types']}\n{row['text']}\n{row['textbooks.tests']}")
     result = audit(rows[: options.documents])

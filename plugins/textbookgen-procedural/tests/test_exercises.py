@@ -195,7 +195,7 @@ def test_renderings_do_the_same_and_look_different(style: str, early_exit: str):
 
 
 def test_at_least_60_percent_of_the_syntax_trees_differ(ask):
-    """Of 1,000 here, 80%; of 8,000 as in `recipes/phi1.toml`, at least 60% (`benchmarks/audit_exercises.py`)."""
+    """Of 1,000 here, 80%; of 8,000 at least 60% (`benchmarks/audit_exercises.py`)."""
     sampler, trees = FunctionNames(difficulties=(1, 2, 3)), set()
     for n in range(1_000):
         code = ask("exercise", sampler.draw(n, Random(f"trees/{n}"), AcceptedStats())).split("```")[1].removeprefix("python\n")

@@ -227,8 +227,8 @@ def _with_exit(body: list[ast.stmt], function: Function, early_exit: str) -> lis
 
 
 def _source(body: Sequence[ast.stmt]) -> list[str]:
-    module = ast.fix_missing_locations(ast.Module(list(body), []))
-    return _without_double_parentheses(_with_double_quotes(ast.unparse(module))).splitlines()
+    source = ast.unparse(ast.Module(list(body), []))
+    return _without_double_parentheses(_with_double_quotes(source) if "'" in source else source).splitlines()
 
 
 def _without_double_parentheses(source: str) -> str:

@@ -41,9 +41,17 @@ def _nodes(node: ast.AST) -> str:
 
 
 def _children(node: ast.AST) -> Iterator[ast.AST]:
-    for field, value in ast.iter_fields(node):
-        if field not in _SKIPPED:
-            yield from (item for item in (value if isinstance(value, list) else [value]) if isinstance(item, ast.AST))
+    for field in _compared_fields(type(node).__name__):
+        value = getattr(node, field, None)
+        if isinstance(value, list):
+            yield from value
+        elif isinstance(value, ast.AST):
+            yield value
+
+
+@cache
+def _compared_fields(kind: str) -> tuple[str, ...]:
+    return tuple(field for field in getattr(ast, kind)._fields if field not in _SKIPPED)
 
 
 def is_reserved(lines: Sequence[str]) -> bool:

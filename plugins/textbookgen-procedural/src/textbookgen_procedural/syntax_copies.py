@@ -9,9 +9,12 @@ Node = TypeVar("Node", bound=ast.AST)
 
 
 def copied(node: Node) -> Node:
-    """Return a copy of a syntax tree without positions in a source; contexts such as `ast.Load` are shared, not copied."""
+    """Return a copy of a syntax tree; contexts such as `ast.Load` are shared, and all of it is on line 0 of a source."""
     fields = {name: _copied_field(getattr(node, name, None)) for name in node._fields}
-    return type(node)(**fields)
+    copy = type(node)(**fields)
+    if isinstance(copy, ast.stmt):
+        copy.lineno = 0
+    return copy
 
 
 def _copied_field(value: Any) -> Any:
