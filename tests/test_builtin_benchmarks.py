@@ -129,6 +129,6 @@ def test_opening_reads_nothing_and_reading_reports_problems(tmp_path):
     assert caught.value.hint == "it has question"
     with pytest.raises(RunError, match="promt"):
         open_benchmark("file@x.parquet?promt=q")
-    assert open_benchmark("mmlu") is None
+    assert open_benchmark("triviaqa") is None
     assert open_benchmark("file") is None
     assert open_benchmark("humaneval").address.startswith("hf://datasets/openai/")

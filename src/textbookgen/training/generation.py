@@ -155,8 +155,13 @@ class BatchGenerator:
         return [(math.fsum(logprobs), len(logprobs), greedy) for logprobs, greedy in self._score(rows)]
 
     def logprobs(self, pairs: Sequence[tuple[list[int], list[int]]], *, document_start: bool = True) -> list[list[float]]:
-        """Return the log probability of each id of a pair's second row, given the first row and the ids before."""
-        rows = [(self._start(before, document_start), after) for before, after in pairs]
+        """Return the log probability of each id of a pair's second row, given the first row and the ids before.
+
+        Unless the first row begins a document, it is read as it is; if it is empty, something has to precede the second one.
+        """
+        rows = [
+            (self._start(before, document_start) if document_start or not before else before, after) for before, after in pairs
+        ]
         return [logprobs for logprobs, _ in self._score(rows)]
 
     def _start(self, ids: Sequence[int], document_start: bool) -> list[int]:
@@ -173,9 +178,7 @@ class BatchGenerator:
     ) -> list[list[Completion]]:
         """Return the completions of each row of at least one id, in batches of similar length."""
         context = self._network.context_length
-        prompts = [
-            ids[-(context - min(limit, context // 2)) :] for ids, limit in zip(prefixes, max_tokens, strict=True)
-        ]
+        prompts = [ids[-(context - min(limit, context // 2)) :] for ids, limit in zip(prefixes, max_tokens, strict=True)]
         limits = [min(limit, context - len(prompt)) for prompt, limit in zip(prompts, max_tokens, strict=True)]
         rows = [
             [Completion(index, limits[index], random.Random(f"{seed}/{sample}")) for sample in range(params.samples)]
