@@ -138,6 +138,18 @@ def test_functions_too_short_for_trees_match_only_the_same_function(tmp_path: Pa
     assert nearest["toy/short"][0] == similarity
 
 
+def test_a_common_helper_does_not_make_an_item_similar(tmp_path: Path) -> None:
+    helper = "def turn(c):\n    return '1' if c == '0' else '0'\n\n"
+    item = BenchmarkItem("toy/two", helper + ROTATE.prompt, ROTATE.solution)
+    other = "def sign(word):\n    return 'no' if word == 'yes' else 'yes'\n"
+    _, nearest = overlap(tmp_path / "h", Items(item), {"toy/two": 1.0}, documents(tmp_path / "a", other))
+    assert 0 < nearest["toy/two"][0] < 0.3
+    _, nearest = overlap(tmp_path / "m", Items(item), {"toy/two": 1.0}, documents(tmp_path / "b", other, RENAMED))
+    assert 0.7 < nearest["toy/two"][0] < 1 and nearest["toy/two"][1] == "t1"
+    _, nearest = overlap(tmp_path / "b", Items(item), {"toy/two": 1.0}, documents(tmp_path / "c", other + RENAMED))
+    assert nearest["toy/two"] == (1.0, "t0")
+
+
 def test_text_is_compared_by_the_share_of_its_ngrams_in_one_document(tmp_path: Path) -> None:
     half = "A farmer has twelve red hens and buys seven more at"
     rest = "at the market. How many hens are there? Nobody knew."

@@ -7,18 +7,14 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import polars as pl
 from textbookgen_dedup.text.python_code import parse_document
 
 from textbookgen_decontamination.ngrams import NgramIndex, Problem, distinct_ngrams, words_of
 from textbookgen_decontamination.rules import MIN_PART_WORDS
-from textbookgen_decontamination.syntax_trees import SyntaxTreeRule, exact_words, functions_of, linearize_body
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+from textbookgen_decontamination.syntax_trees import Body, SyntaxTreeRule, exact_words, functions_of, linearize_body
 
 _MAX_EXCERPT = 2_000  # characters of a training document that are kept as evidence
 
@@ -51,11 +47,21 @@ class Measure(Protocol):
 
 
 @dataclass(frozen=True)
+class _Function:
+    """A function of a document, or a module without functions: its row, its tree, and its linearized body."""
+
+    row: int
+    node: Body
+    body: str
+
+
+@dataclass(frozen=True)
 class TreeSimilarity:
     """phi-1's match rate of syntax trees (Gunasekar et al. 2023, section 5.2), between functions of items and of documents.
 
     Functions of fewer than `min_nodes` nodes are all alike; they match, at 1, only functions that do the same with the same
-    constants, whatever their names. An item of several functions counts by the best.
+    constants, whatever their names. The rate of an item of several functions is the mean of its functions' best rates in one
+    document, weighted by their nodes: a common helper does not make an item similar.
     """
 
     problems: Sequence[Problem]
@@ -80,31 +86,45 @@ class TreeSimilarity:
     def matches(self, texts: Sequence[str]) -> Iterator[Match]:
         """Yield the best match of each item in these documents."""
         functions = [
-            (row, node, linearize_body(node))
+            _Function(row, node, linearize_body(node))
             for row, text in enumerate(texts)
             for tree in parse_document(text)
             for node in functions_of(tree)
         ]
-        for row, node, body in functions:
-            if len(body) < self.min_nodes and self._short and not isinstance(node, ast.Module):
+        for function in functions:
+            node = function.node
+            if len(function.body) < self.min_nodes and self._short and not isinstance(node, ast.Module):
                 for item in self._short.get(exact_words(node), ()):
-                    yield Match(item, 1.0, row, "syntax tree", ast.unparse(node))
-        long = [function for function in functions if len(function[2]) >= self.min_nodes]
-        bodies = list(dict.fromkeys(body for _, _, body in long))
-        rates = self._rule.rates_of(bodies)
-        first = {body: (row, node) for row, node, body in reversed(long)}
-        for item, column in zip(self._rule.trees[1], rates.T, strict=True):
-            if best := _argmax(column):
-                row, node = first[bodies[best[0]]]
-                yield Match(item, best[1], row, "syntax tree", ast.unparse(node))
+                    yield Match(item, 1.0, function.row, "syntax tree", ast.unparse(node))
+        yield from self._long_matches([function for function in functions if len(function.body) >= self.min_nodes])
 
+    def _long_matches(self, functions: Sequence[_Function]) -> Iterator[Match]:
+        """Yield the best match of each item among functions that are long enough, which are in the order of documents."""
+        import numpy as np
 
-def _argmax(rates: NDArray[np.float64]) -> tuple[int, float] | None:
-    """Return the place and the value of the largest rate; None if all are 0."""
-    if not len(rates):
-        return None
-    place = int(rates.argmax())
-    return (place, float(rates[place])) if rates[place] > 0 else None
+        trees, items = self._rule.trees
+        if not functions or not items:
+            return
+        bodies = {body: place for place, body in enumerate(dict.fromkeys(function.body for function in functions))}
+        rates = self._rule.rates_of(list(bodies))[[bodies[function.body] for function in functions]]
+        rows = np.array([function.row for function in functions])
+        row_starts = np.flatnonzero(np.diff(rows, prepend=-1))
+        item_starts = np.flatnonzero(np.diff(items, prepend=-1))
+        nodes = np.array([len(tree) for tree in trees], np.float64)
+        of_rows = np.maximum.reduceat(rates, row_starts, axis=0) * nodes
+        of_items = np.add.reduceat(of_rows, item_starts, axis=1) / np.add.reduceat(nodes, item_starts)
+        of_items = of_items.round(12)  # 0.8 stays 0.8 after the multiplication and division
+        for column, start in enumerate(item_starts):
+            at = int(of_items[:, column].argmax())
+            if of_items[at, column] > 0:
+                stop = item_starts[column + 1] if column + 1 < len(item_starts) else len(items)
+                first = int(row_starts[at])
+                last = int(row_starts[at + 1]) if at + 1 < len(row_starts) else len(functions)
+                nearest = first + int((rates[first:last, start:stop] * nodes[start:stop]).max(axis=1).argmax())
+                similarity = min(1.0, float(of_items[at, column]))
+                yield Match(
+                    items[start], similarity, functions[nearest].row, "syntax tree", ast.unparse(functions[nearest].node)
+                )
 
 
 @dataclass(frozen=True)
