@@ -57,7 +57,7 @@ class Counting(Teacher):
         log = os.open(self.log, os.O_APPEND | os.O_CREAT | os.O_WRONLY)
         os.write(log, b".")
         os.close(log)
-        await asyncio.sleep(0.004)
+        await asyncio.sleep(float(os.environ.get("TOY_SECONDS", "0.004")))
         return Reply(request.messages[-1].content + f" {request.sample}", tokens_in=5, tokens_out=5)
 
     def price(self) -> Price:

@@ -110,6 +110,7 @@ class Client:
         self._max_output_tokens = teacher.max_output_tokens()
         self._consecutive_failures = 0
         self._usage_reported = False
+        self.waiting = ""  # why requests are being retried; empty once one has succeeded
         self._stopping = asyncio.Event()
         self._sleep = sleep or self._sleep_unless_stopping
         self._next_commit: _Commit | None = None
@@ -249,6 +250,8 @@ class Client:
 
     def _count_retry(self, busy: TeacherBusy) -> None:
         self.usage.retries += 1
+        wait = f", retry in {busy.retry_after:.0f} s" if busy.retry_after else ""
+        self.waiting = f"{busy.problem}{wait} ({self.usage.retries:,} retries)"
         log.debug("retrying a request to %s: %s", self.use, busy.problem)
 
     async def _sleep_unless_stopping(self, seconds: float) -> None:
@@ -295,6 +298,7 @@ class Client:
             used = reply.tokens_in + reply.tokens_out
             self.usage.add_received(reply)
             self._consecutive_failures = 0
+            self.waiting = ""
             await self._store(key, request, reply)
         except TeacherBusy as busy:
             rejected = is_rate_limited(busy)

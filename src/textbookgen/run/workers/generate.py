@@ -8,7 +8,6 @@ written one after the other.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import math
 import time
@@ -32,6 +31,7 @@ from textbookgen.run.workers.accept import Acceptance
 from textbookgen.run.workers.ask import StageAsk, draw_seed, draw_variables, sample_number
 from textbookgen.run.workers.context import PART_ROWS, StepContext, count_rows, verdict_record, with_standard_columns
 from textbookgen.run.workers.failures import FAILURE_SCHEMA, TooManyFailures
+from textbookgen.run.workers.interruptible import run_interruptible
 from textbookgen.storage.ledger import Ledger
 from textbookgen.storage.workspace import DATA, FAILURES, VERDICTS, part_number
 
@@ -47,7 +47,8 @@ def run_step(context: StepContext, step: GeneratorStep) -> StepRecord:
     step = _with_prepared_sampler(context, step)
     ledger = Ledger(context.ledger)
     try:
-        return asyncio.run(_GeneratorRun(context, step, ledger).run())
+        run = _GeneratorRun(context, step, ledger)
+        return run_interruptible(run.run(), run.clients, run.report_waiting)
     finally:
         ledger.close()
 
@@ -101,6 +102,7 @@ class _GeneratorRun:
         self.count = self.stage.count or 0
         self.draws = self.completed = self.failures = 0
         self.acceptance.open_graders(ledger, self._documents_requested)
+        self._open_failures: dict[int, list[dict[str, Any]]] = {}  # by draw, of parts that are not written yet
         self._first_report: tuple[int, float, float] | None = None  # documents, time and dollars at the first progress report
         self.client = Client(
             step.teacher.options,
@@ -111,7 +113,19 @@ class _GeneratorRun:
             offline=context.offline,
         )
 
+    @property
+    def clients(self) -> list[Client]:
+        """The clients of the generator and of the graders in its `accept`."""
+        return [self.client, *(grading.client for grading in self.acceptance.gradings.values())]
+
     async def run(self) -> StepRecord:
+        try:
+            return await self._run()
+        except BaseException:
+            self._write_open_failures()
+            raise
+
+    async def _run(self) -> StepRecord:
         async with AsyncExitStack() as clients:
             await clients.enter_async_context(self.client)
             for grading in self.acceptance.gradings.values():
@@ -124,7 +138,7 @@ class _GeneratorRun:
                 await self._write_part_after_part()
             else:
                 await self._write_parts(self._draws(0, self.count), self.count)
-        return self._record([self.client.usage, *(grading.client.usage for grading in self.acceptance.gradings.values())])
+        return self._record([client.usage for client in self.clients])
 
     # -- draws
 
@@ -240,6 +254,8 @@ class _GeneratorRun:
                 if not isinstance(document, _Document):
                     raise document
                 self.completed += 1
+                if document.failures:
+                    self._open_failures[document.n] = document.failures
                 if document.failures and not document.rows:
                     self.failures += 1
                     self._check_failures(document.failures[-1]["reason"])
@@ -279,14 +295,16 @@ class _GeneratorRun:
             self.client.stop()
             raise TooManyFailures(
                 f"{self.failures} of {total} documents failed, the last one with: {reason}",
-                hint="the folder `failures` of the step has all reasons; run the same command to try these documents again, "
-                "or raise `max_failures`",
+                hint=f"all reasons are in {self.context.folder.folder / FAILURES}; run the same command to try these documents "
+                "again, or raise `max_failures`",
             )
 
     # -- parts
 
     async def _write_part(self, part: int, documents: Mapping[int, _Document]) -> None:
         """Write failures, then verdicts, then the data: a part whose data exists is complete."""
+        for n in documents:
+            self._open_failures.pop(n, None)
         ordered = [documents[n] for n in sorted(documents)]
         failures = [failure for document in ordered for failure in document.failures]
         rows = self._frame([row for document in ordered for row in document.rows])
@@ -297,6 +315,14 @@ class _GeneratorRun:
         if verdicts is not None:
             write_frame(self.context.folder.part(VERDICTS, part), verdicts)
         write_frame(self.context.folder.part(DATA, part), rows)
+
+    def _write_open_failures(self) -> None:
+        """Write the failures of parts that are not complete, so that a stopped step says why; the next run deletes them."""
+        failures = [failure for n in sorted(self._open_failures) for failure in self._open_failures[n]]
+        if failures:
+            existing = {part_number(file) for kind in (DATA, FAILURES) for file in self.context.folder.parts(kind)}
+            part = next(number for number in range(len(existing) + 1) if number not in existing)
+            write_frame(self.context.folder.part(FAILURES, part), pl.DataFrame(failures, schema=FAILURE_SCHEMA))
 
     def _frame(self, rows: list[dict[str, Any]]) -> pl.DataFrame:
         output = self.step.output
@@ -310,6 +336,11 @@ class _GeneratorRun:
         return with_standard_columns(frame, self.step.address, self.stage.kind)
 
     # -- progress and record
+
+    def report_waiting(self, reason: str) -> None:
+        """Report what is being waited for while no document is completed."""
+        done = self.acceptance.accepted if self.acceptance.rejects and not self.stage.inputs else self.draws
+        self.context.progress(done, self._documents_requested, "documents", f"retrying: {reason}")
 
     def _report_progress(self, done: int, total: int) -> None:
         usage, now = self.client.usage, time.monotonic()

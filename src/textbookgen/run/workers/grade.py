@@ -6,7 +6,6 @@ therefore be written again at any time with the same bytes.
 
 from __future__ import annotations
 
-import asyncio
 import math
 from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
@@ -27,6 +26,7 @@ from textbookgen.recipe.prompts import Prompts
 from textbookgen.run.workers.ask import StageAsk, graded_draw, sample_number
 from textbookgen.run.workers.context import StepContext, count_rows, verdict_record
 from textbookgen.run.workers.failures import FAILURE_SCHEMA, TooManyFailures
+from textbookgen.run.workers.interruptible import run_interruptible
 from textbookgen.storage.ledger import Ledger
 from textbookgen.storage.workspace import FAILURES, VERDICTS, part_number
 
@@ -179,7 +179,9 @@ def run_step(context: StepContext, step: GraderStep) -> StepRecord:
             offline=context.offline,
             total=table.count(),
         )
-        asyncio.run(_write_parts(context, grading, table))
+        total = grading.total
+        report = lambda reason: context.progress(grading.graded, total, "documents", f"retrying: {reason}")  # noqa: E731
+        run_interruptible(_write_parts(context, grading, table), [grading.client], report)
     finally:
         ledger.close()
     usage, folder = grading.client.usage, context.folder
