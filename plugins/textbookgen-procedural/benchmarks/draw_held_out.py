@@ -105,18 +105,18 @@ class Shown:
 
 def candidates(written: list[Written]) -> list[tuple[str, Composition, str]]:
     """Return names, compositions and trees of the exercises of two steps and one parameter, each pair of primitives once."""
-    found: dict[tuple[str, ...], tuple[str, Composition, str]] = {}
+    by_pair: dict[tuple[str, ...], tuple[str, Composition, str]] = {}
     for function, steps, _ in written:
         names = tuple(step.primitive.name for step in steps)
         has_parameter = any(step.option.is_parameter for step in steps)
-        if len(names) != 2 or has_parameter or names in found or ">".join(names) in words("taught pairs"):
+        if len(names) != 2 or has_parameter or names in by_pair or ">".join(names) in words("taught pairs"):
             continue
         composition = Composition(steps, VARIABLES[steps[0].primitive.input_type][0])
         body = composition.body()
         tree = body_tree(body)
         if len(tree) >= MIN_NODES and all(len(re.findall(r"\w+", line)) < MAX_LINE_WORDS for line in body):
-            found[names] = function, composition, tree
-    return list(found.values())
+            by_pair[names] = function, composition, tree
+    return list(by_pair.values())
 
 
 def draw_items(written: list[Written]) -> dict[str, Composition]:
