@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from textbookgen.storage.workspace import DATA, FAILURES, VERDICTS, Workspace, p
 
 _EXCERPT = 160  # characters of a text in a list
 _NO_REASON = "no reason given"
+_FILE = "textbookgen.file"  # the column with the file that a verdict was read from
 
 
 class Lineage:
@@ -89,27 +90,43 @@ class Lineage:
         Yields:
             `reason`, `documents` (their number), and `examples`: `id`, `detail` and `text` of the first ones.
         """
-        folder = self.workspace.step(self._step(label).address)
+        step = self._step(label)
+        folder = self.workspace.step(step.address)
         if files := folder.parts(VERDICTS):
-            yield from self._reasons(_scan(files).filter(~pl.col("keep")).collect(), examples)
+            data = {part.verdicts: part.data for part in self.parts(label)}
+            rows = _scan(files, with_file=True).filter(~pl.col("keep"))
+            yield from self._reasons(rows, examples, {str(verdicts): file for verdicts, file in data.items()})
         if files := folder.parts(FAILURES):
-            yield from self._reasons(_scan(files).collect(), examples)
+            yield from self._reasons(_scan(files, with_file=True), examples, {})
 
-    def _reasons(self, rows: pl.DataFrame, examples: int) -> Iterator[dict[str, Any]]:
+    def _reasons(self, rows: pl.LazyFrame, examples: int, data: Mapping[str, Path]) -> Iterator[dict[str, Any]]:
+        """Yield the reasons of these rows; `data` has the file of the documents for each file of rows, where it is known."""
         rows = rows.with_columns(pl.col("reason").fill_null(_NO_REASON))
-        for reason, count in rows.group_by("reason").len().sort(["len", "reason"], descending=[True, False]).iter_rows():
-            first = rows.filter(pl.col("reason") == reason).head(examples).to_dicts()
+        counts = rows.group_by("reason").len().sort(["len", "reason"], descending=[True, False]).collect()
+        first = rows.group_by("reason", maintain_order=True).head(examples).collect()
+        texts = self._excerpts(first, data)
+        for reason, count in counts.iter_rows():
             shown = [
-                {"id": row["id"] or f"n = {row.get('n')}", "detail": row.get("detail") or "", "text": self._excerpt(row["id"])}
-                for row in first
+                {"id": row["id"] or f"n = {row.get('n')}", "detail": row.get("detail") or "", "text": texts.get(row["id"], "")}
+                for row in first.filter(pl.col("reason") == reason).iter_rows(named=True)
             ]
             yield {"reason": reason, "documents": count, "examples": shown}
 
+    def _excerpts(self, rows: pl.DataFrame, data: Mapping[str, Path]) -> dict[str, str]:
+        """Return the beginning of the text of each of these documents, by id; each file of documents is read once."""
+        texts: dict[str, str] = {}
+        for (file,), group in rows.group_by(_FILE):
+            ids = group["id"].drop_nulls().to_list()
+            if (documents := data.get(str(file))) is not None:
+                found = pl.scan_parquet(documents).filter(pl.col("id").is_in(ids)).collect()
+                texts |= {row["id"]: _excerpt(row) for row in found.iter_rows(named=True)}
+            else:
+                texts |= {document: self._excerpt(document) for document in ids}
+        return texts
+
     def _excerpt(self, document: str | None) -> str:
         match = self._row(document) if document else None
-        if match is None:
-            return ""
-        return " ".join(_content(match[1]).split())[:_EXCERPT]
+        return "" if match is None else _excerpt(match[1])
 
     # -- the history of a document
 
@@ -141,9 +158,9 @@ class Lineage:
         """Return the step that has the document, and its row."""
         for step in self.steps:
             for file in self.workspace.step(step.address).parts(DATA):
-                rows = pl.scan_parquet(file).filter(pl.col("id") == document).collect()
-                if len(rows):
-                    return step, rows.to_dicts()[0]
+                ids = pl.read_parquet(file, columns=["id"])["id"]  # a small column, where a row may be large
+                if (at := ids.index_of(document)) is not None:
+                    return step, pl.scan_parquet(file).slice(at, 1).collect().to_dicts()[0]
         return None
 
     def _ledger_entry(self, key: str | None) -> LedgerEntry | None:
@@ -199,8 +216,15 @@ class Lineage:
         return "\n".join([*lines, _content(row), ""])
 
 
-def _scan(files: Iterable[Path]) -> pl.LazyFrame:
-    return pl.concat([pl.scan_parquet(file) for file in files], how="diagonal_relaxed")
+def _scan(files: Sequence[Path], *, with_file: bool = False) -> pl.LazyFrame:
+    scans = [pl.scan_parquet(file) for file in files]
+    if with_file:
+        scans = [scan.with_columns(pl.lit(str(file)).alias(_FILE)) for scan, file in zip(scans, files, strict=True)]
+    return pl.concat(scans, how="diagonal_relaxed")
+
+
+def _excerpt(row: Mapping[str, Any]) -> str:
+    return " ".join(_content(row)[: 20 * _EXCERPT].split())[:_EXCERPT]
 
 
 def _content(row: Mapping[str, Any]) -> str:
