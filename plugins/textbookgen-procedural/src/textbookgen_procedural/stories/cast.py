@@ -13,7 +13,7 @@ _PRONOUNS = {
     "she": {"he": "she", "his": "her", "him": "her", "himself": "herself"},
 }
 _SPECIES = words("species")
-_PETS = words("animal names")
+_PETS = {"he": words("animal names") + words("animal boys"), "she": words("animal names") + words("animal girls")}
 _RELATIVES = {
     "she": ("Mom", "Grandma", "Mama", "Aunt Rosa", "Aunt May"),
     "he": ("Dad", "Grandpa", "Papa", "Uncle Ben", "Uncle Joe"),
@@ -24,6 +24,9 @@ _KIN = {
     "he": ("brother", "dad", "daddy", "father", "grandfather", "grandpa", "papa", "uncle"),
 }
 _NAMELIKE = frozenset({"dad", "daddy", "grandma", "grandpa", "mom", "mommy", "papa"})
+_CHILDREN = frozenset({"brother", "cousin", "sister", "twin"})
+#: Relatives that animals have in stories, too.
+_PARENTS = {"she": ("Mom", "Grandma", "Mama"), "he": ("Dad", "Grandpa", "Papa")}
 _HELPERS = (
     "an old owl",
     "a tall man with a beard",
@@ -47,7 +50,12 @@ _HELPERS = (
 _DESCRIPTION = re.compile(r" (?:with|on) .*|\b(?:old|tall|small|kind|wise|fat|gray|busy|slow|funny) ")
 
 
-def make_cast(rng: Random, noun: str, part: str) -> dict[str, str]:
+def is_grown_up(noun: str) -> bool:
+    """Return whether a noun for a relative names a grown-up."""
+    return noun not in _CHILDREN
+
+
+def make_cast(rng: Random, noun: str, part: str, *, peers: bool = False) -> dict[str, str]:
     """Draw the characters of a story, as values for the slots of its sentences.
 
     Args:
@@ -55,16 +63,17 @@ def make_cast(rng: Random, noun: str, part: str) -> dict[str, str]:
         noun: a required noun.
         part: who the noun is: the hero (`species`), the friend (`kin`), the passer-by (`helper`), or nobody; `child` if the
             hero must be a child.
+        peers: whether the friend must be a child.
     """
     kin = part == "kin"
     animal = part == "species" or (part not in ("kin", "child") and rng.random() < 0.35)
     pronoun = rng.choice(("he", "she"))
     if kin:
         pronoun = "he" if noun in _KIN["she"] else "she"
-    hero = rng.choice(_PETS if animal else GIRLS if pronoun == "she" else BOYS)
+    hero = rng.choice(_PETS[pronoun] if animal else GIRLS if pronoun == "she" else BOYS)
     kind = _hero_kind(rng, animal, pronoun, noun if part == "species" else "")
     cast = {"h": hero, "h_s": f"{hero}'s", "h_kind": kind, "h_intro": f"{kind} named {hero}"}
-    cast |= _PRONOUNS[pronoun] | _friend(rng, animal, hero, pronoun, noun if kin else "")
+    cast |= _PRONOUNS[pronoun] | _friend(rng, animal, hero, pronoun, noun if kin else "", peers)
     helper = f"a {noun}" if part == "helper" else rng.choice(_HELPERS)
     the_helper = f"the {_DESCRIPTION.sub('', helper.partition(' ')[2])}"
     cast |= {"helper": helper, "the_helper": the_helper, "helper_c": _capital(helper)}
@@ -87,17 +96,17 @@ def _hero_kind(rng: Random, animal: bool, pronoun: str, species: str) -> str:
     return "a girl" if pronoun == "she" else "a boy"
 
 
-def _friend(rng: Random, animal: bool, hero: str, pronoun: str, kin: str) -> dict[str, str]:
+def _friend(rng: Random, animal: bool, hero: str, pronoun: str, kin: str, peers: bool) -> dict[str, str]:
     """Values for the slots of the friend, who has the other pronoun, so that `he` and `she` stay clear."""
     other = "she" if pronoun == "he" else "he"
     his = _PRONOUNS[pronoun]["his"]
     if kin:
         name = kin.capitalize() if kin in _NAMELIKE else f"{his} {kin}"
         intro = name
-    elif rng.random() < 0.3:
-        name = intro = rng.choice(_RELATIVES[other])
+    elif not peers and rng.random() < 0.3:
+        name = intro = rng.choice((_PARENTS if animal else _RELATIVES)[other])
     else:
-        names = _PETS if animal else GIRLS if other == "she" else BOYS
+        names = _PETS[other] if animal else GIRLS if other == "she" else BOYS
         name = rng.choice([name for name in names if name != hero])
         intro = f"{his} friend {name}"
     return {"f": name, "f_s": f"{name}'s", "f_intro": intro} | {f"f{key}": word for key, word in _PRONOUNS[other].items()}

@@ -5,27 +5,42 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from random import Random
 
+from textbookgen_procedural.stories.cast import is_grown_up
 from textbookgen_procedural.stories.inflection import past
 from textbookgen_procedural.stories.story_data import (
     Event,
     Plot,
     adjective_classes,
     events,
+    frames,
     noun_classes,
     places,
     plots,
     props,
+    spots,
     verb_complements,
 )
 
-#: Classes of nouns that play a part in any plot, instead of being its object.
-_PARTS = frozenset({"species", "kin", "helper", "costume"})
-#: Plots that fit a place of the draw, by their names; the others have places of their own.
-_INDOORS = frozenset({"share", "gift", "broken", "sound"})
-_OUTDOORS = frozenset({"lost", "owner", "share", "rescue", "build", "mend", "picnic", "sky"})
-_ANYWHERE: frozenset[str] = frozenset()
-#: Classes of objects that a plot is not told without.
-_NEEDED = frozenset({"weather", "part"})
+#: Classes of nouns that are a character of any plot, instead of being its object.
+_CHARACTERS = frozenset({"species", "kin", "helper"})
+#: Plots that suit a kind of place; the others have places of their own.
+_PLOTS_AT = {
+    "nature": frozenset({"lost", "rescue", "picnic", "tiny", "share"}),
+    "wild": frozenset({"lost", "rescue", "picnic"}),
+    "town": frozenset({"newcomer", "share", "owner"}),
+    "room": frozenset({"spot", "sound", "share"}),
+}
+#: Plots that are told only if the noun is their object: time passes in them, or the characters stay in one place.
+_ONLY_WITH_OBJECT = frozenset({"storm", "hurt", "sky", "seed"})
+#: Plots that play in a house.
+_INSIDE = frozenset({"spot", "cook", "storm", "sound", "broken", "show", "picture"})
+#: Which adjectives can describe a noun, by its class; `thing` unless it is listed.
+_DESCRIBED_AS = {
+    **dict.fromkeys(("food", "morsel"), "food"),
+    **dict.fromkeys(("foodmass", "ingredient"), "foodmass"),
+    **dict.fromkeys(("toy", "wear", "keepsake", "household", "present", "gift"), "thing"),
+    **{name: name for name in ("tool", "big", "animal", "bug", "plant")},
+}
 
 
 @dataclass
@@ -34,11 +49,12 @@ class Roles:
 
     Attributes:
         plot: the plot.
-        part: the class by which the noun plays a part in the cast, if it does (`species`, `kin`, `helper`, `costume`).
         thing: the noun of the plot's object.
-        its_class: the class of that noun, `` if the plot has its usual object.
+        part: the class by which the noun is a character, if it is one (`species`, `kin`, `helper`).
+        its_class: the class of the object.
         adjective: the adjective of the plot's object, if it has one.
         place: where the story plays, if the noun says so.
+        spot: where the object of the plot `spot` is.
         events: further sentences at a moment of the story.
         plan: the verb and its complement, if the two plan to do it; `planned` is the same in the past tense.
     """
@@ -49,6 +65,7 @@ class Roles:
     its_class: str = ""
     adjective: str = ""
     place: str = ""
+    spot: str = ""
     events: list[Event] = field(default_factory=list)
     plan: str = ""
     planned: str = ""
@@ -65,105 +82,86 @@ def cast_roles(rng: Random, verb: str, noun: str, adjective: str) -> Roles:
     """
     roles = _noun_role(rng, noun)
     _add_adjective(rng, roles, adjective, noun)
-    _add_verb(roles, verb, rng)
+    _add_verb(roles, verb)
     return roles
 
 
 def _noun_role(rng: Random, noun: str) -> Roles:
     classes = noun_classes(noun)
     fitting = [plot for plot in plots() if plot.classes & classes]
-    parts = sorted(_PARTS & classes)
-    if fitting and not (parts and rng.random() < 0.3):
+    if noun in spots():
+        fitting += [plot for plot in plots() if plot.name == "spot"]
+    characters = sorted(_CHARACTERS & classes)
+    if fitting and not (characters and rng.random() < 0.5):
         plot = rng.choice(fitting)
+        if plot.name == "spot":
+            spot, place = spots()[noun]
+            return Roles(plot, rng.choice(plot.lines["d"]), its_class="toy", spot=spot, place=place)
         return Roles(plot, noun, its_class=sorted(plot.classes & classes)[0])
-    names = (_INDOORS if "indoors" in classes else _OUTDOORS) if noun in places() and not parts else _ANYWHERE
-    plot = rng.choice([plot for plot in plots() if plot.name in names or (names is _ANYWHERE and not plot.classes & _NEEDED)])
-    roles = Roles(plot, rng.choice(plot.lines["d"]))
-    if parts:
-        roles.part = rng.choice(parts)
-        if roles.part == "costume":
-            roles.events += [Event("b", _COSTUME), Event("p", _IN_COSTUME)]
-            roles.events = [Event(item.moment, item.sentence.replace("NOUN", noun)) for item in roles.events]
+    roles = _usual_object(rng, noun, characters)
+    if characters:
+        roles.part = rng.choice(characters)
     elif noun in places():
-        roles.place = places()[noun]
+        roles.place = places()[noun].words
     elif noun in events("noun"):
-        roles.events.append(events("noun")[noun])
+        roles.events += events("noun")[noun]
     return roles
 
 
-_COSTUME = "They were playing a game, and {h} was a NOUN."
-_IN_COSTUME = '"A real NOUN does not give up," said {h}.'
+def _usual_object(rng: Random, noun: str, characters: list[str]) -> Roles:
+    """Return a plot with one of its usual objects, for a noun that is not the object."""
+    if noun in places() and not characters:
+        names = _PLOTS_AT[places()[noun].kind]
+        plot = rng.choice([plot for plot in plots() if plot.name in names])
+    else:
+        grown_up = "kin" in characters and is_grown_up(noun)
+        usual = [plot for plot in plots() if plot.name not in _ONLY_WITH_OBJECT and not (plot.peers and grown_up)]
+        plot = rng.choice([plot for plot in usual if not (characters and _speaks_of(plot, noun))])
+    thing = rng.choice(plot.lines["d"])
+    listed = plot.classes & noun_classes(thing) if " " not in thing else frozenset({"toy"})
+    roles = Roles(plot, thing, its_class=next(iter(sorted(listed or plot.classes))))
+    if plot.name == "spot":
+        roles.spot = rng.choice([spot for spot, place in spots().values() if not place])
+    return roles
+
+
+def _speaks_of(plot: Plot, noun: str) -> bool:
+    """Return whether a plot has somebody of its own whom this noun names."""
+    return any(f" {noun}" in line for letter in "on+-uvFh" for line in plot.lines[letter])
 
 
 def _add_adjective(rng: Random, roles: Roles, adjective: str, noun: str) -> None:
-    """Let the adjective describe the plot's object if the table allows it, else a feeling, a trait or a small thing."""
-    classes = adjective_classes(adjective)
-    kind = roles.its_class or next(iter(sorted(roles.plot.classes)))
-    has_slot = any("{a_thing}" in line for line in roles.plot.lines["o"])
-    if has_slot and f"on {kind}" in classes and (roles.its_class or " " not in roles.thing):
+    """Let the adjective describe the plot's object if the table allows it, else bring it in by a sentence."""
+    kind = "picture" if roles.plot.name == "picture" else _DESCRIBED_AS.get(roles.its_class, "")
+    has_slot = any("{a_thing}" in line.lower() for line in roles.plot.lines["o"])
+    if has_slot and f"on {kind}" in adjective_classes(adjective) and " " not in roles.thing:
         roles.adjective = adjective
-    elif adjective in props():
+        return
+    roles.events += rng.choice(_adjective_events(rng, roles, adjective, noun))
+
+
+def _adjective_events(rng: Random, roles: Roles, adjective: str, noun: str) -> list[tuple[Event, ...]]:
+    """Return the ways in which an adjective can come in without describing the object."""
+    found = [events("adjective")[adjective]] if adjective in events("adjective") else []
+    named = sorted(name for name in adjective_classes(adjective) if not name.startswith("on "))
+    for name in named:
+        found += [_with_words(frame, adjective, "") for frame in frames()[name]]
+    if adjective in props():
         how, things = props()[adjective]
-        fitting = [thing for thing in things if thing not in (roles.thing, noun)] or ["shell" if how == "hold" else things[0]]
-        moment = "b" if how == "pass" else "p"
-        cheered = any("cheer" in event.sentence for event in roles.events)
-        choices = [sentence for sentence in _PROPS[how] if not (cheered and "cheer" in sentence)]
-        sentence = rng.choice(choices).replace("ADJ THING", f"{adjective} {rng.choice(fitting)}")
-        roles.events.append(Event(moment, sentence))
-    elif adjective in events("adjective"):
-        roles.events.append(events("adjective")[adjective])
-    else:
-        trait = next((name for name in _TRAITS if name in classes), "other")
-        moment, sentences = _TRAITS[trait]
-        roles.events.append(Event(moment, rng.choice(sentences).replace("ADJ", adjective)))
+        if how == "pass" and (roles.plot.name in _INSIDE or roles.its_class == "ingredient"):
+            how = "pass inside"
+        thing = rng.choice([item for item in things if item not in (roles.thing, noun)] or ["stone"])
+        found += [_with_words(frame, adjective, thing) for frame in frames()[how]]
+    return found or [_with_words(frame, adjective, "") for frame in frames()["problem"]]
 
 
-_PROPS = {
-    "hold": (
-        "{f} gave {him} a ADJ THING to cheer {him} up, and {h} held it tight.",
-        "{h} had a ADJ THING in {his} pocket. {He} held it tight, and that made {him} feel a bit better.",
-    ),
-    "eat": (
-        "{f} gave {him} a ADJ THING to cheer {him} up. {h} ate it and felt a bit better.",
-        "They shared a ADJ THING while they thought about what to do.",
-    ),
-    "pass": (
-        "Earlier they had walked past a ADJ THING, and they had held hands.",
-        "Earlier they had seen a ADJ THING, and they had gone around it with care.",
-    ),
-}
-_TRAITS: dict[str, tuple[str, tuple[str, ...]]] = {
-    "bad feeling": (
-        "p",
-        (
-            "{h} felt ADJ and did not know what to do.",
-            '"I am so ADJ," said {h}, and {f} took {his} hand.',
-        ),
-    ),
-    "burden": ("p", ("On top of all that, {h} was ADJ.", "{h} was ADJ too, and that made it even harder.")),
-    "good feeling": (
-        "b",
-        ("{h} was ADJ, for {he} had looked forward to this day.", "They were both ADJ, for it was a special day."),
-    ),
-    "help": (
-        "p",
-        ("Luckily {f} was ADJ and did not leave {him} alone.", "{f} was ADJ, and {fhe} wanted to help."),
-    ),
-    "strength": (
-        "p",
-        ("But {h} was ADJ, and {he} did not give up.", '"You are ADJ," said {f}. "You will find a way."'),
-    ),
-    "fault": (
-        "b",
-        ("{h} could be ADJ at times, but {f} liked {him} all the same.",),
-    ),
-    "other": ("p", ('"What a ADJ day!" said {h}.',)),
-}
+def _with_words(frame: tuple[Event, ...], adjective: str, thing: str) -> tuple[Event, ...]:
+    return tuple(Event(item.moment, item.sentence.replace("ADJ", adjective).replace("THING", thing)) for item in frame)
 
 
-def _add_verb(roles: Roles, verb: str, rng: Random) -> None:
+def _add_verb(roles: Roles, verb: str) -> None:
     if verb in events("verb"):
-        roles.events.append(events("verb")[verb])
+        roles.events += events("verb")[verb]
         return
     complement = verb_complements().get(verb, "")
     roles.plan = f"{verb} {complement}".strip()

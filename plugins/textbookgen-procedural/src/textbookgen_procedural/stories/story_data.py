@@ -15,21 +15,35 @@ class Plot:
 
     Attributes:
         name: its name.
-        classes: classes of nouns that its object can be (`any`: none, a noun comes in elsewhere).
+        classes: classes of nouns that its object can be; `any` if it has none.
+        peers: whether the friend must be a child.
         lines: its lines by the letter that `data/story_plots.txt` explains.
     """
 
     name: str
     classes: frozenset[str]
+    peers: bool = False
     lines: dict[str, list[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Event:
-    """A sentence through which a required word happens: at the beginning (`b`), with the problem (`p`) or at the end (`e`)."""
+    """A sentence through which a required word comes into a story, at one of the moments that `data/word_events.txt` lists."""
 
     moment: str
     sentence: str
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a story plays: the kind of place, which says what can happen there, and the words for it."""
+
+    kind: str
+    words: str
+
+
+#: Letters whose lines in the file hold several values, separated by bars.
+_LISTS = frozenset("dlGTNMmw")
 
 
 @cache
@@ -38,11 +52,12 @@ def plots() -> tuple[Plot, ...]:
     plots: list[Plot] = []
     for line in read_lines("story_plots"):
         if line.startswith("== "):
-            name, _, classes = line[3:].partition(": ")
-            plots.append(Plot(name, frozenset(classes.split())))
+            name, _, rest = line[3:].partition(": ")
+            classes, _, flags = rest.partition(" |")
+            plots.append(Plot(name, frozenset(classes.split()), "peers" in flags))
         else:
             letter, rest = line[0], line[2:]
-            plots[-1].lines.setdefault(letter, []).extend(rest.split("|") if letter in "dl" else [rest])
+            plots[-1].lines.setdefault(letter, []).extend(rest.split("|") if letter in _LISTS else [rest])
     return tuple(plots)
 
 
@@ -53,30 +68,49 @@ def story_sentences() -> Mapping[str, tuple[str, ...]]:
 
 @cache
 def noun_classes(noun: str) -> frozenset[str]:
-    """Return the classes of a noun; an unlisted one is a `thing`, unless an event or a place is listed for it."""
+    """Return the classes of a noun; one that is listed nowhere is a `keepsake`."""
     listed = frozenset(name for name, nouns in _nouns().items() if noun in nouns)
-    if listed or noun in events("noun") or noun in places():
+    if listed or noun in events("noun") or noun in places() or noun in spots():
         return listed
-    return frozenset({"thing"})
+    return frozenset({"keepsake"})
 
 
 @cache
 def adjective_classes(adjective: str) -> frozenset[str]:
-    """Return the classes of an adjective: `on CLASS` if it can describe the object of a plot, and what it says otherwise."""
+    """Return the classes of an adjective: `on CLASS` if it can describe the object of a plot, and those of its frames."""
     return frozenset(name for name, adjectives in _adjectives().items() if adjective in adjectives)
 
 
 @cache
-def places() -> Mapping[str, str]:
+def places() -> Mapping[str, Place]:
     """Return where a story plays for each noun that names a place."""
-    return _pairs(read_lists("noun_classes")["place"])
+    pairs = _pairs(read_lists("noun_classes")["place"])
+    return {noun: Place(*rest.split("|", 1)) for noun, rest in pairs.items()}
 
 
 @cache
-def events(part_of_speech: str) -> Mapping[str, Event]:
-    """Return the event of each word (`noun`, `verb` or `adjective`) that has one."""
+def spots() -> Mapping[str, tuple[str, str]]:
+    """Return for nouns where a lost thing can be found, and the place of such a story, `` if it is the plot's own."""
+    pairs = _pairs(read_lists("noun_classes")["spot"])
+    return {noun: (rest.partition(" @ ")[0], rest.partition(" @ ")[2]) for noun, rest in pairs.items()}
+
+
+@cache
+def events(part_of_speech: str) -> Mapping[str, tuple[Event, ...]]:
+    """Return the sentences of each word (`noun`, `verb` or `adjective`) that has some."""
     pairs = _pairs(read_lists("word_events")[part_of_speech])
-    return {word: Event(*rest.split("|", 1)) for word, rest in pairs.items()}
+    return {word: parse_events(rest) for word, rest in pairs.items()}
+
+
+@cache
+def frames() -> Mapping[str, tuple[tuple[Event, ...], ...]]:
+    """Return for each class of adjectives the ways in which one comes in, with ADJ for it and THING for what it describes."""
+    return {name: tuple(map(parse_events, lines)) for name, lines in read_lists("adjective_frames").items()}
+
+
+def parse_events(text: str) -> tuple[Event, ...]:
+    """Return the events of a line: MOMENT|SENTENCE, further ones after `||`."""
+    return tuple(Event(*part.split("|", 1)) for part in text.split(" || "))
 
 
 @cache
@@ -95,7 +129,7 @@ def verb_complements() -> Mapping[str, str]:
 @cache
 def _nouns() -> Mapping[str, frozenset[str]]:
     lists = read_lists("noun_classes")
-    return {name: frozenset(" ".join(lines).split()) for name, lines in lists.items() if name != "place"}
+    return {name: frozenset(" ".join(lines).split()) for name, lines in lists.items() if name not in ("place", "spot")}
 
 
 @cache

@@ -9,22 +9,19 @@ from typing import Any
 
 from textbookgen_procedural.stories.cast import make_cast
 from textbookgen_procedural.stories.inflection import fix_articles
+from textbookgen_procedural.stories.pronoun_choice import use_pronouns
 from textbookgen_procedural.stories.roles import Roles, cast_roles
 from textbookgen_procedural.stories.story_data import story_sentences
 
 _CHOICE = re.compile(r"\[([^\[\]]*)\]")
-#: The small letter of a slot's value (`his sister`) at the beginning of a sentence.
-_LOWER_START = re.compile(r"(?<=[.!?] )[a-z]|(?<=[.!?]\" )[a-z](?=\w+ \w+ (?:gave|ran|took|was|wanted|had|hugged)\b)")
+#: The small letter of a slot's value (`his sister`) at the beginning of a sentence or of speech.
+_LOWER_START = re.compile(r"(?<=[.!?] )[a-z]|(?<=[.!?] \")[a-z]|^\"?[a-z]|(?<=[.!]\" )(?:his|her|he|she) (?=\w+ )")
 _CHILDREN = ("a boy", "a girl")
-#: Stock phrases, and what is said instead when one comes up again.
-_STOCK = {
-    "We will find a way": ("It will be all right", "We can do it"),
-    "did not know what to do": ("had no idea what to do next",),
-    "We must not give up": ("We have to go on", "We have to be strong"),
-}
-_PAIR = re.compile(r"\{pair: (\w+)\} ")
+#: The letters of a plot's lines for what the two want and what is wrong; the second value is for when it comes up again.
+_AGAIN = {"goal": "G", "trouble": "T", "now": "N"}
 #: Classes of nouns without a plural and an indefinite article.
-_MASS = frozenset({"foodmass", "material"})
+_MASS = frozenset({"foodmass", "material", "ingredient"})
+_NIGHT = frozenset({"moon", "star", "planet"})
 
 
 class SentenceWriter:
@@ -33,21 +30,25 @@ class SentenceWriter:
     def __init__(self, rng: Random, roles: Roles, noun: str) -> None:
         self.rng = rng
         self.plot = roles.plot
-        self.slots = make_cast(rng, noun, roles.part or ("child" if roles.its_class == "animal" else ""))
+        part = roles.part or ("child" if roles.its_class in ("animal", "bug") else "")
+        self.slots = make_cast(rng, noun, part, peers=self.plot.peers)
+        place = roles.place or rng.choice(self.plot.lines["l"])
+        self.slots |= {"place": place, "place_c": _capital(place), "spot": roles.spot, **_object_slots(roles)}
+        when = next((event.sentence for event in roles.events if event.moment == "o"), "") or self._usual_time()
+        when = self._choose(when)
+        self.slots |= {"when": when, "when_c": _capital(when), "mood": rng.choice(self.plot.lines["M"])}
         self.said: set[str] = set()
-        place = roles.place.format_map(self.slots) or rng.choice(self.plot.lines["l"])
-        self.slots |= {"place": place, "place_c": f"{place[0].upper()}{place[1:]}", **_object_slots(roles)}
 
     def fill(self, template: str) -> str:
         """Return the sentence for a template."""
-        chosen = _CHOICE.sub(lambda match: self.rng.choice(match[1].split("|")), template)
-        text = _LOWER_START.sub(lambda match: match[0].upper(), chosen.format_map(self.slots))
-        for phrase, others in _STOCK.items():
-            if phrase in text:
-                said = next((item for item in (phrase, *others) if item not in self.said), others[-1])
-                self.said.add(said)
-                text = text.replace(phrase, said)
-        return text[0].upper() + text[1:]
+        chosen = self._choose(template)
+        slots = dict(self.slots)
+        for name, letter in _AGAIN.items():
+            slots[name] = self.plot.lines[letter][name in self.said].format_map(self.slots)
+            if f"{{{name}}}" in chosen.lower():
+                self.said.add(name)
+        slots["Now"] = _capital(slots["now"])
+        return _LOWER_START.sub(lambda match: _capital_in(match[0]), chosen.format_map(slots))
 
     def plot_sentence(self, letter: str) -> str:
         """Return one of the plot's sentences with this letter."""
@@ -57,26 +58,29 @@ class SentenceWriter:
         """Return one of the sentences that any story may contain at this place."""
         return self.fill(self.rng.choice(story_sentences()[place]))
 
-    def happens(self, roles: Roles, moment: str) -> list[str]:
-        """Return the sentences of required words at a moment of the story."""
-        return [self.fill(event.sentence) for event in roles.events if event.moment == moment]
+    def _usual_time(self) -> str:
+        sky = self.plot.name == "sky" and self.slots["thing"] in _NIGHT
+        return self.rng.choice(story_sentences()["when night" if sky else "when"])
+
+    def _choose(self, template: str) -> str:
+        return _CHOICE.sub(lambda match: self.rng.choice(match[1].split("|")), template)
 
 
 def _object_slots(roles: Roles) -> dict[str, str]:
     """Values for the slots of the plot's object."""
-    mass = roles.its_class in _MASS or (not roles.its_class and roles.thing in ("bread", "honey", *_USUAL_MASS))
+    mass = roles.its_class in _MASS
     described = f"{roles.adjective} {roles.thing}".strip()
-    weather = roles.thing if roles.thing in ("fog", "rain", "snow", "frost", "thunder", "lightning", "heat") else ""
+    single = roles.thing.split()[-1] in ("scissors", "glasses")
+    some = mass or single
+    a_thing = f"some {described}" if some else f"a {described}"
     return {
         "thing": roles.thing,
-        "a_thing": f"some {described}" if mass else f"a {described}",
-        "a_plain_thing": f"some {roles.thing}" if mass else f"a {roles.thing}",
+        "a_thing": a_thing,
+        "A_thing": _capital(a_thing),
+        "a_plain_thing": f"some {roles.thing}" if some else f"a {roles.thing}",
         "some_thing": f"some {roles.thing}",
-        "the_thing": f"the {weather or roles.thing}",
+        "the_thing": f"the {roles.thing}",
     }
-
-
-_USUAL_MASS = ("wood", "string", "paper", "cloth", "clay")
 
 
 def write_story(rng: Random, draw: Mapping[str, Any]) -> str:
@@ -90,116 +94,124 @@ def write_story(rng: Random, draw: Mapping[str, Any]) -> str:
     roles = cast_roles(rng, verb, noun, adjective)
     writer = SentenceWriter(rng, roles, noun)
     features = frozenset(map(str, draw.get("features") or ()))
-    hint = _draw_hint(writer) if "Foreshadowing" in features else ""
+    events = {moment: [event.sentence for event in roles.events if event.moment == moment] for moment in "pn+-"}
+    events["n"] = events["p"][1:] + events["n"]
     blocks = [
-        _beginning(writer, roles, hint),
-        _problem(writer, roles, features),
-        _attempts(writer, roles),
-        _turn(writer, roles, features, hint),
-        _ending(writer, features),
+        _beginning(writer, roles, features),
+        _problem(writer, roles, features, events["p"][:1]),
+        _attempts(writer, roles, features, events["n"]),
+        _turn(writer, roles, features, events),
+        _ending(writer, features, bool(events["+"])),
     ]
-    paragraphs = _paragraphs(blocks, int(draw.get("paragraphs") or rng.randint(3, 5)))
+    count = int(draw.get("paragraphs") or rng.randint(3, 5))
+    paragraphs = [use_pronouns(part, writer.slots) for part in _paragraphs(blocks, count)]
     return fix_articles("\n\n".join(paragraphs))
 
 
-def _draw_hint(writer: SentenceWriter) -> str:
-    """Return a hint at the end of the story that the plot has a place for; laces need a hero with shoes."""
-    plots = dict(line.split(": ") for line in story_sentences()["hint plots"])
+def _beginning(writer: SentenceWriter, roles: Roles, features: frozenset[str]) -> list[str]:
+    openings = [*story_sentences()["opening"]]
+    if " friend " in writer.slots["f_intro"]:
+        openings += story_sentences()["opening friends"]
+    sentences = [writer.fill(writer.rng.choice(openings))]
     if writer.slots["h_kind"] not in _CHILDREN:
-        plots.pop("lace")
-    fitting = {name for name, names in plots.items() if writer.plot.name in names.split()} or {"feather"}
-    return writer.rng.choice([line for line in story_sentences()["foreshadow"] if _pair(line) in fitting])
-
-
-def _pair(line: str) -> str:
-    match = _PAIR.match(line)
-    return match[1] if match else ""
-
-
-def _beginning(writer: SentenceWriter, roles: Roles, hint: str) -> list[str]:
-    sentences = [writer.common_sentence("opening")]
-    if writer.slots["h_kind"] not in _CHILDREN and writer.slots["h_kind"].lower() not in sentences[0].lower():
         sentences.append(writer.fill("{h} was {h_kind}."))
-    sentences += writer.happens(roles, "b")
     if roles.plan:
-        plan = writer.rng.choice(_PLANS).replace("VP", roles.plan)
-        sentences.append(writer.fill(plan))
-    if hint:
-        sentences.append(writer.fill(_PAIR.sub("", hint)))
+        sentences.append(writer.fill(writer.rng.choice(_PLANS).replace("VP", roles.plan)))
+    if "Foreshadowing" in features:
+        sentences.append(writer.plot_sentence("f"))
     return sentences
 
 
-#: The two plan to do something, and the ending says whether they did.
+#: The two plan to do something, the problem comes first, and the ending says whether they did it.
 _PLANS = (
-    "They had a plan for later: they wanted to VP together.",
-    '"Later I want to VP," said {h}, and {f} liked the idea.',
-    "{h} had asked {f} to VP with {him} that day, and {fhe} had said yes.",
-    "There was one thing that {h} and {f} liked to do more than anything: to VP.",
+    "They wanted to VP that day.",
+    '"Today I want to VP," said {h}, and {f} liked the idea.',
+    "{h} had asked {f} to VP with {him}, and {fhe} had said yes.",
+    "There was one thing that {h} wanted to do with {f}: to VP.",
     "{f} was going to show {h} how to VP.",
+    "They were going to VP, and {h} could hardly wait.",
 )
+_BUT_FRIEND = '"First we have to {goal}," said {f}. "Then we can VP."'
+_BUT_HERO = '"We cannot VP now," said {h}. "We have to {goal}."'
+_DONE = (
+    "After that they VED, just as they had planned.",
+    "The next day they VED at last.",
+    "The next day they VED, and it was more fun than ever.",
+)
+_NOT_DONE = ("Nobody wanted to VP any more.", "They did not VP that day, and not the next day.")
 
 
-def _problem(writer: SentenceWriter, roles: Roles, features: frozenset[str]) -> list[str]:
-    sentences = [writer.plot_sentence("o"), *writer.happens(roles, "p")]
-    if "Dialogue" in features or writer.rng.random() < 0.25:
+def _problem(writer: SentenceWriter, roles: Roles, features: frozenset[str], events: Sequence[str]) -> list[str]:
+    spoken = any(event.startswith('"') for event in events)
+    problems = [line for line in writer.plot.lines["o"] if not (spoken and '"' in line)]
+    sentences = [writer.fill(writer.rng.choice(problems)), *map(writer.fill, events)]
+    if roles.plan:
+        by_hero = _speaker(sentences[-1], writer) == "friend"
+        sentences.append(writer.fill((_BUT_HERO if by_hero else _BUT_FRIEND).replace("VP", roles.plan)))
+    elif '"' not in " ".join(sentences) and ("Dialogue" in features or (not events and writer.rng.random() < 0.4)):
         sentences.append(writer.common_sentence("dialogue"))
+    return sentences
+
+
+def _speaker(sentence: str, writer: SentenceWriter) -> str:
+    """Return who speaks last in a sentence: `hero`, `friend`, or nobody."""
+    said = re.findall(
+        r"\" (?:said|asked|cried|shouted|called) ([^.,!?]+)|\" ([^.,!?]+) (?:said|asked|cried|shouted|called)", sentence
+    )
+    name = "".join(said[-1]) if said else ""
+    heroes = (writer.slots["h"], writer.slots["he"])
+    return "" if not name else "hero" if name.startswith(heroes) else "friend"
+
+
+def _attempts(writer: SentenceWriter, roles: Roles, features: frozenset[str], events: Sequence[str]) -> list[str]:
+    """Return two attempts in the plot's order, with what happens between, and a passer-by, always if the noun is one."""
+    spoken = any('"' in event for event in events)
+    lines = [line for line in writer.plot.lines["n"] if not (spoken and '"' in line)]
+    first, second = sorted(writer.rng.sample(range(len(lines)), 2))
+    sentences = [writer.fill(lines[first]), *map(writer.fill, events[:1])]
     if "Conflict" in features:
         sentences.append(writer.plot_sentence("c"))
+    sentences += [writer.fill(lines[second]), *map(writer.fill, events[1:])]
+    if roles.part == "helper" or writer.rng.random() < (0.15 if "Conflict" in features else 0.4):
+        sentences.append(writer.plot_sentence("h"))
     return sentences
 
 
-def _attempts(writer: SentenceWriter, roles: Roles) -> list[str]:
-    """Return two attempts, in the order of the plot, and a scene with a passer-by, always if the noun is the passer-by."""
-    lines = writer.plot.lines["n"]
-    first, second = sorted(writer.rng.sample(range(len(lines)), 2))
-    helper = [writer.plot_sentence("h")] if roles.part == "helper" or writer.rng.random() < 0.45 else []
-    return [writer.fill(lines[first]), writer.fill(lines[second]), *helper]
-
-
-def _turn(writer: SentenceWriter, roles: Roles, features: frozenset[str], hint: str) -> list[str]:
-    """Return what happens in the end, with the payoff of a hint and something unexpected before it, if they are asked for."""
-    sentences = []
-    if hint:
-        (payoff,) = (line for line in story_sentences()["payoff"] if _pair(line) == _pair(hint))
-        sentences.append(writer.fill(_PAIR.sub("", payoff)))
-    if "Twist" in features:
-        sentences.append(writer.plot_sentence("t"))
+def _turn(writer: SentenceWriter, roles: Roles, features: frozenset[str], events: Mapping[str, Sequence[str]]) -> list[str]:
+    """Return what happens in the end, and before it what becomes of the hint."""
     bad = _is_bad(features)
-    sentences.append(writer.plot_sentence("-" if bad else "+"))
-    sentences += writer.happens(roles, "e")
+    sentences = [writer.plot_sentence("F")] if "Foreshadowing" in features else []
+    letters = "uv" if "Twist" in features else "+-"
+    sentences.append(writer.plot_sentence(letters[bad]))
+    sentences += map(writer.fill, events["-" if bad else "+"])
     if roles.plan:
-        after = f"{_BAD_PLAN if bad else writer.rng.choice(_DONE)}"
+        after = writer.rng.choice(_NOT_DONE if bad else _DONE[1:] if writer.plot.name in _LONG else _DONE)
         sentences.append(writer.fill(after.replace("VP", roles.plan).replace("VED", roles.planned)))
     return sentences
 
 
-_DONE = (
-    "After that they VED, just as they had planned.",
-    "And then they VED together at last.",
-    "Later they VED, and it was more fun than ever.",
-)
-_BAD_PLAN = "Nobody wanted to VP any more."
+#: Plots that end at night or on a later day.
+_LONG = frozenset({"lost", "rescue", "seed", "storm", "hurt", "prepare", "afraid", "sound", "astray", "race", "show", "gift"})
 
 
 def _is_bad(features: frozenset[str]) -> bool:
     return "BadEnding" in features and "HappyEnding" not in features
 
 
-def _ending(writer: SentenceWriter, features: frozenset[str]) -> list[str]:
-    sentences = []
+def _ending(writer: SentenceWriter, features: frozenset[str], mood_is_told: bool) -> list[str]:
     bad = _is_bad(features)
-    if bad or "HappyEnding" in features or writer.rng.random() < 0.3:
+    sentences = []
+    if not mood_is_told and (bad or "HappyEnding" in features or writer.rng.random() < 0.3):
         sentences.append(writer.common_sentence("bad" if bad else "happy"))
-    elif "MoralValue" not in features or writer.rng.random() < 0.4:
+    elif "MoralValue" not in features:
         sentences.append(writer.common_sentence("close"))
     if "MoralValue" in features:
-        lead = writer.common_sentence("moral_lead")
-        moral = writer.plot_sentence("m")
-        sentences.append(f'{lead} "{moral}"')
+        moral = writer.rng.choice(writer.plot.lines["w" if bad else "m"])
+        sentences.append(writer.common_sentence("moral").replace("MORAL", moral))
     return sentences
 
 
-def _paragraphs(blocks: Sequence[list[str]], count: int) -> list[str]:
+def _paragraphs(blocks: Sequence[list[str]], count: int) -> list[list[str]]:
     """Return the blocks as this many paragraphs: the shortest neighbours are joined, or the longest split."""
     parts = [list(block) for block in blocks]
     while len(parts) > max(1, count):
@@ -209,4 +221,13 @@ def _paragraphs(blocks: Sequence[list[str]], count: int) -> list[str]:
         place = max(range(len(parts)), key=lambda n: len(parts[n]))
         half = len(parts[place]) // 2
         parts[place : place + 1] = [parts[place][:half], parts[place][half:]]
-    return [" ".join(part) for part in parts]
+    return parts
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _capital_in(text: str) -> str:
+    """Return a text with its first letter as a capital, after a quotation mark if it begins with one."""
+    return f'"{_capital(text[1:])}' if text.startswith('"') else _capital(text)
