@@ -51,6 +51,7 @@ def _print_costs(comparison: Comparison) -> None:
     trained = [pair for pair in comparison.models if any(model.parameters for model in pair)]
     if trained:
         show.table(_MODEL_COLUMNS, [_model_row(*pair) for pair in trained])
+        show.echo("Held-out bits per byte are of each model's own shards: they only compare models trained on the same.\n")
 
 
 def _pair(first: str, second: str) -> str:
