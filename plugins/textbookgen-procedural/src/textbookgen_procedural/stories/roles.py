@@ -32,8 +32,8 @@ _PLOTS_AT = {
 }
 #: Plots that are told only if the noun is their object: time passes in them, or the characters stay in one place.
 _ONLY_WITH_OBJECT = frozenset({"storm", "hurt", "sky", "seed"})
-#: Plots that play in a house.
-_INSIDE = frozenset({"spot", "cook", "storm", "sound", "broken", "show", "picture"})
+#: Plots that play in a house, or in which nobody runs about.
+_INSIDE = frozenset({"spot", "cook", "storm", "sound", "broken", "show", "picture", "hurt"})
 #: Which adjectives can describe a noun, by its class; `thing` unless it is listed.
 _DESCRIBED_AS = {
     **dict.fromkeys(("food", "morsel"), "food"),
@@ -97,6 +97,8 @@ def _noun_role(rng: Random, noun: str) -> Roles:
         if plot.name == "spot":
             spot, place = spots()[noun]
             return Roles(plot, rng.choice(plot.lines["d"]), its_class="toy", spot=spot, place=place)
+        if classes == {"jar"}:
+            return Roles(plot, rng.choice(plot.lines["d"]), its_class="bug")
         return Roles(plot, noun, its_class=sorted(plot.classes & classes)[0])
     roles = _usual_object(rng, noun, characters)
     if characters:

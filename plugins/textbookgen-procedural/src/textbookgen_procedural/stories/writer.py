@@ -11,7 +11,7 @@ from textbookgen_procedural.stories.cast import make_cast
 from textbookgen_procedural.stories.inflection import fix_articles
 from textbookgen_procedural.stories.pronoun_choice import use_pronouns
 from textbookgen_procedural.stories.roles import Roles, cast_roles
-from textbookgen_procedural.stories.story_data import story_sentences
+from textbookgen_procedural.stories.story_data import places, story_sentences
 
 _CHOICE = re.compile(r"\[([^\[\]]*)\]")
 #: The small letter of a slot's value (`his sister`) at the beginning of a sentence or of speech.
@@ -42,11 +42,13 @@ class SentenceWriter:
     def fill(self, template: str) -> str:
         """Return the sentence for a template."""
         chosen = self._choose(template)
+        if "B" in self.plot.lines:
+            chosen = chosen.replace("because {trouble}", f"because {self.plot.lines['B'][0]}")
         slots = dict(self.slots)
         for name, letter in _AGAIN.items():
             slots[name] = self.plot.lines[letter][name in self.said].format_map(self.slots)
             if f"{{{name}}}" in chosen.lower():
-                self.said.add(name)
+                self.said |= {name} if name == "goal" else {"trouble", "now"}
         slots["Now"] = _capital(slots["now"])
         return _LOWER_START.sub(lambda match: _capital_in(match[0]), chosen.format_map(slots))
 
@@ -104,12 +106,14 @@ def write_story(rng: Random, draw: Mapping[str, Any]) -> str:
         _ending(writer, features, bool(events["+"])),
     ]
     count = int(draw.get("paragraphs") or rng.randint(3, 5))
+    blocks = [block for block in blocks if block]
     paragraphs = [use_pronouns(part, writer.slots) for part in _paragraphs(blocks, count)]
     return fix_articles("\n\n".join(paragraphs))
 
 
 def _beginning(writer: SentenceWriter, roles: Roles, features: frozenset[str]) -> list[str]:
-    openings = [*story_sentences()["opening"]]
+    away = roles.place in {place.words for place in places().values() if place.kind == "wild"}
+    openings = [line for line in story_sentences()["opening"] if not (away and " lived in " in line)]
     if " friend " in writer.slots["f_intro"]:
         openings += story_sentences()["opening friends"]
     sentences = [writer.fill(writer.rng.choice(openings))]
@@ -131,8 +135,14 @@ _PLANS = (
     "{f} was going to show {h} how to VP.",
     "They were going to VP, and {h} could hardly wait.",
 )
-_BUT_FRIEND = '"First we have to {goal}," said {f}. "Then we can VP."'
-_BUT_HERO = '"We cannot VP now," said {h}. "We have to {goal}."'
+_BUT_FIRST = {
+    "friend": '"First we have to {goal}," said {f}. "Then we can VP."',
+    "hero": '"We cannot VP now," said {h}. "We have to {goal}."',
+}
+_AND_THEN = {
+    "friend": '"And after that we will VP," said {f}.',
+    "hero": '"And I wanted to VP!" said {h}. But that had to wait.',
+}
 _DONE = (
     "After that they VED, just as they had planned.",
     "The next day they VED at last.",
@@ -147,17 +157,20 @@ def _problem(writer: SentenceWriter, roles: Roles, features: frozenset[str], eve
     sentences = [writer.fill(writer.rng.choice(problems)), *map(writer.fill, events)]
     if roles.plan:
         by_hero = _speaker(sentences[-1], writer) == "friend"
-        sentences.append(writer.fill((_BUT_HERO if by_hero else _BUT_FRIEND).replace("VP", roles.plan)))
+        wish_is_said = bool(events) and "{goal}" in events[-1]
+        replies = _AND_THEN if wish_is_said else _BUT_FIRST
+        sentences.append(writer.fill(replies["hero" if by_hero else "friend"].replace("VP", roles.plan)))
     elif '"' not in " ".join(sentences) and ("Dialogue" in features or (not events and writer.rng.random() < 0.4)):
         sentences.append(writer.common_sentence("dialogue"))
     return sentences
 
 
+_SAID = re.compile(r"\" (?:said|asked|cried|shouted|called) ([^.,!?]+)|\" ([^.,!?]+) (?:said|asked|cried|shouted|called)")
+
+
 def _speaker(sentence: str, writer: SentenceWriter) -> str:
     """Return who speaks last in a sentence: `hero`, `friend`, or nobody."""
-    said = re.findall(
-        r"\" (?:said|asked|cried|shouted|called) ([^.,!?]+)|\" ([^.,!?]+) (?:said|asked|cried|shouted|called)", sentence
-    )
+    said = _SAID.findall(sentence)
     name = "".join(said[-1]) if said else ""
     heroes = (writer.slots["h"], writer.slots["he"])
     return "" if not name else "hero" if name.startswith(heroes) else "friend"
@@ -203,7 +216,7 @@ def _ending(writer: SentenceWriter, features: frozenset[str], mood_is_told: bool
     sentences = []
     if not mood_is_told and (bad or "HappyEnding" in features or writer.rng.random() < 0.3):
         sentences.append(writer.common_sentence("bad" if bad else "happy"))
-    elif "MoralValue" not in features:
+    elif "MoralValue" not in features and not bad:
         sentences.append(writer.common_sentence("close"))
     if "MoralValue" in features:
         moral = writer.rng.choice(writer.plot.lines["w" if bad else "m"])
