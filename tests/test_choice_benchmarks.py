@@ -270,6 +270,11 @@ def test_figures_of_choices(tmp_path):
     assert evaluate(tmp_path, "given", document_start=True)[1].starts == [True]
 
 
+def test_two_benchmarks_of_one_name_are_refused(tmp_path):
+    with pytest.raises(RunError, match="two benchmarks are named 'given'"):
+        evaluate(tmp_path, "given", "given")
+
+
 def test_a_group_has_a_mean_only_if_all_its_benchmarks_were_scored(tmp_path):
     names = GROUPS["language understanding"]
     assert set(names) | set(GROUPS["commonsense reasoning"]) <= FORMATS.keys()

@@ -40,7 +40,7 @@ class Harness:
 
     def run(self, *names: str, shots: int | None = None) -> dict[str, Any]:
         """Return the results and samples of tasks in the folder."""
-        manager = TaskManager(include_path=str(self.folder))
+        manager = TaskManager(include_path=str(self.folder), include_defaults=False)
         results: dict[str, Any] = lm_eval.simple_evaluate(
             self.model, tasks=list(names), num_fewshot=shots, task_manager=manager, bootstrap_iters=10, random_seed=0
         )

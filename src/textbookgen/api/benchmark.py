@@ -43,11 +43,11 @@ class ChoiceItem:
         prompt: what precedes each choice.
         choices: the answers, without the separator.
         answer: the index of the right one.
-        separator: what stands between prompt and choice; usually a space.
+        separator: what is between prompt and choice; usually a space.
         prompts: one prompt per choice, where they differ (as in WinoGrande, where all choices continue in the same way);
             otherwise empty.
         prefix: what the model reads before the prompt, such as instructions and solved examples; no part of the problem.
-        category: part of the benchmark that gets figures of its own, such as `stem` of MMLU; may be empty.
+        category: part of the benchmark that gets separate figures, such as `stem` of MMLU; may be empty.
     """
 
     id: str

@@ -57,7 +57,7 @@ class ServedLM(LM):
     def _window_logprobs(self, model: TokenModel, ids: list[int]) -> list[list[float]]:
         """Return the log probabilities of a text's ids, window by window; the first follows the end-of-document token."""
         assert self._context is not None
-        start = -1  # stands for what precedes the text, which the model adds
+        start = -1  # a mark for what precedes the text, which the model adds
         windows = map(make_disjoint_window, get_rolling_token_windows(ids, start, self._context, 1))
         pairs = [([token for token in before if token != start], after) for before, after in windows]
         return [row for batch in _batches(pairs, self._batch) for row in model.logprobs(batch, document_start=False)]

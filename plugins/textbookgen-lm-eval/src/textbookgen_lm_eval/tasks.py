@@ -1,5 +1,8 @@
 """The stage `lm-eval/tasks`: tasks of lm-evaluation-harness on checkpoints of any trainer."""
 
+# lm-eval has no types
+# mypy: disable-error-code="import-untyped,import-not-found,unused-ignore"
+
 from __future__ import annotations
 
 import json
@@ -26,7 +29,7 @@ _INSTALL = "pip install 'textbookgen-lm-eval[harness]'"
 class Tasks(Evaluator):
     """Scores each checkpoint on tasks of lm-evaluation-harness (Gao et al.), and reports its figures.
 
-    Prompts, few-shot examples, metrics and standard errors are the harness's; figures equal those of its own `--model hf` on an
+    Prompts, few-shot examples, metrics and standard errors are the harness's; figures equal those of `lm_eval --model hf` on an
     export of the same checkpoint. Data sets come from the Hugging Face Hub, unless the task files in `include_path` name local
     ones. Tasks that execute what a model wrote are refused: the stage `evaluate` runs such programs in a sandbox.
     """
@@ -145,6 +148,6 @@ def _context_length(checkpoint: Path) -> int | None:
     configuration = checkpoint / "config.json"
     if configuration.is_file():
         values = json.loads(configuration.read_text(encoding="utf-8"))
-        found = (values.get(name) for name in ("max_position_embeddings", "n_positions", "n_ctx"))
-        return next((int(value) for value in found if value), None)
+        lengths = (values.get(name) for name in ("max_position_embeddings", "n_positions", "n_ctx"))
+        return next((int(value) for value in lengths if value), None)
     return None

@@ -1,4 +1,4 @@
-"""Few-shot examples: which solved problems precede an item, drawn exactly as lm-evaluation-harness (0.4.9 and later) does."""
+"""Few-shot examples: which solved problems precede an item, chosen exactly as lm-evaluation-harness 0.4.13 does."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class ExampleSampler:
             return [example for example, _ in zip(others, range(self._shots), strict=False)]
         if not self._without_own:
             return self._random.sample(self._rows, self._shots)
-        drawn = [example for example in self._random.sample(self._rows, self._shots + 1) if example != row][: self._shots]
-        if len(drawn) < self._shots:  # the file has the row several times
-            drawn = self._random.sample([example for example in self._rows if example != row], self._shots)
-        return drawn
+        chosen = [example for example in self._random.sample(self._rows, self._shots + 1) if example != row][: self._shots]
+        if len(chosen) < self._shots:  # the file has the row several times
+            chosen = self._random.sample([example for example in self._rows if example != row], self._shots)
+        return chosen

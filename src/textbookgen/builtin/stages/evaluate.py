@@ -106,8 +106,13 @@ class BenchmarkEval(Evaluator):
         """Yield the completions or the scored choices of one model for each benchmark."""
         temperature = self.temperature if self.temperature is not None else 0.0 if self.samples == 1 else 0.2
         generation = Generation(self.samples, temperature, self.max_tokens, inputs.seed, self.batch)
+        names: set[str] = set()
         for name in self.benchmarks:
             benchmark = inputs.resolver.benchmark(name)
+            if benchmark.name in names:
+                hint = "score the second one in another stage `evaluate`"
+                raise RunError(f"two benchmarks are named '{benchmark.name}' in reports", place="benchmarks", hint=hint)
+            names.add(benchmark.name)
             items = list(islice(benchmark.items(), self.max_items))
             written = [item for item in items if isinstance(item, BenchmarkItem)]
             chosen = [item for item in items if isinstance(item, ChoiceItem)]
