@@ -13,6 +13,7 @@ from textbookgen.recipe.parser import read_recipe
 from textbookgen.recipe.plan import Plan
 from textbookgen.recipe.planner import make_plan
 from textbookgen.recipe.plugin_manager import Plugins
+from textbookgen.run.comparison import compare_runs
 from textbookgen.run.engine import run_plan
 from textbookgen.storage.workspace import Workspace
 
@@ -82,7 +83,11 @@ def test_the_tiny_recipe_runs_and_its_report_has_every_model(tmp_path: Path) -> 
     for model in summary.models.values():
         assert model.parameters and model.parameters > 0
         assert model.bits_per_byte and 0 < model.bits_per_byte < 8
-    assert any(model.scores for model in summary.models.values())
+    tuned = summary.models["tuned"]
+    sizes = {score.subset: score.n for score in tuned.scores if score.metric == "pass@1"}
+    assert sizes["all"] == 20 == sizes["similar"] + sizes["dissimilar"]
+    comparison = compare_runs(Workspace(tmp_path), ":base", ":tuned")
+    assert {score.subset: score.n for score in comparison.paired} == {name: n for name, n in sizes.items() if n}
     text = run.report.read_text(encoding="utf-8")
     assert all(f"| {label} |" in text for label in trained)
     assert "a program, not a language model" in text
