@@ -135,5 +135,5 @@ def test_a_revision_that_is_cut_off_is_rejected(runner):
     def answer(task: str, draw: dict) -> object:
         return critic(1)(task, draw) if task == "critique" else Reply("Draft 1", finish="length")
 
-    with pytest.raises(UnusableReply, match="cut off"):
+    with pytest.raises(UnusableReply, match="truncated"):
         runner.run(stage(), document("Draft 0."), answer)

@@ -34,7 +34,7 @@ def test_a_story_is_kept_with_its_constraints():
     ]
     with pytest.raises(UnusableReply, match="empty"):
         list(generator.parse(DRAW, Reply(" \n")))
-    with pytest.raises(UnusableReply, match="cut off"):
+    with pytest.raises(UnusableReply, match="truncated"):
         list(generator.parse(DRAW, Reply(STORY, finish="length")))
 
 

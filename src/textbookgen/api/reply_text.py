@@ -19,7 +19,8 @@ from textbookgen.api.teacher import Reply
 _REASONING = re.compile(r"\A\s*<think(?:ing)?>.*?</think(?:ing)?>", re.DOTALL | re.IGNORECASE)
 _CODE_FENCE = re.compile(r"^[ \t]*```[ \t]*[\w+-]*[^\n]*\n(?P<body>.*?)^[ \t]*```[ \t]*$", re.MULTILINE | re.DOTALL)
 _WRAPPING_FENCE = re.compile(r"\A```[ \t]*(?P<language>[\w+-]*)[ \t]*\n(?P<body>.*?)\n?```\Z", re.DOTALL)
-_UNCLOSED_FENCE = re.compile(r"\A```[ \t]*[\w+-]*[ \t]*\n(?P<body>.*)\Z", re.DOTALL)
+_UNCLOSED_FENCE = re.compile(r"\A```[ \t]*(?P<language>[\w+-]*)[ \t]*\n(?P<body>.*)\Z", re.DOTALL)
+_PROSE = ("", "markdown", "md", "text", "txt")  # languages of a code fence around prose
 _RULE = re.compile(r"[ \t]*(?:-{3,}|\*{3,}|_{3,}|={3,})[ \t]*")
 
 #: The beginning of a JSON object or list, as opposed to a bracket in prose such as `[3]` or `{name}`.
@@ -30,7 +31,7 @@ _CONSENT = r"(?:sure|certainly|of course|absolutely|okay|ok|great|alright|no pro
 _DELIVERABLE = (
     r"(?:story|tale|fable|poem|dialogue|conversation|article|essay|letter|summary|list|json|object|document|text|section|page|"
     r"chapter|lesson|message|question|answer|reply|response|version|rewrite|revision|draft|exercise|problem|solution|code|"
-    r"function|explanation|passage|example|paragraph|review|description|output|result|assessment|evaluation|grade|rating|"
+    r"function|explanation|passage|tutorial|discussion|reasoning|lecture|example|paragraph|review|description|output|result|assessment|evaluation|grade|rating|"
     r"stories|tales|dialogues|summaries|replies)s?"
 )
 #: A first line that announces the text. A line in the first person ("Here is the text of my letter:") belongs to the text.
@@ -54,11 +55,25 @@ _REFUSAL = re.compile(
     r"(?:help(?! but)|assist|provide|comply|fulfil|fulfill|write|create|generate|grade|evaluate|rate)\b|as an ai\b)",
     re.IGNORECASE,
 )
+_QUOTES = (('"', '"'), ("\u201c", "\u201d"))
+#: A title above a text: "# The Lost Boat", "**The Lost Boat**", "Title: The Lost Boat".
+_TITLE = re.compile(r"#{1,6}[ \t]+[^\n]+|\*\*[^\n*]+\*\*|(?:\*\*)?title(?:\*\*)?[ \t]*:[^\n]+", re.IGNORECASE)
+#: A last line that closes a text: "**The End**", a count of words, or an offer of more.
+_CLOSING = re.compile(
+    r"[*_# \t]*the end[.!]?[*_ \t]*|(?:-{3,}|\*{3,}|(?:\*{0,2}(?:word count|words used)\b[^\n]*))|"
+    r"(?:i hope (?:you|this|that|it)|let me know|would you like|feel free)\b[^\n]{0,200}[.!?]|\(\d+ words\)",
+    re.IGNORECASE,
+)
+_BOLD = re.compile(r"\*\*([^*\n]{1,40})\*\*")
 _MAX_REFUSAL_WORDS = 80  # a longer reply that begins like a refusal is a text in the first person
 
 
-def complete_text(reply: Reply) -> str:
+def complete_text(reply: Reply, *, may_decline: bool = False) -> str:
     """Return the text of a reply, with unix line ends and without a reasoning trace.
+
+    Args:
+        reply: the teacher's reply.
+        may_decline: accept a reply that declines to answer, where it is what was asked for.
 
     Raises:
         UnusableReply: the reply is empty, was truncated, was ended by a content filter, or declines to answer.
@@ -70,8 +85,79 @@ def complete_text(reply: Reply) -> str:
         raise UnusableReply("the reply was ended by a content filter")
     if not text:
         raise UnusableReply("the reply is empty")
-    if _REFUSAL.match(text) and len(text.split()) <= _MAX_REFUSAL_WORDS:
+    if not may_decline and _REFUSAL.match(text) and len(text.split()) <= _MAX_REFUSAL_WORDS:
         raise UnusableReply("the teacher declined")
+    return text
+
+
+def read_prose(reply: Reply) -> str:
+    """Return the text of a reply, ending in one newline, without what models put around it (see `without_chatter`).
+
+    Raises:
+        UnusableReply: the reply is empty, was truncated or filtered, or declines to answer.
+    """
+    text = _without_frame(complete_text(reply))
+    wrapping = _WRAPPING_FENCE.match(text) or _UNCLOSED_FENCE.match(text)
+    is_code = wrapping is not None and wrapping["language"].lower() not in _PROSE  # a program alone stays a snippet
+    return f"{_not_empty(text if is_code else unwrapped(text))}\n"
+
+
+def read_message(reply: Reply, *labels: str) -> str:
+    """Return the one message that a reply consists of, without a label (`**Reader:**`) or quotation marks around it.
+
+    A message in the first person may decline something, so that no message counts as a refusal of the teacher.
+
+    Args:
+        reply: the teacher's reply.
+        labels: words that a model may put before the message, followed by a colon or as a heading.
+
+    Raises:
+        UnusableReply: the reply is empty, or was truncated or filtered.
+    """
+    text = without_chatter(complete_text(reply, may_decline=True))
+    if labels and (label := heading(*labels).match(text)):
+        text = text[label.end() :].strip()
+    for opening, closing in _QUOTES:
+        inner = text[1:-1]
+        if len(text) > 1 and text.startswith(opening) and text.endswith(closing) and not {opening, closing} & set(inner):
+            text = inner.strip()
+    return _not_empty(text)
+
+
+def read_plain_text(reply: Reply) -> str:
+    """Return a text without any markup, such as a story, ending in one newline.
+
+    Besides what `without_chatter` removes, it leaves out a title, closings ("The End", word counts, offers), blanks at the ends
+    of lines, and the asterisks of bold words, with which models mark required words.
+
+    Raises:
+        UnusableReply: the reply is empty, was truncated or filtered, or declines to answer.
+    """
+    lines = without_chatter(complete_text(reply)).split("\n")
+    if _TITLE.fullmatch(lines[0].strip()) and "".join(lines[1:]).strip():
+        lines = _without_blank_start(lines[1:])
+    end = len(lines)
+    while end and (not lines[end - 1].strip() or _CLOSING.fullmatch(lines[end - 1].strip())):
+        end -= 1
+    body = "\n".join(line.rstrip() for line in lines[:end] or lines).strip()
+    return f"{_not_empty(_BOLD.sub(lambda match: match[1], body))}\n"
+
+
+def heading(*names: str) -> re.Pattern[str]:
+    """Return a pattern for a label at the start of a line: `NAME:`, `**Name:** text`, `### Name`, any case.
+
+    Only the label, its markup and blanks on its line match, so that a code fence or formula beside it stays whole.
+    """
+    name = "|".join(map(re.escape, names))
+    return re.compile(
+        rf"^[ \t]*(?:#{{1,6}}[ \t]+)?[*_]{{0,3}}(?:{name})(?:[ \t]*[*_]{{0,3}}[ \t]*:[*_]{{0,3}}[ \t]*|[*_]{{0,3}}[ \t]*$)\n?",
+        re.MULTILINE | re.IGNORECASE,
+    )
+
+
+def _not_empty(text: str) -> str:
+    if not text.strip():
+        raise UnusableReply("the reply is empty")
     return text
 
 
@@ -80,13 +166,18 @@ def without_chatter(text: str) -> str:
 
     A text that consists of nothing else is returned as it is.
     """
+    return unwrapped(_without_frame(text))
+
+
+def _without_frame(text: str) -> str:
+    """Return a text without a line that announces it and a last paragraph that offers help."""
     lines = text.strip().split("\n")
     if _ANNOUNCEMENT.fullmatch(lines[0].strip().strip("*_#> ").strip()):
         lines = _without_blank_start(lines[1:]) or lines
     last = next((at for at in range(len(lines) - 1, -1, -1) if not lines[at].strip()), None)
     if last is not None and _OFFER.fullmatch("\n".join(lines[last:]).strip().strip("*_")):
         lines = _without_blank_start(lines[:last][::-1])[::-1] or lines
-    return unwrapped("\n".join(lines))
+    return "\n".join(lines).strip()
 
 
 def unwrapped(text: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 
-from textbookgen_textbooks.text_replies import parse_python
+from textbookgen.api.reply_code import parse_python
 
 _Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 _SILENT = ast.arg | ast.arguments | ast.Module | ast.Expr | ast.Assign | ast.AnnAssign | ast.expr_context

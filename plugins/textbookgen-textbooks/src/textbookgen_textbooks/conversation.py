@@ -8,10 +8,10 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field, model_validator
 
 from textbookgen import Artifact, Ask, Chats, Draw, Template, UnusableReply
+from textbookgen.api.reply_text import read_message
 from textbookgen_textbooks.critique import Rubric, revise
 from textbookgen_textbooks.mixins import MultiRequest, NeedsDocuments, Selective
 from textbookgen_textbooks.seeding import draw_rng
-from textbookgen_textbooks.text_replies import read_message
 
 TEACHING_MOVES = (
     "explain one point in more depth",

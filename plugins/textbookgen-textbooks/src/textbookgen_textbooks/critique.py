@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pydantic import Field
 
 from textbookgen import Ask, Draw, UnusableReply
+from textbookgen.api.reply_text import read_prose
 from textbookgen_textbooks.json_replies import JUDGE_TEMPERATURE, ReplySchema, ask_json
-from textbookgen_textbooks.text_replies import read_prose
 
 
 class Assessment(ReplySchema):

@@ -8,9 +8,9 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field
 
 from textbookgen import Draw, Generator, Reply, Template, UnusableReply
+from textbookgen.api.reply_text import heading, read_prose
 from textbookgen_textbooks.mixins import NeedsDocuments, Selective
 from textbookgen_textbooks.rows import question_row, states_answer
-from textbookgen_textbooks.text_replies import heading, read_prose
 
 _QUESTION, _SOLUTION = heading("question"), heading("solution")
 

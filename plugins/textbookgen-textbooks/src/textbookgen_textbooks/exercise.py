@@ -11,8 +11,8 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field
 
 from textbookgen import Draw, Generator, Reply, Template, UnusableReply
+from textbookgen.api.reply_code import parse_python, read_code
 from textbookgen_textbooks.practised_concepts import known_concepts, practises
-from textbookgen_textbooks.text_replies import parse_python, read_code
 
 
 class Exercise(Generator):

@@ -12,10 +12,11 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field
 
 from textbookgen import Ask, Draw, Template, UnusableReply
+from textbookgen.api.reply_code import parse_python
+from textbookgen.api.reply_text import heading, read_prose
 from textbookgen_textbooks.json_replies import JUDGE_TEMPERATURE, ReplySchema, ask_json
 from textbookgen_textbooks.mixins import MultiRequest, NeedsDocuments, Selective
 from textbookgen_textbooks.seeding import draw_rng
-from textbookgen_textbooks.text_replies import heading, parse_python, read_prose
 
 GAP = "[...]"
 

@@ -8,11 +8,12 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field
 
 from textbookgen import Artifact, Ask, Chats, Draw, Template, UnusableReply
+from textbookgen.api.reply_code import parse_python, read_code
+from textbookgen.api.reply_text import read_message
 from textbookgen_textbooks.code_fidelity import operations, same_operations, tree_similarity
 from textbookgen_textbooks.concurrency import sample_replies
 from textbookgen_textbooks.mixins import MultiRequest, NeedsDocuments, Selective
 from textbookgen_textbooks.rows import chat_row
-from textbookgen_textbooks.text_replies import parse_python, read_code, read_message
 
 
 class InstructionReversal(NeedsDocuments, Selective, MultiRequest):

@@ -8,7 +8,8 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field
 
 from textbookgen import Draw, Generator, Reply, Template, UnusableReply
-from textbookgen_textbooks.text_replies import parse_python, python_snippets, read_prose
+from textbookgen.api.reply_code import parse_python, python_snippets
+from textbookgen.api.reply_text import read_prose
 
 
 class Page(Generator):

@@ -6,7 +6,7 @@ import ast
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from textbookgen_textbooks.text_replies import parse_python
+from textbookgen.api.reply_code import parse_python
 
 Detector = Callable[[ast.AST], bool]
 

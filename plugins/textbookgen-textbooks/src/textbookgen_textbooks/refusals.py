@@ -9,12 +9,12 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, field_validator, model_validator
 
 from textbookgen import Artifact, Ask, Chats, Draw, Pairs, Template, UnusableReply
+from textbookgen.api.reply_text import read_message
 from textbookgen_textbooks.concurrency import gather
 from textbookgen_textbooks.json_replies import JUDGE_TEMPERATURE, ReplySchema, ask_json
 from textbookgen_textbooks.mixins import MultiRequest, NeedsDocuments, Selective
 from textbookgen_textbooks.rows import chat_row, pair_row, question_of
 from textbookgen_textbooks.seeding import draw_rng
-from textbookgen_textbooks.text_replies import read_message
 
 _ATTEMPTS = 5.0  # per question: the default of `textbooks/attempts`
 

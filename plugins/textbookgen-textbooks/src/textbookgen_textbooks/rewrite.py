@@ -9,9 +9,9 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from textbookgen import Ask, Draw, Template, UnusableReply
+from textbookgen.api.reply_text import read_prose
 from textbookgen_textbooks.concurrency import gather_usable
 from textbookgen_textbooks.mixins import MultiRequest, NeedsDocuments
-from textbookgen_textbooks.text_replies import read_prose
 
 Style = Literal["exercise", "discussion", "reasoning", "tutorial"]
 

@@ -8,8 +8,8 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field
 
 from textbookgen import Ask, Documents, Draw, Generator, Input, Labels, Reply, Template, UnusableReply
+from textbookgen.api.reply_text import read_prose
 from textbookgen_textbooks.seeding import draw_rng
-from textbookgen_textbooks.text_replies import read_prose
 
 
 class Section(Generator):

@@ -8,9 +8,9 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from textbookgen import Ask, Documents, Draw, Input, Labels, Template, UnusableReply
+from textbookgen.api.reply_text import read_prose
 from textbookgen_textbooks.critique import Rubric, revise
 from textbookgen_textbooks.mixins import MultiRequest, Selective
-from textbookgen_textbooks.text_replies import read_prose
 
 
 class SelfRevision(Selective, MultiRequest):

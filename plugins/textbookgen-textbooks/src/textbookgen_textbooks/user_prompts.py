@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field
 
 from textbookgen import Draw, Generator, Reply, Template, UnusableReply
-from textbookgen_textbooks.text_replies import read_message
+from textbookgen.api.reply_text import read_message
 
 
 class UserPrompts(Generator):

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from textbookgen import Ask, Documents, Draw, Estimate, Generator, Input, Labels, Message, Reply, Template, UnusableReply
 from textbookgen.api.generator import Temperature
-from textbookgen_tinystories.text_replies import read_text
+from textbookgen.api.reply_text import read_plain_text
 
 _PROMPT_TOKENS = 400  # of both prompts, without the story
 _OBJECT = re.compile(r"\{[^{}]*\}")
@@ -70,7 +70,7 @@ class Grades(Generator):
             UnusableReply: the assessment is empty or cut off, or the grades cannot be read.
         """
         question = ask.render(self.prompt, draw)
-        assessment = read_text(await ask(question)).strip()
+        assessment = read_plain_text(await ask(question)).strip()
         variables = {**draw, "assessment": assessment}
         messages = [
             Message("user", question),

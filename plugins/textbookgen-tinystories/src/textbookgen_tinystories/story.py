@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field
 
 from textbookgen import Draw, Generator, Reply, Template
-from textbookgen_tinystories.text_replies import read_text
+from textbookgen.api.reply_text import read_plain_text
 
 
 class Story(Generator):
@@ -30,4 +30,5 @@ class Story(Generator):
             UnusableReply: the reply is empty or was cut off.
         """
         words = [str(draw[part]) for part in ("verb", "noun", "adjective") if draw.get(part)]
-        yield {"text": read_text(reply), "tinystories.words": words, "tinystories.features": list(draw.get("features", ()))}
+        features = list(draw.get("features", ()))
+        yield {"text": read_plain_text(reply), "tinystories.words": words, "tinystories.features": features}

@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field
 
 from textbookgen import Documents, Draw, Generator, Input, Labels, Reply, Template, UnusableReply
-from textbookgen_tinystories.text_replies import read_text
+from textbookgen.api.reply_text import read_plain_text
 
 _LABEL = re.compile(r"\A(?:#{1,6} +)?[*_]{0,3}summary[*_]{0,3}[ \t]*:?[*_]{0,3}\s*(?=\S)", re.IGNORECASE)
 
@@ -36,7 +36,7 @@ class Summary(Generator):
         Raises:
             UnusableReply: the reply is empty, was cut off, or has more than `max_words` words.
         """
-        summary = " ".join(_LABEL.sub("", read_text(reply)).split())
+        summary = " ".join(_LABEL.sub("", read_plain_text(reply)).split())
         if len(summary.split()) > self.max_words:
             raise UnusableReply("the summary is too long")
         story = draw["document"]

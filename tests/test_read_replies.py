@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from textbookgen_textbooks.text_replies import heading, read_code, read_message, read_prose
 
 from textbookgen.api.errors import UnusableReply
+from textbookgen.api.reply_code import read_code
+from textbookgen.api.reply_text import heading, read_message, read_plain_text, read_prose
 from textbookgen.api.teacher import Reply
 
 
@@ -79,3 +80,44 @@ def test_other_lines_are_no_headings(line: str):
 def test_code_is_all_python_snippets_and_the_asserts_below():
     reply = "Intro\n```python\nx = 1\n```\n```bash\nls\n```\n```\ny = 2\n```\nassert x == 1\nDone."
     assert read_code(Reply(reply)) == "x = 1\ny = 2\nassert x == 1\n"
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "Sure! Here's a story:\n\n**The Lost Boat**\n\nTom had a **boat**.\nIt sank.\n\nThe End\n\n(7 words)",
+        "# The Lost Boat\n\nTom had a boat.  \nIt sank.\n\n---\n\nI hope you like it!",
+        "Title: The Lost Boat\nTom had a boat.\nIt sank.\n\n**Word count:** 6",
+        "<think>A boat.</think>```\nTom had a boat.\nIt sank.\n```",
+        "Tom had a boat.\r\nIt sank.",
+    ],
+)
+def test_plain_text_has_no_title_closing_or_markup(reply: str):
+    assert read_plain_text(Reply(reply)) == "Tom had a boat.\nIt sank.\n"
+
+
+def test_a_title_or_closing_alone_is_a_text():
+    assert read_plain_text(Reply("The End")) == "The End\n"
+    assert read_plain_text(Reply("# Title")) == "# Title\n"
+
+
+def test_what_a_document_must_not_be_is_refused_with_a_reason():
+    for read in (read_prose, read_plain_text, read_code):
+        for reply, problem in (
+            (Reply("One day", finish="length"), "the reply was truncated"),
+            (Reply("I'm sorry, but I can't help with that."), "the teacher declined"),
+            (Reply(" "), "the reply is empty"),
+        ):
+            with pytest.raises(UnusableReply) as caught:
+                read(reply)
+            assert caught.value.problem == problem
+
+
+def test_a_message_may_decline():
+    assert read_message(Reply("**Assistant:** I'm sorry, but I cannot help with that."), "assistant").startswith("I'm sorry")
+
+
+def test_a_reply_that_is_a_program_stays_a_snippet():
+    assert read_prose(Reply("```python\nx = 1\n```")) == "```python\nx = 1\n```\n"
+    assert read_code(Reply("Here is the code:\n\n  ```python\n  x = 1\n  ```\n")) == "x = 1\n"
+    assert read_code(Reply("Here is the code:\n\nx = 1")) == "x = 1\n"
