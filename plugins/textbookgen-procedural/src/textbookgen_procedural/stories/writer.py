@@ -60,6 +60,12 @@ class SentenceWriter:
         """Return one of the sentences that any story may contain at this place."""
         return self.fill(self.rng.choice(story_sentences()[place]))
 
+    def mood_sentence(self, place: str, told: str) -> str:
+        """Return a sentence for the mood at the end that does not repeat a word for it from what was told before."""
+        lines = story_sentences()[place]
+        fresh = [line for line in lines if not any(word in line and word in told for word in ("happy", "sad"))]
+        return self.fill(self.rng.choice(fresh))
+
     def _usual_time(self) -> str:
         sky = self.plot.name == "sky" and self.slots["thing"] in _NIGHT
         return self.rng.choice(story_sentences()["when night" if sky else "when"])
@@ -103,10 +109,10 @@ def write_story(rng: Random, draw: Mapping[str, Any]) -> str:
         _problem(writer, roles, features, events["p"][:1]),
         _attempts(writer, roles, features, events["n"]),
         _turn(writer, roles, features, events),
-        _ending(writer, features, bool(events["+"])),
     ]
-    count = int(draw.get("paragraphs") or rng.randint(3, 5))
+    blocks.append(_ending(writer, features, bool(events["+"]), " ".join(blocks[-1])))
     blocks = [block for block in blocks if block]
+    count = int(draw.get("paragraphs") or rng.randint(3, 5))
     paragraphs = [use_pronouns(part, writer.slots) for part in _paragraphs(blocks, count)]
     return fix_articles("\n\n".join(paragraphs))
 
@@ -211,11 +217,12 @@ def _is_bad(features: frozenset[str]) -> bool:
     return "BadEnding" in features and "HappyEnding" not in features
 
 
-def _ending(writer: SentenceWriter, features: frozenset[str], mood_is_told: bool) -> list[str]:
+def _ending(writer: SentenceWriter, features: frozenset[str], mood_is_told: bool, told: str) -> list[str]:
+    """Return the last sentences; `told` is what comes before them, and `mood_is_told` whether it has the hero's mood."""
     bad = _is_bad(features)
     sentences = []
     if not mood_is_told and (bad or "HappyEnding" in features or writer.rng.random() < 0.3):
-        sentences.append(writer.common_sentence("bad" if bad else "happy"))
+        sentences.append(writer.mood_sentence("bad" if bad else "happy", told))
     elif "MoralValue" not in features and not bad:
         sentences.append(writer.common_sentence("close"))
     if "MoralValue" in features:
