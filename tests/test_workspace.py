@@ -119,3 +119,16 @@ def test_runs_are_found_by_name_start_or_end(tmp_path: Path) -> None:
         workspace.run("three")
     with pytest.raises(WorkspaceError, match="there are no runs"):
         Workspace(tmp_path / "other").run()
+
+
+def test_files_with_replies_are_readable_by_their_owner_only(ran: Ran, folder: Path) -> None:
+    ran()
+    work = folder / "work"
+    assert work.stat().st_mode & 0o077 == 0
+    assert [file.name for file in work.glob("ledger.sqlite*") if file.stat().st_mode & 0o077] == []
+
+
+def test_a_work_folder_that_cannot_be_created_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    with pytest.raises(WorkspaceError, match="work folder cannot be created"):
+        Workspace(tmp_path / "file" / "work").create()

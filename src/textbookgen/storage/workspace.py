@@ -196,6 +196,19 @@ class Workspace:
     def __init__(self, root: Path) -> None:
         self.root = root
 
+    def create(self) -> None:
+        """Create the folder unless it exists, readable by its owner only: it will hold replies and what was made of them.
+
+        Raises:
+            WorkspaceError: it cannot be created.
+        """
+        try:
+            self.root.parent.mkdir(parents=True, exist_ok=True)
+            self.root.mkdir(mode=0o700, exist_ok=True)
+        except OSError as error:
+            problem = f"the work folder cannot be created: {error.strerror or error}"
+            raise WorkspaceError(problem, place=str(self.root), hint="name another folder with `--work DIR`") from error
+
     @property
     def ledger(self) -> Path:
         """The database of replies."""
@@ -216,6 +229,7 @@ class Workspace:
         Raises:
             WorkspaceError: there are a thousand runs of this name that started in the same second.
         """
+        self.create()
         started = datetime.now(UTC)
         for attempt in range(1000):
             suffix = f"-{attempt}" if attempt else ""

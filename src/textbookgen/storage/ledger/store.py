@@ -7,6 +7,7 @@ Syncing to disk runs in a separate thread (`wal_sync`).
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 import threading
 import time
@@ -69,7 +70,7 @@ class Ledger:
         self._pending_replies: dict[str, Reply] = {}
         self._closed = False
         self._compress = zstandard.ZstdCompressor(level=3).compress  # reused: building one costs more than a short text
-        path.parent.mkdir(parents=True, exist_ok=True)
+        _create(path)
         with self._translate_errors():
             self._connection = _connect(path)
         self._syncer = WalSyncer(path)
@@ -197,6 +198,20 @@ class Ledger:
         with self._lock, self._translate_errors():
             rows = self._connection.execute(f"{query} ORDER BY sum(cost_usd) DESC, count(*) DESC, identity").fetchall()
         return [_totals(*row) for row in rows]
+
+
+def _create(path: Path) -> None:
+    """Create an empty file, readable by its owner only, unless the ledger exists; sqlite gives its other files the same mode.
+
+    Raises:
+        WorkspaceError: the file or its folder cannot be created.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
+    except OSError as error:
+        hint = _HINTS[sqlite3.SQLITE_CANTOPEN]
+        raise WorkspaceError(f"cannot use the ledger: {error.strerror or error}", place=str(path), hint=hint) from error
 
 
 def _connect(path: Path) -> sqlite3.Connection:
