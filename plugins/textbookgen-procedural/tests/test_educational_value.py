@@ -71,7 +71,50 @@ def test_any_text_gets_a_score_on_the_last_line(text):
 
 def test_a_truncated_text_is_read_up_to_its_last_complete_statement():
     features = code_features(LESSON[: LESSON.index("counts[word] =") + 14])
-    assert features is not None and features.functions == 1
+    assert features is not None and features.functions == 2  # the second one up to its `for`
+
+
+METHOD = '''
+    def area_{n}(self, width: float, height: float) -> float:
+        """Return the area of a rectangle of this width and height."""
+        return width * height if width > 0 else 0.0
+'''
+
+
+def test_a_class_that_is_longer_than_what_is_read_is_rated_by_its_beginning():
+    methods = "".join(METHOD.format(n=n) for n in range(200))
+    text = f'"""Shapes."""\n\n\nclass Shapes:\n    """Areas of shapes."""\n{methods}'
+    features = code_features(text)
+    assert features is not None and features.functions > 20
+    assert median(text) >= 4
+
+
+def test_what_comes_after_8000_characters_does_not_count():
+    filler = "".join(f"LIMIT_{n} = {n}\n" for n in range(1_000))
+    assert len(filler) > 8_000
+    assert median(filler + LESSON) == median(filler) <= 1
+
+
+@pytest.mark.parametrize("text", ["import os\n\ndef f(x):\n    print x\n", "def f(:\n    return 1\n\ndef g():\n    return\n"])
+def test_code_that_does_not_parse_is_not_rated_as_prose(text):
+    assert median(text) == 0
+
+
+PROSE = (
+    "A tide is the rise and fall of the sea, because the moon attracts the water that is nearer to it more strongly. "
+    "The difference of the levels is called the tidal range. For example, in a narrow bay the water is pushed together, "
+    "so that the range is larger. "
+)
+NOTICE = "Click here to accept. Please log in first. Thank you for your patience. You can now close this window. " * 3
+
+
+def test_prose_that_explains_scores_above_prose_that_does_not():
+    def prose_scores(text):
+        return sorted(int(rate_text(f"{text} {n}.").rpartition("score: ")[2]) for n in range(60))[30]
+
+    assert prose_scores(PROSE) == 5
+    assert prose_scores(NOTICE) <= 2
+    assert prose_scores("alpha beta gamma delta " * 50) == 0
 
 
 def test_the_task_reads_the_document(ask):

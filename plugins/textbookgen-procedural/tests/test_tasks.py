@@ -10,8 +10,10 @@ from random import Random
 import pytest
 from textbookgen_procedural.docstring_parser import parse_function
 from textbookgen_procedural.exercises import draw_exercise, literal
+from textbookgen_procedural.lessons.catalogue import find_topic, known_topics
 from textbookgen_procedural.tasks import TASKS
 from textbookgen_procedural.tasks.questions import solve, wrong_solution
+from textbookgen_procedural.tasks.sections import passage_detail
 from textbookgen_procedural.tasks.story_grading import measure
 from textbookgen_procedural.tasks.text_analysis import wrong_equations
 from textbookgen_procedural.word_problems import draw_problem, find_equation, find_problem
@@ -264,24 +266,72 @@ def test_a_paraphrase_keeps_required_values() -> None:
     assert all(slot in each for each in paraphrases for slot in slots)
 
 
-def test_four_disciplines_divide_into_over_twenty_thousand_concepts() -> None:
-    names = set()
-    for discipline in ("geology", "law", "music", "sport"):
-        for subject in json.loads(do("taxonomy", {"path": {"d": discipline}, "level": "subject", "count": 24}))["names"]:
+def test_the_known_disciplines_divide_into_over_twenty_thousand_topics() -> None:
+    assert len(known_topics()) >= 20_000
+    names = {"law": 0, "theory of mind": 0}
+    for discipline in names:
+        for subject in json.loads(do("taxonomy", {"path": {"d": discipline}, "level": "subject", "count": 30}))["names"]:
             path = {"d": discipline, "s": subject}
-            for session in json.loads(do("taxonomy", {"path": path, "level": "session", "count": 24}))["names"]:
-                concepts = json.loads(do("taxonomy", {"path": {**path, "t": session}, "level": "concept", "count": 24}))
-                names |= set(concepts["names"])
-    assert len(names) > 20_000
+            for session in json.loads(do("taxonomy", {"path": path, "level": "session", "count": 8}))["names"]:
+                concepts = json.loads(do("taxonomy", {"path": {**path, "t": session}, "level": "concept", "count": 4}))["names"]
+                assert all(find_topic(concept) for concept in concepts)
+                names[discipline] += len(concepts)
+    assert names == {"law": 5 * 32, "theory of mind": 20 * 8}
 
 
-def test_a_section_is_about_its_topic_and_its_equations_are_right() -> None:
-    draw = {"topic": "tides", "domain": "science", "audience": "a child", "persona": "a baker", "passage": None}
+def test_an_unknown_discipline_is_divided_without_two_equal_names() -> None:
+    subjects = json.loads(do("taxonomy", {"path": {"d": "sport"}, "level": "subject", "count": 24}))["names"]
+    assert len(set(subjects)) == len(subjects) >= 8
+    assert all("sport" in name for name in subjects)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_every_lesson_can_be_drawn_and_its_equations_are_right(seed: int) -> None:
+    for number, topic in enumerate(known_topics().values()):
+        if number % 29 == seed:
+            text = do("section", {"topic": topic.path[-1]}, seed)
+            assert not wrong_equations(text), topic.path
+            assert "{" not in text and topic.path[-1] in text.lower()
+
+
+@pytest.mark.parametrize("topic", ["tides", "why the sky is blue"])
+def test_a_section_on_an_unknown_topic_says_how_to_find_out_and_teaches_nothing_else(topic: str) -> None:
+    draw = {"topic": topic, "domain": "science", "audience": "a child", "persona": "a baker", "passage": None}
     texts = {do("section", draw, seed) for seed in range(50)}
     assert len(texts) == 50
     for text in texts:
-        assert "tides" in text.lower() and "a baker" in text and len(text.split()) > 100
-        assert not wrong_equations(text)
+        assert topic in text.lower() and "a baker" in text.lower() and len(text.split()) > 100
+        assert "does not say what is known about the topic" in text
+
+
+STYLES = {
+    "conversation": r"(?m)^[A-Z]\w+: .*\n\n[A-Z]\w+: ",
+    "step-by-step guide": r"(?m)^1\. .*\n2\. ",
+    "case report": r"## The case\n",
+    "letter": r"Dear [A-Z]\w+,\n",
+    "story": r"said [A-Z]\w+\.",
+    "notebook": r"\*\*9:00",
+}
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_a_section_has_the_style_and_the_content_of_its_draw(style: str) -> None:
+    draw = {"topic": "the mean of leaf lengths", "style": style, "audience": "a child of eight"}
+    child = do("section", draw)
+    student = do("section", {**draw, "audience": "a first-year university student"})
+    assert re.search(STYLES[style], child) and re.search(STYLES[style], student)
+    assert "total of the values / number of values" not in child
+    assert "total of the values / number of values" in student
+    others = [pattern for name, pattern in STYLES.items() if name != style]
+    assert not any(re.search(pattern, child) for pattern in others)
+
+
+def test_a_section_takes_one_everyday_detail_from_a_passage_and_copies_nothing() -> None:
+    passage = "Parsing is easy. She left the umbrella in the corner, and nobody noticed it until the evening."
+    text = do("section", {"topic": "whether a cork stopper floats", "passage": passage})
+    assert "an umbrella" in text
+    assert "nobody noticed it" not in text
+    assert passage_detail("The parser reads tokens.") == ""
 
 
 def test_rewritten_passages_keep_every_number() -> None:

@@ -49,7 +49,7 @@ def test_optional_variables_leave_no_trace(prompts):
     assert "Argument types" not in prompts.render("phi1/exercise.md.j2", exercise)
     assert "`list[int]`, `str`\n" in prompts.render("phi1/exercise.md.j2", {**exercise, "argument_types": ["list[int]", "str"]})
     section = prompts.render("phi15/section.md.j2", {"topic": "rain"})
-    assert not re.search("Domain|Course|Audience|Person|passage", section)
+    assert not re.search("Domain|belongs:|Audience|Person|Style|passage", section)
 
 
 def test_a_missing_variable_is_an_error(prompts):
@@ -61,16 +61,17 @@ def test_a_missing_variable_is_an_error(prompts):
 
 def test_the_course_of_a_topic_replaces_its_domain(prompts):
     text = prompts.render("phi15/section.md.j2", {"topic": "offer", "course": "law > contracts", "domain": "daily activities"})
-    assert "Course: law > contracts" in text
+    assert "Where the topic belongs: law > contracts" in text
     assert "daily activities" not in text
 
 
-def test_educational_value_shows_8000_characters_and_says_so(prompts):
-    text = prompts.render("phi1/educational-value.md.j2", {"document": {"text": "é" * 9_000}})
+@pytest.mark.parametrize("template", ["phi1/educational-value.md.j2", "phi15/educational-value.md.j2"])
+def test_educational_value_shows_8000_characters_and_says_so(prompts, template: str):
+    text = prompts.render(template, {"document": {"text": "é" * 9_000}})
     assert text.count("é") == 8_000
     assert "8,000 characters" in text
     assert text.endswith("score: N")
-    assert "8,000" not in prompts.render("phi1/educational-value.md.j2", {"document": {"text": "x = 1"}})
+    assert "8,000" not in prompts.render(template, {"document": {"text": "x = 1"}})
 
 
 @pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: path.name)

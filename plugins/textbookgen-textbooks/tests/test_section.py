@@ -12,6 +12,7 @@ from textbookgen_textbooks.word_lists import entries_by_heading
 
 from textbookgen.api.errors import UnusableReply
 from textbookgen.api.sampler import AcceptedStats
+from textbookgen.api.teacher import Reply
 
 LONG = "Rain falls because drops grow too heavy for the air. " * 20
 
@@ -19,7 +20,8 @@ LONG = "Rain falls because drops grow too heavy for the air. " * 20
 def test_the_prompt_states_domain_audience_and_persona(runner):
     draw = SectionTopics(persona_share=1).draw(0, Random(1), AcceptedStats())
     (row,) = runner.run(Section(teacher="author", sampler="topics", count=1), draw, lambda task, draw: LONG)
-    assert row == {"text": LONG.strip() + "\n", **{f"textbooks.{name}": draw[name] for name in ("topic", "domain", "audience")}}
+    stated = {f"textbooks.{name}": draw.get(name) for name in ("topic", "course", "domain", "audience", "style")}
+    assert row == {"text": LONG.strip() + "\n", **stated}
     ((task, prompt, _),) = runner.teacher.requests
     assert task == "section"
     assert all(draw[name] in prompt for name in ("topic", "domain", "audience", "reader_needs", "persona"))
@@ -37,14 +39,14 @@ def test_a_passage_of_limited_length_is_shown(runner):
     assert draw["topic"] in prompt
 
 
-def test_a_document_can_be_the_topic(runner):
-    columns = {"textbooks.discipline": "law", "textbooks.subject": "contracts", "textbooks.topic": "offer"}
-    draw = {"domain": "daily activities", "document": {"id": "a", "text": "law/contracts/offer", **columns}}
-    (row,) = runner.run(Section(teacher="author", inputs="tree", documents_are="topic"), draw, lambda task, draw: LONG)
-    assert (row["textbooks.topic"], row["textbooks.domain"]) == ("offer", "law")
+def test_the_prompt_states_the_path_of_a_topic_and_the_row_keeps_it(runner):
+    draw = {"topic": "offer", "course": "law > contracts", "discipline": "law", "style": "letter", "style_requirement": "warm"}
+    (row,) = runner.run(Section(teacher="author", sampler="topics", count=1), draw, lambda task, draw: LONG)
+    stated = (row["textbooks.topic"], row["textbooks.course"], row["textbooks.domain"], row["textbooks.style"])
+    assert stated == ("offer", "law > contracts", "law", "letter")
     ((_, prompt, _),) = runner.teacher.requests
-    assert "Topic: offer\nCourse: law > contracts\n" in prompt
-    assert "daily activities" not in prompt
+    assert "Topic: offer\nWhere the topic belongs: law > contracts\n" in prompt
+    assert "Style: letter (warm)\n" in prompt
     assert row["textbooks.audience"] is None
 
 
@@ -88,9 +90,21 @@ def test_section_topics_cover_all_domains_or_the_given_ones():
         f"# Rain\n\n{LONG}",
         f"Certainly! Here is a section about rain:\n\n---\n\n# Rain\n\n{LONG}",
         f"```markdown\n# Rain\n\n{LONG}\n```",
+        f"**Rain**\n\n{LONG.strip()}\n\nI hope this helps!",
     ],
-    ids=["bare", "announcement and rule", "code fence"],
+    ids=["bare", "announcement and rule", "code fence", "bold heading and closing"],
 )
 def test_sections_are_read_in_the_styles_of_real_models(runner, reply: str):
     (row,) = runner.run(Section(teacher="author", count=1), {"topic": "rain"}, lambda task, draw: reply)
-    assert row["text"] == f"# Rain\n\n{LONG.strip()}\n"
+    assert row["text"] in (
+        f"# Rain\n\n{LONG.strip()}\n",
+        f"**Rain**\n\n{LONG.strip()}\n",
+        f"**Rain**\n\n{LONG.strip()}\n\nI hope this helps!\n",
+    )
+    assert "Certainly" not in row["text"] and "```" not in row["text"]
+
+
+def test_a_section_that_was_cut_off_is_rejected(runner):
+    cut = Reply(f"# Rain\n\n{LONG} Then the", finish="length")
+    with pytest.raises(UnusableReply, match="truncated"):
+        runner.run(Section(teacher="author", count=1), {"topic": "rain"}, lambda task, draw: cut)

@@ -45,6 +45,35 @@ def test_duplicates_slashes_and_surplus_names_are_removed(runner):
     assert [row["textbooks.topic"] for row in rows] == ["Waves", "Input or output", "Light"]
 
 
+def test_requests_name_the_other_branches_of_their_level(runner):
+    stage = Taxonomy(teacher="author", sampler="disciplines", count=1, subjects=2, sessions=2, concepts=1)
+    runner.run(stage, {"discipline": "geology"}, tree)
+    first, *others = runner.teacher.requests
+    assert "other branches" not in first.prompt
+    for request in others:
+        *_, here = request.draw["path"].values()
+        (other,) = request.draw["siblings"]
+        assert f"- {other}\n" in request.prompt and other != here
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("1. Waves", "Waves"),
+        ("- **Waves**", "Waves"),
+        ("Session 3: Waves", "Waves"),
+        ("2.1 Waves.", "Waves"),
+        ("“Waves”", "Waves"),
+        ("3D printing", "3D printing"),
+        ("Lecture halls", "Lecture halls"),
+    ],
+)
+def test_numbering_and_formatting_of_names_are_removed(runner, written: str, read: str):
+    stage = Taxonomy(teacher="author", sampler="disciplines", count=1, subjects=1, sessions=1, concepts=1)
+    (row,) = runner.run(stage, {"discipline": "physics"}, lambda task, draw: {"names": [written]})
+    assert row["textbooks.topic"] == read
+
+
 def test_a_failing_branch_is_left_out_and_the_others_are_kept(runner):
     def answer(task: str, draw: dict) -> dict | str:
         if draw["path"].get("subject") == "subject 0 of law":

@@ -44,16 +44,16 @@ _WORDS_PER_SIGN = 200  # at most, for a sign to count: one mention in a long tex
 #: Words that occur where a text explains something.
 _SIGNS_OF_TEACHING = {
     "definitions": re.compile(r"\b(?:is called|are called|means|refers to|consists of|is defined|is an?|are the)\b"),
-    "reasons": re.compile(r"\b(?:because|so that|therefore|this is why|since|otherwise|in order to|as a result)\b", re.IGNORECASE),
+    "reasons": re.compile(
+        r"\b(?:because|so that|therefore|this is why|since|otherwise|in order to|as a result)\b", re.IGNORECASE
+    ),
     "examples": re.compile(r"\b(?:for example|for instance|such as|e\.g\.|suppose|consider)|\*\*Example", re.IGNORECASE),
 }
 
+_CODE_LINE = r"(?:def \w+\(.*|class \w+.*:|import [\w.]+|from [\w.]+ import .*|(?:if|for|while|elif) .*:|return\b.*)"
+
 #: Lines that only code has: two of them, and a text is not rated as prose.
-_LOOKS_LIKE_CODE = re.compile(
-    r"^(?:\s*(?:def \w+\(.*|class \w+.*:|import [\w.]+|from [\w.]+ import .*|(?:if|for|while|elif) .*:|return\b.*)\s*\n)"
-    r"(?:.*\n){0,200}?\s*(?:def \w+\(.*|class \w+.*:|import [\w.]+|from [\w.]+ import .*|(?:if|for|while|elif) .*:|return\b.*)$",
-    re.MULTILINE,
-)
+_LOOKS_LIKE_CODE = re.compile(rf"^(?:\s*{_CODE_LINE}\s*\n)(?:.*\n){{0,200}}?\s*{_CODE_LINE}$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -191,7 +191,8 @@ def _ends(lines: list[str]) -> Iterator[int]:
     starts = [
         number
         for number, line in enumerate(lines)
-        if number and re.match(r"\s*(?:def|class|@|if|for|while|with|try|async|return|import|from|[a-zA-Z_][\w.]*\s*[=(])", line)
+        if number
+        and re.match(r"\s*(?:def|class|@|if|for|while|with|try|async|return|import|from|[a-zA-Z_][\w.]*\s*[=(])", line)
     ]
     yield from starts[: -_MAX_CUTS - 1 : -1]
 

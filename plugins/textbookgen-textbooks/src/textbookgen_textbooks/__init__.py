@@ -7,8 +7,8 @@ from textbookgen_textbooks.attempts import Attempts
 from textbookgen_textbooks.best_of_n import BestOfN
 from textbookgen_textbooks.conversation import Conversation
 from textbookgen_textbooks.deductions import Deductions
-from textbookgen_textbooks.excerpts import Excerpts
 from textbookgen_textbooks.distinct_topics import DistinctTopics
+from textbookgen_textbooks.excerpts import Excerpts
 from textbookgen_textbooks.exercise import Exercise
 from textbookgen_textbooks.fill_in_the_middle import FillInTheMiddle
 from textbookgen_textbooks.function_names import FunctionNames

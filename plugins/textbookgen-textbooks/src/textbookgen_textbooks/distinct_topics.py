@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import re
-from functools import cache
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import polars as pl
 
 from textbookgen import CorpusFilter
 from textbookgen_textbooks.taxonomy import path_of
-from textbookgen_textbooks.word_lists import words_by_heading
+from textbookgen_textbooks.topic_words import title_key
 
 
 class DistinctTopics(CorpusFilter):
@@ -37,22 +35,3 @@ class DistinctTopics(CorpusFilter):
         dropped = pl.when(~pl.col("keep"))
         reason, detail = dropped.then(pl.lit("nearly the same title")), dropped.then(pl.format("as {}", "first"))
         return verdicts.select("id", "keep", reason=reason, detail=detail)
-
-
-def title_key(title: str) -> str:
-    """Return the stems of the words of a title that say what it is about, sorted; the title itself if there are none."""
-    words = re.findall(r"[^\W_]+", title.lower().replace("'s", "").replace("’s", ""))
-    telling = [word for word in words if word not in _empty_words()] or words
-    return " ".join(sorted(set(_stemmer().stemWords(telling))))
-
-
-@cache
-def _stemmer() -> Any:
-    import snowballstemmer
-
-    return snowballstemmer.stemmer("english")
-
-
-@cache
-def _empty_words() -> frozenset[str]:
-    return frozenset(word for _, words in words_by_heading("empty_words") for word in words)

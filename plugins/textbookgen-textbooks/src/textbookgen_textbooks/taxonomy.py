@@ -107,4 +107,7 @@ def _path_name(name: str) -> str:
 
 
 #: What models put before the names of a list although they are asked not to.
-_MARKS = re.compile(r"^\s*(?:[-*•]\s+|\(?\d+(?:\.\d+)*[.):]\s*|(?:subject|session|concept|topic|module|unit|lecture|week)\s+\d+\s*[:.–-]\s*)+", re.IGNORECASE)
+_MARKS = re.compile(
+    r"^\s*(?:[-*•]\s+|\(?\d+(?:\.\d+)*[.):]\s+|\d+(?:\.\d+)+\s+|(?:subject|session|concept|topic|module|unit|lecture|week)\s+\d+\s*[:.–-]\s*)+",
+    re.IGNORECASE,
+)

@@ -22,7 +22,7 @@ from textbookgen.api.errors import MissingRequirement, RunError
 from textbookgen.api.hashing import document_id, stable_hash
 from textbookgen.api.stage import Estimate, Source
 from textbookgen.builtin.sources.prose import prose_of, read_manual
-from textbookgen.builtin.sources.reading import Row, digest_of, in_batches
+from textbookgen.builtin.sources.reading import digest_of, in_batches
 
 Origin = Literal["packages", "python", "docstrings", "folders", "manuals"]
 _ORIGINS: tuple[Origin, ...] = ("packages", "python", "docstrings", "folders", "manuals")
@@ -116,7 +116,10 @@ class Documentation(Source):
             yield MissingRequirement("origins", f"this machine has no files for {', '.join(self.origins)}", hint)
 
     def _files(self) -> list[_File]:
-        files = {file.path: file for origin in self.origins for file in _FINDERS[origin](Path(self.root))}
+        files: dict[str, _File] = {}
+        for origin in self.origins:
+            for file in _FINDERS[origin](Path(self.root)):
+                files.setdefault(file.path, file)
         eligible = (file for file in files.values() if 0 < file.size <= _MAX_BYTES)
         shuffled = sorted(eligible, key=lambda file: (stable_hash(f"{self.seed}/{file.name}"), file.name))
         groups: Counter[str] = Counter()
@@ -127,7 +130,7 @@ class Documentation(Source):
             groups[group] += 1
         return sorted(shuffled, key=ranks.__getitem__)
 
-    def _rows(self) -> Iterator[Row]:
+    def _rows(self) -> Iterator[dict[str, str | None]]:
         seen: set[int] = set()  # of the beginnings of texts: packages share files
         for file in self._files():
             text, rights = _read(file)
@@ -148,7 +151,7 @@ class Documentation(Source):
                     "source.path": name,
                     "source.origin": file.origin,
                     "source.license": rights,
-                }  # type: ignore[dict-item]
+                }
 
     def _pieces(self, paragraphs: list[str]) -> Iterator[str]:
         """Yield paragraphs together, in pieces of `min_words` to `max_words` words; a longer paragraph is one piece."""
@@ -173,9 +176,13 @@ def _package(file: _File) -> str:
     return re.split(r"[_.-]", parts[-1])[0] if file.origin == "manuals" else parts[1]
 
 
-def _walk(origin: Origin, root: Path, prefix: str, suffixes: tuple[str, ...], excluded: re.Pattern[str] | None) -> Iterator[_File]:
+def _walk(
+    origin: Origin, root: Path, prefix: str, suffixes: tuple[str, ...], excluded: re.Pattern[str] | None
+) -> Iterator[_File]:
     for folder, subfolders, names in os.walk(root):
-        subfolders[:] = sorted(name for name in subfolders if name not in _SKIPPED_FOLDERS and not name.startswith("textbookgen"))
+        subfolders[:] = sorted(
+            name for name in subfolders if name not in _SKIPPED_FOLDERS and not name.startswith("textbookgen")
+        )
         for name in names:
             if not name.endswith(suffixes) or (excluded and excluded.search(name)):
                 continue

@@ -11,20 +11,49 @@ _MIN_ALPHABETIC = 0.8  # share of words with only letters, apart from punctuatio
 _MAX_SYMBOLS = 0.03  # share of characters that occur in code rather than in sentences
 _MIN_COMMON = 2  # different common English words
 
-_COMMON = frozenset("the of to and a in is that it for as with on be this are by not from which an can or if you".split())
-_LEGAL = re.compile(
-    r"permission (?:is hereby granted|to copy)|redistribution and use|free software|(?:any|no) warranty|licensed under|copyright|all rights reserved"
-    r"|\blicen[cs]e\b|\(c\) \d{4}|©",
+_COMMON = frozenset(
+    [
+        "the",
+        "of",
+        "to",
+        "and",
+        "a",
+        "in",
+        "is",
+        "that",
+        "it",
+        "for",
+        "as",
+        "with",
+        "on",
+        "be",
+        "this",
+        "are",
+        "by",
+        "not",
+        "from",
+        "which",
+        "an",
+        "can",
+        "or",
+        "if",
+        "you",
+    ]
+)
+_UNWANTED = re.compile(
+    r"permission (?:is hereby granted|to copy)|redistribution and use|free software"
+    r"|(?:any|no) warranty|licensed under|copyright|all rights reserved"
+    r"|\blicen[cs]e\b|\(c\) \d{4}|©|lorem ipsum",
     re.IGNORECASE,
 )
 _INLINE = (
-    (re.compile(r"<!--.*?-->|<[/a-zA-Z][^<>]*>", re.DOTALL), " "),
     (re.compile(r"!\[[^\]]*\]\([^)]*\)"), " "),
     (re.compile(r"\[([^\]]*)\](?:\([^)]*\)|\[[^\]]*\])"), r"\1"),
     (re.compile(r"\[[\w.-]+\]_"), ""),
     (re.compile(r":[\w:+-]+:`~?([^`<]+?)\s*(?:<[^`>]*>)?`"), r"\1"),
     (re.compile(r"`([^`<]+?)\s*<[^`>]*>`__?"), r"\1"),
     (re.compile(r"``?([^`]+)``?_{0,2}"), r"\1"),
+    (re.compile(r"<!--.*?-->|<[/a-zA-Z][^<>]*>", re.DOTALL), " "),
     (re.compile(r"(\*\*|__|\*|\b_)(?=\S)([^*_\n]+?)(?<=\S)\1"), r"\2"),
 )
 _NO_PROSE = re.compile(r"^(?:>>>|\$ |\.\. |\||\+--|:\w+:|@|%|#!|={3,}|-{3,}|~{3,}|<)|\bhttps?://\S+.*\bhttps?://")
@@ -74,7 +103,7 @@ def _is_prose(text: str) -> bool:
         alphabetic >= _MIN_ALPHABETIC * len(words)
         and symbols <= _MAX_SYMBOLS * len(text)
         and common >= _MIN_COMMON
-        and not _LEGAL.search(text)
+        and not _UNWANTED.search(text)
     )
 
 

@@ -31,7 +31,7 @@ class Lesson:
         topic: the topic, in lower case.
         idea: what it is, and why.
         rule: the general rule, without a full stop.
-        example: a problem that is worked through.
+        example: a problem with its solution.
         mistake: a common mistake in the example, and why it is one.
         limit: where the rule does not help.
         check: how to check the answer of the example.
@@ -92,7 +92,9 @@ def _fill(text: str, values: Values, capital: bool = True) -> str:
     for name in ("O", "M"):
         thing = str(values.get(name, ""))
         article = "an" if thing[:1] in "aeio" or thing.startswith("umb") else "a"
-        text = text.replace(f" a {{{name}}}", f" {article} {{{name}}}").replace(f"A {{{name}}}", f"{article.capitalize()} {{{name}}}")
+        text = text.replace(f" a {{{name}}}", f" {article} {{{name}}}").replace(
+            f"A {{{name}}}", f"{article.capitalize()} {{{name}}}"
+        )
         if text.startswith(f"a {{{name}}}"):
             text = article + text[1:]
     filled = text.format(**values)

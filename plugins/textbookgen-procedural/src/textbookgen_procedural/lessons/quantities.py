@@ -55,13 +55,13 @@ class Quantity:
 @cache
 def read_quantities() -> Mapping[str, tuple[Quantity, ...]]:
     """Return the quantities of each discipline in `data/quantities.txt`."""
-    result = {}
-    for discipline, lines in read_lists("quantities").items():
-        rows = [[field.strip() for field in line.split("|")] for line in lines]
-        result[discipline] = tuple(
-            Quantity(label, unit, *map(int, bounds.split("-")), cases) for label, unit, bounds, cases in rows
-        )
-    return result
+    return {discipline: tuple(map(_read_quantity, lines)) for discipline, lines in read_lists("quantities").items()}
+
+
+def _read_quantity(line: str) -> Quantity:
+    label, unit, bounds, cases = (field.strip() for field in line.split("|"))
+    low, high = bounds.split("-")
+    return Quantity(label, unit, int(low), int(high), cases)
 
 
 def _number(value: float) -> str:

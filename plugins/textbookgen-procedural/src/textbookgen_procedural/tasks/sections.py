@@ -31,7 +31,11 @@ def section(rng: Random, draw: Draw) -> str:
     known = find_topic(title)
     lesson = known.lesson(rng) if known else _inquiry(rng, title)
     writer = _WRITERS.get(str(draw.get("style") or "").lower(), _textbook)
-    parts = [f"# {title[0].upper()}{title[1:]}", *_setting(rng, draw), *writer(rng, lesson, _Needs(str(draw.get("audience") or "")))]
+    parts = [
+        f"# {title[0].upper()}{title[1:]}",
+        *_setting(rng, draw),
+        *writer(rng, lesson, _Needs(str(draw.get("audience") or ""))),
+    ]
     return "\n\n".join(parts) + "\n"
 
 
@@ -51,7 +55,9 @@ def _setting(rng: Random, draw: Draw) -> list[str]:
     sentences = []
     if draw.get("persona"):
         persona = str(draw["persona"]).rstrip(".")
-        sentences.append(rng.choice(phrases("section personas")).format(persona=persona, Persona=persona[0].upper() + persona[1:]))
+        sentences.append(
+            rng.choice(phrases("section personas")).format(persona=persona, Persona=persona[0].upper() + persona[1:])
+        )
     if detail := passage_detail(str(draw.get("passage") or "")):
         article = "an" if detail[0] in "aeiou" else "a"
         sentences.append(rng.choice(phrases("section passages")).format(detail=detail, a=article))
@@ -60,10 +66,8 @@ def _setting(rng: Random, draw: Draw) -> list[str]:
 
 def passage_detail(passage: str) -> str:
     """Return the first everyday object that a passage names; empty if it names none."""
-    for word in re.findall(r"[a-z]+", passage.lower()):
-        if word in _objects():
-            return word
-    return ""
+    words = (match[0] for match in re.finditer(r"[a-z]+", passage.lower()))
+    return next((word for word in words if word in _objects()), "")
 
 
 @cache
@@ -148,7 +152,12 @@ def _conversation(rng: Random, lesson: Lesson, needs: _Needs) -> list[str]:
 
 
 def _guide(rng: Random, lesson: Lesson, needs: _Needs) -> list[str]:
-    steps = [lesson.example.situation, f"The question is: {lesson.example.question}", *lesson.example.steps, lesson.example.answer]
+    steps = [
+        lesson.example.situation,
+        f"The question is: {lesson.example.question}",
+        *lesson.example.steps,
+        lesson.example.answer,
+    ]
     if "check" in needs:
         steps.append(lesson.check)
     numbered = "\n".join(f"{number}. {step}" for number, step in enumerate(steps, 1))
@@ -180,7 +189,7 @@ def _case(rng: Random, lesson: Lesson, needs: _Needs) -> list[str]:
 
 def _letter(rng: Random, lesson: Lesson, needs: _Needs) -> list[str]:
     one, other = rng.sample(_NAMES, 2)
-    parts = [
+    return [
         f"Dear {one},",
         f"You asked me about this: {lesson.topic}. {lesson.idea}",
         f"Take this case. {_problem(lesson.example)}",
@@ -191,7 +200,6 @@ def _letter(rng: Random, lesson: Lesson, needs: _Needs) -> list[str]:
         *_exercise(lesson),
         f"Yours, {other}",
     ]
-    return parts
 
 
 def _notes(rng: Random, lesson: Lesson, needs: _Needs) -> list[str]:

@@ -29,8 +29,7 @@ def taxonomy(rng: Random, draw: Draw) -> str:
     names = tuple(str(name) for name in path.values())
     known = names_below(names)
     if known:
-        chosen = rng.sample(known, min(count, len(known)))
-        return json_reply(names=[name for name in known if name in set(chosen)])
+        return json_reply(names=rng.sample(known, min(count, len(known))))
     patterns = phrases(_PATTERNS[level])
     chosen = rng.sample(patterns, min(count, len(patterns)))
     return json_reply(names=[pattern.replace("*", names[-1]) for pattern in chosen])

@@ -9,7 +9,7 @@ from textbookgen_procedural.data_files import words
 _SENTENCE = re.compile(r"[^.!?\n]+(?:[.!?]+[\"'\u201d)*`]*|$)")
 _CODE_BLOCK = re.compile(r"^```.*?^```[ \t]*$", re.MULTILINE | re.DOTALL)
 _PYTHON_BLOCK = re.compile(r"^```[ \t]*(?:python|py)?[ \t]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
-_EQUATION = re.compile(r"(?<![\w.*+/-])(-?\d+)\s*([-+*])\s*(\d+)\s*=\s*(-?\d+)(?![\d.])")
+_EQUATION = re.compile(r"(?<![\w.*+/-])(?<![-+*/] )(-?\d+)\s*([-+*])\s*(\d+)\s*=\s*(-?\d+)(?![\d.])")
 
 
 def sentences(text: str) -> list[str]:
