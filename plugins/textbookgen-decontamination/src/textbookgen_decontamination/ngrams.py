@@ -61,6 +61,11 @@ class Problem:
         """Return the syntax trees of the item's code: of prompt and solution together, or else of the solution."""
         return list(parse_document(self.text)) or list(parse_document(self.solution))
 
+    def has_functions(self) -> bool:
+        """Return whether the item is about code: whether its code defines a function."""
+        functions = (ast.FunctionDef, ast.AsyncFunctionDef)
+        return any(isinstance(node, functions) for tree in self.trees() for node in ast.walk(tree))
+
 
 def read_problems(benchmarks: Iterable[Benchmark]) -> list[Problem]:
     """Return every item of every benchmark; of choices, the right one."""

@@ -133,7 +133,8 @@ class NgramSimilarity:
 
     PaLM (Chowdhery et al. 2022, section 8) counts an item as contaminated if 70% of the 8-grams of its question, prompt or
     target occur in the training data; here, in one document of it. Prompt and solution also count separately if they have eight
-    words or more. A text of fewer than `size` words is one n-gram.
+    words or more, except for a solution of code, whose words without its symbols are those of many programs. A text of fewer
+    than `size` words is one n-gram.
     """
 
     problems: Sequence[Problem]
@@ -146,12 +147,12 @@ class NgramSimilarity:
 
     @cached_property
     def _texts(self) -> list[tuple[int, str]]:
-        return [
-            (at, text)
-            for at, problem in enumerate(self.problems)
-            for text in (problem.text, problem.prompt, problem.solution)
-            if words_of(text) and (text == problem.text or len(words_of(text)) >= MIN_PART_WORDS)
-        ]
+        texts = []
+        for at, problem in enumerate(self.problems):
+            parts = [problem.prompt] if problem.has_functions() else [problem.prompt, problem.solution]
+            texts += [(at, part) for part in parts if len(words_of(part)) >= MIN_PART_WORDS]
+            texts += [(at, problem.text)] if words_of(problem.text) else []
+        return texts
 
     @cached_property
     def _index(self) -> NgramIndex:

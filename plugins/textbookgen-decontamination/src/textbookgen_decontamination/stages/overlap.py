@@ -36,7 +36,7 @@ class TrainTestOverlap(Evaluator):
     """
 
     name: ClassVar[str] = "overlap"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     inputs: Annotated[Labels, Input(Report)] = Field(alias="from", description="stages that scored models on benchmarks")
     training: Annotated[Labels, Input(Documents, Chats, Pairs)] = Field(
