@@ -109,6 +109,48 @@ def test_other_replies_are_rejected_with_a_reason(reply: Reply, reason: str):
 
 def test_the_prompt_states_what_the_function_does():
     stage = Paraphrase(teacher="author", inputs="requests")
-    ask = ScriptedTeacher(lambda draw: "10 bolts to Oslo")
-    asyncio.run(stage.generate({"document": document(**{"api.description": "Sends goods to a city."})}, ask))
-    assert "What the application does with it: Sends goods to a city." in ask.prompts[0]
+    about = "A shop.\n- ship(product, quantity, city): Sends goods to a city.\n    city: string; required"
+    columns = {"api.application": about}
+    _, ask = paraphrased(stage, lambda draw: "10 bolts to Oslo", document=document(**columns))
+    assert about in ask.prompts[0]
+    assert "must be able to answer the rephrased request in the same way" in ask.prompts[0]
+    lacking = document(**columns, **{"api.case": "missing", "api.call": "clarify(missing=['city'])"})
+    _, ask = paraphrased(stage, lambda draw: "10 bolts to Oslo", document=lacking)
+    assert "so the assistant answers with a question: `clarify(missing=['city'])`" in ask.prompts[0]
+    outside = document(**columns, **{"api.case": "outside", "api.call": "decline()"})
+    _, ask = paraphrased(stage, lambda draw: "10 bolts to Oslo", document=outside)
+    assert "The application cannot do this." in ask.prompts[0]
+
+
+def test_persons_have_voices_and_splits_without_overlap():
+    rows, ask = paraphrased(
+        Paraphrase(teacher="a", inputs="r", personas=("terse: a pilot",), keep_original=False), lambda draw: "10 bolts, Oslo"
+    )
+    assert ask.draws[0]["voice"] == "terse" and ask.draws[0]["persona"] == "a pilot"
+    assert rows[0]["api.voice"] == "terse"
+    assert rows[0]["api.phrasing"].endswith(" / terse: a pilot")
+    persons = {
+        split: {
+            draw["persona"]
+            for n in range(40)
+            for draw in paraphrased(
+                Paraphrase(teacher="a", inputs="r", voices=split, paraphrases=4),
+                lambda draw: "10 bolts, Oslo",
+                document=document(id=str(n)),
+            )[1].draws
+        }
+        for split in ("seen", "unseen")
+    }
+    assert persons["seen"] and len(persons["unseen"]) >= 3
+    assert not persons["seen"] & persons["unseen"]
+    assert [item.place for item in Paraphrase(teacher="a", inputs="r", personas=("x",), voices="unseen").check()] in (
+        [],
+        ["voices"],
+    )
+
+
+def test_a_paraphrase_that_adds_a_number_is_rejected():
+    stage = Paraphrase(teacher="author", inputs="requests", keep_original=False)
+    with pytest.raises(UnusableReply) as caught:
+        paraphrased(stage, lambda draw: "Ship 10 bolts to Oslo within 3 days.")
+    assert "adds a number" in str(caught.value.__cause__)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from textbookgen import Stage, hookimpl
+from textbookgen_api.answers import Answers
 from textbookgen_api.call_accuracy import CallAccuracy
 from textbookgen_api.paraphrase import Paraphrase
+from textbookgen_api.recorded_requests import RecordedRequests
 from textbookgen_api.request_chats import RequestChats
 from textbookgen_api.requests import Requests
 
@@ -12,4 +14,4 @@ from textbookgen_api.requests import Requests
 @hookimpl
 def stages() -> list[type[Stage]]:
     """Return the stages from the description of an application to scores."""
-    return [Requests, Paraphrase, RequestChats, CallAccuracy]
+    return [Requests, RecordedRequests, Paraphrase, RequestChats, Answers, CallAccuracy]

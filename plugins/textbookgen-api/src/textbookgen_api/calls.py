@@ -1,70 +1,145 @@
-"""Function calls as text: written, parsed, compared and executed, with literals as arguments only."""
+"""Function calls as text: written, parsed, compared and executed; several calls are a plan, which can pass results on."""
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 _FAILED = object()
+_RESULT_NAMES = "abcdefghijklmnopqrstuvwxyz"
+
+
+@dataclass(frozen=True)
+class Result:
+    """An argument that is the result of an earlier call of a plan, by the number of the call from 0."""
+
+    call: int
 
 
 @dataclass(frozen=True)
 class Call:
-    """A function's name and its arguments by name."""
+    """A function's name and its arguments by name: literals, or results of earlier calls."""
 
     function: str
     arguments: Mapping[str, Any]
 
     def __str__(self) -> str:
-        return f"{self.function}({', '.join(f'{name}={value!r}' for name, value in self.arguments.items())})"
+        return write_plan([self])
 
 
-def parse_call(text: str) -> Call:
-    """Parse a call: one expression whose arguments are literals given by keyword. Nothing is executed.
+@dataclass(frozen=True)
+class Slot:
+    """An argument that is not known yet, by the name under which templates of requests give its value."""
+
+    name: str
+
+
+#: Calls to be made in order.
+Plan = tuple[Call, ...]
+
+
+def write_plan(plan: Sequence[Call]) -> str:
+    """Return a plan on one line: `a = find(dish='soup'); add(item=a)`. Only results that are used get a name."""
+    used = sorted({value.call for call in plan for value in call.arguments.values() if isinstance(value, Result)})
+    names = dict(zip(used, _RESULT_NAMES, strict=False))
+
+    def written(value: Any) -> str:
+        return names[value.call] if isinstance(value, Result) else repr(value)
+
+    lines = []
+    for number, call in enumerate(plan):
+        text = f"{call.function}({', '.join(f'{name}={written(value)}' for name, value in call.arguments.items())})"
+        lines.append(f"{names[number]} = {text}" if number in names else text)
+    return "; ".join(lines)
+
+
+def parse_plan(text: str, *, with_slots: bool = False) -> Plan:
+    """Parse calls separated by semicolons or line ends; nothing is executed.
+
+    Arguments are literals given by keyword, or names that an earlier call was assigned to.
+
+    Args:
+        text: the calls.
+        with_slots: read other names as slots instead of refusing them.
 
     Raises:
-        ValueError: the text is not such a call.
+        ValueError: the text is anything else.
     """
     try:
-        tree = ast.parse(text.strip(), mode="eval").body
-        match tree:
-            case ast.Call(func=ast.Name(id=name), args=[], keywords=keywords) if all(item.arg for item in keywords):
-                return Call(name, {str(item.arg): ast.literal_eval(item.value) for item in keywords})
+        statements = ast.parse(text.strip()).body
+        plan: list[Call] = []
+        results: dict[str, int] = {}
+        for statement in statements:
+            match statement:
+                case ast.Expr(value=ast.Call() as call):
+                    plan.append(_call(call, results, with_slots))
+                case ast.Assign(targets=[ast.Name(id=name)], value=ast.Call() as call):
+                    plan.append(_call(call, results, with_slots))
+                    results[name] = len(plan) - 1
+                case _:
+                    raise ValueError("not a call")
     except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError) as error:
         raise ValueError(f"not a call: '{text.strip()}'") from error
-    raise ValueError(f"not a call with keyword arguments: '{text.strip()}'")
+    if not plan:
+        raise ValueError("not a call: ''")
+    return tuple(plan)
 
 
-def parse_call_or_none(text: str) -> Call | None:
-    """Parse a call, or return None if the text is not one."""
+def _call(node: ast.Call, results: Mapping[str, int], with_slots: bool) -> Call:
+    match node:
+        case ast.Call(func=ast.Name(id=function), args=[], keywords=keywords) if all(item.arg for item in keywords):
+            return Call(function, {str(item.arg): _argument(item.value, results, with_slots) for item in keywords})
+    raise ValueError("not a call with keyword arguments")
+
+
+def _argument(node: ast.expr, results: Mapping[str, int], with_slots: bool) -> Any:
+    if isinstance(node, ast.Name) and node.id in results:
+        return Result(results[node.id])
+    if isinstance(node, ast.Name) and with_slots:
+        return Slot(node.id)
+    return ast.literal_eval(node)
+
+
+def parse_plan_or_none(text: str) -> Plan | None:
+    """Parse a plan, or return None if the text is not one."""
     try:
-        return parse_call(text)
+        return parse_plan(text)
     except ValueError:
         return None
 
 
-def equal_calls(call: Call | None, other: Call | None, defaults: Mapping[str, Any] | None = None) -> bool:
-    """Return whether two calls mean the same: same function, equal arguments in any order, defaults given or omitted."""
-    if call is None or other is None:
-        return False
-    arguments, other_arguments = ({**(defaults or {}), **item.arguments} for item in (call, other))
-    return call.function == other.function and _equal(arguments, other_arguments)
-
-
-def equal_results(call: Call | None, other: Call | None, functions: Mapping[str, Callable[..., Any]]) -> bool:
-    """Return whether two calls have equal results when executed; a call that raises has no result.
+def equal_plans(plan: Plan | None, other: Plan | None, defaults: Mapping[str, Mapping[str, Any]] | None = None) -> bool:
+    """Return whether two plans mean the same: the same calls in the same order, with the same results passed on.
 
     Args:
-        call: a call.
-        other: another call.
-        functions: functions by name, which must be safe to call with any literals.
+        plan: a plan; None equals nothing.
+        other: another plan.
+        defaults: default values by function and parameter; a default may be given or omitted.
     """
-    if call is None or other is None:
+    if plan is None or other is None or len(plan) != len(other):
         return False
-    result, other_result = _execute(call, functions), _execute(other, functions)
-    return result is not _FAILED and other_result is not _FAILED and _equal(result, other_result)
+    known = defaults or {}
+    return all(
+        one.function == two.function
+        and _equal({**known.get(one.function, {}), **one.arguments}, {**known.get(two.function, {}), **two.arguments})
+        for one, two in zip(plan, other, strict=True)
+    )
+
+
+def equal_results(plan: Plan | None, other: Plan | None, functions: Mapping[str, Callable[..., Any]]) -> bool:
+    """Return whether two plans have equal results when executed; one in which a call raises has no results.
+
+    Args:
+        plan: a plan.
+        other: another plan.
+        functions: functions by name, which must be safe to call with any literals and results.
+    """
+    if plan is None or other is None:
+        return False
+    results, other_results = (list(_execute(item, functions)) for item in (plan, other))
+    return _FAILED not in results and _FAILED not in other_results and _equal(results, other_results)
 
 
 def _equal(value: Any, other: Any) -> bool:
@@ -78,10 +153,14 @@ def _equal(value: Any, other: Any) -> bool:
     return bool(value == other)
 
 
-def _execute(call: Call, functions: Mapping[str, Callable[..., Any]]) -> Any:
-    if call.function not in functions:
-        return _FAILED
-    try:
-        return functions[call.function](**call.arguments)
-    except Exception:  # an application may raise anything at unexpected arguments
-        return _FAILED
+def _execute(plan: Plan, functions: Mapping[str, Callable[..., Any]]) -> Iterator[Any]:
+    """Yield the result of each call; `_FAILED`, and no more, after one that raises."""
+    results: list[Any] = []
+    for call in plan:
+        arguments = {name: results[item.call] if isinstance(item, Result) else item for name, item in call.arguments.items()}
+        try:
+            results.append(functions[call.function](**arguments))
+        except Exception:  # an application may raise anything at unexpected arguments; an unknown function is a KeyError
+            yield _FAILED
+            return
+        yield results[-1]

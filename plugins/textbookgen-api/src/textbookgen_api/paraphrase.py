@@ -9,12 +9,28 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from textbookgen import Ask, Documents, Draw, Estimate, Generator, Input, Labels, Reply, Runtime, Template, UnusableReply
-from textbookgen_api.requests import list_entries, text_columns
+from textbookgen import (
+    Ask,
+    Diagnostic,
+    Documents,
+    Draw,
+    Estimate,
+    Generator,
+    Input,
+    Labels,
+    Reply,
+    Runtime,
+    Template,
+    UnusableReply,
+)
+from textbookgen_api.application_file import list_entries
+from textbookgen_api.parameters import Split, in_split
+from textbookgen_api.request_writer import text_columns
 
 _REPLY_TOKENS = 40.0
-_PROMPT_TOKENS = 200.0
-_KEPT_COLUMNS = ("api.case", "api.function", "api.description", "api.values", "api.defaults")
+_PROMPT_TOKENS = 900.0
+_KEPT_COLUMNS = ("api.case", "api.function", "api.description", "api.values", "api.defaults", "api.application")
+_NUMBER = re.compile(r"\d+")
 
 #: What models put before a paraphrase: "Sure! Here is the request:", "**Rephrased request:**", "Request:".
 _ANNOUNCEMENT = re.compile(
@@ -26,28 +42,42 @@ _ANNOUNCEMENT = re.compile(
 
 
 class Paraphrase(Generator):
-    """Rephrase each request in the style of a person; its call stays the same.
+    """Rephrase each request in the voice of a person; its calls stay the same.
 
-    Every value (`api.values`) must occur word for word, or the paraphrase is rejected, since the call would no longer be
-    right. With `keep_original` the request itself is written too.
+    The prompt says what the application does, with its functions and their arguments. Every value (`api.values`) must occur
+    word for word, and no number may be added, or the paraphrase is rejected, since the calls would no longer be right. With
+    `keep_original` the request itself is written too.
     """
 
     name: ClassVar[str] = "paraphrase"
     task: ClassVar[str] = "paraphrase"
     kind: ClassVar[str] = "request"
+    version: ClassVar[int] = 2
 
     prompt: Annotated[str, Template] = Field("api/paraphrase.md.j2", description="prompt template")
     inputs: Annotated[Labels, Input(Documents)] = Field(
         alias="from", min_length=1, description="earlier stages whose requests are rephrased"
     )
     personas: tuple[str, ...] = Field(
-        (), description="persons whose style is used; by default the plugin's 12. A drawn `persona` takes precedence"
+        (),
+        description="persons in whose voice requests are phrased, optionally as `voice: person`; by default the plugin's 20 in "
+        "seven voices. A drawn `persona` takes precedence",
+    )
+    voices: Split = Field(
+        "all",
+        description="which persons are used: `all`, `seen` or `unseen` ones, by a hash of the person",
     )
     paraphrases: int = Field(1, gt=0, description="paraphrases per request, by different persons as far as there are enough")
     keep_original: bool = Field(True, description="also write the original request")
     max_failures: Annotated[float, Runtime] = Field(
         1.0, ge=0, le=1, description="share of requests that may fail before the step stops"
     )
+
+    def check(self) -> Iterable[Diagnostic]:
+        """Yield a problem if no person is in the split."""
+        personas = self.personas or list_entries("personas")
+        if not any(in_split("persona", item, self.voices) for item in personas):
+            yield Diagnostic("voices", f"no person is {self.voices}", "add some to `personas`")
 
     def estimate(self, inputs: Mapping[str, Estimate]) -> Estimate | None:
         """Estimate one teacher request per paraphrase; None if the number of input requests is unknown."""
@@ -65,27 +95,36 @@ class Paraphrase(Generator):
             UnusableReply: none did, and the original is not kept.
         """
         document = draw["document"]
+        problem = None
         rows = [_row(document, document["api.request"])] if self.keep_original else []
         for persona in self._personas(draw):
+            voice, _, person = persona.rpartition(": ")
             variables = {
                 **draw,
-                "persona": persona,
+                "persona": person,
+                "voice": voice,
                 "request": document["api.request"],
+                "call": document["api.call"],
+                "case": document["api.case"],
+                "application": document.get("api.application"),
                 "description": document.get("api.description"),
                 "required_values": list(document["api.values"] or ()),
             }
             reply = await ask(ask.render(self.prompt, variables), draw=variables)
             try:
-                rows.append(_row(document, read_paraphrase(reply, variables["required_values"])))
-            except UnusableReply:
+                text = read_paraphrase(reply, variables["required_values"])
+                _check_numbers(text, document["api.request"])
+            except UnusableReply as error:
+                problem = error
                 continue
+            rows.append(_row(document, text, persona))
         if not rows:
-            raise UnusableReply("no paraphrase kept every value")
+            raise UnusableReply("no paraphrase kept every value") from problem
         return rows
 
     def _personas(self, draw: Draw) -> list[str]:
         rng = Random(f"{self.seed}/{draw['document']['id']}")
-        personas = list(self.personas or list_entries("personas"))
+        personas = [item for item in self.personas or list_entries("personas") if in_split("persona", item, self.voices)]
         rng.shuffle(personas)
         first = [str(draw["persona"])] if draw.get("persona") else []
         return [*first, *(personas * self.paraphrases)][: self.paraphrases]
@@ -114,6 +153,16 @@ def has_value(text: str, value: str) -> bool:
     return all(re.search(rf"(?<!\w){re.escape(item)}(?!\w)", text) for item in items)
 
 
-def _row(document: Mapping[str, Any], request: str) -> dict[str, Any]:
-    """The document with another wording of its request."""
-    return {**text_columns(request, document["api.call"]), **{name: document.get(name) for name in _KEPT_COLUMNS}}
+def _check_numbers(text: str, request: str) -> None:
+    """Raise UnusableReply if a paraphrase has a number that its request does not have."""
+    if set(_NUMBER.findall(text)) - set(_NUMBER.findall(request)):
+        raise UnusableReply("the paraphrase adds a number")
+
+
+def _row(document: Mapping[str, Any], request: str, persona: str = "") -> dict[str, Any]:
+    """The document with another wording of its request, and the person whose wording it is."""
+    phrasing, voice = document.get("api.phrasing") or "", document.get("api.voice") or ""
+    if persona:
+        phrasing, voice = f"{phrasing} / {persona}", persona.rpartition(": ")[0] or "persona"
+    kept = {name: document.get(name) for name in _KEPT_COLUMNS}
+    return {**text_columns(request, document["api.call"]), **kept, "api.phrasing": phrasing, "api.voice": voice}

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from functools import cache
 from hashlib import blake2b
-from importlib.resources import files
 from itertools import islice
 from random import Random
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import polars as pl
 from pydantic import Field
 
 from textbookgen import Diagnostic, Estimate, RecipeError, Source, document_id
-from textbookgen_api.application import Application, Function, Values, application_file, is_unseen, read_application
-from textbookgen_api.calls import Call
-from textbookgen_api.request_templates import Phrase
+from textbookgen_api.application_file import application_file, read_application
+from textbookgen_api.parameters import Split
+from textbookgen_api.request_writer import RequestWriter, Shares
+from textbookgen_api.voices import wordings
 
 COLUMNS: dict[str, pl.DataType] = {
     "id": pl.String(),
@@ -31,6 +30,9 @@ COLUMNS: dict[str, pl.DataType] = {
     "api.description": pl.String(),
     "api.values": pl.List(pl.String()),
     "api.defaults": pl.String(),
+    "api.phrasing": pl.String(),
+    "api.voice": pl.String(),
+    "api.application": pl.String(),
 }
 
 _ROWS_PER_FRAME = 2_000
@@ -40,16 +42,20 @@ _TOKENS = 40.0  # per request with its call
 class Requests(Source):
     """Make requests with the calls that answer them, correct by construction (as arXiv 2405.20347 does).
 
-    A template of a function and values for its slots are drawn, and the call follows from them. Optional phrases (`[ by
-    {date}]`) are included at random. A share of requests lacks a required value, and is answered by `clarify(missing=[...])`;
-    another share is about other things, and is answered by `decline()`.
+    A task of the application, a template of a request for it, and values for its slots are drawn; the calls follow from them.
+    Optional phrases (`[ by {date}]`) are included at random. Templates in the imperative are put into frames such as "could you
+    {}?". Some requests take several calls: those of such a task, or two orders in one request. A share of requests lacks a
+    required value, and is answered by `clarify(missing=[...])`; another share asks for what the application cannot do, and is
+    answered by `decline()`.
 
-    Columns: `api.prompt` (the beginning of the text, through `Call:`), `api.request`, `api.call`, `api.case` (`call`, `missing`
-    or `outside`), `api.function`, `api.description` (of the function), `api.values` (each value as the request words it) and
-    `api.defaults` (JSON).
+    Columns: `api.prompt` (the beginning of the text, through `Call:`), `api.request`, `api.call`, `api.case` (`call`, `plan`,
+    `missing` or `outside`), `api.function`, `api.description` (of the function), `api.values` (each value as the request words
+    it), `api.defaults` (JSON: default values by function), `api.phrasing` (the templates and the frame), `api.voice` and
+    `api.application` (its description, for prompts).
     """
 
     name: ClassVar[str] = "requests"
+    version: ClassVar[int] = 2
 
     path: str = Field(
         description="JSON file of the application's functions with templates of requests; or `household`, the plugin's example"
@@ -57,30 +63,54 @@ class Requests(Source):
     count: int = Field(gt=0, description="number of requests")
     missing_share: float = Field(0.1, ge=0, le=1, description="share of requests that lack a required value")
     outside_share: float = Field(0.1, ge=0, le=1, description="share of requests that no function can answer")
-    values: Values = Field(
-        "all",
-        description="which values and outside requests are drawn: `all`, those `seen` in training, or the `unseen` fifth that "
-        "is kept for tests",
+    sequence_share: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="share of requests that join the orders of two tasks, or three; the calls are made in order",
     )
+    values: Split = Field(
+        "all",
+        description="which values are drawn: `all`, those `seen` in training, or the `unseen` fifth that is kept for tests",
+    )
+    phrasings: Split = Field(
+        "all", description="which templates, frames and joints are drawn: `all`, `seen` or `unseen`, by a hash of the template"
+    )
+    functions: Split = Field(
+        "all",
+        description="which functions that the application lacks, and which pairs of tasks in one request, are drawn: `all`, "
+        "`seen` or `unseen`, by a hash of their names",
+    )
+    frames: bool = Field(True, description="put templates of the voice `order` into frames, and add openers and closers")
+    typo_share: float = Field(0.0, ge=0, le=1, description="share of requests with a typing error, never in a value")
     seed: int = Field(0, description="seed of the requests")
 
     def check(self) -> Iterable[Diagnostic]:
-        """Yield the problems of the file and the shares."""
-        if self.missing_share + self.outside_share > 1:
-            yield Diagnostic("missing_share", "`missing_share` and `outside_share` add up to more than 1")
+        """Yield the problems of the file and the shares, and splits that are empty."""
+        if self.missing_share + self.outside_share + self.sequence_share > 1:
+            yield Diagnostic("missing_share", "`missing_share`, `outside_share` and `sequence_share` add up to more than 1")
         try:
-            application = read_application(self.path)
+            writer = self._writer()
         except RecipeError as error:
             yield from error.diagnostics
             return
-        if self.missing_share and not any(map(_can_lack_value, application.functions)):
+        catalog = writer.catalog
+        if self.missing_share and not catalog.lacking:
             yield Diagnostic(
                 "missing_share", "no template can lack a required value", "put one in an optional phrase: [ to {city}]"
             )
+        for task in writer.application.tasks:
+            if not any(entry.task is task for entry in catalog.complete):
+                yield Diagnostic("phrasings", f"no phrasing of {task.name} is {self.phrasings}", "add templates")
+        if self.outside_share and not catalog.absent:
+            yield Diagnostic("functions", f"no absent function is {self.functions}", "add some to `absent`")
+        if self.sequence_share and len(catalog.orders) < 2:
+            yield Diagnostic("sequence_share", "needs two tasks with templates of the voice `order`")
 
     def digest(self) -> str:
-        """Return a digest of the file's content."""
-        return blake2b(application_file(self.path).read_bytes(), digest_size=16).hexdigest()
+        """Return a digest of the file's content and of the plugin's frames."""
+        frames = json.dumps(wordings(), sort_keys=True).encode()
+        return blake2b(application_file(self.path).read_bytes() + frames, digest_size=16).hexdigest()
 
     def estimate(self, inputs: Mapping[str, Estimate]) -> Estimate:
         """Estimate the size of the requests."""
@@ -93,99 +123,16 @@ class Requests(Source):
             RecipeError: the file has problems.
             RunError: the schema of a parameter does not determine its values.
         """
-        application = read_application(self.path)
+        writer = self._writer()
         digest, options = self.digest(), self.model_dump_json(exclude={"count", "path"})
-        rows = ({"id": document_id("api", digest, options, n), **self._row(n, application)} for n in range(self.count))
+        rows = (
+            {"id": document_id("api", digest, options, n), **writer.write(Random(f"requests/{self.seed}/{n}"))}
+            for n in range(self.count)
+        )
         while frame := list(islice(rows, _ROWS_PER_FRAME)):
             yield pl.DataFrame(frame, schema=COLUMNS)
 
-    def _row(self, n: int, application: Application) -> dict[str, Any]:
-        rng = Random(f"requests/{self.seed}/{n}")
-        case = rng.random()
-        if case < self.outside_share:
-            return request_row(rng.choice(self._outside_requests(application)), Call("decline", {}), "outside")
-        if case < self.outside_share + self.missing_share:
-            return self._request(rng.choice([item for item in application.functions if _can_lack_value(item)]), True, rng)
-        return self._request(rng.choice(application.functions), False, rng)
-
-    def _request(self, function: Function, lacks_value: bool, rng: Random) -> dict[str, Any]:
-        """A request for a function, complete or without one phrase that has a required value."""
-        phrases = self._phrases(function, lacks_value, rng)
-        slots = {slot for phrase in phrases for slot in phrase.slots}
-        arguments = {item.name: item.draw(rng, self.values) for item in function.parameters if item.name in slots}
-        words = {slot: function.parameter(slot).words(value) for slot, value in arguments.items()}
-        text = "".join(phrase.fill(words) for phrase in phrases).strip()
-        if not lacks_value:
-            return request_row(text, Call(function.name, arguments), "call", function, words.values())
-        missing = [item.name for item in function.parameters if item.required and item.name not in slots]
-        return request_row(text, Call("clarify", {"missing": missing}), "missing", function, words.values())
-
-    def _phrases(self, function: Function, lacks_value: bool, rng: Random) -> list[Phrase]:
-        """The phrases of a random template: optional ones at random, but all with required values, or all except one."""
-        templates = [
-            template
-            for template in function.templates
-            if not lacks_value or any(_has_required_value(phrase, function) for phrase in template)
-        ]
-        template = rng.choice(templates)
-        required = [phrase for phrase in template if _has_required_value(phrase, function)]
-        omitted = rng.choice(required) if lacks_value else None
-        return [
-            phrase
-            for phrase in template
-            if phrase is not omitted and (not phrase.optional or phrase in required or rng.random() < 0.5)
-        ]
-
-    def _outside_requests(self, application: Application) -> list[str]:
-        """Requests that no function answers, of the wanted set."""
-        requests = application.outside or list_entries("outside")
-        return [item for item in requests if self.values == "all" or is_unseen("outside", item) == (self.values == "unseen")]
-
-
-def request_row(
-    text: str, call: Call, case: str, function: Function | None = None, values: Iterable[str] = ()
-) -> dict[str, Any]:
-    """Return a request with its call as a document without id.
-
-    Args:
-        text: the request.
-        call: the call that answers it.
-        case: `call`, `missing` or `outside`.
-        function: the function that the request is for; None for outside requests.
-        values: the values of the request, as it words them.
-    """
-    return {
-        **text_columns(text, str(call)),
-        "kind": "request",
-        "api.case": case,
-        "api.function": function.name if function else None,
-        "api.description": function.description if function else None,
-        "api.values": list(values),
-        "api.defaults": json.dumps(function.defaults if function else {}, sort_keys=True),
-    }
-
-
-def text_columns(request: str, call: str) -> dict[str, str]:
-    """Return the columns that depend on the wording of a request."""
-    return {
-        "text": f"Request: {request}\nCall: {call}\n",
-        "api.prompt": f"Request: {request}\nCall:",
-        "api.request": request,
-        "api.call": call,
-    }
-
-
-@cache
-def list_entries(name: str) -> tuple[str, ...]:
-    """Return the entries of a list that comes with the plugin, one per line."""
-    text = files("textbookgen_api").joinpath(f"lists/{name}.txt").read_text(encoding="utf-8")
-    return tuple(line for line in text.splitlines() if line and not line.startswith("#"))
-
-
-def _has_required_value(phrase: Phrase, function: Function) -> bool:
-    """Whether an optional phrase has a required value."""
-    return phrase.optional and any(function.parameter(slot).required for slot in phrase.slots)
-
-
-def _can_lack_value(function: Function) -> bool:
-    return any(_has_required_value(phrase, function) for template in function.templates for phrase in template)
+    def _writer(self) -> RequestWriter:
+        shares = Shares(self.missing_share, self.outside_share, self.sequence_share, self.typo_share)
+        application = read_application(self.path)
+        return RequestWriter(application, shares, self.values, self.phrasings, self.functions, self.frames)

@@ -7,6 +7,7 @@ from random import Random
 from typing import Any
 
 from textbookgen_procedural.tasks import (
+    application_requests,
     conversations,
     critique,
     documents,
@@ -34,7 +35,7 @@ TASKS: dict[str, Callable[[Random, Mapping[str, Any]], str]] = {
     "summary": story_grading.summary,
     "excerpts": passages.excerpts,
     "rewrite": passages.rewrite,
-    "paraphrase": user_requests.paraphrase,
+    "paraphrase": application_requests.paraphrase,
     "instruction-reversal": user_requests.infer_request,
     "regenerate-code": user_requests.regenerate_code,
     "deduction": questions.deduction,
@@ -42,6 +43,7 @@ TASKS: dict[str, Callable[[Random, Mapping[str, Any]], str]] = {
     "conversation-user": conversations.user_message,
     "conversation-tutor": conversations.tutor_message,
     "candidate": conversations.candidate,
+    "function-calls": application_requests.function_calls,
     "answer": questions.answer,
     "attempt": questions.attempt,
     "refusal": questions.refusal,

@@ -1,4 +1,4 @@
-"""Requests of users: written, paraphrased, inferred from code, and turned back into code."""
+"""Requests of users: written, inferred from code, and turned back into code."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from textbookgen_procedural.compositions import Composition
 from textbookgen_procedural.data_files import phrases
 from textbookgen_procedural.docstring_parser import function_source, parse_steps
 from textbookgen_procedural.exercises import draw_exercise
-from textbookgen_procedural.tasks.draw_fields import Draw, document_text, missing_field
+from textbookgen_procedural.tasks.draw_fields import Draw, document_text
 from textbookgen_procedural.tasks.slips import wrong_composition
 from textbookgen_procedural.tasks.text_analysis import python_blocks
 from textbookgen_procedural.value_types import PARAMETER_TYPES
@@ -97,38 +97,6 @@ def regenerate_code(rng: Random, draw: Draw) -> str:
         return "I do not know how to do that."
     name, variable, annotation, task = match.groups()
     return f"```python\ndef {name}({variable}: {annotation}):\n    raise NotImplementedError({task!r})\n```"
-
-
-def paraphrase(rng: Random, draw: Draw) -> str:
-    """Return a `request` in another frame and with other common words; every required value stays word for word.
-
-    Raises:
-        RequestRefused: the draw has no `request`.
-    """
-    request, values = str(draw.get("request") or "").strip(), [str(item) for item in draw.get("required_values") or ()]
-    if not request:
-        raise missing_field("paraphrase", "request", "a text")
-    body, end = request.rstrip(".!?"), request[-1] if request[-1] in ".!?" else "."
-    for old, new in (pair.split(" = ") for pair in phrases("other words")):
-        if rng.random() < 0.6:
-            body = _replace_word(body, old, rng.choice(new.split(" / ")), values)
-    first = body.split()[0]
-    if not any(value.startswith(first.strip(",")) for value in values) and first != "I":
-        body = body[0].lower() + body[1:]
-    frame = rng.choice([item for item in phrases("request frames") if ("?" in item) == (end == "?")])
-    text = frame.format(body)
-    return text[0].upper() + text[1:] if not any(text.startswith(value) for value in values) else text
-
-
-def _replace_word(body: str, old: str, new: str, values: list[str]) -> str:
-    """Replace the first occurrence of a word, unless a required value contains it."""
-    if any(re.search(rf"\b{re.escape(old)}\b", value, re.IGNORECASE) for value in values):
-        return body
-
-    def replacement(match: re.Match[str]) -> str:
-        return new.capitalize() if match[0][0].isupper() else new
-
-    return re.sub(rf"\b{re.escape(old)}\b", replacement, body, count=1, flags=re.IGNORECASE)
 
 
 def user_prompt(rng: Random, draw: Draw) -> str:
