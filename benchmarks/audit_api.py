@@ -2,10 +2,10 @@
 
     python benchmarks/audit_api.py [--documents 500] [--seed 0] [--samples 20]
 
-Requests to the application `household` are made as `recipes/api.toml` makes them, and each is checked from its text, with
-checks of its own: every argument is found in the request, in figures or in words; numbers and names of the request are in the
-call; what a request for clarification lists is indeed missing; the calls of a plan are in the order in which their values
-come; results that are passed on come from functions that return something. The last line is JSON.
+Requests to the application `household` are made as `recipes/api.toml` makes them, and each is checked from its text, without
+the code that made it: every argument is in the request, in figures or in words; figures of the request are in the call; what
+a request for clarification lists is indeed missing; the calls of a plan are in the order in which their values come; results
+that are passed on come from functions that return something. The last line is JSON.
 """
 
 from __future__ import annotations
@@ -36,15 +36,15 @@ _BRIGHTNESS = {
 _RETURNING = ("find_ingredients", "read_list", "read_temperature")
 #: Signs that a request has a value for an argument.
 _SIGNS = {
-    "brightness": r"\d ?%|\d+ per ?cent|\bhalf\b|\ba quarter\b",
-    "minutes": r"\d ?(?:m\b|min|hour)|\bminutes\b(?! are)|\ban hour\b",
-    "hour": r"\d:00|\d ?[ap]m\b|o'clock|\bnoon\b|\bmidnight\b",
-    "room": r"\bin the (?!mood|bath|middle|oven)[a-z]+",
-    "dish": r"[Ii]ngredients (?:for|of) \w",
-    "person": r"\b(?:to|with) [A-Z][a-z]+\b",
-    "artist": r"\bby [A-Z]",
-    "text": r"\bthat (?:I|the|we|it) |[a-z]: ?[A-Za-z]",
-    "item": r"\b(?:add|buy) (?:some|more|\d+) [a-z]+ to\b",
+    "brightness_value": r"\d ?%|\d+ per ?cent|\bhalf\b|\ba quarter\b",
+    "minutes_value": r"\d ?(?:m\b|min|hour)|\bminutes\b(?! are)|\ban hour\b",
+    "hour_value": r"\d:00|\d ?[ap]m\b|o'clock|\bnoon\b|\bmidnight\b",
+    "room_value": r"\bin the (?!mood|bath|middle|oven)[a-z]+",
+    "dish_value": r"[Ii]ngredients (?:for|of) \w",
+    "person_value": r"\b(?:to|with) [A-Z][a-z]+\b",
+    "artist_value": r"\bby [A-Z]",
+    "text_value": r"\bthat (?:I|the|we|it) |[a-z]: ?[A-Za-z]",
+    "item_value": r"\b(?:add|buy) (?:some|more|\d+) [a-z]+ to\b",
 }
 #: Slips of a generator: doubled words, blanks before punctuation, a wrong article, brackets left over.
 _GLITCHES = {
@@ -192,19 +192,19 @@ def _wrongly_missing(row: Row, missing: Sequence[str]) -> Iterator[str]:
         yield "nothing is missing"
     request = re.sub(r"^(?:quick(?: one)?|one more thing): ", "", row["api.request"], flags=re.IGNORECASE)
     for name in missing:
-        if name not in _SIGNS:
+        if f"{name}_value" not in _SIGNS:
             yield f"no function requires {name}"
-        elif re.search(_SIGNS[name], request):
+        elif re.search(_SIGNS[f"{name}_value"], request):
             yield f"{name} is not missing"
 
 
 def _wrong_order(plan: Sequence[tuple[str | None, str, dict[str, Any]]], request: str) -> Iterator[str]:
-    """Calls whose first free-text value stands in the request before that of the call before."""
+    """Calls whose first free-text value comes in the request before that of the call before."""
     places: list[tuple[int, str]] = []
     for _, function, arguments in plan:
-        found = [request.find(value) for value in arguments.values() if isinstance(value, str) and not value.startswith("$")]
-        if found and min(found) >= 0 and not any(str(value).startswith("$") for value in arguments.values()):
-            places.append((min(found), function))
+        starts = [request.find(value) for value in arguments.values() if isinstance(value, str) and not value.startswith("$")]
+        if starts and min(starts) >= 0 and not any(str(value).startswith("$") for value in arguments.values()):
+            places.append((min(starts), function))
     for (one, first), (other, second) in pairwise(places):
         if one > other:
             yield f"{first} comes before {second}, but not in the request"
@@ -266,9 +266,9 @@ def audit_rows(rows: Sequence[Row]) -> dict[str, Any]:
     faults: list[str] = []
     wrong = slips = 0
     for row in rows:
-        problems, found = wrong_facts(row), glitches(row["api.request"], row.get("api.values") or ())
-        wrong, slips = wrong + bool(problems), slips + bool(found)
-        faults += [f"{problem}: {row['api.request']!r} -> {row['api.call']}" for problem in (*problems, *found)]
+        problems, slipped = wrong_facts(row), glitches(row["api.request"], row.get("api.values") or ())
+        wrong, slips = wrong + bool(problems), slips + bool(slipped)
+        faults += [f"{problem}: {row['api.request']!r} -> {row['api.call']}" for problem in (*problems, *slipped)]
     count = max(1, len(rows))
     return {
         "documents": len(rows),

@@ -42,6 +42,7 @@ DRAWS: dict[str, dict[str, Any]] = {
     "excerpts": {"document": DOCUMENT, "lines": PAGE.splitlines() * 3},
     "rewrite": {"document": DOCUMENT, "style": "discussion", "audience": "a child"},
     "paraphrase": {"request": "Set a timer for 25 minutes.", "required_values": ["25"], "persona": "a cook"},
+    "function-calls": {"request": "Set a timer for 25 minutes.", "application": "- set_timer(minutes): Starts a timer."},
     "instruction-reversal": {"document": {"id": "x", "text": FUNCTION}},
     "regenerate-code": {"request": "Write a Python function `f` that takes `x`, a `str`, and does this: Reverse the x. Thanks"},
     "deduction": {"document": {"id": "x", "text": f"Look. {PROBLEM}"}},
@@ -80,13 +81,13 @@ JSON_TASKS = {
 #: Tasks whose reply does not depend on chance: measurements and corrections.
 FIXED_TASKS = {
     "educational-value", "summary", "excerpts", "regenerate-code", "deduction", "revise", "assess-story", "grade-story",
-    "critique", "grade-guess", "grade-replies", "check-answer",
+    "critique", "grade-guess", "grade-replies", "check-answer", "function-calls",
 }  # fmt: skip
 #: Fields without which a task cannot be done.
 REQUIRED = {
     "story": {"verb", "noun", "adjective"}, "page": {"topic"}, "exercise": {"function_name"}, "section": {"topic"},
     "draft": {"topic"}, "taxonomy": {"path", "level"}, "educational-value": {"document"}, "summary": {"document"},
-    "excerpts": {"lines"}, "rewrite": {"document", "style"}, "paraphrase": {"request"}, "instruction-reversal": {"document"},
+    "excerpts": {"lines"}, "rewrite": {"document", "style"}, "paraphrase": {"request"}, "function-calls": {"request"}, "instruction-reversal": {"document"},
     "deduction": {"document"}, "fill-in-the-middle": {"prefix", "suffix"}, "conversation-user": {"document"},
     "conversation-tutor": {"document"}, "candidate": {"messages"}, "answer": {"question"}, "attempt": {"question"},
     "revise": {"draft", "assessments"}, "assess-story": {"document"}, "grade-story": {"document"},

@@ -257,6 +257,42 @@ def test_the_second_of_three_lines_is_inferred_as_well() -> None:
     assert total > 40 and right > 0.9 * total
 
 
+@pytest.mark.parametrize("voice", ["terse", "polite", "indirect", "shorthand", "goal-first", "question", "talkative"])
+def test_voices_differ_and_keep_required_values(voice: str) -> None:
+    draw = {"request": "Could you please play Blue Harbor in the hall?", "required_values": ["Blue Harbor", "hall"]}
+    texts = {do("paraphrase", {**draw, "voice": voice}, seed) for seed in range(40)}
+    plain = {do("paraphrase", draw, seed) for seed in range(40)}
+    assert all(value in text for text in texts for value in ("Blue Harbor", "hall"))
+    assert len(texts - plain) > len(texts) / 2
+    if voice == "terse":
+        assert not any("please" in text.lower() for text in texts)
+
+
+APPLICATION = """A home.
+- set_timer(minutes, label): Starts a timer.
+    minutes: length; integer from 1 to 180; required
+    label: what it is for; string; optional
+- send_message(person, text): Sends a message to a person.
+    person: string; required
+    text: string; required
+- set_alarm(day): Sets an alarm clock.
+    day: string; one of 'today', 'friday'; optional"""
+
+
+@pytest.mark.parametrize(
+    ("request_", "call"),
+    [
+        ("Start a timer, 25 minutes.", "set_timer(minutes=25)"),
+        ("Start the timer for the pizza.", "clarify(missing=['minutes'])"),
+        ("Send a message to Anna saying hello.", "send_message(person='Anna', text='hello')"),
+        ("Set an alarm clock on Friday.", "set_alarm(day='friday')"),
+        ("Explain why cats purr.", "decline()"),
+    ],
+)
+def test_calls_are_made_by_words_in_common(request_: str, call: str) -> None:
+    assert do("function-calls", {"request": request_, "application": APPLICATION}, 0) == call
+
+
 def test_a_paraphrase_keeps_required_values() -> None:
     request, slots = "Set a timer for 25 minutes called the Red Tea.", ["25", "the Red Tea"]
     paraphrases = {

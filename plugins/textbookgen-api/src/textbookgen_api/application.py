@@ -1,4 +1,4 @@
-"""An application: its functions, what users ask of it, and what they ask of it in vain."""
+"""An application: its functions, what users ask of it, and what it cannot do."""
 
 from __future__ import annotations
 

@@ -173,9 +173,9 @@ def _given_answers(label: str, table: Documents, requests: pl.DataFrame) -> tupl
     frame = table.scan()
     if "api.answer" not in frame.collect_schema():
         raise RunError(f"'{label}' has no answers", place="from", hint="name a stage `api/answers`, or a checkpoint")
-    given = frame.select("api.request", "api.call", "api.answer", "api.seconds", "api.cost_usd").collect()
+    replies = frame.select("api.request", "api.call", "api.answer", "api.seconds", "api.cost_usd").collect()
     both = requests.join(
-        given.unique(["api.request", "api.call"], keep="first"), on=["api.request", "api.call"], maintain_order="left"
+        replies.unique(["api.request", "api.call"], keep="first"), on=["api.request", "api.call"], maintain_order="left"
     )
     if both.is_empty():
         raise RunError(f"'{label}' has no answers to these requests", place="from", hint="give it the same stages in `from`")

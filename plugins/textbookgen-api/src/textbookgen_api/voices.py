@@ -36,7 +36,7 @@ def wordings() -> Mapping[str, object]:
 
 @cache
 def frames(split: Split) -> tuple[tuple[str, str], ...]:
-    """Return voices with their frames: `{}` stands for an order. The plain order is in both splits."""
+    """Return voices with their frames: `{}` is the place of an order. The plain order is in both splits."""
     by_voice = wordings()["frames"]
     assert isinstance(by_voice, dict)
     return tuple(
@@ -100,7 +100,7 @@ def typed(text: str, voice: str, rng: Random, typo_share: float = 0.0) -> tuple[
         typo_share: share of requests with a typing error.
     """
     text = re.sub(r"\ba(?= [aeio])", "an", " ".join(text.split()))
-    text = re.sub(r" +(?=[?.!,](?: |$))", "", text)
+    text = re.sub(r" +(?=[?.!,])", "", text)
     text = re.sub(r"\?(?=[,. ]|$)\s*([,.] ?)?(?=\S)", "? ", text)
     careless = rng.random() < _CARELESS.get(voice, _CARELESS_OTHERS)
     if rng.random() < typo_share:
