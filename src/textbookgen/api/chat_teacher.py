@@ -28,6 +28,11 @@ class ChatTeacher(Teacher):
     """A language model behind a chat API. The model and its sampling options identify it; addresses, keys and prices do not."""
 
     model: str = Field(description="model name, as the server knows it")
+    revision: str | None = Field(
+        None,
+        description="what distinguishes models that servers offer under the same name, such as a weights file; part of the key "
+        "under which replies are stored, as `api_base` is not",
+    )
     temperature: float | None = Field(
         None, ge=0, description="sampling temperature, unless a stage sets its own; unset: the server's default"
     )

@@ -15,6 +15,9 @@ from typing import Any
 from textbookgen.api.errors import UnusableReply
 from textbookgen.api.teacher import Reply
 
+#: What to do about replies that end at the token limit.
+TRUNCATED_HINT = "raise the teacher's `max_tokens`, or keep such replies with `truncated_replies = \"keep\"` in the stage"
+
 #: A reasoning trace that a server did not separate from the reply.
 _REASONING = re.compile(r"\A\s*<think(?:ing)?>.*?</think(?:ing)?>", re.DOTALL | re.IGNORECASE)
 _CODE_FENCE = re.compile(r"^[ \t]*```[ \t]*[\w+-]*[^\n]*\n(?P<body>.*?)^[ \t]*```[ \t]*$", re.MULTILINE | re.DOTALL)
@@ -80,7 +83,7 @@ def complete_text(reply: Reply, *, may_decline: bool = False) -> str:
     """
     text = _REASONING.sub("", reply.text.replace("\r\n", "\n").replace("\r", "\n")).strip()
     if reply.finish == "length":
-        raise UnusableReply("the reply was truncated", hint="raise the teacher's `max_tokens`")
+        raise UnusableReply("the reply was truncated", hint=TRUNCATED_HINT)
     if reply.finish == "filter":
         raise UnusableReply("the reply was ended by a content filter")
     if not text:

@@ -89,7 +89,7 @@ def check(file: Path, assignments: tuple[str, ...], as_json: bool, work: Path) -
 
     After `recipe run FILE --limit 20`, the estimate is based on the replies of that run.
     """
-    from textbookgen.provenance.cost_estimate import estimate_cost
+    from textbookgen.provenance.cost_estimate import disk_warnings, estimate_cost
     from textbookgen.provenance.estimate_table import COLUMNS, estimate_rows, requirements_text, total_sentence
     from textbookgen.recipe.overrides import parse_override
     from textbookgen.run.api import load_recipe, plan_recipe
@@ -105,7 +105,7 @@ def check(file: Path, assignments: tuple[str, ...], as_json: bool, work: Path) -
         show.echo(total_sentence(estimate))
     if plan.missing_requirements:
         show.echo(requirements_text(plan.missing_requirements), err=True)
-    for warning in estimate.warnings():
+    for warning in (*estimate.warnings(), *disk_warnings(estimate, work)):
         show.echo(f"warning: {warning}", err=True)
 
 

@@ -8,8 +8,10 @@ acceptance rate, and the cost has a confidence interval. Otherwise the length of
 from __future__ import annotations
 
 import math
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from random import Random
 from statistics import NormalDist, stdev
 from typing import Any
@@ -87,6 +89,14 @@ class CostEstimate:
                 if budget is not None and cost is not None and cost > budget:
                     problem = f"[stage.{item.step.label}] will cost about ${cost:,.2f}"
                     yield f"{problem}, but the budget of [teacher.{teacher.label}] is ${budget:,.2f}"
+
+
+def disk_warnings(estimate: CostEstimate, folder: Path) -> Iterator[str]:
+    """Yield a warning if the estimated output does not fit on the disk of a folder, which may not exist yet."""
+    existing = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    needed, free = sum(item.volume.disk_bytes or 0 for item in estimate.steps), shutil.disk_usage(existing).free
+    if needed > free:
+        yield f"the run will write about {needed / 2**30:,.1f} GiB, but the disk of {folder} has {free / 2**30:,.1f} GiB free"
 
 
 def teachers_of(step: PlannedStep) -> list[Component[Teacher]]:

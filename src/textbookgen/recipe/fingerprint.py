@@ -72,8 +72,7 @@ def step_facts(
         "inputs": inputs,
     }
     if isinstance(stage, Source):
-        with plugin_boundary(f"source `{use}`", "digest"):
-            return facts | {"digest": stage.digest(), "limit": limit}
+        return source_facts(stage, use, limit)
     filters = [
         _filter_facts(component, prompts, reads_steps=f"accept.{number}" in inputs)
         for number, component in enumerate(connections.filters)
@@ -95,6 +94,14 @@ def _filter_facts(component: PlannedFilter, prompts: Prompts, *, reads_steps: bo
         facts["prompts"] = _template_sources(component.options, prompts)
         facts["teacher"] = component.teacher and _teacher_facts(component.teacher, reads_steps=reads_steps)
     return facts
+
+
+def source_facts(stage: Source, use: str, limit: int | None) -> dict[str, Any]:
+    """Return what determines the output of a source: its options, and a digest of what it reads, as it is now."""
+    with plugin_boundary(f"source `{use}`", "digest"):
+        digest = stage.digest()
+    options = fingerprinted_options(stage)
+    return {"use": use, "version": stage.version, "options": options, "inputs": {}, "digest": digest, "limit": limit}
 
 
 def _teacher_facts(teacher: Component[Teacher], *, reads_steps: bool) -> dict[str, Any]:

@@ -80,11 +80,14 @@ def read_recipe(path: Path, overrides: Mapping[str, Any] | None = None) -> Recip
         RecipeError: the file cannot be read or is not TOML, or an override names a table that does not exist.
     """
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        text = path.read_text(encoding="utf-8-sig")  # editors on Windows begin files with a byte order mark
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        problem = f"is not UTF-8: the byte {error.object[error.start]:#04x} cannot be decoded"
+        raise RecipeError([Diagnostic(f"{path}:{line}:", problem, "save the file with the encoding UTF-8")]) from error
+    except OSError as error:
         hint = "`textbookgen recipe list` lists the shipped recipes"
-        raise RecipeError([Diagnostic(str(path), f"cannot be read: {reason}", hint)]) from error
+        raise RecipeError([Diagnostic(str(path), f"cannot be read: {error.strerror or error}", hint)]) from error
     try:
         tables = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -127,11 +130,18 @@ def _syntax_error(path: Path, error: tomllib.TOMLDecodeError) -> Diagnostic:
     line = f":{position[1]}" if position else ""
     problem = str(error).replace(position[0], "").strip() if position else str(error)
     column = f" (column {position[2]})" if position else ""
-    return Diagnostic(
-        f"{path}{line}:",
-        f"invalid TOML: {problem}{column}",
-        "common causes: two tables with the same name, an unclosed quote or bracket",
-    )
+    source = path.read_text(encoding="utf-8-sig").splitlines()[int(position[1]) - 1] if position else ""
+    return Diagnostic(f"{path}{line}:", f"invalid TOML: {problem}{column}", _syntax_hint(problem, source))
+
+
+def _syntax_hint(problem: str, line: str) -> str:
+    """Return what to do about an error of tomllib, from its message and the line where it noticed it."""
+    if "overwrite" in problem or "twice" in problem:
+        what = "table" if line.lstrip().startswith("[") else "key"
+        return f"this {what} is in the file twice: remove or rename one"
+    if not line.split("=")[0].isascii() and not line.lstrip().startswith("#"):
+        return "labels and keys consist of ASCII letters, digits, '-', '_' and '.'"
+    return "common causes: a missing quote or bracket, or a string without quotes"
 
 
 class _TableReader:

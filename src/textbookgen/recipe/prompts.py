@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
 from textbookgen.api.errors import TextbookgenError
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from jinja2 import Environment
     from jinja2.nodes import Template
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 
 _FOLDERS = (
@@ -31,6 +32,35 @@ def is_inline(template: str) -> bool:
     return "{{" in template or any(character.isspace() for character in template)
 
 
+#: Bits of the largest power, and characters of the longest repetition, that a template may compute.
+_MAX_BITS, _MAX_REPETITION = 4_096, 1_000_000
+
+
+@lru_cache(maxsize=1)
+def _sandboxed_environment() -> type[ImmutableSandboxedEnvironment]:
+    """Return jinja's immutable sandbox with limits on what operators compute; jinja is imported when it is first needed."""
+    from jinja2.exceptions import SecurityError
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+    class LimitedEnvironment(ImmutableSandboxedEnvironment):
+        intercepted_binops = frozenset(("**", "*", "%"))
+
+        def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
+            if operator == "**" and isinstance(left, int) and isinstance(right, int):
+                if abs(left).bit_length() * max(right, 0) > _MAX_BITS:
+                    raise SecurityError(f"the template computes a power of more than {_MAX_BITS:,} bits")
+            elif operator == "*" and isinstance(left, str | list | tuple | int) and isinstance(right, str | list | tuple | int):
+                sizes = [len(item) for item in (left, right) if not isinstance(item, int)]
+                counts = [item for item in (left, right) if isinstance(item, int)]
+                if sizes and counts and sizes[0] * counts[0] > _MAX_REPETITION:
+                    raise SecurityError(f"the template repeats a text to more than {_MAX_REPETITION:,} characters")
+            elif operator == "%" and isinstance(left, str) and re.search(r"%[^a-zA-Z%]*\d{6}", left):
+                raise SecurityError("the template formats a value with a width of more than 99,999 characters")
+            return super().call_binop(context, operator, left, right)
+
+    return LimitedEnvironment
+
+
 class PromptError(TextbookgenError):
     """A prompt template is missing or malformed, or lacks a variable."""
 
@@ -45,9 +75,8 @@ class Prompts:
     def _environment(self) -> Environment:
         from jinja2 import StrictUndefined
         from jinja2.loaders import FunctionLoader
-        from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-        return ImmutableSandboxedEnvironment(
+        return _sandboxed_environment()(
             loader=FunctionLoader(self._find),
             undefined=StrictUndefined,
             trim_blocks=True,

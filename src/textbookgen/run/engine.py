@@ -61,11 +61,12 @@ def run_plan(
     """
     rerun = frozenset(rerun)
     _check_requirements(plan, rerun, offline)
+    chosen_executor = plugins.executor(executor)  # before the run's folder is created: the name may be wrong
     run = workspace.create_run(plan.recipe.name, plan.recipe.text, record_plan(plan))
     notifier = Observers([("event log", EventLog(run.event_log).observe), *observers, *plugins.observers()])
     notifier.notify(RunStarted(run.name, plan.recipe.name, run.folder, tuple(step.label for step in plan.steps)))
     started, error = time.monotonic(), ""
-    execution = _Execution(plan, workspace, plugins, plugins.executor(executor), notifier, rerun, offline)
+    execution = _Execution(plan, workspace, plugins, chosen_executor, notifier, rerun, offline)
     with run.active():
         try:
             execution.run()

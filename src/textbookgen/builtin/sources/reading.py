@@ -7,6 +7,7 @@ import hashlib
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, TypeVar
@@ -22,6 +23,7 @@ from textbookgen.api.stage import Estimate, Source
 EMPTY = "empty text"
 ROWS_PER_FRAME = 1_000  # enough for polars to be efficient, few enough that long documents fit in memory
 BYTES_PER_TOKEN = 4.0  # a rule of thumb, used in estimates only
+_BLOCK, _MAX_HASHED, _SAMPLED_BLOCKS = 2**20, 2**28, 256  # of a content digest: bytes, bytes, and a count
 Row = dict[str, str]
 Item = TypeVar("Item")
 
@@ -67,7 +69,7 @@ class FileSource(Source):
         self._passed_over[reason] += 1
 
     def digest(self) -> str:
-        """Return a digest of the files' names, sizes and times; addresses count by name only, since asking is expensive."""
+        """Return a digest of the files' names and content; addresses count by name only, since asking is expensive."""
         return digest_of(_file_state(file) for file in self.files())
 
     def check(self) -> Iterable[Diagnostic]:
@@ -141,4 +143,25 @@ def _file_state(file: str) -> str:
     if is_remote(file):
         return file
     stat = Path(file).stat()
-    return f"{file} {stat.st_size} {stat.st_mtime_ns}"
+    return f"{file} {stat.st_size} {_content_digest(file, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)}"
+
+
+@lru_cache(maxsize=100_000)
+def _content_digest(file: str, size: int, *_times: int) -> str:
+    """Return a digest of a file's content: of all of it, or of a file over 256 MiB of 256 blocks of 1 MiB at equal distances.
+
+    The times are arguments only so that a file that changes while the program runs is read again.
+    """
+    digest = hashlib.blake2b(digest_size=16)
+    step = 1 if size <= _MAX_HASHED else size // _SAMPLED_BLOCKS
+    with Path(file).open("rb") as content:
+        if step == 1:
+            while block := content.read(_BLOCK):
+                digest.update(block)
+        else:
+            for number in range(_SAMPLED_BLOCKS):
+                content.seek(number * step)
+                digest.update(content.read(_BLOCK))
+            content.seek(-_BLOCK, 2)
+            digest.update(content.read())
+    return digest.hexdigest()

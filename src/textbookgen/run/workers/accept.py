@@ -14,7 +14,7 @@ from typing import Any
 import polars as pl
 
 from textbookgen.api.grader import Grader
-from textbookgen.api.rows import opening_text
+from textbookgen.api.rows import opening_text, shown_values
 from textbookgen.api.sampler import AcceptedStats, Grid, Target
 from textbookgen.api.stage import Filter
 from textbookgen.recipe.plan import GeneratorStep
@@ -140,23 +140,23 @@ class Acceptance:
         rejected: list[dict[str, Any]] = []
         if self.stage.target is not None or not certain:
             remaining = _Remaining(self.stats, self.target, self.stage.count or 0, self.accepted)
-            for key, draw, text in self._draws_and_texts(rows):
+            for key, draw, shown, text in self._draws_and_texts(rows):
                 if self.needs_stats:
-                    reason, detail = remaining.rejection(draw, text)
+                    reason, detail = remaining.rejection(draw, shown, text)
                 else:
                     reason, detail = (COUNT_REACHED if remaining.full else ""), ""
                 if reason:
                     rejected.append({"id": key, "keep": False, "reason": reason, "detail": detail or None})
                 elif not certain:
-                    remaining.take(draw, text)
+                    remaining.take(draw, shown, text)
         return pl.DataFrame(rejected, schema=_VERDICT_SCHEMA)
 
-    def _draws_and_texts(self, rows: pl.DataFrame) -> Iterator[tuple[str, dict[str, Any], str]]:
-        """Yield id, draw and opening text of each row; the latter two are empty unless they are needed."""
+    def _draws_and_texts(self, rows: pl.DataFrame) -> Iterator[tuple[str, dict[str, Any], dict[str, Any], str]]:
+        """Yield id, draw, shown values and opening text of each row; the latter three are empty unless they are needed."""
         if not self.needs_stats:
-            return iter([(key, {}, "") for key in rows["id"]])
+            return iter([(key, {}, {}, "") for key in rows["id"]])
         draws = [json.loads(draw or "{}") for draw in rows["draw"]]
-        return zip(rows["id"].to_list(), draws, opening_text(rows), strict=True)
+        return zip(rows["id"].to_list(), draws, shown_values(rows), opening_text(rows), strict=True)
 
     @cached_property
     def _filters(self) -> list[Filter]:
@@ -180,9 +180,9 @@ class Acceptance:
             filter_.add_accepted(kept)
         if self.needs_stats:
             accepted_ids = set(kept["id"])
-            for key, draw, text in self._draws_and_texts(rows):
+            for key, draw, shown, text in self._draws_and_texts(rows):
                 if key in accepted_ids:
-                    self.stats.add(draw, text)
+                    self.stats.add(draw, text, shown)
                 else:
                     self.stats.add_rejected(draw)
 
@@ -224,33 +224,32 @@ class _Remaining:
     def full(self) -> bool:
         return self.documents <= 0
 
-    def rejection(self, draw: dict[str, Any], text: str) -> tuple[str, str]:
+    def rejection(self, draw: dict[str, Any], shown: dict[str, Any], text: str) -> tuple[str, str]:
         """Return reason and detail of a rejection; both are empty if the document may count."""
         if self.full:
             return COUNT_REACHED, ""
         opening = self.stats.opening(text) if self.limits_openings else ""
         if self.limits_openings and self.stats.openings[opening] + self.openings.get(opening, 0) >= self.max_same_opening:
             return OPENING_LIMIT, opening
-        if self.cells_to_cover >= self.documents and not self._is_new_cell(draw):
+        if self.cells_to_cover >= self.documents and self._new_cell(draw, shown) is None:
             return CELL_COVERED, ""
         return "", ""
 
-    def take(self, draw: dict[str, Any], text: str) -> None:
+    def take(self, draw: dict[str, Any], shown: dict[str, Any], text: str) -> None:
         """Count a document as accepted."""
         self.documents -= 1
         if self.limits_openings:
             opening = self.stats.opening(text)
             self.openings[opening] = self.openings.get(opening, 0) + 1
-        if self.stats.grid is not None and self._is_new_cell(draw):
+        cell = self._new_cell(draw, shown)
+        if cell is not None:
             self.cells_to_cover -= 1
-            self.cells.add(self.stats.grid.cell(draw))
+            self.cells.add(cell)
 
-    def _is_new_cell(self, draw: dict[str, Any]) -> bool:
-        grid = self.stats.grid
-        if grid is None:
-            return False
-        cell = grid.cell(draw)
-        return cell not in self.stats.cells and cell not in self.cells
+    def _new_cell(self, draw: dict[str, Any], shown: dict[str, Any]) -> tuple[str, ...] | None:
+        """Return the cell of a document if no document before it is in it."""
+        cell = self.stats.grid.shown_cell(draw, shown) if self.stats.grid is not None else None
+        return None if cell in self.stats.cells or cell in self.cells else cell
 
 
 def _reject(verdicts: pl.DataFrame, left: pl.DataFrame, rejected: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:

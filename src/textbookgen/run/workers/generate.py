@@ -35,6 +35,7 @@ from textbookgen.run.workers.interruptible import run_interruptible
 from textbookgen.storage.ledger import Ledger
 from textbookgen.storage.workspace import DATA, FAILURES, VERDICTS, part_number
 
+_NO_REPLY = "no reply"  # the beginning of the reason of a request that failed with all its retries
 _MAX_DRAWS_PER_DOCUMENT = 20  # the default of `max_draws`, per document of `count`
 
 #: The number of a document and the variables that it is drawn with.
@@ -79,7 +80,7 @@ def _discard_failed_parts(context: StepContext, step: GeneratorStep) -> None:
 
 def _failure(n: int, source: Mapping[str, Any] | None, error: TextbookgenError) -> dict[str, Any]:
     """Return a row of the failures file."""
-    kind = {TeacherBusy: "no reply", RequestRefused: "refused"}.get(type(error), "unusable")
+    kind = {TeacherBusy: _NO_REPLY, RequestRefused: "refused"}.get(type(error), "unusable")
     return {"n": n, "id": source and source["id"], "reason": f"{kind}: {error.problem}", "detail": error.hint}
 
 
@@ -258,7 +259,7 @@ class _GeneratorRun:
                     self._open_failures[document.n] = document.failures
                 if document.failures and not document.rows:
                     self.failures += 1
-                    self._check_failures(document.failures[-1]["reason"])
+                    self._check_failures(document.failures[-1])
                 yield document
 
     async def _document(self, item: NumberedDraw) -> _Document:
@@ -288,11 +289,14 @@ class _GeneratorRun:
         named = [{"id": f"{id_}-{at}" if at else id_, **common, **row} for at, row in enumerate(rows)]
         return _Document(n, named, failures)
 
-    def _check_failures(self, reason: str) -> None:
+    def _check_failures(self, failure: Mapping[str, Any]) -> None:
         """Stop as soon as more documents have failed than allowed, whatever becomes of the others."""
-        total = max(self._documents_requested, self.completed)
+        total, reason = max(self._documents_requested, self.completed), failure["reason"]
         if self.failures > math.ceil(self.stage.max_failures * total):
             self.client.stop()
+            if not self.client.usage.replies and reason.startswith(_NO_REPLY):
+                hint = failure["detail"] or "check the teacher's address and that its server is running"
+                raise TooManyFailures(f"the teacher has not answered any request; {reason}", hint=hint)
             raise TooManyFailures(
                 f"{self.failures} of {total} documents failed, the last one with: {reason}",
                 hint=f"all reasons are in {self.context.folder.folder / FAILURES}; run the same command to try these documents "
