@@ -66,6 +66,7 @@ def tasks(files, tmp_path_factory) -> Harness:
     passages.write_text("".join(json.dumps({"text": text}) + "\n" for text in rows), encoding="utf-8")
     harness.write("arc_easy", files["arc_easy"])
     harness.write("lambada_openai", files["lambada"])
+    harness.write("piqa", {"validation": str(folder / "nowhere.jsonl")}, name="lost")
     for name, changes, data in (
         ("written", GENERATED, files["arc_easy"]["test"]),
         ("passages", ROLLING, str(passages)),
@@ -118,8 +119,8 @@ def test_unknown_tasks_and_folders_are_reported_before_a_run(tasks):
     stage = Tasks.model_validate({"from": "m", "tasks": ["arc_easy", "ark_easy"], "include_path": str(tasks.folder)})
     [problem] = stage.check()
     assert "has no task 'ark_easy'" in problem.problem
-    [problem] = Tasks.model_validate({"from": "m", "tasks": ["x"], "include_path": "nowhere"}).check()
-    assert "nowhere" in problem.problem
+    [problem] = Tasks.model_validate({"from": "m", "tasks": ["x"], "include_path": str(tasks.folder / "absent")}).check()
+    assert "absent" in problem.problem
 
 
 def test_a_missing_library_is_reported(monkeypatch):
@@ -129,7 +130,6 @@ def test_a_missing_library_is_reported(monkeypatch):
 
 
 def test_data_that_cannot_be_read_is_an_error_with_the_task(tasks, model, checkpoint, tmp_path):
-    tasks.write("piqa", {"validation": str(tmp_path / "nowhere.jsonl")}, name="lost")
     with pytest.raises(RunError, match="lm-evaluation-harness failed") as caught:
         run(tasks, model, checkpoint, tmp_path, "lost")
     assert "include_path" in str(caught.value.hint)
