@@ -163,11 +163,14 @@ def test_unreadable_files_are_reported(tmp_path):
         texts(Jsonl(path=str(tmp_path / "nameless.jsonl"), id="id"))
 
 
-def test_the_digest_of_files_changes_with_time_and_size(tmp_path):
+def test_the_digest_of_files_changes_with_their_content_and_not_with_their_times(tmp_path):
     file = tmp_path / "a.txt"
     file.write_text("a")
     before = Text(path=str(file)).digest()
     assert Text(path=str(file)).digest() == before
+    os.utime(file, (1, 1))
+    assert Text(path=str(file)).digest() == before
+    file.write_text("b")
     os.utime(file, (1, 1))
     assert Text(path=str(file)).digest() != before
     assert Text(path="https://example.org/a.txt").digest() == Text(path="https://example.org/a.txt").digest()
