@@ -1,6 +1,6 @@
 """Audit of answers: how many of the answers and facts that the question generators teach are true.
 
-    python benchmarks/audit_answers.py [--documents 500] [--work FOLDER]
+    python benchmarks/audit_answers.py [--documents 500] [--seed 1] [--work FOLDER]
 
 The embedded teacher writes questions, votes, chats, pairs, code requests, conversations and revisions with a recipe, and this
 program checks what they state against the truth, which it computes on its own: the code in a question is run, word problems are
@@ -23,6 +23,7 @@ from random import Random
 from typing import Any
 
 import polars as pl
+from audit_common import Audit, table, totals
 
 Row = Mapping[str, Any]
 
@@ -258,7 +259,7 @@ def surface_accuracy(pairs: Iterable[Row], folds: int = 5) -> float:
 # -- The run
 
 
-def recipe(documents: int) -> str:
+def recipe(documents: int, seed: int = 1) -> str:
     """Return the recipe whose documents are audited: that of `recipes/phi4-data.toml` without what has no answers."""
     teacher = 'teacher = "author"'
     stage = {
@@ -283,7 +284,8 @@ def recipe(documents: int) -> str:
         f"count = {documents}",
     }
     head = (
-        '[recipe]\nname = "audit-answers"\nseed = 1\n[teacher.author]\nuse = "procedural/author"\nmax_parallel = 64\n'
+        f'[recipe]\nname = "audit-answers"\nseed = {seed}\n'
+        '[teacher.author]\nuse = "procedural/author"\nmax_parallel = 64\n'
         '[sampler.lessons]\nuse = "textbooks/page-topics"\n[sampler.tasks]\nuse = "textbooks/function-names"\n'
         '[sampler.wishers]\nuse = "textbooks/section-topics"\npersona_share = 1.0\n'
     )
@@ -291,54 +293,71 @@ def recipe(documents: int) -> str:
 
 
 def read_output(work: Path, label: str) -> list[dict[str, Any]]:
-    """Return the rows of a stage, by its label in the newest run."""
+    """Return the rows that a stage gives to later ones, by its label; those that its `accept` dropped are left out."""
     (folder,) = (path for path in (work / "steps").iterdir() if re.fullmatch(rf"{label}-[0-9a-f]{{12}}", path.name))
-    return pl.concat([pl.read_parquet(path) for path in sorted((folder / "data").glob("*.parquet"))]).to_dicts()
+    rows = pl.concat([pl.read_parquet(path) for path in sorted((folder / "data").glob("*.parquet"))])
+    verdicts = sorted((folder / "verdicts").glob("*.parquet"))
+    if verdicts:
+        kept = pl.concat([pl.read_parquet(path) for path in verdicts]).filter("keep")
+        rows = rows.join(kept.select("id"), on="id", how="semi", maintain_order="left")
+    return rows.to_dicts()
 
 
-def audit(rows: Mapping[str, list[dict[str, Any]]]) -> dict[str, Any]:
-    """Print a table of the share of right answers and true facts by stage, and return the totals."""
-    print(f"{'stage':<14}{'documents':>10}{'answers':>10}{'right':>8}{'facts':>8}{'true':>8}")
-    answers: list[bool] = []
-    facts: list[bool] = []
+def audit(documents: int, seed: int) -> list[Audit]:
+    """Return what was found in the answers, chats and pairs that the embedded teacher makes of this many documents."""
+    with tempfile.TemporaryDirectory() as folder:
+        return check_output(run(Path(folder), documents, seed))
+
+
+def run(work: Path, documents: int, seed: int) -> dict[str, list[dict[str, Any]]]:
+    """Run the recipe in a folder, and return the output of its audited stages by label."""
+    from textbookgen import run_recipe
+
+    work.mkdir(parents=True, exist_ok=True)
+    file = work / "audit-answers.toml"
+    file.write_text(recipe(documents, seed))
+    run_recipe(file, work=work)
+    return {label: read_output(work, label) for label in _LABELS}
+
+
+def check_output(rows: Mapping[str, list[dict[str, Any]]]) -> list[Audit]:
+    """Return what was found in the output of each stage."""
+    audits = []
     for label, documents in rows.items():
-        findings = [CHECKS[label](row) for row in documents]
-        its_answers = [item for finding in findings for item in finding.answers]
-        its_facts = [item for finding in findings for item in finding.facts]
-        shares = [f"{share(part):.3f}" if part else "-" for part in (its_answers, its_facts)]
-        print(f"{label:<14}{len(documents):>10}{len(its_answers):>10}{shares[0]:>8}{len(its_facts):>8}{shares[1]:>8}")
-        answers += its_answers
-        facts += its_facts
+        audits.append(Audit(label, len(documents)))
+        for row in documents:
+            finding, shown = CHECKS[label](row), str({name: row[name] for name in _SHOWN if name in row})
+            for right in finding.answers:
+                audits[-1].check("the answer is right", right, shown, "answer")
+            for true in finding.facts:
+                audits[-1].check("what else is stated is true", true, shown)
     kinds = [row["textbooks.response_type"] for row in rows.get("honest", ())]
-    return {
-        "documents": sum(map(len, rows.values())),
-        "answers_right": round(share(answers), 4),
-        "facts_true": round(share(facts), 4),
-        "refusals_per_answer": round(sum(kind != "answer" for kind in kinds) / max(1, kinds.count("answer")), 3),
-        "surface_accuracy": round(surface_accuracy(rows["preferred"]), 3) if len(rows.get("preferred", ())) > 20 else None,
-    }
+    for item in audits:
+        if item.generator == "honest":
+            refusals = sum(kind != "answer" for kind in kinds) / max(1, kinds.count("answer"))
+            item.notes.append(f"refusals per answer: {refusals:.3f}")
+        if item.generator == "preferred" and item.documents > 20:
+            item.notes.append(f"preferred replies that are picked by surface alone: {surface_accuracy(rows['preferred']):.3f}")
+    return audits
 
 
-def share(items: list[bool]) -> float:
-    """Return the share of true items; 0 without any."""
-    return sum(items) / len(items) if items else 0.0
+#: Columns that are printed of a document with a fault.
+_SHOWN = ("textbooks.question", "textbooks.answer", "textbooks.solution", "prompt", "chosen", "rejected", "messages", "text")
 
 
 def main() -> None:
     """Run the recipe, audit its output, and print the figures."""
-    from textbookgen import run_recipe
-
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--documents", type=int, default=500, help="documents of each generator to write")
+    parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--work", type=Path, help="the folder of the run, which is kept; a temporary one unless given")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as temporary:
-        work = options.work or Path(temporary)
-        work.mkdir(parents=True, exist_ok=True)
-        file = work / "audit-answers.toml"
-        file.write_text(recipe(options.documents))
-        run_recipe(file, work=work)
-        print(json.dumps(audit({label: read_output(work, label) for label in _LABELS})))
+    if options.work:
+        audits = check_output(run(options.work, options.documents, options.seed))
+    else:
+        audits = audit(options.documents, options.seed)
+    print("\n".join(table(audits)))
+    print(json.dumps(totals(audits)))
 
 
 if __name__ == "__main__":

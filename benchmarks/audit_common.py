@@ -14,7 +14,7 @@ that writes this many documents of each of its generators with the embedded teac
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -93,6 +93,40 @@ class Audit:
         """Return the share of the checks of this kind that held; None if there were none."""
         true, made = self.counts(kind)
         return true / made if made else None
+
+
+#: Kinds of Harper's hints that are not about grammar.
+_NOT_GRAMMAR = frozenset({"Enhancement", "Style", "Readability", "Formatting", "Capitalization", "Redundancy", "Regionalism"})
+
+
+def check_grammar(audit: Audit, texts: Iterable[str], is_known: Callable[[str], bool]) -> None:
+    """Count the texts in which Harper, an offline grammar checker, finds no fault, as a figure.
+
+    Its rules are heuristics: some hints are wrong (a boy named Will is taken for the verb), which is why this is no fact.
+    Without the dependency group `audit` a note says that it was not done.
+
+    Args:
+        audit: where to count.
+        texts: prose.
+        is_known: whether a word that the checker takes for a misspelling is right; capitalized words always count as names.
+    """
+    try:
+        import harper
+    except ModuleNotFoundError:
+        audit.notes.append("grammar was not checked: install the dependency group `audit` (harper-py)")
+        return
+    linter = harper.Linter()
+    kinds: dict[str, int] = {}
+    for text in texts:
+        hints = []
+        for lint in linter.lint(text):
+            kind, word = str(lint.lint_kind), text[lint.span.start : lint.span.end]
+            if kind in _NOT_GRAMMAR or (kind == "Spelling" and (word[:1].isupper() or is_known(word))):
+                continue
+            kinds[kind] = kinds.get(kind, 0) + 1
+            hints.append(f"{kind}: …{text[max(lint.span.start - 30, 0) : lint.span.end + 30]}… {lint.message}")
+        audit.check("the grammar checker has no hint", not hints, " ".join(hints), "figure")
+    audit.notes.append(f"hints of the grammar checker by kind: {kinds}")
 
 
 def table(audits: Iterable[Audit]) -> Iterator[str]:

@@ -1,6 +1,6 @@
 """Audit of exercises: are the facts they state true, are their answers right, and how many syntax trees differ?
 
-    python benchmarks/audit_exercises.py [--documents 500] [--trees 8000] [--difficulties 1 2 3]
+    python benchmarks/audit_exercises.py [--documents 500] [--seed 1] [--trees 8000] [--difficulties 1 2 3]
         [--near humaneval@FILE,mbpp@FILE] [--samples 5]
 
 The embedded teacher writes exercises from draws of `textbooks/function-names`, and `textbooks/exercise` reads them. Each
@@ -20,6 +20,7 @@ from random import Random
 from typing import Any
 
 import polars as pl
+from audit_common import Audit, table, totals
 from textbookgen_decontamination.ngrams import read_problems
 from textbookgen_decontamination.syntax_trees import SyntaxTreeRule, function_bodies
 from textbookgen_procedural.heldout_benchmark import HeldOutExercises
@@ -55,13 +56,13 @@ def _reply(draw: Mapping[str, Any]) -> Reply:
     raise RuntimeError("the embedded teacher waited for something")
 
 
-def write_exercises(count: int, difficulties: Sequence[int] = _DIFFICULTIES) -> tuple[list[Row], Counter[str]]:
+def write_exercises(count: int, difficulties: Sequence[int] = _DIFFICULTIES, seed: int = 0) -> tuple[list[Row], Counter[str]]:
     """Return what the stage makes of `count` draws, each row with its draw, and how often it refused a reply and why."""
     sampler, stage = FunctionNames(difficulties=tuple(difficulties)), Exercise(teacher="author", count=count)
     rows: list[Row] = []
     refused: Counter[str] = Counter()
     for n in range(count):
-        draw = sampler.draw(n, Random(f"audit/{n}"), AcceptedStats())
+        draw = sampler.draw(n, Random(f"audit/{seed}/{n}"), AcceptedStats())
         try:
             rows += [{**row, "draw": draw} for row in stage.parse(draw, _reply(draw))]
         except UnusableReply as error:
@@ -72,19 +73,21 @@ def write_exercises(count: int, difficulties: Sequence[int] = _DIFFICULTIES) -> 
 # -- Checks
 
 
-def false_facts(row: Row) -> list[str]:
-    """Return the facts that a document states about itself and that its code does not bear out."""
+def stated_facts(row: Row) -> dict[str, bool]:
+    """Return what a document states about itself, and whether its code bears it out; only the first if it does not parse."""
     try:
         tree = ast.parse(row["text"])
     except SyntaxError:
-        return ["it parses"]
+        return {"it parses": False}
     name, draw = row["textbooks.entry_point"], row.get("draw", {})
     function = next((item for item in tree.body if isinstance(item, ast.FunctionDef) and item.name == name), None)
     if function is None:
-        return ["it has the stated function"]
+        return {"it parses": True, "it has the stated function": False}
     written = argument_types(row["text"], name)
     concept = row["textbooks.concept"]
-    facts = {
+    return {
+        "it parses": True,
+        "it has the stated function": True,
         "the name is the drawn one": draw.get("function_name", name) == name,
         "the argument types are the stated ones": ", ".join(written) == row["textbooks.argument_types"],
         "the argument types are the drawn ones": list(draw.get("argument_types", written)) == written,
@@ -93,7 +96,11 @@ def false_facts(row: Row) -> list[str]:
         "there is a docstring": bool(ast.get_docstring(function)),
         "every argument is used": _unused(function) == [],
     }
-    return [fact for fact, is_true in facts.items() if not is_true]
+
+
+def false_facts(row: Row) -> list[str]:
+    """Return the facts that a document states about itself and that its code does not bear out."""
+    return [fact for fact, is_true in stated_facts(row).items() if not is_true]
 
 
 def _unused(function: ast.FunctionDef) -> list[str]:
@@ -131,47 +138,52 @@ def near_items(rows: Sequence[Row], benchmarks: Sequence[Any], min_rate: float) 
     return [finding.detail for finding in rule.find(pl.Series([row["text"] for row in rows]))]
 
 
-def audit(rows: Sequence[Row]) -> dict[str, Any]:
-    """Return the figures for some exercises, with the faults found."""
-    faults = [f"{row['textbooks.entry_point']}: not {fact}" for row in rows for fact in false_facts(row)]
-    wrong = wrong_answers(rows)
-    with_false_fact = len({fault.split(":")[0] for fault in faults})
-    return {
-        "documents": len(rows),
-        "facts_true": 1 - with_false_fact / max(1, len(rows)),
-        "answers_right": 1 - len(wrong) / max(1, len(rows)),
-        "distinct_exercise_trees": distinct_trees(rows),
-        "faults": [*faults, *wrong],
-    }
+def check_exercises(rows: Sequence[Row]) -> Audit:
+    """Return what was found in some exercises: facts, answers (its asserts hold), and syntax trees."""
+    found = Audit("exercise", len(rows))
+    wrong = set(wrong_answers(rows))
+    for row in rows:
+        name, text = row["textbooks.entry_point"], row["text"]
+        found.check_all(stated_facts(row), f"{name}: {row['textbooks.concept']} | {row['textbooks.argument_types']} | {text}")
+        right = not any(line.startswith(f"{name}:") for line in wrong)
+        found.check("it has asserts, and they hold", right, f"{name}: {row['textbooks.tests']}", "answer")
+    found.trees = [tree_of(row["text"]) for row in rows if "it parses" not in false_facts(row)]
+    return found
+
+
+def audit(documents: int, seed: int) -> list[Audit]:
+    """Return what was found in this many exercises; replies that the stage refused are in the notes."""
+    rows, refused = write_exercises(documents, seed=seed)
+    found = check_exercises(rows)
+    near = near_items(rows, [HeldOutExercises()], 0.8)
+    found.check("no exercise is like a held-out one", not near, " | ".join(near))
+    found.notes += [f"replies refused by the stage ({count}): {reason}" for reason, count in refused.items()]
+    return [found]
 
 
 # -- Program
 
 
 def main() -> None:
+    """Print the table, the share of distinct trees in a larger sample, and, last, the totals as JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--documents", type=int, default=500, help="exercises whose facts and answers are checked")
+    parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--trees", type=int, default=8_000, help="exercises whose syntax trees are compared")
-    parser.add_argument("--difficulties", type=int, nargs="+", default=_DIFFICULTIES, help="difficulties of the draws")
+    parser.add_argument("--difficulties", type=int, nargs="+", default=_DIFFICULTIES, help="difficulties of these draws")
     parser.add_argument("--near", default="", help="benchmarks to compare with, separated by commas")
     parser.add_argument("--samples", type=int, default=0, help="exercises to print")
     options = parser.parse_args()
-    rows, refused = write_exercises(max(options.documents, options.trees), options.difficulties)
+    audits = audit(options.documents, options.seed)
+    rows, refused = write_exercises(max(options.samples, options.trees), options.difficulties, options.seed)
     for row in rows[: options.samples]:
         print(f"{row['textbooks.concept']} | {row['textbooks.argument_types']}\n{row['text']}\n{row['textbooks.tests']}")
-    result = audit(rows[: options.documents])
-    for fault in result.pop("faults"):
-        print(fault)
-    result["trees_compared"] = len(rows)
-    result["distinct_exercise_trees"] = distinct_trees(rows)
-    result["refused"] = dict(refused)
-    result["near_held_out"] = len(near_items(rows, [HeldOutExercises()], 0.8))
+    print("\n".join(table(audits)))
+    print(f"distinct syntax trees of {len(rows)} exercises: {distinct_trees(rows):.4f}; {refused.total()} replies refused")
     if options.near:
         benchmarks = [open_benchmark(name) for name in options.near.split(",")]
-        result["near_benchmarks"] = len(near_items(rows, [item for item in benchmarks if item], 0.95))
-    for key, value in result.items():
-        print(f"{key:26} {value}")
-    print(json.dumps(result))
+        print(f"near items of {options.near}: {len(near_items(rows, [item for item in benchmarks if item], 0.95))}")
+    print(json.dumps(totals(audits)))
 
 
 if __name__ == "__main__":

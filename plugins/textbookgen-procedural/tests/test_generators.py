@@ -396,7 +396,7 @@ def test_majority_votes_are_right_and_some_questions_are_too_easy_or_too_hard(vo
         solution = solve(row["textbooks.question"])
         assert solution is not None and 0.25 <= row["textbooks.agreement"] <= 0.9
         right += row["textbooks.answer"] == extract_answer(f"ANSWER: {solution.answer}")
-    assert right > 0.8 * len(voted)
+    assert right == len(voted)
 
 
 def test_sums_and_products_are_answered_right_more_often_than_not(generate: Generate):
@@ -410,7 +410,7 @@ def test_sums_and_products_are_answered_right_more_often_than_not(generate: Gene
         asked = [{**row, "textbooks.question": row["reasoning.prompt"]} for row in problems]
         rows = derive(generate, MajorityVote(max_agreement=1.0, **FROM), asked)
         right = sum(row["textbooks.answer"] == row["source"]["reasoning.result"] for row in rows)
-        assert len(rows) > 20 and right > 0.8 * len(rows)
+        assert len(rows) > 20 and right == len(rows)
 
 
 def test_unsolvable_questions_have_no_majority(generate: Generate):

@@ -33,6 +33,8 @@ from textbookgen_textbooks.answers import canonical, extract_answer, is_unknown
         ("yes", ["Yes", "yes."]),
         ("3 to 5", ["3 to 5", "3  TO 5"]),
         ("2024-01-05", ["2024-01-05"]),
+        ("['Rome', 2]", ['["Rome", 2]', "['Rome',2]", "`[ 'Rome', 2 ]`", "['Rome', 2]."]),
+        ("{'a': 1, 'b': 2}", ['{"b": 2, "a": 1}', "{'a': 1, 'b': 2}"]),
     ],
 )
 def test_ways_to_write_one_answer(form: str, answers: list[str]):
@@ -41,6 +43,8 @@ def test_ways_to_write_one_answer(form: str, answers: list[str]):
 
 def test_what_is_different_stays_different():
     answers = ["1000", "10000", "1.000001", "1/3", "0.3333", "5 apples", "5 pears", "A", "B", "a cat", "cat and dog", "-3", "3"]
+    answers += ["['Rome']", "['rome']", "('Rome',)", "{'Rome'}", "['Ro', 'me']", "[1, 2]", "[2, 1]", "(3)", "[Rome]"]
+    answers.remove("3")  # what `(3)` is
     assert len({canonical(each) for each in answers}) == len(answers)
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from fractions import Fraction
+from typing import Any
 
 _LABELLED = re.compile(r"\bANSWER[*_ \t]*:[*_\s]*(.+)", re.IGNORECASE)
 _BOXED = re.compile(r"\\boxed\{((?:[^{}]|\{[^{}]*\})*)\}")
@@ -62,8 +64,9 @@ def canonical(answer: str | None) -> str | None:
 
     Numbers become integers or fractions in lowest terms (`1,000`, `1e3` and `1000.0` are `1000`; `50%`, `0.5` and `1/2`
     are `1/2`), with the unit or currency that follows them, though without dollar signs, which formulas have too. Options
-    become a capital letter (`(b) Paris` is `B`). The rest is lower-cased, without articles, quotes and closing punctuation,
-    except that a number in quotes keeps them.
+    become a capital letter (`(b) Paris` is `B`). Python's lists, tuples, sets and dictionaries are compared by value, so that
+    spaces, kinds of quotes and the order of keys do not matter, and capitals in strings do. The rest is lower-cased, without
+    articles, quotes and closing punctuation, except that a number in quotes keeps them.
     """
     if answer is None:
         return None
@@ -72,6 +75,8 @@ def canonical(answer: str | None) -> str | None:
     plain = plain.strip().strip(f"{_MARKUP}$").strip()
     if quoted := _QUOTED_LITERAL.fullmatch(plain.rstrip(".;!")):
         return f'"{quoted[2]}"'
+    if container := _canonical_container(plain.rstrip(".;!")):
+        return container
     plain = plain.strip(_QUOTES).strip()
     if not plain.strip(f".;!{_MARKUP}{_QUOTES}$ "):
         return None
@@ -79,6 +84,32 @@ def canonical(answer: str | None) -> str | None:
         return next(letter for letter in option.groups() if letter).upper()
     plain = plain.rstrip(".;!").strip(f"{_MARKUP}{_QUOTES}$ ")
     return _canonical_number(plain) or _ARTICLE.sub("", " ".join(plain.lower().split()))
+
+
+def _canonical_container(text: str) -> str | None:
+    """The value of a Python list, tuple, set or dictionary in one form; None for anything else."""
+    if not text.startswith(("[", "(", "{")):
+        return None
+    try:
+        value = ast.literal_eval(text)
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        return None
+    return _value_form(value) if isinstance(value, list | tuple | set | dict) else None
+
+
+def _value_form(value: Any) -> str:
+    """A value of Python in one form, whatever the order of the keys of a dictionary and the members of a set."""
+    match value:
+        case dict():
+            return f"{{{', '.join(sorted(f'{_value_form(key)}: {_value_form(item)}' for key, item in value.items()))}}}"
+        case set():
+            return f"{{{', '.join(sorted(map(_value_form, value)))}}}"
+        case list():
+            return f"[{', '.join(map(_value_form, value))}]"
+        case tuple():
+            return f"({', '.join(map(_value_form, value))},)"
+        case _:
+            return repr(value)
 
 
 def _canonical_number(text: str) -> str | None:

@@ -31,7 +31,7 @@ class MajorityVote(NeedsDocuments, Selective, MultiRequest):
     task: ClassVar[str] = "answer"
     kind: ClassVar[str] = "question"
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     prompt: Annotated[str, Template] = Field("phi4/answer.md.j2", description="prompt template")
     question_columns: tuple[str, ...] = Field(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import sha256
 from random import Random
 from typing import Any
@@ -22,7 +23,11 @@ _ANSWER = re.compile(r"\bANSWER[*_ ]*:[*_]*\s*(.+)|\banswer is:?\s+(.+)|\\boxed\
 _DOCSTRING_EXAMPLES = re.compile(r'\n\s*\n\s*>>> .*?"""', re.DOTALL)
 _OTHER_ENDINGS = ("again", "all", "once", "new")
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
-_ACCURACY = (0.3, 0.98)  # share of right answers, to the hardest question and to the easiest
+_ACCURACY = (0.3, 0.98)  # share of right attempts at the hardest question and at the easiest
+_ANSWER_ACCURACY = (0.6, 0.98)  # the same of answers, which are worked out in steps
+_TOO_HARD = 0.08  # share of questions to which most answers are UNKNOWN
+_DOUBT = 0.6  # share of wrong answers that are held back, and UNKNOWN is said instead
+_MIN_SLIPS = 8  # with fewer different wrong answers, two of them would often be the same
 
 
 @dataclass(frozen=True)
@@ -115,10 +120,20 @@ def deduction(rng: Random, draw: Draw) -> str:
 def answer(rng: Random, draw: Draw) -> str:
     """Return an answer with its steps, right with a probability that is fixed for each question, or UNKNOWN.
 
+    Wrong answers to one question differ, as slips do, so that the most frequent of several answers is right: where there are
+    few wrong answers, such as one to a question of yes or no, UNKNOWN is said instead.
+
     Raises:
         RequestRefused: the draw has no `question`.
     """
-    solution = _attempted_solution(rng, draw, "answer")
+    question = _question(draw, "answer")
+    ease = _ease(question)
+    right = 0.1 if ease < _TOO_HARD else _between(_ANSWER_ACCURACY, ease)
+    if rng.random() < right:
+        solution = solve(question)
+    else:
+        doubts = ease < _TOO_HARD or rng.random() < _DOUBT or _count_slips(question) < _MIN_SLIPS
+        solution = None if doubts else wrong_solution(rng, question)
     return "I cannot work this out.\nANSWER: UNKNOWN" if solution is None else _in_words(solution)
 
 
@@ -128,19 +143,33 @@ def attempt(rng: Random, draw: Draw) -> str:
     Raises:
         RequestRefused: the draw has no `question`.
     """
-    solution = _attempted_solution(rng, draw, "attempt")
+    question = _question(draw, "attempt")
+    right = rng.random() < _between(_ACCURACY, _ease(question))
+    solution = solve(question) if right else wrong_solution(rng, question)
     return "I do not know." if solution is None else f"The answer is {solution.answer}."
 
 
-def _attempted_solution(rng: Random, draw: Draw, task: str) -> Solution | None:
-    """Return a right or wrong solution; None if the question is of no known kind, or offers no slip."""
+def _question(draw: Draw, task: str) -> str:
     question = str(draw.get("question") or "").strip()
     if not question:
         raise missing_field(task, "question", "a text")
-    ease = sha256(question.encode("utf-8", "surrogatepass")).digest()[0] / 255
-    if rng.random() < _ACCURACY[0] + ease * (_ACCURACY[1] - _ACCURACY[0]):
-        return solve(question)
-    return wrong_solution(rng, question)
+    return question
+
+
+def _ease(question: str) -> float:
+    """Return how easy a question is: a number between 0 and 1 that is fixed for its text."""
+    return sha256(question.encode("utf-8", "surrogatepass")).digest()[0] / 255
+
+
+def _between(bounds: tuple[float, float], share: float) -> float:
+    return bounds[0] + share * (bounds[1] - bounds[0])
+
+
+@lru_cache(maxsize=1 << 10)
+def _count_slips(question: str) -> int:
+    """Return how many different wrong answers a question gets in twice as many tries as are needed."""
+    slips = (wrong_solution(Random(f"{number} {question}"), question) for number in range(2 * _MIN_SLIPS))
+    return len({slip.answer for slip in slips if slip is not None})
 
 
 def _in_words(solution: Solution) -> str:

@@ -17,7 +17,10 @@ from textbookgen_procedural.tasks.text_analysis import python_blocks
 from textbookgen_procedural.value_types import PARAMETER_TYPES
 from textbookgen_procedural.word_problems import draw_problem
 
-_REQUEST = re.compile(r"function `(\w+)` that takes `(\w+)`, an? `([\w\[\], ]+)`, and does this: (.+?\.)(?:\s|$)")
+#: The task ends with the first full stop that is not between quotation marks (`as in "1. tea"`).
+_REQUEST = re.compile(
+    r"function `(\w+)` that takes `(\w+)`, an? `([\w\[\], ]+)`, and does this: ((?:\"[^\"]*\"|[^\"])+?\.)(?:\s|$)"
+)
 
 
 def infer_request(rng: Random, draw: Draw) -> str:
