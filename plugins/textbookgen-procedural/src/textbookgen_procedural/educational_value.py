@@ -39,21 +39,33 @@ _SYSTEM = frozenset(
 
 _MIN_WORDS = 20  # of prose
 _MAX_SENTENCE = 30  # mean number of words in readable sentences
-_WORDS_PER_SIGN = 200  # at most, for a sign to count: one mention in a long text teaches nothing
+_MIN_EXPLAINING = 0.8  # explaining words per hundred, for a text that explains
+_MIN_TEACHING = 1.8  # the same for a text that does little else
+_MAX_REFERENCE = 2.5  # words of reference manuals per hundred
 
-#: Words that occur where a text explains something.
-_SIGNS_OF_TEACHING = {
-    "definitions": re.compile(r"\b(?:is called|are called|means|refers to|consists of|is defined|is an?|are the)\b"),
-    "reasons": re.compile(
-        r"\b(?:because|so that|therefore|this is why|since|otherwise|in order to|as a result)\b", re.IGNORECASE
-    ),
-    "examples": re.compile(r"\b(?:for example|for instance|such as|e\.g\.|suppose|consider)|\*\*Example", re.IGNORECASE),
-}
+#: Words by which definitions, reasons and examples are known, and those of entries to look up rather than to learn from.
+_EXPLAINING = re.compile(
+    r"\b(?:because|so that|therefore|thus|hence|since|why|reason|cause[sd]?|otherwise|in order to|as a result|leads to"
+    r"|for example|for instance|such as|e\.g\.|suppose|consider|imagine|called|means|meaning|refers to|consists? of|is an?"
+    r"|defined as|are the|similar|unlike|whereas|instead of|compared|difference|explains?|understand|learn|idea|however"
+    r"|although|first|then)\b",
+    re.IGNORECASE,
+)
+_REFERENCE = re.compile(
+    r"\b(?:options?|flags?|defaults?|arguments?|parameters?|specif(?:y|ies|ied)|deprecated|returns?|returned|optional|fields?"
+    r"|attributes?|commands?|install(?:ed|ation)?|versions?|configur\w+|resources?|identifiers?|override[sn]?|enabled?"
+    r"|disabled?|bugs?)\b",
+    re.IGNORECASE,
+)
 
 _CODE_LINE = r"(?:def \w+\(.*|class \w+.*:|import [\w.]+|from [\w.]+ import .*|(?:if|for|while|elif) .*:|return\b.*)"
 
 #: Lines that only code has: two of them, and a text is not rated as prose.
 _LOOKS_LIKE_CODE = re.compile(rf"^(?:\s*{_CODE_LINE}\s*\n)(?:.*\n){{0,200}}?\s*{_CODE_LINE}$", re.MULTILINE)
+
+
+#: The beginning of a table or a long string in Python.
+_ASSIGNMENT = re.compile(r"^\w[\w.]* *(?::[^=\n]+)?= *(?:[\[{(]|r?\"\"\"|r?\'\'\')", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -96,6 +108,8 @@ def rate_text(text: str) -> str:
         score, why = _rate_code(features)
     elif _LOOKS_LIKE_CODE.search(shown):
         score, why = 0, "It is not valid Python."
+    elif _ASSIGNMENT.search(shown):
+        score, why = 0, "It holds no logic, only a value that is longer than what is shown."
     else:
         score, why = _rate_prose(shown)
     digest = sha256(text.encode("utf-8", "surrogatepass")).digest()
@@ -130,10 +144,11 @@ def _rate_prose(text: str) -> tuple[int, str]:
     sentences = len(re.findall(r"[.!?][\"')]*(?:\s|$)", text))
     if words < _MIN_WORDS or sentences * _MAX_SENTENCE * 2 < words:
         return 0, "There are too few sentences to learn from."
-    found = [name for name, pattern in _SIGNS_OF_TEACHING.items() if len(pattern.findall(text)) * _WORDS_PER_SIGN >= words]
-    readable = words <= _MAX_SENTENCE * sentences
-    listed = ", ".join(found) if found else "no definitions, reasons or examples"
-    return 1 + readable + len(found), f"Prose of {words} words with {listed}."
+    explaining = len(_EXPLAINING.findall(text)) * 100 / words
+    is_reference = len(_REFERENCE.findall(text)) * 100 / words > _MAX_REFERENCE
+    points = (words <= _MAX_SENTENCE * sentences, explaining >= _MIN_EXPLAINING, explaining >= _MIN_TEACHING, not is_reference)
+    kind = "entries to look up" if is_reference else "connected prose"
+    return 1 + sum(points), f"{words} words of {kind}, of which {explaining:.1f} in a hundred explain or compare."
 
 
 def code_features(text: str) -> CodeFeatures | None:

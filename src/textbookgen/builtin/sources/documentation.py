@@ -9,7 +9,7 @@ import re
 import site
 import sysconfig
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from email.parser import HeaderParser
 from itertools import islice
 from pathlib import Path
@@ -57,7 +57,7 @@ class Documentation(Source):
     - `folders`: README, .md, .rst and .txt files in /usr/share/doc
     - `manuals`: English manual pages in /usr/share/man
 
-    The first file of each package comes first, then the second of each, so that large packages do not outweigh the others.
+    The origins take turns, and within each the packages do, so that none outweighs the others while it has files left.
     Only paragraphs of sentences are kept, without markup; code, tables, change logs and licences are left out. A text of more
     than `max_words` becomes several documents. It is all technical prose, so it shows how filters and mixtures work, and does
     not teach what a crawl of the web would. The documents have the licences of their packages: `source.license`, where the
@@ -122,13 +122,8 @@ class Documentation(Source):
                 files.setdefault(file.path, file)
         eligible = (file for file in files.values() if 0 < file.size <= _MAX_BYTES)
         shuffled = sorted(eligible, key=lambda file: (stable_hash(f"{self.seed}/{file.name}"), file.name))
-        groups: Counter[str] = Counter()
-        ranks = {}
-        for file in shuffled:
-            group = f"{file.origin}/{_package(file)}"
-            ranks[file] = groups[group]
-            groups[group] += 1
-        return sorted(shuffled, key=ranks.__getitem__)
+        by_package = _in_turn(shuffled, lambda file: f"{file.origin}/{_package(file)}")
+        return _in_turn(by_package, lambda file: file.origin)
 
     def _rows(self) -> Iterator[dict[str, str | None]]:
         seen: set[int] = set()  # of the beginnings of texts: packages share files
@@ -168,6 +163,17 @@ class Documentation(Source):
 
 
 # -- Files of each origin
+
+
+def _in_turn(files: list[_File], group_of: Callable[[_File], str]) -> list[_File]:
+    """Return the first file of each group, then the second of each, and so on."""
+    counts: Counter[str] = Counter()
+    ranks = {}
+    for file in files:
+        group = group_of(file)
+        ranks[file] = counts[group]
+        counts[group] += 1
+    return sorted(files, key=ranks.__getitem__)
 
 
 def _package(file: _File) -> str:
