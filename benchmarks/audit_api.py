@@ -18,6 +18,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
+from audit_common import Audit, table, totals
+
 Row = Mapping[str, Any]
 
 _UNITS = (
@@ -247,36 +249,22 @@ def glitches(request: str, values: Iterable[str] = ()) -> list[str]:
 # -- The audit
 
 
-def audit(documents: int, seed: int = 0) -> dict[str, Any]:
-    """Return the figures for some requests, made as `recipes/api.toml` makes them.
-
-    Args:
-        documents: number of requests.
-        seed: another seed makes other requests.
-
-    Returns:
-        `documents`, `answers_right` and `facts_true` (shares of requests with right calls, and without a slip of grammar),
-        `distinct_requests`, and `faults`, a line for each.
-    """
-    return audit_rows(make_requests(documents, seed))
+def audit(documents: int, seed: int) -> list[Audit]:
+    """Return what was found in this many requests, made as `recipes/api.toml` makes them."""
+    return [audit_rows(make_requests(documents, seed))]
 
 
-def audit_rows(rows: Sequence[Row]) -> dict[str, Any]:
-    """Return the figures for these requests."""
-    faults: list[str] = []
-    wrong = slips = 0
+def audit_rows(rows: Sequence[Row]) -> Audit:
+    """Return what was found in these requests: calls are their answers, slips of grammar their facts."""
+    found = Audit("request", len(rows))
     for row in rows:
         problems, slipped = wrong_facts(row), glitches(row["api.request"], row.get("api.values") or ())
-        wrong, slips = wrong + bool(problems), slips + bool(slipped)
-        faults += [f"{problem}: {row['api.request']!r} -> {row['api.call']}" for problem in (*problems, *slipped)]
-    count = max(1, len(rows))
-    return {
-        "documents": len(rows),
-        "answers_right": round(1 - wrong / count, 4),
-        "facts_true": round(1 - slips / count, 4),
-        "distinct_requests": round(len({row["api.request"] for row in rows}) / count, 4),
-        "faults": faults,
-    }
+        shown = f"{row['api.request']!r} -> {row['api.call']}"
+        found.check("the call follows from the request", not problems, f"{', '.join(problems)}: {shown}", "answer")
+        found.check("the request has no slip of grammar", not slipped, f"{', '.join(slipped)}: {shown}")
+    distinct = len({row["api.request"] for row in rows}) / max(1, len(rows))
+    found.notes.append(f"distinct requests: {distinct:.4f}")
+    return found
 
 
 def make_requests(documents: int, seed: int = 0) -> list[dict[str, Any]]:
@@ -298,10 +286,9 @@ def main() -> None:
     rows = make_requests(options.documents, options.seed)
     for row in rows[: options.samples]:
         print(f"{row['api.voice']:<10} {row['api.request']}\n{'':<10} {row['api.call']}")
-    result = audit_rows(rows)
-    for fault in result.pop("faults"):
-        print(fault)
-    print(json.dumps(result))
+    audits = [audit_rows(rows)]
+    print("\n".join(table(audits)))
+    print(json.dumps(totals(audits)))
 
 
 if __name__ == "__main__":

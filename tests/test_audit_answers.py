@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import sys
-from importlib.util import module_from_spec, spec_from_file_location
+from importlib import import_module
 from pathlib import Path
 from random import Random
 from typing import Any
 
+import polars as pl
 import pytest
 
-FILE = Path(__file__).parents[1] / "benchmarks" / "audit_answers.py"
-SPEC = spec_from_file_location("audit_answers", FILE)
-assert SPEC and SPEC.loader
-AUDIT = module_from_spec(SPEC)
-sys.modules["audit_answers"] = AUDIT
-SPEC.loader.exec_module(AUDIT)
+FOLDER = str(Path(__file__).parents[1] / "benchmarks")
+sys.path.insert(0, FOLDER)
+AUDIT = import_module("audit_answers")
+sys.path.remove(FOLDER)
 
 CODE = "def double_all(xs: list[int]) -> list[int]:\n    return [x * 2 for x in xs]\n"
 QUESTION = f"What does `double_all([1, 3])` give?\n\n```python\n{CODE}```"
@@ -101,10 +100,20 @@ def test_planted_faults_are_found(label: str, sound: dict[str, Any], fault: dict
     assert not all(bad.answers + bad.facts)
 
 
-def test_the_shares_are_those_of_the_planted_faults(capsys: pytest.CaptureFixture[str]):
-    figures = AUDIT.audit({"voted": [VOTED] * 3 + [{**VOTED, "textbooks.answer": "[0]"}]})
-    assert (figures["documents"], figures["answers_right"]) == (4, 0.75)
-    assert "voted" in capsys.readouterr().out
+def test_the_shares_are_those_of_the_planted_faults():
+    (audit,) = AUDIT.check_output({"voted": [VOTED] * 3 + [{**VOTED, "textbooks.answer": "[0]"}]})
+    assert (audit.documents, audit.share("answer"), audit.share("fact")) == (4, 0.75, 7 / 8)
+    assert "[0]" in audit.checks["the answer is right"].examples[0]
+
+
+def test_documents_that_a_filter_dropped_are_left_out(tmp_path: Path):
+    folder = tmp_path / "steps" / "reversed-0123456789ab"
+    for name in ("data", "verdicts"):
+        (folder / name).mkdir(parents=True)
+    pl.DataFrame({"id": ["a", "b"], "text": ["A", "B"]}).write_parquet(folder / "data" / "part-00000.parquet")
+    assert [row["id"] for row in AUDIT.read_output(tmp_path, "reversed")] == ["a", "b"]
+    pl.DataFrame({"id": ["a", "b"], "keep": [False, True]}).write_parquet(folder / "verdicts" / "part-00000.parquet")
+    assert [row["id"] for row in AUDIT.read_output(tmp_path, "reversed")] == ["b"]
 
 
 def test_replies_that_differ_in_form_are_told_apart_and_others_are_not():

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import sys
-from importlib.util import module_from_spec, spec_from_file_location
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-FILE = Path(__file__).parents[1] / "benchmarks" / "audit_exercises.py"
-SPEC = spec_from_file_location("audit_exercises", FILE)
-assert SPEC and SPEC.loader
-AUDIT = module_from_spec(SPEC)
-sys.modules["audit_exercises"] = AUDIT
-SPEC.loader.exec_module(AUDIT)
+FOLDER = str(Path(__file__).parents[1] / "benchmarks")
+sys.path.insert(0, FOLDER)
+AUDIT = import_module("audit_exercises")
+sys.path.remove(FOLDER)
 
 TEXT = 'def keep_even(scores: list[int]) -> list[int]:\n    """Keep the even scores."""\n    return [n for n in scores if n % 2 == 0]\n'
 
@@ -79,9 +77,22 @@ def test_a_planted_item_of_a_benchmark_is_near_it():
     assert len(AUDIT.near_items([row(text=item.prompt + item.solution), row()], [AUDIT.HeldOutExercises()], 0.8)) == 1
 
 
+def test_every_planted_fault_lowers_a_share():
+    rows = [row(), row(textbooks_tests=""), row(text="def"), row(text=TEXT.replace("keep_even", "keep_odd"))]
+    audit = AUDIT.check_exercises(rows)
+    assert audit.documents == 4 and audit.share("fact") < 1 and audit.share("answer") < 0.5
+    assert audit.checks["it parses"].false == 1 and audit.checks["it has the stated function"].false == 1
+    assert len(audit.trees) == 3 and len(set(audit.trees)) == 1
+
+
+def test_a_held_out_exercise_is_a_false_fact(monkeypatch: pytest.MonkeyPatch):
+    item = next(iter(AUDIT.HeldOutExercises().items()))
+    monkeypatch.setattr(AUDIT, "write_exercises", lambda *_, **__: ([row(text=item.prompt + item.solution)], AUDIT.Counter()))
+    (audit,) = AUDIT.audit(1, 1)
+    assert audit.checks["no exercise is like a held-out one"].false == 1
+
+
 def test_written_exercises_are_right():
-    rows, refused = AUDIT.write_exercises(60)
-    result = AUDIT.audit(rows)
-    assert len(rows) + refused.total() == 60 and refused.total() <= 3
-    assert (result["facts_true"], result["answers_right"], result["faults"]) == (1.0, 1.0, [])
-    assert result["distinct_exercise_trees"] > 0.8
+    (audit,) = AUDIT.audit(60, 5)
+    assert audit.share("fact") == 1 and audit.share("answer") == 1
+    assert 57 <= audit.documents <= 60 and len(set(audit.trees)) > 0.8 * audit.documents

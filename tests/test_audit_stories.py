@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from importlib.util import module_from_spec, spec_from_file_location
+from collections import Counter
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -11,69 +12,85 @@ import pytest
 
 pytest.importorskip("textbookgen_procedural")
 pytest.importorskip("textbookgen_tinystories")
-FILE = Path(__file__).parents[1] / "benchmarks" / "audit_stories.py"
-SPEC = spec_from_file_location("audit_stories", FILE)
-assert SPEC and SPEC.loader
-AUDIT = module_from_spec(SPEC)
-sys.modules["audit_stories"] = AUDIT
-SPEC.loader.exec_module(AUDIT)
+FOLDER = str(Path(__file__).parents[1] / "benchmarks")
+sys.path.insert(0, FOLDER)
+AUDIT = import_module("audit_stories")
+sys.path.remove(FOLDER)
 
 STORY = (
     'Lily ran to the red boat. "Come in!" said her mother. They sailed over the lake. Lily was happy, and her mother laughed.\n'
 )
 
 
-def row(text: str = STORY, words: tuple[str, ...] = ("run", "boat", "red"), features: tuple[str, ...] = ()) -> dict[str, Any]:
-    return {"text": text, "tinystories.words": list(words), "tinystories.features": list(features)}
+def row(
+    text: str = STORY, words: tuple[str, ...] = ("run", "boat", "red"), features: tuple[str, ...] = (), summary: str = ""
+) -> dict[str, Any]:
+    columns = {"words": list(words), "features": list(features), "summary": summary}
+    return {"text": text} | {f"tinystories.{name}": value for name, value in columns.items()}
+
+
+def failed(*rows: dict[str, Any]) -> list[str]:
+    return [check.name for check in AUDIT.check_stories(rows).checks.values() if check.false]
 
 
 def test_a_sound_story_has_no_fault():
-    audit = AUDIT.audit_stories([row(features=("Dialogue", "HappyEnding"))])
-    assert audit.facts_true == 1
-    assert not audit.untrue
-    assert not audit.repeated
-    assert audit.duplicates == 0
-    assert not audit.lints
+    sound = row(features=("Dialogue", "HappyEnding"), summary="Lily runs to a boat. She and her mother sail.")
+    audit = AUDIT.check_stories([sound])
+    assert audit.share("fact") == 1 and audit.counts("fact")[1] == 7 and not failed(sound)
 
 
 @pytest.mark.parametrize(
-    ("planted", "untrue"),
+    ("planted", "check"),
     [
-        (row(words=("run", "boat", "green")), ["word green"]),
-        (row(features=("BadEnding",)), ["feature BadEnding"]),
-        (row(features=("MoralValue", "Twist")), ["feature MoralValue", "feature Twist"]),
-        (row(text=STORY.replace('"', ""), features=("Dialogue",)), ["feature Dialogue"]),
+        (row(words=("run", "boat", "green")), "it has the required word"),
+        (row(features=("BadEnding",)), "it shows BadEnding"),
+        (row(features=("BadEnding",)), "it has no other ending"),
+        (row(features=("HappyEnding",), text=STORY.replace("happy, and her mother laughed", "sad")), "it shows HappyEnding"),
+        (row(features=("MoralValue",)), "it shows MoralValue"),
+        (row(features=("Twist",)), "it shows Twist"),
+        (row(features=("Conflict",)), "it shows Conflict"),
+        (row(features=("Foreshadowing",)), "it shows Foreshadowing"),
+        (row(text=STORY.replace('"', ""), features=("Dialogue",)), "it shows Dialogue"),
+        (row(summary="Tom runs to a boat. He sails."), "the summary is of this story"),
+        (row(summary="Lily runs with Tom. They sail."), "the summary is of this story"),
+        (row(summary="Lily runs."), "the summary has two sentences"),
+        (row(text=f"{STORY}They sailed over the lake."), "no sentence comes twice"),
     ],
 )
-def test_what_is_stated_and_not_in_the_text_is_found(planted: dict[str, Any], untrue: list[str]):
-    audit = AUDIT.audit_stories([planted])
-    assert audit.untrue == untrue
-    assert audit.facts_true < 1
+def test_planted_faults_are_found(planted: dict[str, Any], check: str):
+    assert check in failed(planted)
 
 
-def test_repeats_and_duplicates_are_found():
-    audit = AUDIT.audit_stories([row(text=f"{STORY}They sailed over the lake."), row(), row(), row()])
-    assert audit.repeated == ["They sailed over the lake."]
-    assert audit.duplicates == 2
-    assert audit.opening_share == 1
+def test_duplicates_are_found():
+    audit = AUDIT.check_stories([row(), row(), row()])
+    assert audit.checks["no other story is the same"].false == 2
+    assert "100.0%" in audit.notes[0]
 
 
 @pytest.mark.parametrize("fault", ["They was happy.", "He saw a apple tree.", "He went to the the park.", "She go home."])
 def test_faults_of_grammar_are_found(fault: str):
     pytest.importorskip("harper")
-    assert AUDIT.audit_stories([row(text=STORY + fault)]).lints.total() == 1
+    assert "the grammar checker has no hint" in failed(row(text=STORY + fault))
 
 
 def test_names_are_not_misspelled_words():
     pytest.importorskip("harper")
-    assert not AUDIT.audit_stories([row(text=STORY.replace("Lily", "Tiki"))]).lints
-    assert AUDIT.audit_stories([row(text=STORY.replace("boat", "boaat"))]).lints.total() == 1
+    assert not failed(row(text=STORY.replace("Lily", "Tiki")))
+    assert "the grammar checker has no hint" in failed(row(text=STORY.replace("boat", "boaat"), words=()))
+
+
+def test_without_the_grammar_checker_a_note_says_so(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "harper", None)
+    audit = AUDIT.check_stories([row()])
+    assert "the grammar checker has no hint" not in audit.checks
+    assert any("harper-py" in note for note in audit.notes)
 
 
 def test_stories_of_the_embedded_teacher_have_what_they_state():
-    audit = AUDIT.audit_stories(AUDIT.write_stories(100, 5))
-    assert audit.facts_true >= 0.98
-    assert len(audit.repeated) <= 2
-    assert audit.duplicates == 0
-    assert audit.opening_share <= 0.05
-    assert audit.lints.total() <= 15
+    rows = AUDIT.write_stories(100, 5)
+    audit = AUDIT.check_stories(rows)
+    assert audit.share("fact") >= 0.995
+    assert audit.checks["no sentence comes twice"].share >= 0.97
+    assert audit.checks["no other story is the same"].false == 0
+    openings = Counter(" ".join(row["text"].split()[:4]) for row in rows)
+    assert max(openings.values()) <= 10
