@@ -145,7 +145,8 @@ def _rate_prose(text: str) -> tuple[int, str]:
         return 0, "There are too few sentences to learn from."
     explaining = len(_EXPLAINING.findall(text)) * 100 / words
     is_reference = len(_REFERENCE.findall(text)) * 100 / words > _MAX_REFERENCE
-    points = (words <= _MAX_SENTENCE * sentences, explaining >= _MIN_EXPLAINING, explaining >= _MIN_TEACHING, not is_reference)
+    explains = explaining >= _MIN_EXPLAINING
+    points = (words <= _MAX_SENTENCE * sentences, explains, explaining >= _MIN_TEACHING, explains and not is_reference)
     kind = "entries to look up" if is_reference else "connected prose"
     return 1 + sum(points), f"{words} words of {kind}, of which {explaining:.1f} in a hundred explain or compare."
 
