@@ -26,8 +26,8 @@ other families run in the process of the run.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Protocol, TypeVar, overload
 
@@ -39,6 +39,7 @@ from textbookgen.api.artifacts import Artifact, Chats, Checkpoint, Documents, Pa
 from textbookgen.api.benchmark import Benchmark
 from textbookgen.api.errors import Diagnostic, RunError
 from textbookgen.api.model import Model
+from textbookgen.api.teacher_client import TeacherClient
 from textbookgen.api.tokenizer import Tokenizer
 
 ArtifactT = TypeVar("ArtifactT", bound=Artifact)
@@ -80,6 +81,10 @@ class Resolver(Protocol):
         ...
 
 
+def _no_templates(template: str, variables: Mapping[str, Any]) -> str:
+    raise RunError(f"there are no templates here to render '{template}' from", hint="derive the stage from TeacherEvaluator")
+
+
 @dataclass(frozen=True)
 class StageInputs:
     """What a step receives: the outputs of earlier stages, a folder, and a resolver.
@@ -91,12 +96,16 @@ class StageInputs:
         folder: the step's own folder for what `prepare` computes. It is kept until the step is finished, and may not exist.
         resolver: opens tokenizers, benchmarks, models and filters by name.
         seed: the `seed` of the recipe.
+        teachers: a client for each teacher that the options of a `TeacherEvaluator` name, by label.
+        render: the text of a prompt template with these variables, for a `TeacherEvaluator`.
     """
 
     inputs: Mapping[str, Mapping[str, Artifact]]
     folder: Path
     resolver: Resolver
     seed: int = 0
+    teachers: Mapping[str, TeacherClient] = field(default_factory=dict)
+    render: Callable[[str, Mapping[str, Any]], str] = _no_templates
 
     def __getitem__(self, option: str) -> Any:
         inputs = list(self.inputs[option].values())

@@ -22,6 +22,7 @@ from textbookgen.api.grader import Grader
 from textbookgen.api.sampler import AcceptedStats
 from textbookgen.api.stage import CorpusFilter, Estimate, Evaluator, Filter, Source, Trainer, Transform
 from textbookgen.api.teacher import Teacher
+from textbookgen.api.teacher_evaluator import TeacherEvaluator
 from textbookgen.llm import Usage
 from textbookgen.provenance.lineage import Lineage
 from textbookgen.recipe.plan import Component, GeneratorStep, GraderStep, Plan, PlannedStep
@@ -100,8 +101,8 @@ def disk_warnings(estimate: CostEstimate, folder: Path) -> Iterator[str]:
 
 
 def teachers_of(step: PlannedStep) -> list[Component[Teacher]]:
-    """Return the teachers that a step asks, each once: its own, and those of the graders in its `accept`."""
-    teachers = [step.teacher, *(item.teacher for item in step.filters)]
+    """Return the teachers that a step asks, each once: its own, those of the graders in its `accept`, or of an evaluation."""
+    teachers = [step.teacher, *(item.teacher for item in step.filters), *step.asked]
     return list({teacher.label: teacher for teacher in teachers if teacher is not None}.values())
 
 
@@ -191,6 +192,8 @@ class _Estimator:
         volume = replace(volume, synthetic=self._is_synthetic(step))
         if isinstance(step, GeneratorStep | GraderStep) and (sample := self._sample(step)) is not None:
             return self._from_sample(step, volume, sample)
+        if isinstance(step.stage, TeacherEvaluator) and step.asked:
+            return self._evaluation(step, step.stage, inputs)
         self.volumes[step.label] = volume
         if not volume.requests or step.teacher is None:
             return StepEstimate(step, volume, 0.0)
@@ -207,6 +210,19 @@ class _Estimator:
                     tokens_out=volume.tokens_out + asked.tokens_out,
                 )
         known = [cost for cost in costs.values() if cost is not None]
+        return StepEstimate(step, volume, sum(known) if len(known) == len(costs) else None, costs=costs)
+
+    def _evaluation(self, step: PlannedStep, stage: TeacherEvaluator, inputs: Mapping[str, Estimate]) -> StepEstimate:
+        """Return the estimate of an evaluation that asks teachers."""
+        requests = stage.estimate_requests(inputs, self.plan.resolver)
+        costs = {teacher.label: _cost(teacher, requests.get(teacher.label, Estimate())) for teacher in step.asked}
+        known = [cost for cost in costs.values() if cost is not None]
+        volume = Estimate(
+            requests=sum(asked.requests for asked in requests.values()),
+            tokens_in=sum(asked.tokens_in for asked in requests.values()),
+            tokens_out=sum(asked.tokens_out for asked in requests.values()),
+        )
+        self.volumes[step.label] = volume
         return StepEstimate(step, volume, sum(known) if len(known) == len(costs) else None, costs=costs)
 
     def _is_synthetic(self, step: PlannedStep) -> bool:

@@ -18,6 +18,7 @@ from textbookgen.api.grader import Grader
 from textbookgen.api.sampler import Sampler
 from textbookgen.api.stage import Filter, Stage
 from textbookgen.api.teacher import Teacher
+from textbookgen.api.teacher_evaluator import TeacherEvaluator
 from textbookgen.recipe.diagnostics import DiagnosticCollector
 from textbookgen.recipe.names import check_names
 from textbookgen.recipe.options import explain
@@ -28,12 +29,13 @@ from textbookgen.recipe.plugin_manager import Plugins
 
 @dataclass(frozen=True)
 class Connections:
-    """What a stage is connected to: the labels of earlier stages by input option, and its teacher, sampler and filters."""
+    """What a stage is connected to: the labels of earlier stages by input option, and its teachers, sampler and filters."""
 
     inputs: Mapping[str, tuple[str, ...]]
     teacher: Component[Teacher] | None = None
     sampler: Component[Sampler] | None = None
     filters: tuple[PlannedFilter, ...] = ()
+    asked: tuple[Component[Teacher], ...] = ()
 
 
 @dataclass
@@ -53,7 +55,8 @@ class Connector:
     def connect(self, entry: Entry, stage: Stage) -> Connections:
         """Resolve everything that the stage refers to."""
         inputs = dict(self._inputs(entry, stage))
-        teacher = self._labelled(entry, stage, "teacher", self.teachers)
+        asked = tuple(self._asked(entry, stage)) if isinstance(stage, TeacherEvaluator) else ()
+        teacher = None if isinstance(stage, TeacherEvaluator) else self._labelled(entry, stage, "teacher", self.teachers)
         sampler = self._labelled(entry, stage, "sampler", self.samplers)
         filters = tuple(self._filters(entry, stage))
         check_names(entry, stage, self.outputs, self.plugins, self.diagnostics)
@@ -62,6 +65,9 @@ class Connector:
             inputs["sampler"] = labels
         if teacher is not None and (labels := self._teacher_inputs(teacher)):
             inputs["teacher"] = labels
+        for component in asked:
+            if labels := self._teacher_inputs(component):
+                inputs[f"teacher.{component.label}"] = labels
         for number, filter_ in enumerate(filters):
             check_names(entry, filter_.options, self.outputs, self.plugins, self.diagnostics, within="accept")
             if filter_.teacher is not None and (labels := self._teacher_inputs(filter_.teacher)):
@@ -69,7 +75,7 @@ class Connector:
         if isinstance(stage, Filter) and not stage.inputs:
             hint = type(stage).model_fields["inputs"].description or ""
             self.diagnostics.report(entry, "", "the option 'from' is required", hint)
-        return Connections(inputs, teacher, sampler, filters)
+        return Connections(inputs, teacher, sampler, filters, asked)
 
     # -- earlier stages
 
@@ -132,12 +138,26 @@ class Connector:
             label = getattr(stage, name)
             if mark.table != table or label is None:
                 continue
-            if label not in known:
-                close = get_close_matches(label, known, n=1)
-                hint = f"did you mean '{close[0]}'?" if close else f"add a [{table}.{label}] table"
-                self.diagnostics.report(entry, within or name, f"no {table} is named '{label}'", hint)
+            self._check_known(entry, within or name, table, label, known)
             return known.get(label)
         return None
+
+    def _check_known(self, entry: Entry, option: str, table: str, label: str, known: Mapping[str, Any]) -> None:
+        if label not in known:
+            close = get_close_matches(label, known, n=1)
+            hint = f"did you mean '{close[0]}'?" if close else f"add a [{table}.{label}] table"
+            self.diagnostics.report(entry, option, f"no {table} is named '{label}'", hint)
+
+    def _asked(self, entry: Entry, stage: TeacherEvaluator) -> Iterator[Component[Teacher]]:
+        """Yield the teachers that an evaluator asks, each once; those that are wrong themselves are left out."""
+        seen: set[str] = set()
+        for name, mark in options_with(type(stage), Label):
+            for label in _labels(stage, name) if mark.table == "teacher" else ():
+                self._check_known(entry, name, "teacher", label, self.teachers)
+                component = self.teachers.get(label)
+                if component is not None and label not in seen:
+                    seen.add(label)
+                    yield component
 
     def _filters(self, entry: Entry, stage: Stage) -> Iterator[PlannedFilter]:
         """Yield the filters that options such as `accept` name, each by a string or by a table with `use`."""

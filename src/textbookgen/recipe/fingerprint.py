@@ -14,6 +14,7 @@ from textbookgen.api.generator import Generator
 from textbookgen.api.grader import Grader
 from textbookgen.api.stage import Source, Stage
 from textbookgen.api.teacher import Teacher
+from textbookgen.api.teacher_evaluator import TeacherEvaluator
 from textbookgen.recipe.connect import Connections
 from textbookgen.recipe.plan import Component, PlannedFilter
 from textbookgen.recipe.plugin_boundary import plugin_boundary
@@ -82,6 +83,12 @@ def step_facts(
         teacher = connections.teacher
         facts["prompts"] = _template_sources(stage, prompts)
         facts["teacher"] = teacher and _teacher_facts(teacher, reads_steps="teacher" in inputs)
+    if isinstance(stage, TeacherEvaluator) and connections.asked:
+        facts["prompts"] = _template_sources(stage, prompts)
+        facts["teachers"] = [
+            {"label": teacher.label, **_teacher_facts(teacher, reads_steps=f"teacher.{teacher.label}" in inputs)}
+            for teacher in connections.asked
+        ]
     if isinstance(stage, Generator):
         facts["sampler"] = connections.sampler and component_facts(connections.sampler)
     return facts
@@ -118,7 +125,7 @@ def _teacher_facts(teacher: Component[Teacher], *, reads_steps: bool) -> dict[st
     return facts
 
 
-def _template_sources(stage: Generator | Grader, prompts: Prompts) -> dict[str, str]:
+def _template_sources(stage: Generator | Grader | TeacherEvaluator, prompts: Prompts) -> dict[str, str]:
     """Return the text of every prompt template of the stage, with all that each includes, by option.
 
     `prompt` is always among them: a subclass may have redeclared it without the annotation.
@@ -127,8 +134,8 @@ def _template_sources(stage: Generator | Grader, prompts: Prompts) -> dict[str, 
     return {name: text for name, text in sorted(sources.items()) if text}
 
 
-def templates_of(stage: Generator | Grader) -> dict[str, tuple[str, ...]]:
+def templates_of(stage: Generator | Grader | TeacherEvaluator) -> dict[str, tuple[str, ...]]:
     """Return the templates that each option of a stage names; none for an option that is unset."""
     names = {"prompt", *(name for name, _ in options_with(type(stage), TemplateOption))}
-    values = {name: getattr(stage, name) for name in sorted(names)}
+    values = {name: getattr(stage, name) for name in sorted(names & type(stage).model_fields.keys())}
     return {name: (value,) if isinstance(value, str) else tuple(value or ()) for name, value in values.items()}

@@ -13,7 +13,7 @@ from textbookgen.api.errors import Diagnostic, RecipeError
 from textbookgen.api.generator import Generator
 from textbookgen.api.grader import Grader
 from textbookgen.api.sampler import Sampler
-from textbookgen.api.stage import Evaluator, Filter, Packer, Stage, Trainer
+from textbookgen.api.stage import Evaluator, Filter, Packer, Resolver, Stage, Trainer
 from textbookgen.api.teacher import Teacher
 from textbookgen.recipe.parser import Recipe
 from textbookgen.recipe.prompts import Prompts
@@ -42,8 +42,9 @@ class PlannedStep:
     """One stage of a recipe: its options, inputs and output type, and the fingerprint that identifies its output.
 
     `inputs` maps each input option, as the recipe calls it, to the labels of earlier stages; a sampler or teacher that reads
-    stages adds the inputs `sampler` and `teacher`, and the teacher of filter N in `accept` adds `accept.N`. `limit` is the
-    largest number of documents that a source reads.
+    stages adds the inputs `sampler` and `teacher`, the teacher of filter N in `accept` adds `accept.N`, and a teacher that an
+    evaluator asks `teacher.LABEL`. `limit` is the largest number of documents that a source reads; `asked` has the teachers
+    of an evaluator.
     """
 
     label: str
@@ -58,6 +59,7 @@ class PlannedStep:
     teacher: Component[Teacher] | None = None
     sampler: Component[Sampler] | None = None
     filters: tuple[PlannedFilter, ...] = field(default=())
+    asked: tuple[Component[Teacher], ...] = ()
 
     @property
     def address(self) -> str:
@@ -89,11 +91,15 @@ class GraderStep(PlannedStep):
 
 @dataclass(frozen=True)
 class Plan:
-    """A valid recipe, ready to run unless `missing_requirements` (a key, a library, a file) says otherwise."""
+    """A valid recipe, ready to run unless `missing_requirements` (a key, a library, a file) says otherwise.
+
+    `resolver` opens what the options name.
+    """
 
     recipe: Recipe
     steps: tuple[PlannedStep, ...]
     prompts: Prompts
+    resolver: Resolver
     missing_requirements: tuple[Diagnostic, ...] = ()
 
     def until(self, label: str) -> Plan:

@@ -13,6 +13,7 @@ from textbookgen.api.grader import Grader
 from textbookgen.api.sampler import AcceptedStats
 from textbookgen.api.stage import CorpusFilter, Filter, Source, Stage
 from textbookgen.api.teacher import Teacher
+from textbookgen.api.teacher_evaluator import TeacherEvaluator
 from textbookgen.recipe.connect import Connections, Connector
 from textbookgen.recipe.diagnostics import DiagnosticCollector
 from textbookgen.recipe.fingerprint import fingerprint, step_facts
@@ -69,7 +70,8 @@ class _Planner:
             errors.append(Diagnostic(recipe.place("recipe"), "the recipe has no stages", "add a [stage.LABEL] table"))
         if errors:
             raise RecipeError(in_file_order([*errors, *diagnostics.missing_requirements]))
-        return Plan(recipe, tuple(self.steps), self.prompts, tuple(in_file_order(diagnostics.missing_requirements)))
+        missing = tuple(in_file_order(diagnostics.missing_requirements))
+        return Plan(recipe, tuple(self.steps), self.prompts, self.plugins, missing)
 
     def _component(self, entry: Entry) -> Component[Any] | None:
         """Return the teacher or sampler that a table configures; None if it is wrong."""
@@ -94,6 +96,8 @@ class _Planner:
         elif isinstance(stage, Grader):
             draw_names = self._drawn_variables(stage.inputs)
             check_prompts(entry, stage, document_variables(), self.prompts, self.diagnostics, draw_names=draw_names)
+        elif isinstance(stage, TeacherEvaluator) and connections.asked:
+            check_prompts(entry, stage, {}, self.prompts, self.diagnostics)
         planned = {step.label for step in self.steps}
         complete = all(label in planned for labels in connections.inputs.values() for label in labels)
         if len(self.diagnostics.errors) > errors_before or not complete:
@@ -135,6 +139,7 @@ class _Planner:
             "limit": limit,
             "sampler": connections.sampler,
             "filters": connections.filters,
+            "asked": connections.asked,
         }
         if not isinstance(stage, Generator | Grader):
             return PlannedStep(stage=stage, teacher=connections.teacher, **common)

@@ -8,6 +8,7 @@ from typing import Any
 from textbookgen.api.errors import TextbookgenError
 from textbookgen.api.generator import Generator
 from textbookgen.api.grader import Grader
+from textbookgen.api.teacher_evaluator import TeacherEvaluator
 from textbookgen.recipe.diagnostics import DiagnosticCollector
 from textbookgen.recipe.fingerprint import templates_of
 from textbookgen.recipe.parser import Entry
@@ -34,7 +35,7 @@ def document_variables(columns: Mapping[str, Any] | None = None) -> dict[str, An
 
 def check_prompts(
     entry: Entry,
-    stage: Generator | Grader,
+    stage: Generator | Grader | TeacherEvaluator,
     variables: Mapping[str, Any] | None,
     prompts: Prompts,
     diagnostics: DiagnosticCollector,
@@ -80,7 +81,7 @@ def _report_missing(
     template: str,
     missing: list[str],
     provided: Mapping[str, Any],
-    stage: Generator | Grader,
+    stage: Generator | Grader | TeacherEvaluator,
     diagnostics: DiagnosticCollector,
 ) -> None:
     source = "the sampler does not provide" if isinstance(stage, Generator) else "a grader does not have"

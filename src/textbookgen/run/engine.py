@@ -169,6 +169,10 @@ class _Execution:
             if filter_.teacher is not None:
                 teacher = self._prepared_teacher(filter_.teacher, inputs.get(f"accept.{number}", {}))
                 filter_sessions[number] = self.sessions.setdefault(filter_.teacher.label, TeacherSession(teacher))
+        asked_sessions: dict[str, TeacherSession] = {}
+        for component in step.asked:
+            teacher = self._prepared_teacher(component, inputs.get(f"teacher.{component.label}", {}))
+            asked_sessions[component.label] = self.sessions.setdefault(component.label, TeacherSession(teacher))
         return StepContext(
             step=step,
             folder=folder,
@@ -180,6 +184,7 @@ class _Execution:
             offline=self.offline,
             notify=self.observers.notify,
             filter_sessions=filter_sessions,
+            asked_sessions=asked_sessions,
         )
 
     def _prepared_teacher(self, component: Component[Teacher], inputs: Mapping[str, Artifact]) -> Teacher:

@@ -45,7 +45,8 @@ def _values(step: StepEntry) -> dict[str, Any]:
     """Return the options of a step and, as `teacher.words`, those of its teachers and sampler."""
     values = {"use": step.use, **step.options}
     graders = ((f"accept.{grader.filter}.teacher", grader.teacher) for grader in step.graders)
-    for name, table in (("teacher", step.teacher), ("sampler", step.sampler), *graders):
+    asked = ((f"teacher.{table.label}", table) for table in step.asked)
+    for name, table in (("teacher", step.teacher), ("sampler", step.sampler), *graders, *asked):
         if table is not None:
             values |= {f"{name}.use": table.use, **{f"{name}.{key}": value for key, value in table.options.items()}}
     return values

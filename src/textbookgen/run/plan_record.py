@@ -29,6 +29,7 @@ def _record_step(step: PlannedStep) -> StepEntry:
         teacher=None if step.teacher is None else _record_table(step.teacher, stand_in=step.teacher.options.stand_in),
         sampler=None if step.sampler is None else _record_table(step.sampler),
         graders=tuple(_record_graders(step)),
+        asked=tuple(_record_table(teacher, stand_in=teacher.options.stand_in) for teacher in step.asked),
     )
 
 

@@ -59,10 +59,11 @@ class StepEntry:
     teacher: TableEntry | None = None
     sampler: TableEntry | None = None
     graders: tuple[GraderEntry, ...] = ()
+    asked: tuple[TableEntry, ...] = ()
 
     def teachers(self) -> list[TableEntry]:
-        """Return the teachers that the step asks: its own, and those of its graders."""
-        return [*([self.teacher] if self.teacher else []), *(grader.teacher for grader in self.graders)]
+        """Return the teachers that the step asks: its own, those of its graders, and those of an evaluation."""
+        return [*([self.teacher] if self.teacher else []), *(grader.teacher for grader in self.graders), *self.asked]
 
 
 @dataclass(frozen=True)

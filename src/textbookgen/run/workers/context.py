@@ -29,7 +29,8 @@ class StepContext:
     """Everything that a worker needs to run one step.
 
     `session` is shared by all stages that use the same teacher, and so are its rate limits and budget; None without a teacher.
-    `filter_sessions` has those of the graders in `accept`, by the number of the filter.
+    `filter_sessions` has those of the graders in `accept`, by the number of the filter, `asked_sessions` those of the teachers
+    that an evaluator asks, by label.
     """
 
     step: PlannedStep
@@ -42,6 +43,7 @@ class StepContext:
     offline: bool
     notify: Callable[[Event], None]
     filter_sessions: Mapping[int, TeacherSession] = field(default_factory=dict)
+    asked_sessions: Mapping[str, TeacherSession] = field(default_factory=dict)
 
     def progress(self, done: float, total: float | None, unit: str, note: str = "") -> None:
         """Notify observers that `done` of `total` units are complete; `total` is None if it is not known."""

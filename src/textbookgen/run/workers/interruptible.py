@@ -35,12 +35,13 @@ def run_interruptible(
     Raises:
         KeyboardInterrupt: Ctrl-C was pressed, whatever became of the coroutine afterwards.
     """
-    return asyncio.run(_supervise(main, clients, report_waiting))
+    return asyncio.run(supervise(main, clients, report_waiting))
 
 
-async def _supervise(
+async def supervise(
     main: Coroutine[Any, Any, Result], clients: Sequence[Client], report_waiting: Callable[[str], None]
 ) -> Result:
+    """Run a coroutine in the running event loop, with the arguments and errors of `run_interruptible`."""
     loop, task = asyncio.get_running_loop(), asyncio.ensure_future(main)
     reporter = asyncio.create_task(_report(clients, report_waiting))
     interrupted = False
