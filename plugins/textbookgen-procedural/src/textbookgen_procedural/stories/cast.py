@@ -24,6 +24,8 @@ _KIN = {
     "he": ("brother", "dad", "daddy", "father", "grandfather", "grandpa", "papa", "uncle"),
 }
 _NAMELIKE = frozenset({"dad", "daddy", "grandma", "grandpa", "mom", "mommy", "papa"})
+#: Helpers of whom there is one in a place.
+_ONLY_ONE = frozenset({"mailman", "mayor", "neighbor"})
 _CHILDREN = frozenset({"brother", "cousin", "sister", "twin"})
 #: Relatives that animals have in stories, too.
 _PARENTS = {"she": ("Mom", "Grandma", "Mama"), "he": ("Dad", "Grandpa", "Papa")}
@@ -74,7 +76,7 @@ def make_cast(rng: Random, noun: str, part: str, *, peers: bool = False) -> dict
     kind = _hero_kind(rng, animal, pronoun, noun if part == "species" else "")
     cast = {"h": hero, "h_s": f"{hero}'s", "h_kind": kind, "h_intro": f"{kind} named {hero}"}
     cast |= _PRONOUNS[pronoun] | _friend(rng, animal, hero, pronoun, noun if kin else "", peers)
-    helper = f"a {noun}" if part == "helper" else rng.choice(_HELPERS)
+    helper = f"{'the' if noun in _ONLY_ONE else 'a'} {noun}" if part == "helper" else rng.choice(_HELPERS)
     the_helper = f"the {_DESCRIPTION.sub('', helper.partition(' ')[2])}"
     cast |= {"helper": helper, "the_helper": the_helper, "helper_c": _capital(helper)}
     cast["f_intro_c"] = _capital(cast["f_intro"])

@@ -34,6 +34,8 @@ _PLOTS_AT = {
 _ONLY_WITH_OBJECT = frozenset({"storm", "hurt", "sky", "seed"})
 #: Plots that play in a house, or in which nobody runs about.
 _INSIDE = frozenset({"spot", "cook", "storm", "sound", "broken", "show", "picture", "hurt"})
+#: Classes of the objects of `picture` that do not live.
+_LIFELESS = frozenset({"big", "sky", "drawn"})
 #: Which adjectives can describe a noun, by its class; `thing` unless it is listed.
 _DESCRIBED_AS = {
     **dict.fromkeys(("food", "morsel"), "food"),
@@ -134,7 +136,9 @@ def _speaks_of(plot: Plot, noun: str) -> bool:
 
 def _add_adjective(rng: Random, roles: Roles, adjective: str, noun: str) -> None:
     """Let the adjective describe the plot's object if the table allows it, else bring it in by a sentence."""
-    kind = "picture" if roles.plot.name == "picture" else _DESCRIBED_AS.get(roles.its_class, "")
+    kind = _DESCRIBED_AS.get(roles.its_class, "")
+    if roles.plot.name == "picture":
+        kind = "drawn" if roles.its_class in _LIFELESS else "creature"
     has_slot = any("{a_thing}" in line.lower() for line in roles.plot.lines["o"])
     if has_slot and f"on {kind}" in adjective_classes(adjective) and " " not in roles.thing:
         roles.adjective = adjective

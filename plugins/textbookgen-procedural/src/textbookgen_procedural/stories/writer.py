@@ -27,8 +27,9 @@ _NIGHT = frozenset({"moon", "star", "planet"})
 class SentenceWriter:
     """Fills the slots and choices of sentence templates for one story."""
 
-    def __init__(self, rng: Random, roles: Roles, noun: str) -> None:
+    def __init__(self, rng: Random, roles: Roles, noun: str, adjective: str = "") -> None:
         self.rng = rng
+        self.adjective = adjective
         self.plot = roles.plot
         part = roles.part or ("child" if roles.its_class in ("animal", "bug") else "")
         self.slots = make_cast(rng, noun, part, peers=self.plot.peers)
@@ -59,6 +60,15 @@ class SentenceWriter:
     def common_sentence(self, place: str) -> str:
         """Return one of the sentences that any story may contain at this place."""
         return self.fill(self.rng.choice(story_sentences()[place]))
+
+    def is_told(self, event: str, told: str) -> bool:
+        """Return whether the required adjective that an event brings in is already in what was told just before."""
+        return f" {self.adjective} " in f" {event} " and f" {self.adjective} " in re.sub(r"[.,!]", " ", told)
+
+    def dialogue(self) -> str:
+        """Return a few words between the two that do not state the problem again."""
+        lines = [line for line in story_sentences()["dialogue"] if not ("now" in self.said and "{Now}" in line)]
+        return self.fill(self.rng.choice(lines))
 
     def mood_sentence(self, place: str, told: str) -> str:
         """Return a sentence for the mood at the end that does not repeat a word for it from what was told before."""
@@ -100,7 +110,7 @@ def write_story(rng: Random, draw: Mapping[str, Any]) -> str:
     """
     verb, noun, adjective = (str(draw[part]).strip().lower() for part in ("verb", "noun", "adjective"))
     roles = cast_roles(rng, verb, noun, adjective)
-    writer = SentenceWriter(rng, roles, noun)
+    writer = SentenceWriter(rng, roles, noun, adjective)
     features = frozenset(map(str, draw.get("features") or ()))
     events = {moment: [event.sentence for event in roles.events if event.moment == moment] for moment in "pn+-"}
     events["n"] = events["p"][1:] + events["n"]
@@ -150,7 +160,7 @@ _AND_THEN = {
     "hero": '"And I wanted to VP!" said {h}. But that had to wait.',
 }
 _DONE = (
-    "After that they VED, just as they had planned.",
+    "And then they VED, just as they had planned.",
     "The next day they VED at last.",
     "The next day they VED, and it was more fun than ever.",
 )
@@ -167,7 +177,7 @@ def _problem(writer: SentenceWriter, roles: Roles, features: frozenset[str], eve
         replies = _AND_THEN if wish_is_said else _BUT_FIRST
         sentences.append(writer.fill(replies["hero" if by_hero else "friend"].replace("VP", roles.plan)))
     elif '"' not in " ".join(sentences) and ("Dialogue" in features or (not events and writer.rng.random() < 0.4)):
-        sentences.append(writer.common_sentence("dialogue"))
+        sentences.append(writer.dialogue())
     return sentences
 
 
@@ -202,7 +212,7 @@ def _turn(writer: SentenceWriter, roles: Roles, features: frozenset[str], events
     sentences = [writer.plot_sentence("F")] if "Foreshadowing" in features else []
     letters = "uv" if "Twist" in features else "+-"
     sentences.append(writer.plot_sentence(letters[bad]))
-    sentences += map(writer.fill, events["-" if bad else "+"])
+    sentences += [writer.fill(event) for event in events["-" if bad else "+"] if not writer.is_told(event, sentences[-1])]
     if roles.plan:
         after = writer.rng.choice(_NOT_DONE if bad else _DONE[1:] if writer.plot.name in _LONG else _DONE)
         sentences.append(writer.fill(after.replace("VP", roles.plan).replace("VED", roles.planned)))
