@@ -111,10 +111,10 @@ def test_planted_copies_are_found_by_family_and_over_time(tmp_path: Path) -> Non
     spans = pl.read_parquet(tmp_path / "out" / "over_time.parquet")
     assert spans["near_copies"].to_list() == [0, 0, 50]
     assert spans["first"].to_list() == [0, 100, 200]
-    assert found["tales", "values of topic covered"] == 1.0
-    assert found["tales", "values of level covered"] == 0.5
-    assert found["tales", "combinations covered"] == pytest.approx(len({tuple(draw.values()) for draw in draws}) / 20)
-    assert found["tales", "evenness of topic (entropy)"] == pytest.approx(evenness({"rain": 50, "snow": 250}, 2))
+    assert found["tales", "values of topic covered (declared)"] == 1.0
+    assert found["tales", "values of level covered (declared)"] == 0.5
+    assert found["tales", "combinations covered (declared)"] == pytest.approx(len({tuple(draw.values()) for draw in draws}) / 20)
+    assert found["tales", "evenness of topic (entropy, declared)"] == pytest.approx(evenness({"rain": 50, "snow": 250}, 2))
     assert found["tales", "documents with R2 to the nearest other over 0.8"] == pytest.approx(100 / 300)
 
 

@@ -202,26 +202,34 @@ def test_pages_print_what_they_say_and_a_changed_comment_is_noticed(pages: list[
     judged = verdicts(Doctest(workers=2), pages)
     assert judged["keep"].all(), judged.filter(~pl.col("keep")).row(0, named=True)
     assert judged["score"].min() == 1.0
-    changed = [{**row, "text": re.sub(r"(\)  # )(.*)", r"\1zebra", row["text"], count=1)} for row in pages]
+    changed = [{**row, "text": re.sub(r"(\)  # )(.*)", r"\g<1>98765", row["text"], count=1)} for row in pages]
     touched = [number for number, row in enumerate(changed) if row["text"] != pages[number]["text"]]
     kept = verdicts(Doctest(workers=2), [changed[number] for number in touched])["keep"]
     assert len(touched) > 80 and not kept.any()
 
 
 def test_the_question_of_a_page_has_the_answer_that_the_changed_snippet_prints(pages: list[Row]):
-    right = 0
+    asked = 0
     for row in pages:
-        question, answer = re.search(r"\*\*Question\.\*\* (.*)\n\n\*\*Answer\.\*\* It prints (.*)", row["text"]).groups()
-        change = re.search(r"`(.+?)` (?:in place of|where .* has) `(.+?)`", question)
-        reverse = re.search(r"`(.+?)` (?:in .* became|is changed to) `(.+?)`", question)
-        assert change or reverse, question
-        new, old = change.groups() if change else reverse.groups()[::-1]
-        snippet = re.search(r"```python\n(.*?)```", row["text"], re.S)[1]
-        output = io.StringIO()
-        with contextlib.suppress(Exception), contextlib.redirect_stdout(output):
-            exec(re.sub(rf"(?<!\w){re.escape(old)}(?!\w)", lambda _, new=new: new, snippet), {})
-        right += all(f"`{line}`" in answer for line in output.getvalue().splitlines()[:6])
-    assert right > 0.85 * len(pages)  # in the others the changed text also occurs outside the slot
+        for question, answer in re.findall(r"\*\*Question\.\*\* (.*)\n\n\*\*Answer\.\*\* It prints (.*)", row["text"]):
+            change = re.search(r"`(.+?)` (?:in place of|where .* has) `(.+?)`", question)
+            reverse = re.search(r"`(.+?)` (?:in .* became|is changed to) `(.+?)`", question)
+            if "smallest case" in question or not (change or reverse):
+                continue
+            new, old = change.groups() if change else reverse.groups()[::-1]
+            outputs = []
+            for snippet in re.findall(r"```python\n(.*?)```", row["text"], re.S):
+                code = re.sub(r"(?m)^#.*\n|  # .*$", "", snippet)
+                if len(re.findall(rf"(?<![\w.]){re.escape(old)}(?![\w.])", code)) != 1:
+                    continue
+                output = io.StringIO()
+                source = re.sub(rf"(?<![\w.]){re.escape(old)}(?![\w.])", lambda _, new=new: new, code)
+                with contextlib.suppress(Exception), contextlib.redirect_stdout(output):
+                    exec(compile(source, "snippet", "exec", dont_inherit=True), {"__name__": "snippet"})
+                outputs.append(" and then ".join(f"`{line}`" for line in output.getvalue().splitlines()) + ".")
+            assert answer in outputs, (row["draw"], question, answer, outputs)
+            asked += 1
+    assert asked > 10
 
 
 def test_no_training_text_contains_a_held_out_pair(exercises: list[Row], pages: list[Row], user_prompts: list[Row]):
@@ -235,7 +243,7 @@ def test_no_training_text_contains_a_held_out_pair(exercises: list[Row], pages: 
         if function is not None:
             parsed += 1
             assert not is_held_out([step.primitive.name for step in function.composition.steps]), source
-    assert parsed > 250
+    assert parsed > 140
 
 
 def test_held_out_prompts_occur_in_no_training_text(exercises: list[Row], pages: list[Row], user_prompts: list[Row]):

@@ -72,6 +72,7 @@ RIGHT = {
     "inside the loop": python("for i in range(3):\n    print(i)\n    # 0\n    # 1\n    # 2"),
     "below with an explanation": python("print(7 % 3)\n# 1\n# because 7 = 2 * 3 + 1"),
     "expected output": python("print(sum([1, 2, 3]))\n# Expected output: 6"),
+    "output that begins like a lead-in": python("print('result a')\nprint('result b')\n# result a\n# result b"),
     "arrow below": python("print('x' * 3)\n# -> xxx"),
     "table with aligned columns": python(
         "for n in (1, 10):\n    print(f'{n:>4}{n * n:>6}')\n# Output:\n#    1     1\n#   10   100"

@@ -15,7 +15,7 @@ PAGE = "# Loops\n\nA loop repeats.\n\n```python\nfor n in range(2):\n    print(n
 
 def test_a_page_is_kept_unchanged():
     assert list(GENERATOR.parse(DRAW, Reply(PAGE))) == [
-        {"text": PAGE, "textbooks.topic": "loops", "textbooks.audience": "a child"}
+        {"text": PAGE, "textbooks.topic": "loops", "textbooks.audience": "a child", "textbooks.shown": '{"topic": "loops"}'}
     ]
 
 

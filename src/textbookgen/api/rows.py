@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -92,3 +93,27 @@ def opening_text(rows: pl.DataFrame) -> list[str]:
         return rows["text"].fill_null("").to_list()
     column = "messages" if "messages" in rows.columns else "chosen"
     return rows[column].list.last().struct.field("content").fill_null("").to_list()
+
+
+#: Ending of the columns in which generators record what they found by looking at a document.
+SHOWN = ".shown"
+
+
+def shown_values(rows: pl.DataFrame) -> list[dict[str, Any]]:
+    """Return what the generators of documents found out about them, as opposed to what was drawn for them.
+
+    A column `PLUGIN.shown` holds a JSON object: for fields of the draw that can be checked, the value that the document shows,
+    or null if it does not show the drawn one.
+
+    Args:
+        rows: documents, with any number of such columns.
+
+    Returns:
+        For each row, the fields of all these columns; empty where there are none.
+    """
+    found: list[dict[str, Any]] = [{} for _ in range(len(rows))]
+    for name in rows.columns:
+        if name.endswith(SHOWN):
+            for values, text in zip(found, rows[name], strict=True):
+                values |= json.loads(text) if text else {}
+    return found

@@ -34,6 +34,17 @@ class Grid:
         """Return the cell of a draw: the value of each field as text; `"None"` for a field that was not drawn."""
         return tuple(str(draw.get(name)) for name in self.fields)
 
+    def shown_cell(self, draw: Mapping[str, Any], shown: Mapping[str, Any]) -> tuple[str, ...] | None:
+        """Return the cell that a document is in; None if it does not show a value of a field that can be checked.
+
+        Args:
+            draw: the variables it was written from.
+            shown: for fields that can be checked, what it shows (see `textbookgen.api.rows.shown_values`).
+        """
+        if any(name in shown and shown[name] is None for name in self.fields):
+            return None
+        return self.cell({**draw, **shown})
+
 
 class Target(BaseModel):
     """Diversity that the accepted documents of a stage must reach together.
@@ -64,10 +75,10 @@ class AcceptedStats:
     Attributes:
         documents: accepted documents so far.
         draws: `draws[variable][value]` is the number of accepted documents for which `variable` was drawn as `value`
-            (as text). Each element of a list counts by itself.
+            (as text), or that show it, where that can be checked. Each element of a list counts by itself.
         openings: accepted documents by their first `opening_words` words, in lower case.
         cells: accepted documents by cell of `grid`; empty without a grid.
-        attempted: accepted and rejected documents by cell of `grid`; empty without a grid.
+        attempted: accepted and rejected documents by drawn cell of `grid`; empty without a grid.
         grid: the sampler's grid, if it has one.
         opening_words: the length of an opening in words.
     """
@@ -81,21 +92,27 @@ class AcceptedStats:
     opening_words: int = 5
     _cache: dict[Hashable, Any] = field(default_factory=dict, repr=False, compare=False)
 
-    def add(self, draw: Mapping[str, Any], text: str) -> None:
-        """Count one accepted document.
+    def add(self, draw: Mapping[str, Any], text: str, shown: Mapping[str, Any] | None = None) -> None:
+        """Count one accepted document, for the values that it shows where that is known, and else for those drawn.
 
         Args:
             draw: the variables it was written from.
             text: what a reader sees first of it (see `textbookgen.api.rows.opening_text`).
+            shown: for variables that can be checked, what it shows, or None (see `textbookgen.api.rows.shown_values`).
         """
         self._cache.clear()
         self.documents += 1
-        for name, value in draw.items():
+        shown = shown or {}
+        for name, value in {**draw, **shown}.items():
+            if name in shown and value is None:
+                continue
             for item in value if isinstance(value, list | tuple) else (value,):
                 self.draws.setdefault(name, Counter())[str(item)] += 1
         self.openings[self.opening(text)] += 1
         if self.grid is not None:
-            self.cells[self.grid.cell(draw)] += 1
+            cell = self.grid.shown_cell(draw, shown)
+            if cell is not None:
+                self.cells[cell] += 1
             self.attempted[self.grid.cell(draw)] += 1
 
     def add_rejected(self, draw: Mapping[str, Any]) -> None:

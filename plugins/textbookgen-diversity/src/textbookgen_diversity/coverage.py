@@ -1,4 +1,4 @@
-"""Coverage of what was drawn: how evenly the values of each field occur, and how much of a grid is covered."""
+"""Coverage: how evenly the values of each field occur, and how much of a grid is covered, by what documents show."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from textbookgen import Table
+from textbookgen.api.rows import SHOWN, shown_values
 from textbookgen.api.hashing import stable_hash
 
 #: A field with more values is free text and is not counted.
@@ -20,17 +21,29 @@ MAX_VALUES = 10_000
 class DrawCounts:
     """How often each value of each field of `draw` occurs, and which combinations of the grid.
 
+    A value counts for a document that shows it, if its generator checked that (`textbookgen.api.rows.shown_values`); else it
+    counts as declared: it was drawn, and nobody looked.
+
     Attributes:
         documents: documents with a draw.
         values: per field the number of documents with each value.
+        checked: per field the number of documents for which it was checked.
+        missing: per field the number of documents that do not show the drawn value.
         free_text: fields with too many values to count.
         combinations: hashes of the combinations that occur.
     """
 
     documents: int = 0
     values: dict[str, Counter[str]] = field(default_factory=dict)
+    checked: Counter[str] = field(default_factory=Counter)
+    missing: Counter[str] = field(default_factory=Counter)
     free_text: set[str] = field(default_factory=set)
     combinations: set[int] = field(default_factory=set)
+
+    def basis(self, *names: str) -> str:
+        """Return on what the counts of some fields rest: `shown`, `declared`, or `partly shown`."""
+        checked = sum(self.checked[name] for name in names)
+        return "shown" if checked == len(names) * self.documents else "partly shown" if checked else "declared"
 
 
 def count_draws(table: Table, fields: Sequence[str], grid: Sequence[str]) -> DrawCounts:
@@ -42,15 +55,21 @@ def count_draws(table: Table, fields: Sequence[str], grid: Sequence[str]) -> Dra
         grid: fields whose combinations are counted; each combination takes some 30 bytes of memory.
     """
     counts = DrawCounts()
-    for frame in table.frames(["draw"]):
-        for text in frame["draw"]:
+    for part in table.parts:
+        names = [name for name in part.scan().collect_schema().names() if name == "draw" or name.endswith(SHOWN)]
+        frame = part.read(names)
+        for text, shown in zip(frame["draw"], shown_values(frame), strict=True):
             draw = json.loads(text) if text else {}
             if not draw:
                 continue
             counts.documents += 1
-            _count_values(counts, draw, fields or tuple(draw))
-            if grid:
-                counts.combinations.add(stable_hash("\x1f".join(str(draw.get(name)) for name in grid)))
+            missing = {name for name, value in shown.items() if value is None}
+            counts.checked.update(shown)
+            counts.missing.update(missing)
+            values = {name: value for name, value in {**draw, **shown}.items() if name not in missing}
+            _count_values(counts, values, fields or tuple(draw))
+            if grid and not missing & set(grid):
+                counts.combinations.add(stable_hash("\x1f".join(str(values.get(name)) for name in grid)))
     return counts
 
 
@@ -86,8 +105,12 @@ def coverage_metrics(counts: DrawCounts, grid: Mapping[str, int]) -> Iterator[tu
         possible = grid.get(name, len(values))
         if possible < 2:
             continue
-        yield f"evenness of {name} (entropy)", evenness(values, possible), len(values)
+        basis = counts.basis(name)
+        yield f"evenness of {name} (entropy, {basis})", evenness(values, possible), len(values)
         if name in grid:
-            yield f"values of {name} covered", len(values) / possible, len(values)
+            yield f"values of {name} covered ({basis})", len(values) / possible, len(values)
+    for name, checked in sorted(counts.checked.items()):
+        yield f"documents that show the drawn {name}", 1 - counts.missing[name] / checked, checked
     if grid and counts.documents:
-        yield "combinations covered", len(counts.combinations) / math.prod(grid.values()), len(counts.combinations)
+        share = len(counts.combinations) / math.prod(grid.values())
+        yield f"combinations covered ({counts.basis(*grid)})", share, len(counts.combinations)

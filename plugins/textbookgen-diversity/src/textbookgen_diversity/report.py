@@ -88,7 +88,7 @@ def _plot_evenness(out: Path, metrics: pl.DataFrame) -> None:
         return
     names = rows["metric"].unique(maintain_order=True).to_list()
     plot = chart("HorizontalBar", x_title="entropy relative to its maximum", range=(0, 1))
-    plot.x_labels = [name.removeprefix("evenness of ").removesuffix(" (entropy)") for name in names]
+    plot.x_labels = [name.removeprefix("evenness of ").replace("(entropy, ", "(") for name in names]
     for (subject,), own in rows.group_by("subject", maintain_order=True):
         values = dict(zip(own["metric"], own["value"], strict=True))
         plot.add(str(subject), [values.get(name) for name in names])

@@ -26,7 +26,7 @@ def open_benchmark(name: str) -> Benchmark | None:
 
 
 def topics() -> tuple[str, ...]:
-    """Return the topics that the teacher's pages know, one per concept, as `topics.txt` in this package lists them."""
+    """Return the topics that the teacher's pages know, sorted; a page on another topic is refused."""
     from textbookgen_procedural.concepts import topics
 
     return topics()

@@ -1,92 +1,64 @@
-"""Phrases of pages by audience: children, students, and professional programmers."""
+"""Readers of pages: how each is addressed, the words of its examples, and what concepts are good for in its daily life."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from functools import cache
+from typing import Literal, cast
+
+from textbookgen_procedural.data_files import read_lists
+
+#: How much a page assumes: simple explains every term of its code, technical none.
+Register = Literal["simple", "plain", "technical"]
 
 
 @dataclass(frozen=True)
-class AudiencePhrases:
-    """Sentences for one kind of reader: at the beginning, before a function, and about the skill to practise."""
+class Audience:
+    """One kind of reader, from `data/audiences.txt`.
 
+    Attributes:
+        name: its heading in the file.
+        register: how much it knows.
+        matches: words by which a description is recognized; `*` for all others.
+        words: lower-case words for its examples.
+        openings: sentences before an explanation.
+        uses: for each family of concepts, what it is good for.
+    """
+
+    name: str
+    register: Register
+    matches: tuple[str, ...]
+    words: tuple[str, ...]
     openings: tuple[str, ...]
-    function_leads: tuple[str, ...]
-    skills: tuple[str, ...]
+    uses: dict[str, str]
 
 
-_CHILD = AudiencePhrases(
-    (
-        "You can try this on any computer.",
-        "Let us look at it slowly.",
-        "It sounds hard, but it is not.",
-        "Take a pencil and follow along.",
-        "Here is something to play with.",
-        "Read it aloud once, and then look at the code.",
-    ),
-    (
-        "Now we put it into a little machine, called a {one}:",
-        "Look how a {one} does the whole job:",
-        "Here is a {one} that you can feed with your own values:",
-        "This {one} is short, so read every line of it:",
-    ),
-    (
-        "With it you can practise {skill}.",
-        "It is a nice way to train {skill}.",
-        "This helps with {skill}.",
-    ),
-)
-
-_STUDENT = AudiencePhrases(
-    (
-        "Keep the definition in mind while reading the code.",
-        "The rules are few.",
-        "It is worth working through by hand.",
-        "Note how little is needed.",
-        "Each example below can be run as it stands.",
-        "Follow the values line by line.",
-    ),
-    (
-        "The following {one} applies the idea:",
-        "In a complete {one} it looks like this:",
-        "As an application, consider this {one}:",
-        "A {one} with a docstring says what it is for:",
-    ),
-    (
-        "The skill to train here is {skill}.",
-        "Pay attention to {skill}.",
-        "This section practises {skill}.",
-    ),
-)
-
-_PROFESSIONAL = AudiencePhrases(
-    (
-        "Coming from another language, check the details.",
-        "In daily work it turns up everywhere.",
-        "The behaviour below is that of plain Python, without any library.",
-        "It pays to know exactly what happens.",
-        "Reviewers look for just this.",
-        "Production code uses it in the same form.",
-    ),
-    (
-        "A typical {one} reads as follows:",
-        "Wrapped in a {one} it can be tested:",
-        "Here it is at work in a {one}:",
-        "The same in a {one} of the kind one meets in reviews:",
-    ),
-    (
-        "It belongs to the craft of {skill}.",
-        "It bears on {skill}.",
-        "Keep {skill} in view.",
-    ),
-)
-
-_CHILD_WORDS = ("child", "kid", "young", "curious", "teen", "pupil", "school", "year-old")
-_PROFESSIONAL_WORDS = ("engineer", "programmer", "analyst", "working", "developer", "professional", "switching", "scientist")
+@cache
+def audiences() -> tuple[Audience, ...]:
+    """Return every audience, the general one last."""
+    return tuple(_parse(name, lines) for name, lines in read_lists("audiences").items())
 
 
-def phrases_for(audience: str) -> AudiencePhrases:
-    """Return the phrases for an audience described in words; those for students by default."""
-    lowered = audience.lower()
-    if any(word in lowered for word in _CHILD_WORDS):
-        return _CHILD
-    return _PROFESSIONAL if any(word in lowered for word in _PROFESSIONAL_WORDS) else _STUDENT
+def _parse(name: str, lines: tuple[str, ...]) -> Audience:
+    facts: dict[str, list[str]] = {}
+    for line in lines:
+        key, _, text = line.partition(" ")
+        facts.setdefault(key, []).append(text)
+    uses = {key: texts[0] for key, texts in facts.items() if key not in ("match", "register", "words", "opening")}
+    matches, words = facts["match"][0].split(), facts["words"][0].split()
+    return Audience(name, cast(Register, facts["register"][0]), tuple(matches), tuple(words), tuple(facts["opening"]), uses)
+
+
+@cache
+def audience_for(description: str) -> Audience:
+    """Return the audience with most words in a description (of several, the first word decides), or the general one."""
+    words = re.findall(r"[a-z]+", description.lower())
+
+    def rank(audience: Audience) -> tuple[int, int]:
+        places = [words.index(match.lower()) for match in audience.matches if match.lower() in words]
+        return len(places), -min(places, default=0)
+
+    *special, general = audiences()
+    best = max(special, key=rank)
+    return best if rank(best)[0] else general

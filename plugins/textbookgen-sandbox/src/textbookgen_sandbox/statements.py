@@ -229,10 +229,13 @@ def _resemblance(one: str, other: str) -> float:
 
 def _judge_lines(expected: str, printed: Sequence[str], min_resemblance: float) -> Judgement:
     """Judge lines below a statement or snippet by the stretches of output that they may show."""
-    lines, has_lead_in = _without_heading([line.rstrip() for line in expected.strip("\n").split("\n")])
+    whole = [line.rstrip() for line in expected.strip("\n").split("\n")]
+    outputs = [text.strip("\n").split("\n") for text in printed]
+    if any(_lines_equal(whole, output) for output in outputs):
+        return "right"
+    lines, has_lead_in = _without_heading(whole)
     if not lines:
         return "remark"
-    outputs = [text.strip("\n").split("\n") for text in printed]
     beginnings = [
         lines[:count]
         for count in range(len(lines), 0, -1)

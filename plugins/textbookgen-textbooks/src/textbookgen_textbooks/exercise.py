@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -31,7 +32,7 @@ class Exercise(Generator):
     task: ClassVar[str] = "exercise"
     kind: ClassVar[str] = "exercise"
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     prompt: Annotated[str, Template] = Field("phi1/exercise.md.j2", description="prompt template")
     require_concept: bool = Field(
@@ -55,6 +56,7 @@ class Exercise(Generator):
             "textbooks.tests": exercise.tests,
             "textbooks.entry_point": exercise.entry_point,
             "textbooks.concept": None if concept is None else str(concept),
+            "textbooks.shown": _shown_concept(exercise.text, concept),
             "textbooks.argument_types": ", ".join(argument_types(exercise.text, exercise.entry_point)),
         }
 
@@ -146,6 +148,14 @@ class SolvedExercise:
     prompt: str
     tests: str
     entry_point: str
+
+
+
+def _shown_concept(source: str, concept: object) -> str:
+    """Return as JSON which concept the code shows: the drawn one, or null, if there is a detector for it."""
+    if concept not in known_concepts():
+        return "{}"
+    return json.dumps({"concept": concept if practises(source, str(concept)) else None}, ensure_ascii=False)
 
 
 def read_exercise(source: str) -> SolvedExercise:
