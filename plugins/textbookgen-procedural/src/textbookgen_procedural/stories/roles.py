@@ -33,7 +33,9 @@ _PLOTS_AT = {
 #: Plots that are told only if the noun is their object: time passes in them, or the characters stay in one place.
 _ONLY_WITH_OBJECT = frozenset({"storm", "hurt", "sky", "seed"})
 #: Plots that play in a house, or in which nobody runs about.
-_INSIDE = frozenset({"spot", "cook", "storm", "sound", "broken", "show", "picture", "hurt"})
+_INSIDE = frozenset({"spot", "cook", "storm", "sound", "broken", "show", "picture", "hurt", "afraid", "seed", "tiny", "share"})
+#: Where the object of `spot` is if no noun says so: places that any room has.
+_USUAL_SPOTS = ("behind the door", "on the highest shelf", "under an old blanket", "behind the curtain")
 #: Classes of the objects of `picture` that do not live.
 _LIFELESS = frozenset({"big", "sky", "drawn"})
 #: Which adjectives can describe a noun, by its class; `thing` unless it is listed.
@@ -125,7 +127,7 @@ def _usual_object(rng: Random, noun: str, characters: list[str]) -> Roles:
     listed = plot.classes & noun_classes(thing) if " " not in thing else frozenset({"toy"})
     roles = Roles(plot, thing, its_class=next(iter(sorted(listed or plot.classes))))
     if plot.name == "spot":
-        roles.spot = rng.choice([spot for spot, place in spots().values() if not place])
+        roles.spot = rng.choice(_USUAL_SPOTS)
     return roles
 
 

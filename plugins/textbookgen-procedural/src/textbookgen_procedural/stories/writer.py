@@ -81,7 +81,12 @@ class SentenceWriter:
         return self.rng.choice(story_sentences()["when night" if sky else "when"])
 
     def _choose(self, template: str) -> str:
-        return _CHOICE.sub(lambda match: self.rng.choice(match[1].split("|")), template)
+        place = self.slots.get("place", "")
+        return _CHOICE.sub(lambda match: self._pick(match[1].split("|"), place), template)
+
+    def _pick(self, options: list[str], place: str) -> str:
+        """Return one of the options, not one that the place of the story names too (`near the river`, `by the river`)."""
+        return self.rng.choice([item for item in options if not item or item not in place.split()] or options)
 
 
 def _object_slots(roles: Roles) -> dict[str, str]:
@@ -173,7 +178,7 @@ def _problem(writer: SentenceWriter, roles: Roles, features: frozenset[str], eve
     sentences = [writer.fill(writer.rng.choice(problems)), *map(writer.fill, events)]
     if roles.plan:
         by_hero = _speaker(sentences[-1], writer) == "friend"
-        wish_is_said = bool(events) and "{goal}" in events[-1]
+        wish_is_said = bool(events) and re.search(r'"[^"]*\{goal\}[^"]*"', events[-1])
         replies = _AND_THEN if wish_is_said else _BUT_FIRST
         sentences.append(writer.fill(replies["hero" if by_hero else "friend"].replace("VP", roles.plan)))
     elif '"' not in " ".join(sentences) and ("Dialogue" in features or (not events and writer.rng.random() < 0.4)):
