@@ -13,7 +13,7 @@ from textbookgen_procedural.exercises import draw_exercise, literal
 from textbookgen_procedural.lessons.catalogue import find_topic, known_topics
 from textbookgen_procedural.tasks import TASKS
 from textbookgen_procedural.tasks.questions import solve, wrong_solution
-from textbookgen_procedural.tasks.sections import passage_detail
+from textbookgen_procedural.tasks.sections import passage_details
 from textbookgen_procedural.tasks.story_grading import measure
 from textbookgen_procedural.tasks.text_analysis import wrong_equations
 from textbookgen_procedural.word_problems import draw_problem, find_equation, find_problem
@@ -367,7 +367,7 @@ def test_a_section_takes_one_everyday_detail_from_a_passage_and_copies_nothing()
     text = do("section", {"topic": "whether a cork stopper floats", "passage": passage})
     assert "an umbrella" in text
     assert "nobody noticed it" not in text
-    assert passage_detail("The parser reads tokens.") == ""
+    assert passage_details("The parser reads tokens.") == []
 
 
 def test_rewritten_passages_keep_every_number() -> None:

@@ -58,16 +58,17 @@ def _setting(rng: Random, draw: Draw) -> list[str]:
         sentences.append(
             rng.choice(phrases("section personas")).format(persona=persona, Persona=persona[0].upper() + persona[1:])
         )
-    if detail := passage_detail(str(draw.get("passage") or "")):
+    if details := passage_details(str(draw.get("passage") or "")):
+        detail = rng.choice(details)
         article = "an" if detail[0] in "aeiou" else "a"
         sentences.append(rng.choice(phrases("section passages")).format(detail=detail, a=article))
     return [" ".join(sentences)] if sentences else []
 
 
-def passage_detail(passage: str) -> str:
-    """Return the first everyday object that a passage names; empty if it names none."""
-    words = (match[0] for match in re.finditer(r"[a-z]+", passage.lower()))
-    return next((word for word in words if word in _objects()), "")
+def passage_details(passage: str) -> list[str]:
+    """Return the everyday objects that a passage names, each once, in order."""
+    words = re.findall(r"[a-z]+", passage.lower())
+    return [word for word in dict.fromkeys(words) if word in _objects()]
 
 
 @cache
