@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -153,3 +155,34 @@ def test_prune_spares_the_steps_of_a_run_in_progress(ran: Ran, folder: Path) -> 
     with run.active():
         assert workspace.unused_steps() == []
     assert len(workspace.unused_steps()) == 8
+
+
+def test_steps_of_a_plugin_whose_code_has_changed_are_named(
+    ran: Ran, folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    ran()
+    assert executed(ran()) == [] and "has changed since" not in caplog.text
+    monkeypatch.setattr("textbookgen.run.integrity.source_digest", lambda kind: "other")
+    assert executed(ran()) == []
+    assert "the code of not installed 0 has changed since step 'loud' was completed" in caplog.text
+    assert "--again loud" in caplog.text
+
+
+def test_the_source_of_a_plugin_is_all_of_its_package_and_of_a_built_in_stage_its_own_file(tmp_path: Path) -> None:
+    package = tmp_path / "changing"
+    package.mkdir()
+    (package / "__init__.py").write_text("class Stage: pass\n", encoding="utf-8")
+    (package / "helper.py").write_text("x = 1\n", encoding="utf-8")
+    code = (
+        f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import changing; "
+        "from textbookgen.recipe.plugin_source import source_digest; print(source_digest(changing.Stage)); "
+        "from textbookgen.builtin.stages.mix import Mix; print(source_digest(Mix))"
+    )
+
+    def digests() -> list[str]:
+        return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+
+    before = digests()
+    (package / "helper.py").write_text("x = 2\n", encoding="utf-8")
+    after = digests()
+    assert before[0] != after[0] and before[1] == after[1] and len(before[1]) == 64

@@ -20,6 +20,7 @@ from textbookgen.llm import TeacherSession
 from textbookgen.recipe.plan import Component, GeneratorStep, GraderStep, Plan, PlannedStep
 from textbookgen.recipe.plugin_boundary import plugin_boundary
 from textbookgen.recipe.plugin_manager import Plugins
+from textbookgen.recipe.plugin_source import source_digest
 from textbookgen.run.integrity import StepIntegrity
 from textbookgen.run.memory import peak_mib, reset_peak
 from textbookgen.run.observers import Observer, Observers
@@ -150,7 +151,15 @@ class _Execution:
         peak = max(record.peak_mib, peak_mib(of_children=isinstance(step.stage, Trainer)))
         record = replace(record, seconds=round(time.monotonic() - started, 3), peak_mib=round(peak, 1))
         inputs_digests = self.integrity.inputs(step)
-        file = StepFile(step.label, step.use, step.release, step.fingerprint, record, inputs=inputs_digests)
+        file = StepFile(
+            step.label,
+            step.use,
+            step.release,
+            step.fingerprint,
+            record,
+            inputs=inputs_digests,
+            source=source_digest(type(step.stage)),
+        )
         self.integrity.completed(folder.finish(file), folder)
         return record, False
 

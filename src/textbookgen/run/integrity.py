@@ -12,6 +12,7 @@ from textbookgen.api.errors import WorkspaceError
 from textbookgen.api.events import Event, Progress
 from textbookgen.api.stage import Evaluator, Packer, Trainer
 from textbookgen.recipe.plan import PlannedStep
+from textbookgen.recipe.plugin_source import source_digest
 from textbookgen.storage.manifest import Damage, find_damage
 from textbookgen.storage.records import StepFile
 from textbookgen.storage.workspace import StepFolder
@@ -66,6 +67,9 @@ class StepIntegrity:
             log.warning("step '%s' is run again: the output of %s is not what it ran with", step.label, labels)
             folder.clear()
             return None
+        if file.source and file.source != source_digest(type(step.stage)):
+            problem = "the code of %s has changed since step '%s' was completed; if its output would differ, add `--again %s`"
+            log.warning(problem, step.release, step.label, step.label)
         self.digests[step.label] = file.digest
         return file
 

@@ -91,6 +91,7 @@ class StepFile:
         record: its counts and costs.
         files: an entry for each file of its output.
         inputs: the `digest` of each input by label, as it was when the step ran.
+        source: a digest of the plugin's code; empty if it is unknown.
     """
 
     label: str
@@ -100,6 +101,7 @@ class StepFile:
     record: StepRecord
     files: tuple[FileEntry, ...] = ()
     inputs: Mapping[str, str] = field(default_factory=dict)
+    source: str = ""
 
     @property
     def digest(self) -> str:
