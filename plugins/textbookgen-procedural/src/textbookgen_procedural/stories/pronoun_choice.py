@@ -21,14 +21,16 @@ def use_pronouns(sentences: Sequence[str], slots: Mapping[str, str]) -> str:
     starts = re.compile(rf"{re.escape(name)} (?!and {re.escape(slots['f'])}\b)")
     parts = [part for sentence in sentences for part in _SENTENCE.findall(sentence.strip() + " ")]
     said: list[str] = []
+    about_hero = False
     in_a_row = 0
     for part in parts:
-        about_hero = said and (starts.match(said[-1]) or said[-1].startswith(f"{pronoun} "))
         clear = about_hero and not _OTHERS.search(said[-1]) and slots["the_helper"] not in said[-1]
-        if clear and starts.match(part) and in_a_row < 2:
+        named = starts.match(part) is not None
+        about_hero = named or (about_hero and part.startswith(f"{pronoun} ") and not _OTHERS.search(said[-1]))
+        if clear and named and in_a_row < 2:
             part = f"{pronoun}{part[len(name) :]}"
             in_a_row += 1
-        elif starts.match(part):
+        elif named:
             in_a_row = 0
         said.append(part)
     return "".join(said).strip()

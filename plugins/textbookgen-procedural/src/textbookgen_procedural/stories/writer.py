@@ -78,7 +78,8 @@ class SentenceWriter:
 
     def _usual_time(self) -> str:
         sky = self.plot.name == "sky" and self.slots["thing"] in _NIGHT
-        return self.rng.choice(story_sentences()["when night" if sky else "when"])
+        times = story_sentences()["when night" if sky else "when"]
+        return self.rng.choice([time for time in times if not (self.plot.name == "storm" and " in " in time)])
 
     def _choose(self, template: str) -> str:
         place = self.slots.get("place", "")
