@@ -44,7 +44,9 @@ class SentenceWriter:
         """Return the sentence for a template."""
         chosen = self._choose(template)
         if "B" in self.plot.lines:
-            chosen = chosen.replace("because {trouble}", f"because {self.plot.lines['B'][0]}")
+            reason = "it was all so sad" if "reason" in self.said else self.plot.lines["B"][0]
+            self.said |= {"reason"} if "because {trouble}" in chosen else set()
+            chosen = chosen.replace("because {trouble}", f"because {reason}")
         slots = dict(self.slots)
         for name, letter in _AGAIN.items():
             slots[name] = self.plot.lines[letter][name in self.said].format_map(self.slots)
