@@ -49,6 +49,7 @@ def test_sentences_are_kept_without_markup_and_everything_else_is_left_out():
         "usage: tool [-h] [--of FILE] [--the NAME]. It is to be in the a.",
         "Das Wasser steigt, weil der Mond es mit seiner Kraft zu sich zieht und nicht loslässt.",
         "This program is distributed in the hope that it is useful, but without any warranty of it.",
+        'THE SOFTWARE IS PROVIDED "AS IS", and it is for you to see that it is of use to you.',
         "Copyright (c) 2001 by the authors of this program, to whom all of it belongs.",
         ">>> the_sum = of(the, numbers) is in the a. The rest of the line is that.",
         "alpha, beta, gamma, delta, the, of, epsilon, zeta, eta",

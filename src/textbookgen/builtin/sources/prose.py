@@ -42,7 +42,7 @@ _COMMON = frozenset(
 )
 _UNWANTED = re.compile(
     r"permission (?:is hereby granted|to copy)|redistribution and use|free software"
-    r"|(?:any|no) warranty|licensed under|copyright|all rights reserved"
+    r"|(?:any|no) warranty|provided .?as.is|in no event|\bliab(?:le|ility)|licensed under|copyright|all rights reserved"
     r"|\blicen[cs]e\b|\(c\) \d{4}|©|lorem ipsum",
     re.IGNORECASE,
 )
