@@ -90,9 +90,11 @@ class Tasks(Evaluator):
     def _run(self, model: Any, context_length: int | None, seed: int) -> dict[str, Any]:
         _load()
         import lm_eval
+        from lm_eval import evaluator
 
         from textbookgen_lm_eval.served_lm import ServedLM
 
+        evaluator.get_git_commit_hash = lambda: None  # it prints an error outside of a git repository
         served = ServedLM(model, context_length, self.document_start, self.batch, seed)
         try:
             results: dict[str, Any] = lm_eval.simple_evaluate(
