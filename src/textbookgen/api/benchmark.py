@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 
 @dataclass(frozen=True)
@@ -12,7 +12,7 @@ class BenchmarkItem:
     """One problem whose answer a model writes, and how to check it.
 
     For code, `tests` is not empty: a completion passes if the program `prompt + completion + "\\n" + tests` runs without an
-    error. For others, a completion passes if it equals `solution`, apart from white space.
+    error. For others, a completion passes if it equals `solution`, apart from white space, or if it ends with that number.
 
     Attributes:
         id: unique within the benchmark, such as `HumanEval/0`.
@@ -21,6 +21,12 @@ class BenchmarkItem:
         tests: Python code that raises an error unless the completion is correct; empty for items without code.
         entry_point: the name of the function that the tests call; may be empty.
         prefix: what the model reads before the prompt, such as solved examples; no part of the problem or of a program.
+        question: what a chat model or a teacher is asked instead; made from the prompt unless given.
+        compare: how completions without tests are compared with `solution`: `text` apart from white space, `number` by the
+            number that they give as their answer.
+        answer_pattern: for `number`: a regular expression whose group is the answer, in the form of published evaluations.
+        aliases: other correct completions; used where short answers are graded.
+        base_tests: the tests of the benchmark that this one extends, to be reported apart; empty if it extends none.
     """
 
     id: str
@@ -29,6 +35,11 @@ class BenchmarkItem:
     tests: str = ""
     entry_point: str = ""
     prefix: str = ""
+    question: str = ""
+    compare: Literal["text", "number"] = "text"
+    answer_pattern: str = ""
+    aliases: tuple[str, ...] = ()
+    base_tests: str = ""
 
 
 @dataclass(frozen=True)

@@ -93,6 +93,11 @@ def complete_text(reply: Reply, *, may_decline: bool = False) -> str:
     return text
 
 
+def without_reasoning(text: str) -> str:
+    """Return a text without the reasoning trace that some models put before their answer."""
+    return _REASONING.sub("", text)
+
+
 def read_prose(reply: Reply) -> str:
     """Return the text of a reply, ending in one newline, without what models put around it (see `without_chatter`).
 

@@ -18,10 +18,9 @@ from textbookgen.api.artifacts import Chats, Checkpoint, Documents, Pairs, Table
 from textbookgen.api.errors import Diagnostic, RunError
 from textbookgen.api.files import write_frame, write_text
 from textbookgen.api.message import Message
-from textbookgen.api.model import Model, TokenModel
 from textbookgen.api.rows import report_table
 from textbookgen.api.stage import Evaluator, StageInputs
-from textbookgen.builtin.chat_prompts import read_chat_template, render_chat
+from textbookgen.builtin.evaluation.chat_models import TextChatModel, TokenChatModel, open_chat_model
 
 Turns = tuple[Message, ...]
 
@@ -39,50 +38,6 @@ class Conversation:
     turns: Turns
     chosen: str = ""
     rejected: str = ""
-
-
-@dataclass(frozen=True)
-class TokenChatModel:
-    """A chat model that takes token ids, and so conversations in exactly its own chat template."""
-
-    model: TokenModel
-
-    def reply(
-        self, conversations: Sequence[Turns], max_tokens: int, temperature: float, seed: int
-    ) -> list[tuple[str, bool | None]]:
-        """Return each reply and whether it ended before `max_tokens`."""
-        seeds = [seed + number for number in range(len(conversations))]
-        prompts = self.model.encode(conversations)
-        replies = self.model.extend(prompts, max_tokens=max_tokens, temperature=temperature, seeds=seeds)
-        return [(reply.text, reply.ended) for (reply,) in replies]
-
-    def score(self, conversations: Sequence[Turns], replies: Sequence[str]) -> list[tuple[float, int]]:
-        """Return the natural-log probability of each reply and its number of tokens."""
-        pairs = list(zip(self.model.encode(conversations), self.model.encode(replies), strict=True))
-        return [(float(sum(logprobs)), len(logprobs)) for logprobs in self.model.logprobs(pairs)]
-
-
-@dataclass(frozen=True)
-class TextChatModel:
-    """A chat model that takes text only; whether a reply ended by itself is unknown."""
-
-    model: Model
-    template: str | None
-
-    def reply(
-        self, conversations: Sequence[Turns], max_tokens: int, temperature: float, seed: int
-    ) -> list[tuple[str, bool | None]]:
-        """Return each reply, and None."""
-        prompts = [render_chat(turns, self.template) for turns in conversations]
-        stop = sorted({ending for _, ending in prompts if ending})
-        texts = [prompt for prompt, _ in prompts]
-        replies = self.model.complete(texts, max_tokens=max_tokens, temperature=temperature, stop=stop, seed=seed)
-        return [(reply, None) for (reply,) in replies]
-
-    def score(self, conversations: Sequence[Turns], replies: Sequence[str]) -> list[tuple[float, int]]:
-        """Return the natural-log probability of each reply and its number of tokens."""
-        prompts = [render_chat(turns, self.template)[0] for turns in conversations]
-        return [(score.logprob, score.tokens) for score in self.model.score(list(zip(prompts, replies, strict=True)))]
 
 
 class ChatEval(Evaluator):
@@ -138,11 +93,7 @@ class ChatEval(Evaluator):
         metrics: list[dict[str, Any]] = []
         for label, checkpoint in inputs.by_label("from", Checkpoint).items():
             with closing(inputs.resolver.model(checkpoint.path)) as model:
-                chat_model = (
-                    TokenChatModel(model)
-                    if isinstance(model, TokenModel)
-                    else TextChatModel(model, read_chat_template(checkpoint.path))
-                )
+                chat_model = open_chat_model(model, checkpoint.path)
                 batches = range(0, len(conversations), self.batch)
                 replies = pl.concat(
                     [self._reply(chat_model, conversations[start : start + self.batch], start) for start in batches]
@@ -158,7 +109,7 @@ class ChatEval(Evaluator):
         turns = [conversation.turns for conversation in conversations]
         replies = model.reply(turns, self.max_tokens, self.temperature, self.seed * 1_000_003 + start)
         frame = pl.DataFrame(
-            [(messages[-1].content, reply, ended) for messages, (reply, ended) in zip(turns, replies, strict=True)],
+            [(messages[-1].content, reply, ended) for messages, ((reply, ended),) in zip(turns, replies, strict=True)],
             schema={"question": pl.String, "reply": pl.String, "ended": pl.Boolean},
             orient="row",
         )
