@@ -30,7 +30,7 @@ Row = Mapping[str, Any]
 _LABELS = ("questions", "voted", "honest", "honest-pairs", "reversed", "best", "preferred", "talks", "revised")
 _CODE = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _CALL = re.compile(r"What does `(\w+)(\(.*?\))` give\?", re.DOTALL)
-_EQUATION = re.compile(r"(?<![\w.*+/-])(-?\d+) ([-+*]) (\d+) = (-?\d+)(?![\d.]*\w)")
+_EQUATION = re.compile(r"(?<![\w.*+/-])(?<![-+*/] )(-?\d+) ([-+*]) (\d+) = (-?\d+)(?![\d.]*\w)")
 _SUM = re.compile(r"\s*(\d+) ([-+*]) (\d+) =\s*")
 _ANSWER = re.compile(r"(?:ANSWER:|answer is) (.+?)\.?\s*$", re.MULTILINE)
 
