@@ -18,8 +18,9 @@ import pytest
 
 from textbookgen.api.errors import RecipeError, RequestRefused, TextbookgenError
 from textbookgen.api.hookspecs import hookimpl
-from textbookgen.api.sampler import AcceptedStats, Sampler
+from textbookgen.api.sampler import AcceptedStats, Grid, Sampler
 from textbookgen.api.teacher import Price, Reply, Request, Teacher
+from textbookgen.builtin.samplers.least_covered import LeastCoveredSampler
 from textbookgen.recipe.plan import Plan
 from textbookgen.recipe.plugin_manager import Plugins
 from textbookgen.run.engine import run_plan
@@ -246,3 +247,28 @@ def test_samplers_can_contain_samplers_of_plugins(planned: Callable[..., Plan], 
 def test_passages_of_an_unknown_stage_are_reported(planned: Callable[..., Plan]) -> None:
     with pytest.raises(RecipeError, match="no earlier stage is named 'nowhere'"):
         planned(PASSAGES.replace('from = "numbers"', 'from = "nowhere"'))
+
+
+def test_a_document_that_does_not_show_its_drawn_value_covers_no_cell() -> None:
+    stats = AcceptedStats(grid=Grid(("thing", "place"), 4))
+    stats.add({"thing": "cat", "place": "sea"}, "A cat.", {"thing": "cat"})
+    stats.add({"thing": "owl", "place": "sea"}, "A cat.", {"thing": None})
+    assert list(stats.cells) == [("cat", "sea")] and stats.attempted[("owl", "sea")] == 1
+    assert stats.draws == {"thing": Counter(cat=1), "place": Counter(sea=2)} and stats.documents == 2
+
+
+def test_least_covered_draws_more_of_what_documents_seldom_show() -> None:
+    """A teacher that writes about cats when it is asked for owls leaves owls rare, however often they are drawn."""
+    sampler = LeastCoveredSampler(thing=["cat", "owl"])
+    stats = AcceptedStats(grid=sampler.grid())
+    for n in range(200):
+        draw = sampler.draw(n, Random(n), stats)
+        is_shown = draw["thing"] == "cat" or n % 5 == 0
+        stats.add(draw, "text", {"thing": draw["thing"] if is_shown else None})
+    asked = Counter(sampler.draw(n, Random(n), stats)["thing"] for n in range(1_000))
+    assert stats.draws["thing"]["owl"] < stats.draws["thing"]["cat"]
+    assert asked["owl"] > 2 * asked["cat"]
+    blind = AcceptedStats(grid=sampler.grid())
+    for n in range(200):
+        blind.add(sampler.draw(n, Random(n), blind), "text")
+    assert abs(blind.draws["thing"]["owl"] - blind.draws["thing"]["cat"]) < 20

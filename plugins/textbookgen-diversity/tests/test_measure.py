@@ -113,9 +113,28 @@ def test_planted_copies_are_found_by_family_and_over_time(tmp_path: Path) -> Non
     assert spans["first"].to_list() == [0, 100, 200]
     assert found["tales", "values of topic covered (declared)"] == 1.0
     assert found["tales", "values of level covered (declared)"] == 0.5
-    assert found["tales", "combinations covered (declared)"] == pytest.approx(len({tuple(draw.values()) for draw in draws}) / 20)
+    assert found["tales", "combinations covered (declared)"] == pytest.approx(
+        len({tuple(draw.values()) for draw in draws}) / 20
+    )
     assert found["tales", "evenness of topic (entropy, declared)"] == pytest.approx(evenness({"rain": 50, "snow": 250}, 2))
     assert found["tales", "documents with R2 to the nearest other over 0.8"] == pytest.approx(100 / 300)
+
+
+def test_coverage_counts_what_documents_show_and_says_what_nobody_checked(tmp_path: Path) -> None:
+    draws = [{"topic": ("rain", "snow", "fog", "wind")[n % 4], "level": n % 2} for n in range(80)]
+    shown = [{"topic": draw["topic"] if draw["topic"] in ("rain", "snow") else None} for draw in draws]
+    frame = documents(random_texts(9, 80)).with_columns(
+        draw=pl.Series([json.dumps(draw) for draw in draws], dtype=pl.String),
+        **{"toy.shown": pl.Series([json.dumps(item) for item in shown], dtype=pl.String)},
+    )
+    grid = {"topic": ("rain", "snow", "fog", "wind"), "level": 2}
+    stage = DiversityEvaluator(**{"from": "tales"}, grid=grid)
+    found = evaluated(tmp_path, stage, tales=write_documents(tmp_path / "c", *frame.iter_slices(30)))
+    assert found["tales", "values of topic covered (shown)"] == 0.5
+    assert found["tales", "evenness of topic (entropy, shown)"] == pytest.approx(0.5)
+    assert found["tales", "documents that show the drawn topic"] == 0.5
+    assert found["tales", "values of level covered (declared)"] == 1.0
+    assert found["tales", "combinations covered (partly shown)"] == 2 / 8  # rain at level 0, snow at level 1
 
 
 def test_openings_are_counted_over_the_whole_corpus(tmp_path: Path) -> None:

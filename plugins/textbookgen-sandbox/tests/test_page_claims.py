@@ -154,6 +154,7 @@ WRONG = {
     "one word": python("print('Ann')  # Bob"),
     "number in words": python("print('12 apples')  # 13 apples"),
     "label": python("print('Total:', 12)  # Total: 15"),
+    "output that begins like a lead-in": python("print('Returns the first text of all')  # Returns the last text of all"),
     "aside": python("print(7 // 2)  # 4 (rounded up)"),
     "aside after a comma": python("print(7 // 2)  # 3.5, since 7 is odd"),
     "result is": python("print(2 + 2)  # the result is 5"),

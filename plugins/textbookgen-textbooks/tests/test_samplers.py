@@ -14,7 +14,7 @@ from textbookgen_textbooks.function_names import (
     qualifiers,
     verbs,
 )
-from textbookgen_textbooks.page_topics import PageTopics
+from textbookgen_textbooks.page_topics import PageTopics, known_topics
 from textbookgen_textbooks.practised_concepts import known_concepts
 from textbookgen_textbooks.word_lists import list_entries
 
@@ -94,9 +94,42 @@ def test_page_topics_are_drawn_from_the_lists_or_the_given_ones():
     samples = draws(PageTopics(topics=("a", "b"), difficulties=(3,)), 400)
     assert {sample["topic"] for sample in samples} == {"a", "b"}
     assert {sample["difficulty"] for sample in samples} == {3}
-    assert {sample["audience"] for sample in samples} == set(list_entries("audiences"))
+    assert {sample["audience"] for sample in samples} == {line.rpartition(" : ")[0] for line in list_entries("audiences")}
     assert {sample["style"] for sample in samples} == set(list_entries("styles"))
     assert "required_terms" not in samples[0]
+
+
+def test_topic_audience_and_skill_fit_each_other():
+    samples = draws(PageTopics(), 4_000)
+    assert {sample["topic"] for sample in samples} == set(known_topics()) and len(known_topics()) == 180
+    child = [sample["topic"] for sample in samples if "child" in sample["audience"]]
+    assert "counting letters" in child and all(known_topics()[topic].stage == 1 for topic in child)
+    stages = {known_topics()[sample["topic"]].stage for sample in samples if "programmer" in sample["audience"]}
+    assert stages == {1, 2, 3}
+    subjects = {known_topics()[sample["topic"]].subject for sample in samples if sample["skill"] == "using a loop invariant"}
+    assert subjects == {"loops", "sorting and searching", "algorithms on lists", "numbers"}
+
+
+def test_the_grid_counts_the_pairs_that_can_be_drawn():
+    sampler = PageTopics()
+    drawn = {sampler.grid().cell(sample) for sample in draws(sampler, 40_000)}
+    assert len(drawn) == sampler.grid().cells
+    assert PageTopics(topics=("a", "b", "b"), audiences=("x", "y")).grid().cells == 4
+
+
+def test_a_topic_without_an_audience_is_refused():
+    with pytest.raises(ValidationError, match="topological order"):
+        PageTopics(topics=("topological order",), audiences=("a curious child of eleven who has only used block programming",))
+    assert PageTopics(topics=("topological order",), audiences=("a child",)).draw(0, Random(0), AcceptedStats())
+
+
+def test_subjects_of_skills_and_concepts_of_topics_exist():
+    subjects = {topic.subject for topic in known_topics().values()} | {"*"}
+    for line in list_entries("skills"):
+        assert set(line.partition(" : ")[2].split("; ")) <= subjects
+    for line in list_entries("topic_concepts"):
+        topic, _, concept = line.partition(" : ")
+        assert topic in known_topics() and concept in known_concepts()
 
 
 def test_required_terms_are_drawn_without_repeats():

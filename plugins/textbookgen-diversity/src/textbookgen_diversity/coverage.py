@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from textbookgen import Table
-from textbookgen.api.rows import SHOWN, shown_values
 from textbookgen.api.hashing import stable_hash
+from textbookgen.api.rows import SHOWN, shown_values
 
 #: A field with more values is free text and is not counted.
 MAX_VALUES = 10_000
@@ -64,7 +64,7 @@ def count_draws(table: Table, fields: Sequence[str], grid: Sequence[str]) -> Dra
                 continue
             counts.documents += 1
             missing = {name for name, value in shown.items() if value is None}
-            counts.checked.update(shown)
+            counts.checked.update(list(shown))
             counts.missing.update(missing)
             values = {name: value for name, value in {**draw, **shown}.items() if name not in missing}
             _count_values(counts, values, fields or tuple(draw))

@@ -91,12 +91,15 @@ def change_value(rng: Random, example: Example, max_lines: int) -> Change | None
     before, program = example.output(), example.program()
     for slot, kind in slots:
         old = example.values[slot]
-        if len(re.findall(rf"(?<![\w.]){re.escape(old)}(?![\w.])", program)) != 1:
-            continue
+        whole = re.compile(rf"(?<![\w.]){re.escape(old)}(?![\w.])")
+        if program.count(old) != 1 and (len(whole.findall(program)) != 1 or not old.isdigit()):
+            continue  # the reader could not tell which one is meant
         for _ in range(_ATTEMPTS):
             new = slot_value(kind, rng, example.words)
+            if whole.sub(new.replace("\\", r"\\"), program) != example.program({slot: new}):
+                continue
             output = output_within_limits(example.program({slot: new})) if new != old else None
-            if output and output != before and len(output) <= max_lines:
+            if output and output != before and len(output) <= max_lines and all(line.strip() for line in output):
                 return Change(old, new, output)
     return None
 

@@ -95,7 +95,7 @@ def _worked_example(material: Material) -> list[str]:
     material.examples = [example]
     blocks = [_title(material, material.phrase("subtitles worked")), f"{material.definition} {material.use}"]
     blocks += material.glossary(example.program())
-    blocks += [material.explain(material.amount.explanations - 1)]
+    blocks += [f"{_opening(material)} {material.explain(material.amount.explanations - 1)}"]
     blocks += _introduced(material.phrase("worked leads"), example)
     sentences = statements_in_words(example.program())
     if 1 < len(sentences) <= _MAX_STEPS:
@@ -110,7 +110,7 @@ def _worked_example(material: Material) -> list[str]:
 def _story(material: Material) -> list[str]:
     blocks = [f"# {material.phrase('subtitles story')}", material.phrase("story problems")]
     blocks.append(f'{material.phrase("story turns")} "{material.definition}"')
-    blocks.append(f'"{material.use}" {material.explain(1)}' if material.rng.random() < 0.5 else material.explain(2))
+    blocks.append(f'"{material.use}" {material.explain(1 if material.rng.random() < 0.5 else 2)}')
     for example in material.examples:
         blocks += _introduced(material.phrase("story codes"), example)
         if text := material.explain():
@@ -146,7 +146,8 @@ def _mistake(material: Material) -> list[str]:
         material.used.add(find_mistake)
         material.examples = [example]
         blocks = [_title(material, material.phrase("subtitles mistake")), f"{material.definition} {material.use}"]
-        blocks += [material.explain(material.amount.explanations - 1), *material.glossary(example.program())]
+        blocks += [f"{_opening(material)} {material.explain(material.amount.explanations)}"]
+        blocks += material.glossary(example.program())
         blocks += [_introduced(material.phrase("mistake leads"), example)[0], fenced(slip.program)]
         blocks.append(material.phrase("mistake symptoms", wanted=listed_output(output)))
         blocks.append(f"{material.phrase('mistake searches')} Here it leads to line {slip.line}, `{slip.wrong.strip()}`.")
@@ -162,24 +163,30 @@ def _comparison(material: Material) -> list[str]:
         return _lecture(material)
     blocks = [_title(material, material.phrase("subtitles comparison")), f"{material.definition} {material.use}"]
     blocks += material.glossary(example.program())
-    blocks += [material.explain(material.amount.explanations - 1), f"**First solution.** {_example(example)[0]}"]
+    blocks += [f"{_opening(material)} {material.explain(material.amount.explanations)}"]
+    blocks += [f"**First solution.** {_example(example)[0]}"]
     blocks += [example.markdown(), f"**Second solution.** {name}:", fenced(second)]
     sizes = [len(code_lines(program)) for program in (example.program(), second)]
     one, other = ("first", "second") if sizes[0] < sizes[1] else ("second", "first")
     verdict = "verdict equal" if sizes[0] == sizes[1] else "verdict shorter"
     shorter = material.phrase(verdict, one=one, other=other, few=min(sizes), many=max(sizes))
     blocks.append(f"{material.phrase('solution leads')} {shorter}")
-    material.examples = [example]
+    others = [other for other in material.examples if other.snippet != example.snippet][: max(0, material.level - 2)]
+    material.examples = [example, *others]
     material.used |= {second_way, generalise}
-    return [*blocks, *material.remark(), *_pitfall(material), *_practice(material)]
+    blocks += material.remark()
+    for other in others:
+        blocks += [f"**A further example.** {_example(other)[0]}", other.markdown()]
+    return [*blocks, *_pitfall(material), *_practice(material)]
 
 
 def _two_solutions(material: Material) -> tuple[Example | None, str, str]:
     """Return an example, a second solution, and what that is; None as the example if there is none."""
     candidates = list(material.candidates())
-    for example in candidates:
-        if example.snippet.variant:
-            return example, example.program(variant=True), example.snippet.variant_introduction
+    varied = sorted((item for item in candidates if item.snippet.variant), key=lambda item: item.snippet.size)
+    if varied:
+        example = varied[round((len(varied) - 1) * (material.level - 1) / 4)]
+        return example, example.program(variant=True), example.snippet.variant_introduction
     pairs = ((example, as_function(example)) for example in candidates)
     return next(((example, function, "The same as a function") for example, function in pairs if function), (None, "", ""))
 
@@ -195,7 +202,11 @@ def _recipe(material: Material) -> list[str]:
     blocks += material.glossary(example.program())
     blocks.append(f'**Task.** "{example.snippet.introduction}". {material.phrase("recipe leads")}')
     blocks.append("\n".join(f"{number}. {sentence}" for number, sentence in enumerate(sentences, 1)))
-    blocks += ["**The program.**", example.markdown(), f"**Why it works.** {material.explain(material.amount.explanations)}"]
+    blocks += [
+        "**The program.**",
+        example.markdown(),
+        f"**Why it works.** {material.explain(material.amount.explanations)} {_opening(material)}",
+    ]
     blocks += material.remark()
     others = [other for other in material.examples if other is not example and material.level > 3]
     material.examples = [example, *others]
