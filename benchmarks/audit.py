@@ -25,7 +25,7 @@ from pathlib import Path
 from audit_common import Audit, table, totals
 
 _FOLDER = Path(__file__).parent
-#: Least shares of the last line.
+#: Lowest shares of the last line.
 TARGETS = {"facts_true": 0.99, "answers_right": 1.0, "distinct_exercise_trees": 0.6}
 
 
@@ -53,7 +53,7 @@ def run(chosen: Sequence[str], documents: int, seed: int) -> list[Audit]:
 
 def missed(figures: dict[str, float | int | None]) -> list[str]:
     """Return the names of the figures that are below their target; one that was not measured is not."""
-    return [name for name, least in TARGETS.items() if (value := figures[name]) is not None and value < least]
+    return [name for name, target in TARGETS.items() if (value := figures[name]) is not None and value < target]
 
 
 def summary(audits: Iterable[Audit]) -> list[str]:

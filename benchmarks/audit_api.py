@@ -256,15 +256,15 @@ def audit(documents: int, seed: int) -> list[Audit]:
 
 def audit_rows(rows: Sequence[Row]) -> Audit:
     """Return what was found in these requests: calls are their answers, slips of grammar their facts."""
-    found = Audit("request", len(rows))
+    result = Audit("request", len(rows))
     for row in rows:
         problems, slipped = wrong_facts(row), glitches(row["api.request"], row.get("api.values") or ())
         shown = f"{row['api.request']!r} -> {row['api.call']}"
-        found.check("the call follows from the request", not problems, f"{', '.join(problems)}: {shown}", "answer")
-        found.check("the request has no slip of grammar", not slipped, f"{', '.join(slipped)}: {shown}")
+        result.check("the call follows from the request", not problems, f"{', '.join(problems)}: {shown}", "answer")
+        result.check("the request has no slip of grammar", not slipped, f"{', '.join(slipped)}: {shown}")
     distinct = len({row["api.request"] for row in rows}) / max(1, len(rows))
-    found.notes.append(f"distinct requests: {distinct:.4f}")
-    return found
+    result.notes.append(f"distinct requests: {distinct:.4f}")
+    return result
 
 
 def make_requests(documents: int, seed: int = 0) -> list[dict[str, Any]]:

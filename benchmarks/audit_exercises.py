@@ -140,25 +140,25 @@ def near_items(rows: Sequence[Row], benchmarks: Sequence[Any], min_rate: float) 
 
 def check_exercises(rows: Sequence[Row]) -> Audit:
     """Return what was found in some exercises: facts, answers (its asserts hold), and syntax trees."""
-    found = Audit("exercise", len(rows))
+    result = Audit("exercise", len(rows))
     wrong = set(wrong_answers(rows))
     for row in rows:
         name, text = row["textbooks.entry_point"], row["text"]
-        found.check_all(stated_facts(row), f"{name}: {row['textbooks.concept']} | {row['textbooks.argument_types']} | {text}")
+        result.check_all(stated_facts(row), f"{name}: {row['textbooks.concept']} | {row['textbooks.argument_types']} | {text}")
         right = not any(line.startswith(f"{name}:") for line in wrong)
-        found.check("it has asserts, and they hold", right, f"{name}: {row['textbooks.tests']}", "answer")
-    found.trees = [tree_of(row["text"]) for row in rows if "it parses" not in false_facts(row)]
-    return found
+        result.check("it has asserts, and they hold", right, f"{name}: {row['textbooks.tests']}", "answer")
+    result.trees = [tree_of(row["text"]) for row in rows if "it parses" not in false_facts(row)]
+    return result
 
 
 def audit(documents: int, seed: int) -> list[Audit]:
     """Return what was found in this many exercises; replies that the stage refused are in the notes."""
     rows, refused = write_exercises(documents, seed=seed)
-    found = check_exercises(rows)
+    result = check_exercises(rows)
     near = near_items(rows, [HeldOutExercises()], 0.8)
-    found.check("no exercise is like a held-out one", not near, " | ".join(near))
-    found.notes += [f"replies refused by the stage ({count}): {reason}" for reason, count in refused.items()]
-    return [found]
+    result.check("no exercise is like a held-out one", not near, " | ".join(near))
+    result.notes += [f"replies refused by the stage ({count}): {reason}" for reason, count in refused.items()]
+    return [result]
 
 
 # -- Program

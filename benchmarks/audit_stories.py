@@ -4,7 +4,7 @@
 
 Stories and their summaries are written by the embedded teacher for draws of `tinystories/story-constraints`. Checked are the
 required words (in any form), the required features (dialogue exactly, the others by cues on the surface), that a story with a
-bad ending shows no happy one, that the summary speaks of the hero and tells the same ending, sentences that come twice in a
+bad ending shows no happy one, that the summary is of this story, sentences that come twice in a
 story, and grammar by Harper, an offline rule checker (the dependency group `audit`; names are not taken for misspellings, and
 its rules of style are not counted). The last line is JSON.
 """
@@ -49,39 +49,39 @@ def write_stories(count: int, seed: int) -> list[dict[str, Any]]:
 
 def check_stories(rows: Sequence[dict[str, Any]]) -> Audit:
     """Return what was found in stories."""
-    found = Audit("story", len(rows))
+    result = Audit("story", len(rows))
     seen: set[str] = set()
     for row in rows:
-        _check_statements(found, row)
+        _check_statements(result, row)
         counted = Counter(item.strip(' "\n') for item in _SENTENCE.findall(row["text"]))
         twice = [sentence for sentence, count in counted.items() if count > 1 and len(sentence.split()) > 3]
-        found.check("no sentence comes twice", not twice, " | ".join(twice), "figure")
-        found.check("no other story is the same", row["text"] not in seen, row["text"], "figure")
+        result.check("no sentence comes twice", not twice, " | ".join(twice), "figure")
+        result.check("no other story is the same", row["text"] not in seen, row["text"], "figure")
         seen.add(row["text"])
     openings = Counter(" ".join(row["text"].split()[:4]) for row in rows)
     share = max(openings.values(), default=0) / max(len(rows), 1)
-    found.notes.append(f"the most frequent opening of four words begins {share:.1%} of the stories")
-    check_grammar(found, (row["text"] for row in rows), lambda word: not hard_words(word))
-    return found
+    result.notes.append(f"the most frequent opening of four words begins {share:.1%} of the stories")
+    check_grammar(result, (row["text"] for row in rows), lambda word: not hard_words(word))
+    return result
 
 
-def _check_statements(found: Audit, row: dict[str, Any]) -> None:
+def _check_statements(result: Audit, row: dict[str, Any]) -> None:
     text = row["text"]
     present = text_words(tokens(text))
     for word in row["tinystories.words"]:
-        found.check("it has the required word", contains_word(word, present), f"{word}: {text}")
+        result.check("it has the required word", contains_word(word, present), f"{word}: {text}")
     for feature in row["tinystories.features"]:
-        found.check(f"it shows {feature}", shows_feature(feature, text), text)
+        result.check(f"it shows {feature}", shows_feature(feature, text), text)
     if "BadEnding" in row["tinystories.features"]:
-        found.check("it has no other ending", not shows_feature("HappyEnding", text), text)
+        result.check("it has no other ending", not shows_feature("HappyEnding", text), text)
     if summary := row.get("tinystories.summary"):
         names = [name for name in _NAME.findall(summary) if name in text]
-        found.check("the summary is of this story", bool(names) and _words_of(summary) <= _words_of(text), f"{summary} {text}")
-        found.check("the summary has two sentences", 2 <= len(_SENTENCE.findall(summary.replace("Mr.", "Mr"))) <= 4, summary)
+        result.check("the summary is of this story", bool(names) and _words_of(summary) <= _words_of(text), f"{summary} {text}")
+        result.check("the summary has two sentences", 2 <= len(_SENTENCE.findall(summary.replace("Mr.", "Mr"))) <= 4, summary)
 
 
 def _words_of(text: str) -> set[str]:
-    """Return the names in a text, and the nouns after articles in its first sentence."""
+    """Return the capitalized words of a text that are names."""
     return set(_NAME.findall(text)) - {"In", "He", "She", "They", "It", "A", "The", "When"}
 
 

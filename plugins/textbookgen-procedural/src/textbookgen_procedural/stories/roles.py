@@ -150,17 +150,17 @@ def _add_adjective(rng: Random, roles: Roles, adjective: str, noun: str) -> None
 
 def _adjective_events(rng: Random, roles: Roles, adjective: str, noun: str) -> list[tuple[Event, ...]]:
     """Return the ways in which an adjective can come in without describing the object."""
-    found = [events("adjective")[adjective]] if adjective in events("adjective") else []
+    ways = [events("adjective")[adjective]] if adjective in events("adjective") else []
     named = sorted(name for name in adjective_classes(adjective) if not name.startswith("on "))
     for name in named:
-        found += [_with_words(frame, adjective, "") for frame in frames()[name]]
+        ways += [_with_words(frame, adjective, "") for frame in frames()[name]]
     if adjective in props():
         how, things = props()[adjective]
         if how == "pass" and (roles.plot.name in _INSIDE or roles.its_class == "ingredient"):
             how = "pass inside"
         thing = rng.choice([item for item in things if item not in (roles.thing, noun)] or ["stone"])
-        found += [_with_words(frame, adjective, thing) for frame in frames()[how]]
-    return found or [_with_words(frame, adjective, "") for frame in frames()["problem"]]
+        ways += [_with_words(frame, adjective, thing) for frame in frames()[how]]
+    return ways or [_with_words(frame, adjective, "") for frame in frames()["problem"]]
 
 
 def _with_words(frame: tuple[Event, ...], adjective: str, thing: str) -> tuple[Event, ...]:

@@ -63,19 +63,19 @@ class SentenceWriter:
         """Return one of the sentences that any story may contain at this place."""
         return self.fill(self.rng.choice(story_sentences()[place]))
 
-    def is_told(self, event: str, told: str) -> bool:
-        """Return whether the required adjective that an event brings in is already in what was told just before."""
-        return f" {self.adjective} " in f" {event} " and f" {self.adjective} " in re.sub(r"[.,!]", " ", told)
+    def is_said_before(self, event: str, earlier: str) -> bool:
+        """Return whether the required adjective that an event brings in is already in the sentences before it."""
+        return f" {self.adjective} " in f" {event} " and f" {self.adjective} " in re.sub(r"[.,!]", " ", earlier)
 
     def dialogue(self) -> str:
         """Return a few words between the two that do not state the problem again."""
         lines = [line for line in story_sentences()["dialogue"] if not ("now" in self.said and "{Now}" in line)]
         return self.fill(self.rng.choice(lines))
 
-    def mood_sentence(self, place: str, told: str) -> str:
-        """Return a sentence for the mood at the end that does not repeat a word for it from what was told before."""
+    def mood_sentence(self, place: str, earlier: str) -> str:
+        """Return a sentence for the mood at the end that does not repeat a word for it from the sentences before."""
         lines = story_sentences()[place]
-        fresh = [line for line in lines if not any(word in line and word in told for word in ("happy", "sad"))]
+        fresh = [line for line in lines if not any(word in line and word in earlier for word in ("happy", "sad"))]
         return self.fill(self.rng.choice(fresh))
 
     def _usual_time(self) -> str:
@@ -220,7 +220,9 @@ def _turn(writer: SentenceWriter, roles: Roles, features: frozenset[str], events
     sentences = [writer.plot_sentence("F")] if "Foreshadowing" in features else []
     letters = "uv" if "Twist" in features else "+-"
     sentences.append(writer.plot_sentence(letters[bad]))
-    sentences += [writer.fill(event) for event in events["-" if bad else "+"] if not writer.is_told(event, sentences[-1])]
+    sentences += [
+        writer.fill(event) for event in events["-" if bad else "+"] if not writer.is_said_before(event, sentences[-1])
+    ]
     if roles.plan:
         after = writer.rng.choice(_NOT_DONE if bad else _DONE[1:] if writer.plot.name in _LONG else _DONE)
         sentences.append(writer.fill(after.replace("VP", roles.plan).replace("VED", roles.planned)))
@@ -235,12 +237,12 @@ def _is_bad(features: frozenset[str]) -> bool:
     return "BadEnding" in features and "HappyEnding" not in features
 
 
-def _ending(writer: SentenceWriter, features: frozenset[str], mood_is_told: bool, told: str) -> list[str]:
-    """Return the last sentences; `told` is what comes before them, and `mood_is_told` whether it has the hero's mood."""
+def _ending(writer: SentenceWriter, features: frozenset[str], has_mood: bool, earlier: str) -> list[str]:
+    """Return the last sentences; `earlier` is what comes before them, and `has_mood` whether it has the hero's mood."""
     bad = _is_bad(features)
     sentences = []
-    if not mood_is_told and (bad or "HappyEnding" in features or writer.rng.random() < 0.3):
-        sentences.append(writer.mood_sentence("bad" if bad else "happy", told))
+    if not has_mood and (bad or "HappyEnding" in features or writer.rng.random() < 0.3):
+        sentences.append(writer.mood_sentence("bad" if bad else "happy", earlier))
     elif "MoralValue" not in features and not bad:
         sentences.append(writer.common_sentence("close"))
     if "MoralValue" in features:
