@@ -149,7 +149,7 @@ def fields(kind: type) -> Iterator[str]:
         for item in dataclasses.fields(kind):
             if item.name in own and not item.name.startswith("_"):
                 missing = item.default is dataclasses.MISSING
-                default = getattr(item.default, "__name__", repr(item.default))  # of a function its name: its repr has an address
+                default = getattr(item.default, "__name__", repr(item.default))  # repr has an address
                 yield row(item.name, own[item.name], "" if missing else f"`{default}`", described.get(item.name, ""))
     for name, annotation in own.items():
         if "ClassVar" in str(annotation) and not name.startswith("_"):
