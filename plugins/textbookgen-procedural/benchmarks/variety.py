@@ -17,14 +17,13 @@ from contextlib import redirect_stdout
 from random import Random
 
 from datasketch import MinHash, MinHashLSH
-from textbookgen_procedural import topics
 from textbookgen_procedural.heldout_benchmark import HeldOutExercises
-from textbookgen_procedural.stories.inflection import past
 from textbookgen_procedural.teacher import ProceduralTeacher
 from textbookgen_textbooks.exercise import read_exercise
 from textbookgen_textbooks.function_names import FunctionNames
 from textbookgen_textbooks.page_topics import PageTopics
 from textbookgen_tinystories.story_constraints import StoryConstraints
+from textbookgen_tinystories.vocabulary import contains_word, text_words, tokens
 
 from textbookgen.api.sampler import AcceptedStats, Sampler
 from textbookgen.api.teacher import Request
@@ -89,8 +88,8 @@ def stories(count: int) -> None:
 
 
 def _has_words(text: str, draw: dict[str, str]) -> bool:
-    words = set(re.findall(r"[a-z]+", text.lower()))
-    return bool(words & {draw["verb"], past(draw["verb"])}) and {draw["noun"], draw["adjective"]} <= words
+    present = text_words(tokens(text))
+    return all(contains_word(draw[part], present) for part in ("verb", "noun", "adjective"))
 
 
 def exercises(count: int) -> None:
@@ -121,7 +120,7 @@ def _passes(program: str) -> bool:
 
 def pages(count: int) -> None:
     """Print for pages: speed, length, near duplicates, and whether snippets print what the page says."""
-    _, texts, rate = asyncio.run(write("page", PageTopics(topics=topics()), count))
+    _, texts, rate = asyncio.run(write("page", PageTopics(), count))
     held = set().union(*(grams(item.prompt + item.solution) for item in HeldOutExercises().items()))
     print(f"pages      {rate:,.0f}/s, {lengths(texts)}, near duplicates {near_duplicates(texts):.3%}")
     print(f"           share a 13-gram with the held-out set: {sum(bool(grams(text) & held) for text in texts) / count:.3%}")
@@ -130,12 +129,12 @@ def pages(count: int) -> None:
 
 def _prints_as_stated(page: str) -> bool:
     """Return whether each snippet of a page, run after those above it, prints what its comments say."""
-    names: dict[str, object] = {}
+    names: dict[str, object] = {"__name__": "snippet"}
     for snippet in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
         stated = [match[1] or match[2] for match in re.finditer(r"(?m)(?:\)  # (.*)|^# ?(.*))$", snippet)]
         printed = io.StringIO()
         with redirect_stdout(printed):
-            exec(snippet, names)
+            exec(compile(snippet, "snippet", "exec", dont_inherit=True), names)
         if printed.getvalue().splitlines() != stated:
             return False
     return True
