@@ -49,7 +49,7 @@ def _pivot(scores: Sequence[Row], models: Sequence[str]) -> Iterator[str]:
     yield f"|---|---|---|---:|{'---|' if has_steps else ''}{'---:|' * len(subjects)}"
     for key in _ordered(lines):
         cells = lines[key]
-        sizes = {cells[subject]["n"] for subject in cells}
+        sizes = {row["n"] for row in cells.values() if row["n"] is not None}  # published figures have none
         size = _count(sizes.pop()) if len(sizes) == 1 else ""
         step = f" {key[3]} |" if has_steps else ""
         shown = (_cell(cells.get(subject), with_size=not size) for subject in subjects)

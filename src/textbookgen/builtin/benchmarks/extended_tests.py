@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import gzip
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -123,7 +123,7 @@ def _json_lines(name: str, address: str) -> Iterator[Row]:
 
 def _item(dataset: str, row: Row) -> BenchmarkItem:
     name, reference = row["entry_point"], row["prompt"] + row["canonical_solution"]
-    restore = _restorer(row.get("assertion") or "", name) if dataset == "mbpp" else (lambda arguments: arguments)
+    restore = _restorer(row.get("assertion") or "", name) if dataset == "mbpp" else list
     base, plus = ([restore(arguments) for arguments in row[column]] for column in ("base_input", "plus_input"))
     tests = [_tests(dataset, name, reference, inputs, row["atol"]) for inputs in ([*base, *plus], base)]
     return BenchmarkItem(str(row["task_id"]), row["prompt"], row["canonical_solution"], tests[0], name, base_tests=tests[1])
@@ -146,7 +146,7 @@ for _arguments in {[tuple(arguments) for arguments in inputs]!r}:
 # -- types that JSON does not have
 
 
-def _restorer(assertions: str, name: str) -> Any:
+def _restorer(assertions: str, name: str) -> Callable[[Sequence[Any]], list[Any]]:
     """Return a function that gives arguments the types that JSON lost: tuples, sets and complex numbers.
 
     The types are those in the published assertions, which call the function with Python's literals.
@@ -167,9 +167,21 @@ def _restorer(assertions: str, name: str) -> Any:
                 shapes[place].see(ast.literal_eval(argument))
             except (ValueError, TypeError):
                 continue
-    return lambda arguments: [
-        shapes[place].restore(value) if place < len(shapes) else value for place, value in enumerate(arguments)
-    ]
+    has_complex = any(complex in shape.kinds for shape in shapes)
+
+    def restore(arguments: Sequence[Any]) -> list[Any]:
+        if has_complex:  # where one argument is complex, files have all numbers as strings
+            arguments = [_real(value) for value in arguments]
+        return [shapes[place].restore(value) if place < len(shapes) else value for place, value in enumerate(arguments)]
+
+    return restore
+
+
+def _real(value: Any) -> Any:
+    try:
+        return float(value) if isinstance(value, str) else value
+    except ValueError:
+        return value
 
 
 class _Shape:
@@ -194,8 +206,8 @@ class _Shape:
         if isinstance(value, list):
             kind = max((kind for kind in (tuple, set, list) if kind in self.kinds), key=self._count, default=list)
             return kind(self._inner(item) for item in value)
-        if isinstance(value, str) and str not in self.kinds:  # numbers that are not in JSON are written as strings
-            return complex(value) if complex in self.kinds else float(value) if {int, float} & self.kinds.keys() else value
+        if isinstance(value, str) and complex in self.kinds:
+            return complex(value)
         return value
 
     def _inner(self, item: Any) -> Any:

@@ -86,8 +86,8 @@ class WordProblems:
             )
             return BenchmarkItem(key, prompt, f"    return {answer}\n", tests, "solution", prefix, asked)
         if self.form == "cot":
-            prefix = "".join(f"Q: {example.question}\n\nA: {example.solution}{SEPARATOR}" for example in EXAMPLES[: self.shots])
-            prompt = f"Q: {row['question']}\n\nA:"
+            prefix = "".join(f"Q: {example.question}\nA: {example.solution}{SEPARATOR}" for example in EXAMPLES[: self.shots])
+            prompt = f"Q: {row['question']}\nA:"
         else:
             prefix = "".join(f"Question: {example['question']}\nAnswer: {example['answer']}{SEPARATOR}" for example in examples)
             prompt = f"Question: {row['question']}\nAnswer:"

@@ -9,7 +9,7 @@ import textwrap
 from textbookgen.api.reply_code import parse_python, python_snippets
 
 _OPEN_FENCE = re.compile(r"^[ \t]*`{3,}[ \t]*(?:python3?|py)?[ \t]*\n(?P<body>.*)\Z", re.MULTILINE | re.DOTALL | re.IGNORECASE)
-_CODE_START = re.compile(r"^(?:def |async def |class |import |from \w|@)", re.MULTILINE)
+_CODE_START = re.compile(r"^(?:def |async def |class |import |from \w|@|[A-Za-z_]\w*[ \t]*=[^=])", re.MULTILINE)
 
 
 def replied_program(reply: str, prompt: str, entry_point: str) -> str:

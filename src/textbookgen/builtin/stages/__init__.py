@@ -13,10 +13,13 @@ def stages() -> list[type[Stage]]:
     from textbookgen.builtin.stages.evaluate import BenchmarkEval
     from textbookgen.builtin.stages.export import Export
     from textbookgen.builtin.stages.grade import Grade
+    from textbookgen.builtin.stages.honesty import Honesty
     from textbookgen.builtin.stages.mix import Mix
+    from textbookgen.builtin.stages.multi_turn import MultiTurn
     from textbookgen.builtin.stages.pack.stage import Pack
+    from textbookgen.builtin.stages.probes import Probes
     from textbookgen.builtin.stages.sample import Sample
     from textbookgen.builtin.stages.train_tokenizer import TrainTokenizer
     from textbookgen.builtin.stages.write import Write
 
-    return [Write, Grade, Sample, Mix, TrainTokenizer, Pack, Export, BenchmarkEval, ChatEval]
+    return [Write, Grade, Sample, Mix, TrainTokenizer, Pack, Export, BenchmarkEval, ChatEval, Probes, Honesty, MultiTurn]
