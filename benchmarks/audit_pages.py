@@ -58,7 +58,7 @@ _WORLDS = {
     "teacher": r"pupil|class|board|lesson|seating",
     "analyst": r"column|sheet|spreadsheet|invoice|lookup|formula|account|budget|figures|department|cell|"
     r"business|calculation|row",
-    "engineer": r"machine|part|test bench|cam|slide rule|plate|component|assembly|pipe|prototype|wiring|"
+    "engineer": r"machine|part|cam|slide rule|plate|component|assembly|pipe|prototype|wiring|"
     r"catalogue|workshop|line does",
     "programmer": r"Python|language|library|idiom|C and Java|overflow|Unicode|vector|review|boilerplate|interview|"
     r"tail-call|array|exactly what|sort is stable",
@@ -81,13 +81,13 @@ _STYLES = {
 # -- Documents
 
 
-async def _complete(draw: Mapping[str, Any]) -> Reply:
-    return await ProceduralTeacher().complete(Request((), "page", draw, 0))
+async def _complete(draw: Mapping[str, Any], sample: int) -> Reply:
+    return await ProceduralTeacher().complete(Request((), "page", draw, sample))
 
 
-def _reply(draw: Mapping[str, Any]) -> Reply:
+def _reply(draw: Mapping[str, Any], sample: int = 0) -> Reply:
     """Return the embedded teacher's reply, which needs no event loop: it waits for nothing."""
-    coroutine = _complete(draw)
+    coroutine = _complete(draw, sample)
     try:
         coroutine.send(None)
     except StopIteration as end:
@@ -104,7 +104,7 @@ def write_pages(count: int, seed: int = 0) -> tuple[list[Row], Counter[str]]:
     for n in range(count):
         draw = sampler.draw(n, Random(f"audit/{seed}/{n}"), AcceptedStats())
         try:
-            rows += [{**row, "draw": draw} for row in stage.parse(draw, _reply(draw))]
+            rows += [{**row, "draw": draw} for row in stage.parse(draw, _reply(draw, n))]
         except UnusableReply as error:
             refused[error.problem] += 1
     return rows, refused
@@ -125,7 +125,7 @@ def body(text: str) -> str:
 
 @cache
 def _weights() -> Mapping[str, float]:
-    """Return for each stem of a topic how much it tells about it: stems of many topics count less."""
+    """Return for each stem of a topic how much it says about it: stems of many topics count less."""
     keys = [title_key(topic).split() for topic in known_topics()]
     counts = Counter(stem for key in keys for stem in set(key))
     return {stem: math.log(1 + len(keys) / count) for stem, count in counts.items()}
@@ -133,12 +133,12 @@ def _weights() -> Mapping[str, float]:
 
 def topic_rank(text: str, topic: str) -> int:
     """Return the place of a topic among all topics of the sampler, ordered by their words in a page; 1 is the first."""
-    found = Counter(title_key(word) for word in _WORD.findall(body(text).lower()))
+    result = Counter(title_key(word) for word in _WORD.findall(body(text).lower()))
 
     def score(name: str) -> float:
         stems = title_key(name).split()
         total = sum(_weights().get(stem, 5.0) for stem in stems)
-        return sum(_weights().get(stem, 5.0) * (found[stem] > 0) * (1 + min(found[stem], 4)) / 5 for stem in stems) / total
+        return sum(_weights().get(stem, 5.0) * (result[stem] > 0) * (1 + min(result[stem], 4)) / 5 for stem in stems) / total
 
     own = score(topic)
     return 1 + sum(score(name) > own for name in known_topics() if name != topic)
@@ -211,12 +211,12 @@ def trials(text: str) -> Iterator[Trial]:
             changed = [old.sub(new, code) for code in snippets if len(old.findall(code)) == 1]
             if printed:
                 yield Trial(task, tuple(changed), printed)
-        elif "____" in task and (given := _GIVEN.search(task)) and (line := re.search(r"`(.*)`", answer)):
-            yield Trial(task, (given[1].replace("____", line[1]),), wanted)
-        elif "wrong order" in task and (given := _GIVEN.search(task)) and (code := _FENCE.search(answer)):
+        elif "____" in task and (lines_shown := _GIVEN.search(task)) and (line := re.search(r"`(.*)`", answer)):
+            yield Trial(task, (lines_shown[1].replace("____", line[1]),), wanted)
+        elif "wrong order" in task and (lines_shown := _GIVEN.search(task)) and (code := _FENCE.search(answer)):
             solution = _OUTPUT.sub("", code[1])
             lines = Counter(line for line in solution.splitlines() if line.strip())
-            yield Trial(task, (solution if lines == Counter(given[1].splitlines()) else "raise ValueError",), wanted)
+            yield Trial(task, (solution if lines == Counter(lines_shown[1].splitlines()) else "raise ValueError",), wanted)
         elif "is wrong" in task and (code := _FENCE.search(task)):
             fix = re.search(r"Line (\d+): `(.*?)` should be `(.*?)`\.", answer)
             yield Trial(task, (_corrected(_OUTPUT.sub("", code[1]), fix),), wanted)
@@ -249,7 +249,7 @@ def second_solutions(text: str) -> tuple[str, str] | None:
     return (_OUTPUT.sub("", match[1]), _OUTPUT.sub("", match[2])) if match else None
 
 
-def check_answers(found: Audit, texts: Sequence[str]) -> None:
+def check_answers(result: Audit, texts: Sequence[str]) -> None:
     """Run what the answers imply in the sandbox, and count those that are right."""
     wanted = [trial for text in texts for trial in trials(text)]
     sources = [source for trial in wanted for source in trial.programs]
@@ -260,11 +260,11 @@ def check_answers(found: Audit, texts: Sequence[str]) -> None:
         outputs = [
             tuple(outcome.stdout.splitlines()) if outcome.ok else None for outcome in _take(outcomes, len(trial.programs))
         ]
-        found.check("the answer is what the program prints", trial.printed in outputs, f"{trial.task} {outputs}", "answer")
+        result.check("the answer is what the program prints", trial.printed in outputs, f"{trial.task} {outputs}", "answer")
     for pair in pairs:
         first, second = _take(outcomes, 2)
         same = first.ok and second.ok and first.stdout == second.stdout
-        found.check("both solutions print the same", same, pair[1], "answer")
+        result.check("both solutions print the same", same, pair[1], "answer")
 
 
 def _take(items: Iterator[Any], count: int) -> list[Any]:
@@ -292,16 +292,16 @@ def _other(output: str) -> str:
     return f"{output[:-1]}{'x' if output[-1:] != 'x' else 'y'}" if output[-1:].isalnum() else f"{output}x"
 
 
-def check_output(found: Audit, texts: Sequence[str], seed: int) -> None:
+def check_output(result: Audit, texts: Sequence[str], seed: int) -> None:
     """Count the pages whose code runs and prints what they say, and the changed outputs that the filter notices."""
     for text, row in zip(texts, _verdicts(texts), strict=True):
         runs = row["keep"] or row["reason"] == "unexpected output"
-        found.check("the code runs", runs, f"{row['reason']}: {row['detail']}")
-        found.check("the printed output is as stated", row["keep"], str(row["detail"]) + text[:60])
+        result.check("the code runs", runs, f"{row['reason']}: {row['detail']}")
+        result.check("the printed output is as stated", row["keep"], str(row["detail"]) + text[:60])
     rng = Random(f"wrong/{seed}")
     changed = [page for text in texts[: max(20, len(texts) * 2 // 5)] if (page := with_wrong_output(rng, text))]
     for page, row in zip(changed, _verdicts(changed), strict=True):
-        found.check("a changed output is noticed by the filter", not row["keep"], page[:80], "figure")
+        result.check("a changed output is noticed by the filter", not row["keep"], page[:80], "figure")
 
 
 def _verdicts(texts: Sequence[str]) -> list[dict[str, Any]]:
@@ -328,31 +328,31 @@ def near_duplicates(texts: Sequence[str]) -> float:
 
 
 def check_pages(rows: Sequence[Row], seed: int = 0) -> Audit:
-    """Return what was found in some pages."""
-    found = Audit("page", len(rows))
+    """Return the result of all checks of some pages."""
+    result = Audit("page", len(rows))
     for row in rows:
         draw = row["draw"]
         example = f"{draw['topic']} | {draw['audience']} | {draw['difficulty']} | {draw['style']}"
         for fact, holds in declared_facts(row).items():
-            found.check(fact, holds, f"{example}: {row['text'][:60]}")
+            result.check(fact, holds, f"{example}: {row['text'][:60]}")
         sign = next((sign for words, sign in _STYLES.items() if words in draw["style"]), None)
         if sign:
-            found.check("the page has the form of its style", re.search(sign, row["text"]) is not None, example, "figure")
+            result.check("the page has the form of its style", re.search(sign, row["text"]) is not None, example, "figure")
     texts = [row["text"] for row in rows]
-    check_output(found, texts, seed)
-    check_answers(found, texts)
-    found.check("no page is there twice", len(set(texts)) == len(texts), "repeated pages", "fact")
-    found.notes.append(f"near duplicates: {near_duplicates(texts):.4f}")
-    found.notes.append(f"topics: {len({row['draw']['topic'] for row in rows})} of {len(known_topics())}")
-    return found
+    check_output(result, texts, seed)
+    check_answers(result, texts)
+    result.check("no page is there twice", len(set(texts)) == len(texts), "repeated pages", "fact")
+    result.notes.append(f"near duplicates: {near_duplicates(texts):.4f}")
+    result.notes.append(f"topics: {len({row['draw']['topic'] for row in rows})} of {len(known_topics())}")
+    return result
 
 
 def audit(documents: int, seed: int) -> list[Audit]:
-    """Return what was found in this many pages; replies that the stage refused are in the notes."""
+    """Return the result of all checks of this many pages; replies that the stage refused are in the notes."""
     rows, refused = write_pages(documents, seed)
-    found = check_pages(rows, seed)
-    found.notes += [f"replies refused by the stage ({count}): {reason}" for reason, count in refused.items()]
-    return [found]
+    result = check_pages(rows, seed)
+    result.notes += [f"replies refused by the stage ({count}): {reason}" for reason, count in refused.items()]
+    return [result]
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Read the Python code in the replies of language models: in code fences, with the asserts below, or without any fence."""
+"""Read the Python code in the replies of language models: in code fences, with the asserts below, or without any code fence."""
 
 from __future__ import annotations
 

@@ -95,12 +95,12 @@ def opening_text(rows: pl.DataFrame) -> list[str]:
     return rows[column].list.last().struct.field("content").fill_null("").to_list()
 
 
-#: Ending of the columns in which generators record what they found by looking at a document.
+#: Ending of the columns in which generators record what a document shows.
 SHOWN = ".shown"
 
 
 def shown_values(rows: pl.DataFrame) -> list[dict[str, Any]]:
-    """Return what the generators of documents found out about them, as opposed to what was drawn for them.
+    """Return what documents show, as their generators checked it, as opposed to what was drawn for them.
 
     A column `PLUGIN.shown` holds a JSON object: for fields of the draw that can be checked, the value that the document shows,
     or null if it does not show the drawn one.
@@ -111,9 +111,9 @@ def shown_values(rows: pl.DataFrame) -> list[dict[str, Any]]:
     Returns:
         For each row, the fields of all these columns; empty where there are none.
     """
-    found: list[dict[str, Any]] = [{} for _ in range(len(rows))]
+    shown: list[dict[str, Any]] = [{} for _ in range(len(rows))]
     for name in rows.columns:
         if name.endswith(SHOWN):
-            for values, text in zip(found, rows[name], strict=True):
+            for values, text in zip(shown, rows[name], strict=True):
                 values |= json.loads(text) if text else {}
-    return found
+    return shown

@@ -22,7 +22,7 @@ class DrawCounts:
     """How often each value of each field of `draw` occurs, and which combinations of the grid.
 
     A value counts for a document that shows it, if its generator checked that (`textbookgen.api.rows.shown_values`); else it
-    counts as declared: it was drawn, and nobody looked.
+    counts as declared: it was drawn, and not checked.
 
     Attributes:
         documents: documents with a draw.

@@ -84,10 +84,10 @@ def slot_value(kind: str, rng: Random, words: Sequence[str] = ()) -> str:
     if kind in _CHOICES:
         return rng.choice(_CHOICES[kind])
     if kind in ("words", "rewords"):
-        drawn = rng.sample(words or _LOWERCASE, rng.randint(3, 4))
+        chosen_words = rng.sample(words or _LOWERCASE, rng.randint(3, 4))
         if kind == "rewords":
-            drawn.insert(rng.randrange(len(drawn) + 1), drawn[0])
-        return str(drawn).replace("'", '"')
+            chosen_words.insert(rng.randrange(len(chosen_words) + 1), chosen_words[0])
+        return str(chosen_words).replace("'", '"')
     if kind == "text":
         return " ".join(rng.sample(words or _LOWERCASE, rng.randint(2, 3)))
     return str(_numbers(kind, rng))

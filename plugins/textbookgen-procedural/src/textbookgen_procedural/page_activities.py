@@ -1,4 +1,4 @@
-"""Questions and exercises of a page, made from its examples, with answers that are found by running programs."""
+"""Questions and exercises of a page, made from its examples, with answers that come from running programs."""
 
 from __future__ import annotations
 
@@ -112,12 +112,12 @@ def better_names(rng: Random, example: Example) -> Activity | None:
 
 def _own_names(program: str) -> list[str]:
     """Return the names of more than two letters that a program gives to values and functions, in order."""
-    found: dict[str, None] = {}
+    names: dict[str, None] = {}
     for node in ast.walk(ast.parse(program)):
         match node:
             case ast.Name(id=name, ctx=ast.Store()) | ast.FunctionDef(name=name) | ast.arg(arg=name):
-                found[name] = None
-    return [name for name in found if len(name) > 2 and not keyword.iskeyword(name) and not hasattr(builtins, name)]
+                names[name] = None
+    return [name for name in names if len(name) > 2 and not keyword.iskeyword(name) and not hasattr(builtins, name)]
 
 
 def generalise(rng: Random, example: Example) -> Activity | None:
@@ -179,10 +179,10 @@ def _literal_value(call: str, namespace: dict[str, object]) -> str | None:
 
 def smallest_case(rng: Random, example: Example) -> Activity | None:
     """Ask what happens for an empty list or zero."""
-    found = smallest_value(example)
-    if found is None:
+    replaced = smallest_value(example)
+    if replaced is None:
         return None
-    old, new, program = found
+    old, new, program = replaced
     what = "an empty list" if new == "[]" else "zero"
     task = f"**Question.** What happens in the smallest case: {what}, `{new}`, in place of `{old}`?"
     try:

@@ -124,18 +124,18 @@ class Material:
     def activities(self, skill: str) -> list[Activity]:
         """Return the activities of the page: one that trains the skill if an example allows it, and others of the level."""
         wanted = next((makers for words, makers in SKILLS if words in skill.lower()), ())
-        found = [activity for activity in (self._make(maker) for maker in wanted) if activity][:1]
-        if found and skill:
-            task = found[0].task.replace("**", f"**Practice: {skill}.** **", 1) if self.rng.random() < 0.5 else found[0].task
-            found = [Activity(task, found[0].answer)]
-        if self.level <= _RECALL_LEVEL and not found and self.rng.random() < _RECALL_SHARE:
-            found.append(self.recall())
+        chosen = [activity for activity in (self._make(maker) for maker in wanted) if activity][:1]
+        if chosen and skill:
+            task = chosen[0].task.replace("**", f"**Practice: {skill}.** **", 1) if self.rng.random() < 0.5 else chosen[0].task
+            chosen = [Activity(task, chosen[0].answer)]
+        if self.level <= _RECALL_LEVEL and not chosen and self.rng.random() < _RECALL_SHARE:
+            chosen.append(self.recall())
         for maker in self.rng.sample(LEVELS[self.level], len(LEVELS[self.level])):
-            if len(found) >= self.amount.activities:
+            if len(chosen) >= self.amount.activities:
                 break
             if activity := self._make(maker):
-                found.append(activity)
-        return found or [self.recall()]
+                chosen.append(activity)
+        return chosen or [self.recall()]
 
     def recall(self) -> Activity:
         """Ask for a term of the definition."""

@@ -12,7 +12,7 @@ from textbookgen_procedural.practice_functions import function_markdown, steps_i
 
 Writer = Callable[[Material], list[str]]
 
-_MAX_STEPS = 10  # of a program that is told in words
+_MAX_STEPS = 10  # of a program in words
 _MAX_LINES = 6  # of output in a sentence
 
 
@@ -171,12 +171,12 @@ def _comparison(material: Material) -> list[str]:
     verdict = "verdict equal" if sizes[0] == sizes[1] else "verdict shorter"
     shorter = material.phrase(verdict, one=one, other=other, few=min(sizes), many=max(sizes))
     blocks.append(f"{material.phrase('solution leads')} {shorter}")
-    others = [other for other in material.examples if other.snippet != example.snippet][: max(0, material.level - 2)]
+    others = [item for item in material.examples if item.snippet != example.snippet][: max(0, material.level - 2)]
     material.examples = [example, *others]
     material.used |= {second_way, generalise}
     blocks += material.remark()
-    for other in others:
-        blocks += [f"**A further example.** {_example(other)[0]}", other.markdown()]
+    for further in others:
+        blocks += [f"**A further example.** {_example(further)[0]}", further.markdown()]
     return [*blocks, *_pitfall(material), *_practice(material)]
 
 
@@ -193,8 +193,8 @@ def _two_solutions(material: Material) -> tuple[Example | None, str, str]:
 
 def _recipe(material: Material) -> list[str]:
     """Give the program as numbered steps, then the program; a worked example where it has no short words."""
-    told = [(example, statements_in_words(example.program())) for example in material.candidates()]
-    example, sentences = next(((one, words) for one, words in told if 1 < len(words) <= _MAX_STEPS), (None, []))
+    in_words = [(example, statements_in_words(example.program())) for example in material.candidates()]
+    example, sentences = next(((one, words) for one, words in in_words if 1 < len(words) <= _MAX_STEPS), (None, []))
     if example is None:
         return _worked_example(material)
     material.used.add(describe_lines)

@@ -22,7 +22,7 @@ _VERB = (
     r"(?:prints?|printing|printed|outputs?|displays?|shows?|results?|returns?|returned|gives?|yields?|produces?|evaluates|expected|"
     r"answer|equals)"
 )
-#: What may stand before a claimed output.
+#: What may precede a claimed output.
 _LEAD_IN = re.compile(
     rf"^\W{{0,2}}(?:{_ARROW}|(?:(?:this|it|the|that|line|code|call|sample|console|final|will|should|would|also|now|and|so|\d)\s+)*"
     rf"{_VERB}\b(?:\s+(?:output|result|value|be|in|out|is|to|as))*\s*(?:{_ARROW}|:|(?=\s)|$)|should be\b|will be\b)\s*",
@@ -179,7 +179,7 @@ def _literal(text: str) -> object:
 
 
 def _is_value(text: str) -> bool:
-    """Return whether a text, or what stands before an aside in it, is a value as Python writes it."""
+    """Return whether a text, or what precedes an aside in it, is a value as Python writes it."""
     if text in ("None", "True", "False") or _literal(text) is not None:
         return True
     start = re.match(r"(?:None|True|False|-?\d[\d._]*|'[^']*'|\"[^\"]*\"|[\[({<].*[\])}>])(?=\W|$)", text)
@@ -216,7 +216,7 @@ def _claims(expected: str, printed: Sequence[str], min_resemblance: float) -> bo
 
 
 def _same_numbers(expected: str, output: str) -> bool:
-    """Return whether a sentence has the numbers of the output, and words of its own: a description that agrees with it."""
+    """Return whether a sentence has the numbers of the output, and further words: a description that agrees with it."""
     numbers = _NUMBER.findall(output)
     return (
         bool(numbers) and sorted(numbers) == sorted(_NUMBER.findall(expected)) and len(_WORD.findall(expected)) > len(numbers)
@@ -256,9 +256,9 @@ def _judge_lines(expected: str, printed: Sequence[str], min_resemblance: float) 
         )
     if all(_is_value(_normal(line)) for line in lines) or (_is_value(_normal(lines[0])) and len(lines) > 1):
         return "wrong"
-    if _same_numbers(" ".join(lines), " ".join(outputs[0])):
-        return "remark"
     best = max(_resemblance(" ".join(lines), " ".join(output)) for output in outputs)
+    if best < _MIN_ALIKE and _same_numbers(" ".join(lines), " ".join(outputs[0])):
+        return "remark"
     return "wrong" if best >= min_resemblance else "remark"
 
 
@@ -284,19 +284,19 @@ def _without_heading(lines: list[str]) -> tuple[list[str], bool]:
 def _lines_equal(expected: Sequence[str], printed: Sequence[str]) -> bool:
     """Return whether lines are an output: line by line, with `...` for any number of lines, or all on one line."""
     wanted = [_normal(line) for line in expected if line.strip()]
-    found = [_normal(line) for line in printed if line.strip()]
+    actual = [_normal(line) for line in printed if line.strip()]
     if any(line in ("...", "…") for line in wanted):
         at = next(place for place, line in enumerate(wanted) if line in ("...", "…"))
         end = wanted[at + 1 :]
         return (
-            len(found) >= at + len(end)
-            and _all_equal(wanted[:at], found[:at])
-            and _all_equal(end, found[len(found) - len(end) :])
+            len(actual) >= at + len(end)
+            and _all_equal(wanted[:at], actual[:at])
+            and _all_equal(end, actual[len(actual) - len(end) :])
         )
-    if len(wanted) == len(found):
-        return _all_equal(wanted, found)
-    return len(wanted) == 1 and any(_equals(variant, " ".join(found)) for variant in _variants(wanted[0]))
+    if len(wanted) == len(actual):
+        return _all_equal(wanted, actual)
+    return len(wanted) == 1 and any(_equals(variant, " ".join(actual)) for variant in _variants(wanted[0]))
 
 
-def _all_equal(wanted: Sequence[str], found: Sequence[str]) -> bool:
-    return all(_equals(one, other) for one, other in zip(wanted, found, strict=True))
+def _all_equal(wanted: Sequence[str], actual: Sequence[str]) -> bool:
+    return all(_equals(one, other) for one, other in zip(wanted, actual, strict=True))

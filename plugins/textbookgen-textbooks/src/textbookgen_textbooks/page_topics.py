@@ -30,9 +30,9 @@ class PageTopics(Sampler):
 
     phi-1 (arXiv 2306.11644, section 2.2) gets diverse textbooks by constraining topic and audience; skill, difficulty and
     style come from talks on the phi line, which name concepts, skills and difficulty as what must vary. The plugin's audiences
-    get topics up to the stage of a course that suits them, and its skills go with the subjects that they suit (`lists/`): no child
-    is taught topological order, and no loop invariant is looked for in a page on type hints. Topics, audiences and skills of your
-    own go with everything. Topics are drawn evenly, then an audience and a skill that suit the topic. With `required_terms`,
+    get topics up to the stage of a course that suits them, and its skills go with the subjects that they suit (`lists/`): no
+    child is taught topological order, and no page on type hints looks for a loop invariant. Other topics, audiences and skills
+    go with everything. Topics are drawn evenly, then an audience and a skill that suit the topic. With `required_terms`,
     `terms_per_page` of them are drawn as `required_terms`. The grid, for coverage, is topic by audience.
     """
 

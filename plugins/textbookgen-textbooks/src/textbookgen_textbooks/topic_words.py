@@ -24,8 +24,8 @@ def mentions(text: str, topic: str) -> bool:
     """Return whether a text has at least 60% of the words of a topic, in any form, common words aside."""
     plain = " ".join(word for word in topic.lower().split() if word.strip(",") not in _GRAMMATICAL)
     wanted = {stem[:_PREFIX] for stem in _content_stems(plain or topic)}
-    found = {stem[:_PREFIX] for stem in _stems(_WORD.findall(text.lower()))}
-    return len(wanted & found) >= _MIN_SHARE * len(wanted)
+    present = {stem[:_PREFIX] for stem in _stems(_WORD.findall(text.lower()))}
+    return len(wanted & present) >= _MIN_SHARE * len(wanted)
 
 
 def _content_stems(title: str) -> set[str]:

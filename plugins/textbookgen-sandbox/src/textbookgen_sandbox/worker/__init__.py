@@ -7,6 +7,6 @@ From top to bottom:
 - `supervisor`: enforces CPU time, wall-clock time and output limits on the processes of one program.
 - `isolation`, `filesystem`, `landlock`, `seccomp`, `syscalls`: what the kernel enforces.
 - `runner`, `execution`, `snippets`: entry points of the forked processes, and running their source.
-- `fences`, `comments`, `sessions`, `output_log`, `expectations`: what a page states about its output, and what it prints.
+- `code_blocks`, `comments`, `sessions`, `output_log`, `expectations`: what a page states about its output, and what it prints.
 - `proxies`, `object_server`, `serialization`, `rpc`: tests in one process, the program they test in another.
 """

@@ -1,4 +1,4 @@
-"""Comments of a snippet: behind a statement, or in groups of lines of their own; and the errors that they announce."""
+"""Comments of a snippet: behind a statement, or in groups of lines; and the errors that they announce."""
 
 from __future__ import annotations
 

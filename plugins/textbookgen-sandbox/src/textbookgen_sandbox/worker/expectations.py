@@ -9,7 +9,7 @@ MAX_EXPECTATIONS = 500
 _MAX_LENGTH = 2_000  # characters of a statement or an output that is reported
 _MAX_OUTPUTS = 20  # outputs of one statement that are reported
 
-#: Where a statement stands: `comment` behind a print, `below` it in lines of its own, `block` after the snippet, `sentence` in
+#: Where a statement is: `comment` behind a print, `below` it in lines without code, `block` after the snippet, `sentence` in
 #: the paragraph after it, `session` below a prompt, `value` behind an expression that is not printed, `error` where a comment
 #: says that one is raised.
 Kind = Literal["comment", "below", "block", "sentence", "session", "value", "error"]
@@ -21,9 +21,9 @@ class Expectation:
 
     Attributes:
         line: the line of the page.
-        expected: the comment, block or answer as it stands there.
+        expected: the comment, block or answer as it is there.
         printed: for `comment`, what was printed each time; otherwise what it may refer to, the most likely one first.
-        kind: where it stands.
+        kind: where it is.
     """
 
     line: int

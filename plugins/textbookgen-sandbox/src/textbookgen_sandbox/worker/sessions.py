@@ -70,18 +70,18 @@ class DocstringExamples:
             creates (`stack.push(1)`) are left out.
         """
         scope = dict(namespace)
-        found: list[Expectation] = []
+        results: list[Expectation] = []
         try:
-            found += run_session(self.text, self.lines_before, scope)
+            results += run_session(self.text, self.lines_before, scope)
         except NameError as error:
             if not final:
                 return None
             if not re.search(rf"\b{re.escape(error.name or '?')}\.\w+", self.text):
-                found.append(Expectation(self.lines_before + 1, "an example that runs", [f"NameError: {error}"], "session"))
+                results.append(Expectation(self.lines_before + 1, "an example that runs", [f"NameError: {error}"], "session"))
         except Exception as error:
             text = f"{type(error).__name__}: {error}"
-            found.append(Expectation(self.lines_before + 1, "an example that runs", [text], "session"))
-        return found
+            results.append(Expectation(self.lines_before + 1, "an example that runs", [text], "session"))
+        return results
 
 
 def docstring_examples(tree: ast.Module) -> Iterator[DocstringExamples]:

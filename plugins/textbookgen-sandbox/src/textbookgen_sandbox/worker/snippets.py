@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from typing import Any, TypeGuard
 
 from . import execution
+from .code_blocks import CodeBlock, find_code_blocks
 from .comments import CommentGroup, Comments, announces, read_comments, stated_error
 from .expectations import MAX_EXPECTATIONS, Expectation
-from .fences import Fence, find_fences
 from .output_log import PAGE_FILE, OutputLog
 from .sessions import DocstringExamples, docstring_examples, run_session
 
@@ -76,36 +76,36 @@ class PageRun:
 
     def run(self, page: str) -> None:
         """Run every snippet of a page in order, then the docstrings' examples that had to wait for a later snippet."""
-        fences, lines = list(find_fences(page)), page.split("\n")
+        blocks, lines = list(find_code_blocks(page)), page.split("\n")
         sys.stdout, stdout = self.log, sys.stdout
         try:
-            for place, fence in enumerate(fences):
-                if fence.is_python:
-                    following = fences[place + 1] if place + 1 < len(fences) else None
-                    self._run_fence(fence, following, lines)
+            for place, block in enumerate(blocks):
+                if block.is_python:
+                    following = blocks[place + 1] if place + 1 < len(blocks) else None
+                    self._run_block(block, following, lines)
             for examples in self.pending:
                 self.expectations += examples.run(self.namespace, final=True) or []
         finally:
             sys.stdout = stdout
 
     def report(self) -> list[list[Any]]:
-        """Return what was stated and found, as lists for the host."""
-        found = sorted((item for item in self.expectations if item.printed), key=lambda item: item.line)
-        return [item.message() for item in found[:MAX_EXPECTATIONS]]
+        """Return what was stated and what it was, as lists for the host."""
+        results = sorted((item for item in self.expectations if item.printed), key=lambda item: item.line)
+        return [item.message() for item in results[:MAX_EXPECTATIONS]]
 
-    def _run_fence(self, fence: Fence, following: Fence | None, lines: list[str]) -> None:
-        text_below = "\n".join(lines[fence.end : following.first_line - 1 if following else len(lines)])
+    def _run_block(self, block: CodeBlock, following: CodeBlock | None, lines: list[str]) -> None:
+        text_below = "\n".join(lines[block.end : following.first_line - 1 if following else len(lines)])
         shown = following if following and following.may_be_output else None
-        start = fence.session_start()
-        program = fence.code if start is None else fence.code[:start]
+        start = block.session_start()
+        program = block.code if start is None else block.code[:start]
         announced = _first_paragraph(text_below) + "\n" + (shown.code if shown else "")
-        if program.strip() and not self._run_program(program, fence.first_line, announced):
+        if program.strip() and not self._run_program(program, block.first_line, announced):
             return
         if start is None:
-            self.expectations += self._shown_below(fence, shown, text_below)
+            self.expectations += self._shown_below(block, shown, text_below)
             return
-        before = fence.first_line + program.count("\n")
-        self.expectations += run_session(fence.code[start:], before, self.namespace)
+        before = block.first_line + program.count("\n")
+        self.expectations += run_session(block.code[start:], before, self.namespace)
 
     def _run_program(self, code: str, lines_before: int, announced: str) -> bool:
         """Run a snippet that is no session; return whether it ran to its end or to the error that the page announces."""
@@ -120,11 +120,11 @@ class PageRun:
         ended = self._run_statements(snippet, announced)
         self.expectations += self._shown_in_comments(snippet)
         for examples in docstring_examples(tree) if ended else ():
-            found = examples.run(self.namespace, final=False)
-            if found is None:
+            results = examples.run(self.namespace, final=False)
+            if results is None:
                 self.pending.append(examples)
             else:
-                self.expectations += found
+                self.expectations += results
         return ended
 
     def _run_statements(self, snippet: Snippet, announced: str) -> bool:
@@ -214,19 +214,19 @@ class PageRun:
             stretches.append(output + (stretches[-1] if stretches else ""))
         return stretches
 
-    # -- What stands below a snippet
+    # -- What follows a snippet
 
-    def _shown_below(self, fence: Fence, shown: Fence | None, text_below: str) -> Iterator[Expectation]:
+    def _shown_below(self, block: CodeBlock, shown: CodeBlock | None, text_below: str) -> Iterator[Expectation]:
         candidates = self._stretches(self.log.statement, 1)
         paragraph = _first_paragraph(text_below)
         if not candidates:
             return
         candidates = [candidates[-1], *candidates[:-1]]
-        line = fence.end + 1
+        line = block.end + 1
         if (match := _SAME_LINE.match(paragraph)) and not _HYPOTHETICAL.search(paragraph):
-            yield Expectation(line, match["rest"].strip("*_` "), [*candidates, *self._lines(fence)], "sentence")
+            yield Expectation(line, match["rest"].strip("*_` "), [*candidates, *self._lines(block)], "sentence")
         elif (match := _SENTENCE.match(paragraph)) and not _HYPOTHETICAL.search(match["rest"]):
-            yield Expectation(line, match["text"], [*candidates, *self._lines(fence)], "sentence")
+            yield Expectation(line, match["text"], [*candidates, *self._lines(block)], "sentence")
         if shown is None or _TRACEBACK.search(shown.code) or ">>> " in shown.code or not shown.code.strip():
             return
         last = text_below.strip().split("\n\n")[-1]
@@ -235,9 +235,9 @@ class PageRun:
             marker = "Output:\n" if says_output or shown.language in ("output", "console", "stdout") else ""
             yield Expectation(shown.first_line + 1, marker + _without_command(shown.code), candidates, "block")
 
-    def _lines(self, fence: Fence) -> list[str]:
+    def _lines(self, block: CodeBlock) -> list[str]:
         """Return the single lines that a snippet printed."""
-        printed = self.log.of_lines(fence.first_line + 1, fence.end)
+        printed = self.log.of_lines(block.first_line + 1, block.end)
         return [line for text in printed for line in text.splitlines()]
 
 
@@ -323,9 +323,9 @@ def _statement_above(tree: ast.Module, group: CommentGroup) -> ast.stmt | None:
 
 
 def run_page(text: str, report_fd: int, key: str) -> None:
-    """Run a page and report how it ended, with what it states and what was found."""
+    """Run a page and report how it ended, with what it states and what it was."""
     page = PageRun(vars(execution.create_module("__main__")))
     report = execution.attempt(lambda: page.run(text))
-    snippets = sum(fence.is_python for fence in find_fences(text))
+    snippets = sum(block.is_python for block in find_code_blocks(text))
     execution.send_report(report_fd, {**report, "expectations": page.report(), "snippets": snippets, "key": key})
     execution.exit_now()

@@ -1,4 +1,4 @@
-"""Code fences of a Markdown page, and which of them are programs, interpreter sessions, or the output of a program."""
+"""Code blocks of a Markdown page, and which of them are programs, interpreter sessions, or the output of a program."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _FIRST_CODE = re.compile(r"^(?![ \t]*(?:#[^\n]*)?$)[ \t]*(?P<line>[^\n]*)", re.M
 
 
 @dataclass(frozen=True)
-class Fence:
-    """A code fence.
+class CodeBlock:
+    """A code block between code fences.
 
     Attributes:
         language: the first word of its info string, in lower case.
-        code: the lines inside, without the indentation of the fence.
+        code: the lines inside, without the indentation of the block.
         first_line: lines of the page before the code.
         end: the number of lines of the page up to and with its closing line.
     """
@@ -57,7 +57,7 @@ class Fence:
 
 
 def _is_complete(source: str) -> bool:
-    """Return whether source is Python by itself: not the beginning of a docstring that goes on."""
+    """Return whether source is Python by itself: not the beginning of a docstring that continues."""
     try:
         compile(source, "page.md", "exec", dont_inherit=True)
     except (SyntaxError, ValueError):
@@ -65,8 +65,8 @@ def _is_complete(source: str) -> bool:
     return True
 
 
-def find_fences(page: str) -> Iterator[Fence]:
-    """Yield the code fences of a page in order, at any indentation; one that is not closed extends to the end."""
+def find_code_blocks(page: str) -> Iterator[CodeBlock]:
+    """Yield the code blocks of a page in order, at any indentation; one that is not closed extends to the end."""
     lines = page.split("\n")
     at = 0
     while at < len(lines):
@@ -80,7 +80,7 @@ def find_fences(page: str) -> Iterator[Fence]:
         width = len(opening["indent"])
         body = [line[:width].lstrip(" \t") + line[width:] for line in lines[first:at]]
         at += 1
-        yield Fence(_language(opening["info"]), "".join(f"{line}\n" for line in body), first, at)
+        yield CodeBlock(_language(opening["info"]), "".join(f"{line}\n" for line in body), first, at)
 
 
 def _closes(line: str, opening: re.Match[str]) -> bool:
