@@ -53,7 +53,9 @@ class AskedTeacher:
         results = bounded_map(range(len(requests)), lambda at: self._complete(requests[at]), self._client.teacher.max_parallel)
         async with aclosing(results):  # type: ignore[type-var]  # declared as an iterator, but a generator
             async for at, outcome in results:
-                if isinstance(outcome, TextbookgenError) and not isinstance(outcome, TeacherBusy | UnusableReply):
+                if isinstance(outcome, TextbookgenError) and not isinstance(
+                    outcome, TeacherBusy | RequestRefused | UnusableReply
+                ):
                     raise outcome  # an exhausted budget, an invalid key
                 outcomes[at] = outcome
                 note = f"of '{self._label}': {self.usage.requests:,} requests, {self.usage.from_ledger:,} cached replies"
