@@ -31,7 +31,15 @@ def mbpp(row: Row, number: int) -> BenchmarkItem | None:
     quoted = f"{task.strip()}\n{row['test_list'][0]}".replace("\\", "\\\\").replace('"""', '\\"\\"\\"')
     solution = _lf(row["code"]).rstrip() + "\n"
     tests = "\n".join([*filter(None, [_lf(setup or "")]), *map(_lf, row["test_list"])]) + "\n"
-    return BenchmarkItem(f"MBPP/{row['task_id']}", f'"""\n{_lf(quoted)}\n"""\n', solution, tests, _entry_point(solution, tests))
+    asked = f"{_lf(task).strip()} It must pass this test:\n\n```python\n{_lf(row['test_list'][0])}\n```"
+    return BenchmarkItem(
+        id=f"MBPP/{row['task_id']}",
+        prompt=f'"""\n{_lf(quoted)}\n"""\n',
+        solution=solution,
+        tests=tests,
+        entry_point=_entry_point(solution, tests),
+        question=f"{asked}\n\nReply with the function, with all imports that it needs, in one code block.",
+    )
 
 
 def _lf(text: str) -> str:
