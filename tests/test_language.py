@@ -98,7 +98,7 @@ EVERYDAY = {
 }
 #: Established terms that contain a word of the list.
 ALLOWED = re.compile(
-    r"code[- ]fence|fenced|stand-ins?|stands? in for|standing in for|stand_in|as it stands|torn write|go on to\b|mean absolute|workbench",
+    r"code[- ]fence|fenced|stand-ins?|stands? in for|standing in for|stand_in|as it stands|torn write|go on to\b|mean absolute|workbench|theory of mind|server room",
     re.IGNORECASE,
 )
 

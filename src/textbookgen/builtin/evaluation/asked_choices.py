@@ -90,7 +90,7 @@ def ask_choice(item: ChoiceItem) -> str:
 def chosen_letter(reply: str, choices: int) -> int | None:
     """Return the index of the choice that a reply names; None if it names none.
 
-    A letter at the beginning counts first, then the last one that is stated as the answer, then the last one that stands alone.
+    A letter at the beginning counts first, then the last one that is stated as the answer, then the last one that is alone.
     """
     first = _FIRST.match(reply)
     stated = _STATED.findall(reply)

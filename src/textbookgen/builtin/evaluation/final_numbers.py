@@ -36,7 +36,7 @@ _BEFORE_NUMBER = re.compile(
 def extract_strict(text: str, pattern: str) -> str | None:
     """Return what lm-evaluation-harness's filters `regex` and `take_first` return for a pattern with one group.
 
-    None stands for its `[invalid]`.
+    None is its `[invalid]`.
     """
     match = re.search(pattern, text)
     return match[1].strip() if match else None

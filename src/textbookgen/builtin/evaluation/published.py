@@ -1,4 +1,4 @@
-"""Published figures of other models, to stand beside measured ones: read from `published.toml`, each with its source."""
+"""Published figures of other models, as columns beside measured ones: read from `published.toml`, each with its source."""
 
 from __future__ import annotations
 
@@ -85,8 +85,10 @@ def render_published(names: Sequence[str], measured: Sequence[dict[str, Any]]) -
         model = published_models()[name]
         ways = dict.fromkeys(f"{figure.benchmark}: {figure.how}" for figure, _ in _matching(model, measured) if figure.how)
         how = f" Measured by the authors as follows: {'; '.join(ways)}." if ways else ""
-        found = next(_matching(model, measured), None)
-        lines.append(f"- **{name}**: {model.source}.{how}" if found else f"- **{name}**: nothing is known on these benchmarks.")
+        matches = next(_matching(model, measured), None)
+        lines.append(
+            f"- **{name}**: {model.source}.{how}" if matches else f"- **{name}**: nothing is known on these benchmarks."
+        )
     if not lines:
         return ""
     head = "Columns marked *published* are the authors' figures. They were not measured here: prompts and settings differ."

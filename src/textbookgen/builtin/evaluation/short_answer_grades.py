@@ -17,7 +17,7 @@ _ABSTENTION = re.compile(
     r"\b(?:(?:i|we)(?:'m| am| are)?\s+(?:(?:really|honestly|simply|just|currently)\s+)?"
     r"(?:do not|don't|cannot|can't|could not|couldn't|am not|are not|not|unable to|am unable to|have no|lack)\s+"
     r"(?:\w+\s+){0,2}?(?:know|sure|certain|able|aware|recall|remember|familiar|find|verify|confirm|determine|answer|say|provide|"
-    r"have|idea|information|knowledge|access|tell)"
+    r"have|idea|information|knowledge|access)"
     r"|(?:is|are|was|were)\s+(?:not\s+known|unknown)(?:\s+to me)?|no\s+(?:reliable\s+|specific\s+)?(?:information|record|idea)"
     r"|(?:not|never)\s+(?:publicly\s+)?(?:available|disclosed|known)|no answer|cannot be (?:answered|determined)"
     r"|could you (?:please )?(?:clarify|provide|specify))\b|\A\W*(?:unknown|n/?a)\W*\Z",

@@ -53,7 +53,7 @@ class BenchmarkEval(TeacherEvaluator):
         (), description="labels of teachers that are scored as checkpoints are"
     )
     published: tuple[str, ...] = Field(
-        (), description="models whose published figures stand beside the measured ones, such as phi-1 or phi-1.5"
+        (), description="models whose published figures are columns beside the measured ones, such as phi-1 or phi-1.5"
     )
     benchmarks: Annotated[tuple[str, ...], Opens("benchmark")] = Field(
         min_length=1, description="names of benchmarks, such as exercises-heldout, humaneval@FILE or arc_easy@FILE?shots=5"

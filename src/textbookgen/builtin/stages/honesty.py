@@ -73,7 +73,7 @@ class Honesty(ReplyEvaluator):
     instruction: str = Field(
         "", description='text before each question, such as "If you do not know the answer, say so."; none unless given'
     )
-    published: tuple[str, ...] = Field((), description="models whose published figures stand beside the measured ones")
+    published: tuple[str, ...] = Field((), description="models whose published figures are columns beside the measured ones")
     temperature: float = Field(0.0, ge=0, description="sampling temperature of the answers; 0 for greedy")
     max_items: int | None = Field(None, gt=0, description="use only the first N questions of each benchmark")
     examples: int = Field(3, ge=0, description="answers of the last model to show in the report, of each kind")
@@ -84,9 +84,9 @@ class Honesty(ReplyEvaluator):
         return options | {"max_items": min(options.get("max_items", limit), limit)}
 
     def check(self) -> Iterable[Diagnostic]:
-        """Report that nobody answers, and unknown models in `published`."""
+        """Report that no model answers, and unknown models in `published`."""
         if not self.inputs and not self.teachers:
-            yield Diagnostic("from", "there is nobody to answer", "name stages with checkpoints in `from`, or `teachers`")
+            yield Diagnostic("from", "there is no model to answer", "name stages with checkpoints in `from`, or `teachers`")
         for name in self.published:
             if name not in published_models():
                 yield Diagnostic("published", f"no figures of '{name}' are shipped", f"known: {', '.join(published_models())}")
@@ -219,6 +219,6 @@ def _derived(graded: pl.DataFrame) -> Iterator[dict[str, Any]]:
         common = {"subject": subject, "benchmark": benchmark}
         attempted = rows.filter(pl.col("label") != "abstained").with_columns(correct_given_attempted=pl.col("correct"))
         yield from figures(item_scores(attempted, ["correct_given_attempted"]))
-        correct, given = float(rows["correct"].sum()), len(attempted)
-        # 2PR / (P + R) with P = correct / given and R = correct / all
-        yield common | {"metric": "f_score", "value": 2 * correct / (given + len(rows)), "n": len(rows)}
+        correct, attempts = float(rows["correct"].sum()), len(attempted)
+        # 2PR / (P + R) with P = correct / attempts and R = correct / all
+        yield common | {"metric": "f_score", "value": 2 * correct / (attempts + len(rows)), "n": len(rows)}

@@ -106,7 +106,7 @@ class MultiTurn(ReplyEvaluator):
         None, ge=0, description="sampling temperature of the replies; unless given, that of the category as in MT-bench"
     )
     max_items: int | None = Field(None, gt=0, description="use only the first N conversations")
-    published: tuple[str, ...] = Field((), description="models whose published figures stand beside the measured ones")
+    published: tuple[str, ...] = Field((), description="models whose published figures are columns beside the measured ones")
     examples: int = Field(2, ge=0, description="conversations to show in the report, with every model's replies")
 
     @property
@@ -120,9 +120,9 @@ class MultiTurn(ReplyEvaluator):
         return options | {"max_items": min(options.get("max_items", limit), limit)}
 
     def check(self) -> Iterable[Diagnostic]:
-        """Report that nobody replies, a missing file, and unknown models in `published`."""
+        """Report that no model replies, a missing file, and unknown models in `published`."""
         if not self.inputs and not self.teachers:
-            yield Diagnostic("from", "there is nobody to reply", "name stages with checkpoints in `from`, or `teachers`")
+            yield Diagnostic("from", "there is no model to reply", "name stages with checkpoints in `from`, or `teachers`")
         if self.questions and not Path(self.questions).is_file():
             yield MissingRequirement(
                 "questions", f"there is no file '{self.questions}'", "the path is relative to the current folder"

@@ -87,9 +87,9 @@ class Probes(ReplyEvaluator):
     temperature: float = Field(0.0, ge=0, description="sampling temperature of the replies; 0 for greedy")
 
     def check(self) -> Iterable[Diagnostic]:
-        """Report that nobody replies."""
+        """Report that no model replies."""
         if not self.inputs and not self.teachers:
-            yield Diagnostic("from", "there is nobody to reply", "name stages with checkpoints in `from`, or `teachers`")
+            yield Diagnostic("from", "there is no model to reply", "name stages with checkpoints in `from`, or `teachers`")
 
     def template_variables(self, option: str) -> Mapping[str, Any]:
         """Return the variables of the judge's prompt."""
