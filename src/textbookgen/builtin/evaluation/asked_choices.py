@@ -24,7 +24,7 @@ _LETTER = r"[(\[]?\\?(?:text|boxed|mathbf)?\{?([A-J])\}?(?![A-Za-z'\u2019])"
 _STATED = re.compile(
     rf"(?:answer|option|choice)\b[^\nA-J]{{0,40}}?(?:\bis\b|:)[*_`\s$]*{_LETTER}|\\boxed\{{\s*(?:\\text\{{)?([A-J])\b", re.I
 )
-_FIRST = re.compile(rf"\A[\s*_`#>]*{_LETTER}[*_`]*(?=[\s).:,\]]|$)")
+_FIRST = re.compile(rf"\A[\s*_`#>]*{_LETTER}[*_`]*(?=[).:,\]]|\s*$|\s*\n)")
 _ALONE = re.compile(r"(?<![\w'\u2019])([B-J])(?![\w'\u2019])|(?<![\w'\u2019])(A)(?=[).:*\]]|\s*$)")
 
 _SCHEMA: dict[str, Any] = {
