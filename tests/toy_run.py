@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import ClassVar
 
 from conftest import RECIPE, Toy
-
 from textbookgen.api.hookspecs import hookimpl
 from textbookgen.api.teacher import Price, Reply, Request, Teacher
 from textbookgen.recipe.parser import read_recipe

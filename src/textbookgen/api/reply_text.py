@@ -16,7 +16,7 @@ from textbookgen.api.errors import UnusableReply
 from textbookgen.api.teacher import Reply
 
 #: What to do about replies that end at the token limit.
-TRUNCATED_HINT = "raise the teacher's `max_tokens`, or keep such replies with `truncated_replies = \"keep\"` in the stage"
+TRUNCATED_HINT = 'raise the teacher\'s `max_tokens`, or keep such replies with `truncated_replies = "keep"` in the stage'
 
 #: A reasoning trace that a server did not separate from the reply.
 _REASONING = re.compile(r"\A\s*<think(?:ing)?>.*?</think(?:ing)?>", re.DOTALL | re.IGNORECASE)
