@@ -114,7 +114,7 @@ FALSE = {
     "chatty: fence": (CHATTY, "Count: 3", "Count: 2"),
     "chatty: comment below": (CHATTY, "# Output: done counting", "# Output: done"),
     "terse: line below": (TERSE, "# 2", "# 3"),
-    "terse: docstring": (TERSE, "    3\n    \"", "    2\n    \""),
+    "terse: docstring": (TERSE, '    3\n    "', '    2\n    "'),
     "terse: session": (TERSE, '"a")\n3', '"a")\n4'),
 }
 

@@ -150,7 +150,6 @@ class SolvedExercise:
     entry_point: str
 
 
-
 def _shown_concept(source: str, concept: object) -> str:
     """Return as JSON which concept the code shows: the drawn one, or null, if there is a detector for it."""
     if concept not in known_concepts():
