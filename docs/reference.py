@@ -27,6 +27,8 @@ MODULES = [
             "stage",
             "generator",
             "grader",
+            "teacher_evaluator",
+            "teacher_client",
             "annotations",
             "artifacts",
             "cards",
