@@ -33,7 +33,7 @@ def test_prompts_state_everything_that_is_drawn(prompts, template: str, sampler:
     text = prompts.render(template, draw)
     not_shown = {
         "phi4/user-prompt.md.j2": {"domain", "audience", "reader_needs"},
-        "phi1/step-chain-exercise.md.j2": {"concept", "difficulty"},
+        "phi1/step-chain-exercise.md.j2": {"concept", "difficulty", "step_code", "examples"},  # an LLM finds these itself
     }
     for name, value in draw.items():
         if value is not None and name not in not_shown.get(template, ()):

@@ -6,15 +6,20 @@ import asyncio
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from random import Random
 
+import polars as pl
 import pytest
+from textbookgen_procedural.tasks import TASKS
 from textbookgen_tinystories.beginnings import Beginnings
 from textbookgen_tinystories.completions import Completions
+from textbookgen_tinystories.cut_stories import CutStories
 from textbookgen_tinystories.grade_scores import GradeScores
 from textbookgen_tinystories.grades import Grades, StoryGrades, read_grades
 
 from textbookgen.api.artifacts import Checkpoint
 from textbookgen.api.errors import RunError, UnusableReply
+from textbookgen.api.rows import ITEM_SCORES
 from textbookgen.api.stage import StageInputs
 from textbookgen.api.teacher import Reply
 from textbookgen.builtin.shipped_files import prompt_folders
@@ -56,6 +61,8 @@ def test_each_beginning_is_completed_several_times(tmp_path: Path):
     assert first["text"] == first["tinystories.beginning"] + first["tinystories.completion"]
     assert first["tinystories.completion"] == f" went on {len(beginnings['text'][0])} 1 5."
     assert first["parents"] == [beginnings["id"][0]]
+    cut = beginnings.with_columns(pl.lit(" the end").alias("tinystories.original"), pl.lit("").alias("tinystories.prompt"))
+    assert set(stage.transform(cut[:2])["tinystories.original"]) == {" the end"}
     assert rows[30:60].equals(stage.transform(beginnings[10:20]))
 
 
@@ -82,6 +89,8 @@ def test_a_story_is_assessed_in_words_and_then_graded():
         "text": "The cat sat.",
         "tinystories.beginning": "The cat",
         "tinystories.completion": "sat.",
+        "tinystories.original": None,
+        "tinystories.instruction_following": None,
         **{f"tinystories.{name}": value for name, value in GRADES.items()},
         "tinystories.assessment": "Well written.",
     }
@@ -99,6 +108,46 @@ def test_grades_that_cannot_be_read_are_rejected(grades: str):
         asyncio.run(Grades(teacher="judge", inputs="stories").generate(DRAW, Ask(grades)))
 
 
+def test_a_story_for_instructions_is_shown_with_them_and_graded_for_them():
+    header = "Words: dig, boat, red\nFeatures: Dialogue\nStory:\n\n"
+    story = '"Let us dig," said Ben. The boat was red.'
+    row = {"id": "a", "text": header + story, "tinystories.beginning": header, "tinystories.completion": story}
+    ask = Ask(json.dumps({**GRADES, "instruction_following": 9}))
+    (graded,) = asyncio.run(Grades(teacher="judge", inputs="stories").generate({"document": row}, ask))
+    assert graded["tinystories.instruction_following"] == 9
+    (_, first, _), (_, messages, schema) = ask.requests
+    assert "Words: dig, boat, red\nFeatures: Dialogue" in first and "***" not in first
+    assert "instruction_following" in messages[2].content and "instruction_following" in schema["required"]
+    with pytest.raises(UnusableReply, match="grades"):
+        asyncio.run(Grades(teacher="judge", inputs="stories").generate({"document": row}, Ask(json.dumps(GRADES))))
+
+
+@pytest.mark.parametrize(
+    ("story", "low", "high"),
+    [
+        ('"Let us dig," said Ben. The red boat was there.', 10, 10),
+        ("Ben dug a hole. The boat was blue.", 5, 6),
+        ("A cat.", 1, 1),
+    ],
+)
+def test_the_embedded_judge_grades_instructions(story: str, low: int, high: int):
+    header = "Words: dig, boat, red\nFeatures: Dialogue\nStory:\n\n"
+    row = {"id": "a", "text": header + story, "tinystories.beginning": header, "tinystories.completion": story}
+
+    class Embedded(Ask):
+        async def __call__(self, prompt, *, draw=None, task=None, **_) -> Reply:
+            return Reply(TASKS[task or "assess-story"](Random(0), draw))
+
+    (graded,) = asyncio.run(Grades(teacher="judge", inputs="stories").generate({"document": row}, Embedded("")))
+    assert low <= graded["tinystories.instruction_following"] <= high
+
+
+def test_stories_are_cut_between_words():
+    stage = CutStories(inputs="stories", share=0.5)
+    rows = stage.transform(documents(["One two three four.", "Word"]))
+    assert rows.select("text", "tinystories.original").rows() == [("One two three", " four.")]
+
+
 def test_scores_are_means_of_grades(tmp_path: Path):
     grades = {f"tinystories.{criterion}": [4, 6, 8, 6] for criterion in ("grammar", "creativity", "consistency", "plot")}
     flow = write_documents(tmp_path, documents(["a", "b", "c", "d"], **grades, **{"tinystories.age": ["A", "A", "C", "B"]}))
@@ -108,6 +157,11 @@ def test_scores_are_means_of_grades(tmp_path: Path):
     assert figures["plot"]["stderr"] == pytest.approx((8 / 3 / 4) ** 0.5)
     assert figures["age group A"]["value"] == 0.5
     assert figures["age group F"]["value"] == 0.0
+    assert set(report["benchmark"]) == {"gpt-eval"}
+    items = pl.read_parquet(tmp_path / ITEM_SCORES)
+    assert items.filter(metric="plot")["value"].to_list() == [4, 6, 8, 6]
+    assert pl.read_parquet(tmp_path / "grades.parquet")["subject"].unique().to_list() == ["small"]
+    assert "grammar 8, creativity 8" in (tmp_path / "graded_stories.md").read_text()
     with pytest.raises(RunError, match="no graded stories"):
         GradeScores(inputs="x").evaluate(
             StageInputs({"from": {"x": write_documents(tmp_path / "x")}}, tmp_path, Resolver()), tmp_path

@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from textbookgen_tinystories.overlap import Overlap, nearest_story, self_overlap, share_seen, story_words
+from textbookgen_tinystories.overlap import Overlap, nearest_story, original_overlap, self_overlap, share_seen, story_words
 
 from textbookgen.api.stage import StageInputs
 from textbookgen.testing import documents, write_documents
@@ -82,3 +82,35 @@ def test_figures_of_a_model_that_copies(tmp_path: Path):
     assert figures["3-grams that occur in training"] == pytest.approx(4 / 11)
     assert figures["stories that repeat four words"] == 0.5
     assert pl.read_parquet(tmp_path / "overlap.parquet").height == 2
+
+
+def test_completions_are_compared_with_the_original_endings(tmp_path: Path):
+    endings = {" on the mat and slept.": 1.0, " on the mat and ran away.": 3 / 5, " under seven chairs.": 0.0}
+    stories = documents([f"The cat sat{ending}" for ending in endings]).with_columns(
+        pl.Series("tinystories.completion", list(endings)),
+        pl.Series("tinystories.original", [" on the mat and slept."] * 3),
+    )
+    overlaps = original_overlap(stories, 2)
+    assert overlaps["original_r"].to_list() == pytest.approx(list(endings.values()))
+    assert overlaps["original_f"].to_list() == pytest.approx([1.0, 2 * 3 / (5 + 4), 0.0])
+    inputs = StageInputs(
+        {"from": {"m": write_documents(tmp_path / "s", stories)}, "training": {"t": write_documents(tmp_path / "t", stories)}},
+        tmp_path,
+        RESOLVER,
+    )
+    report = Overlap(inputs="m", training="t").evaluate(inputs, tmp_path)
+    figures = dict(zip(report["metric"], report["value"], strict=True))
+    assert figures["F2 to the original ending"] == pytest.approx((1 + 6 / 9) / 3)
+    assert figures["completions over 0.8 of the original ending"] == pytest.approx(1 / 3)
+    assert original_overlap(documents(["No ending"]), 2).is_empty()
+
+
+@pytest.mark.parametrize("k", [1, 2])
+def test_the_f_measure_is_the_harmonic_mean_of_both_directions(k: int):
+    nearest = {row["id"]: row for row in nearest_story(table(STORIES), iter([table(TRAINING)]), k).iter_rows(named=True)}
+    for name, story in STORIES.items():
+        pairs = [
+            (overlap(story, text.replace(".", ""), k), overlap(text.replace(".", ""), story, k)) for text in TRAINING.values()
+        ]
+        best = max(2 * one * other / (one + other) if one + other else 0.0 for one, other in pairs)
+        assert nearest[name]["f"] == pytest.approx(best)

@@ -22,13 +22,17 @@ from textbookgen_textbooks.rewrite import Rewrite
 from textbookgen_textbooks.section import Section
 from textbookgen_textbooks.section_topics import SectionTopics
 from textbookgen_textbooks.self_revision import SelfRevision
+from textbookgen_textbooks.solutions import Solutions
 from textbookgen_textbooks.step_chains import StepChains
+from textbookgen_textbooks.step_problems import StepProblems
 from textbookgen_textbooks.strip_boilerplate import StripBoilerplate
 from textbookgen_textbooks.taxonomy import Taxonomy
 from textbookgen_textbooks.taxonomy_topics import Disciplines, TaxonomyTopics
+from textbookgen_textbooks.understanding import UnderstandingGrades
+from textbookgen_textbooks.understanding_scores import UnderstandingScores
 from textbookgen_textbooks.user_prompts import UserPrompts
 
-_PHI1: list[type[Stage]] = [Page, Exercise]
+_PHI1: list[type[Stage]] = [Page, Exercise, StepProblems, Solutions, UnderstandingGrades, UnderstandingScores]
 _PHI15: list[type[Stage]] = [Taxonomy, DistinctTopics, Section, StripBoilerplate]
 _PHI4_SEEDS: list[type[Stage]] = [Excerpts, Deductions, MajorityVote, FillInTheMiddle]
 _PHI4_TEXTS: list[type[Stage]] = [Rewrite, SelfRevision]

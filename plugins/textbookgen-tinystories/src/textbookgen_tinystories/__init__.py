@@ -5,6 +5,7 @@ from __future__ import annotations
 from textbookgen import Sampler, Stage, hookimpl
 from textbookgen_tinystories.beginnings import Beginnings
 from textbookgen_tinystories.completions import Completions
+from textbookgen_tinystories.cut_stories import CutStories
 from textbookgen_tinystories.grade_scores import GradeScores
 from textbookgen_tinystories.grades import Grades
 from textbookgen_tinystories.held_out import HeldOut
@@ -25,7 +26,7 @@ __all__ = ["Record", "read_record", "read_records"]
 def stages() -> list[type[Stage]]:
     """Return the stages that write, filter and rearrange stories, and those that evaluate models trained on them."""
     stories: list[type[Stage]] = [Story, Summary, StoryChecks, Openings, HeldOut, Instruct, InstructChats]
-    return [*stories, Beginnings, Completions, Grades, GradeScores, Overlap, InstructionFollowing]
+    return [*stories, Beginnings, CutStories, Completions, Grades, GradeScores, Overlap, InstructionFollowing]
 
 
 @hookimpl

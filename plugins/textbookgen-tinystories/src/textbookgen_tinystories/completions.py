@@ -19,6 +19,7 @@ _SCHEMA: dict[str, pl.DataType] = {
     "parents": pl.List(pl.String()),
     "tinystories.beginning": pl.String(),
     "tinystories.completion": pl.String(),
+    "tinystories.original": pl.String(),
 }
 
 
@@ -26,10 +27,12 @@ class Completions(Transform):
     """Have a trained model complete each beginning several times.
 
     The paper takes ten completions each at temperature 1. The text is the beginning with its completion; columns
-    `tinystories.beginning`, `tinystories.completion`.
+    `tinystories.beginning`, `tinystories.completion`, and `tinystories.original` of stages that cut stories. What is completed
+    of a record of `tinystories/instruct` is its header, so that the completion is a whole story.
     """
 
     name: ClassVar[str] = "completions"
+    version: ClassVar[int] = 2
 
     inputs: Annotated[Labels, Input(Documents)] = Field(
         alias="from", description="earlier stages whose beginnings are completed"
@@ -62,25 +65,38 @@ class Completions(Transform):
         rows: list[dict[str, Any]] = []
         with closing(self._resolver.model(self._path)) as model:
             for batch in docs.iter_slices(self.batch):
+                prompts = _prompts(batch)
                 completions = model.complete(
-                    batch["text"].to_list(),
+                    prompts,
                     max_tokens=self.max_tokens,
                     temperature=self.temperature,
                     stop=self.stop,
                     samples=self.samples,
                     seed=self.seed,
                 )
-                for row, texts in zip(batch.iter_rows(named=True), completions, strict=True):
-                    rows += [self._row(row, number, text) for number, text in enumerate(texts)]
+                for row, prompt, texts in zip(batch.iter_rows(named=True), prompts, completions, strict=True):
+                    rows += [self._row(row, prompt, number, text) for number, text in enumerate(texts)]
         return pl.DataFrame(rows, schema=_SCHEMA)
 
-    def _row(self, beginning: dict[str, Any], number: int, completion: str) -> dict[str, Any]:
+    def _row(self, beginning: dict[str, Any], prompt: str, number: int, completion: str) -> dict[str, Any]:
         options = self.model_dump_json(exclude={"batch"})
         return {
             "id": document_id("completion", self._path.name, options, beginning["id"], number),
-            "text": beginning["text"] + completion,
+            "text": prompt + completion,
             "kind": "story",
             "parents": [beginning["id"]],
-            "tinystories.beginning": beginning["text"],
+            "tinystories.beginning": prompt,
             "tinystories.completion": completion,
+            "tinystories.original": beginning.get("tinystories.original"),
         }
+
+
+def _prompts(rows: pl.DataFrame) -> list[str]:
+    """The header of each record that has one, or else the text."""
+    if "tinystories.prompt" not in rows.columns:
+        return rows["text"].to_list()
+    return (
+        rows.select(pl.when(pl.col("tinystories.prompt") != "").then("tinystories.prompt").otherwise("text"))
+        .to_series()
+        .to_list()
+    )

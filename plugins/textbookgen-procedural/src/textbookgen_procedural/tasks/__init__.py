@@ -15,6 +15,7 @@ from textbookgen_procedural.tasks import (
     passages,
     questions,
     sections,
+    solution_grading,
     story_grading,
     taxonomy,
     user_requests,
@@ -52,6 +53,7 @@ TASKS: dict[str, Callable[[Random, Mapping[str, Any]], str]] = {
     # grades and checks
     "assess-story": story_grading.assess,
     "grade-story": story_grading.grade,
+    "grade-solution": solution_grading.grade_solution,
     "critique": critique.critique,
     "grade-guess": fill_in_the_middle.grade,
     "grade-replies": conversations.grade_replies,

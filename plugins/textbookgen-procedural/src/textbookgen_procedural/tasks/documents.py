@@ -6,7 +6,6 @@ import keyword
 from collections.abc import Mapping
 from random import Random
 
-from textbookgen import RequestRefused
 from textbookgen_procedural.concept_hints import HINTS
 from textbookgen_procedural.concepts import concepts
 from textbookgen_procedural.educational_value import rate_text
@@ -16,6 +15,7 @@ from textbookgen_procedural.primitives import Primitive, primitives_by_name
 from textbookgen_procedural.stories import write_story
 from textbookgen_procedural.tasks.draw_fields import Draw, missing_field
 from textbookgen_procedural.tasks.sections import section
+from textbookgen_procedural.tasks.solution_grading import write_steps
 from textbookgen_procedural.textbook_pages import write_page
 from textbookgen_procedural.value_types import PARAMETER_TYPES, ValueType
 
@@ -48,17 +48,14 @@ def exercise(rng: Random, draw: Draw) -> str:
     """Return a function of the name in the draw, with docstring, body and asserts, in a code block.
 
     Raises:
-        RequestRefused: the name is not a valid one, the difficulty is out of range, or the draw lists the function's steps,
-            which this program does not understand.
+        RequestRefused: the name is not a valid one, the difficulty is out of range, or the draw lists the function's steps
+            without their code.
     """
-    if draw.get("steps"):
-        raise RequestRefused(
-            "the embedded teacher cannot carry out the steps of a draw",
-            hint="use a language model with `textbooks/step-chains`, or the sampler `textbooks/function-names`",
-        )
     name = str(draw.get("function_name") or "")
     if not name.isidentifier() or keyword.iskeyword(name):
         raise missing_field("exercise", "function_name", "a valid Python name")
+    if draw.get("steps"):
+        return write_steps(draw)
     types, difficulty = draw.get("argument_types"), _difficulty(draw, "exercise")
     input_type, concept = _input_type(types), str(draw.get("concept") or "")
     first = _first_primitive(rng, concept, input_type)
