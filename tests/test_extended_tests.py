@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from test_builtin_evaluate import RunsPython
 from textbookgen.api.benchmark import BenchmarkItem
 from textbookgen.api.errors import RunError
 from textbookgen.builtin.benchmarks import open_benchmark
+from textbookgen.builtin.benchmarks.gsm8k_examples import EXAMPLES
 from textbookgen.builtin.evaluation.answering import Answer, Generation, Question
 from textbookgen.builtin.evaluation.generated import answer_items, judge, pass_rates
 from textbookgen.recipe.plugin_manager import Plugins
@@ -146,3 +148,35 @@ def test_a_file_that_is_not_json_lines_is_refused(tmp_path: Path) -> None:
     (tmp_path / "plus.jsonl").write_text('{"task_id": "Mbpp/1", "entry_point": "f", "prompt": ""}\n', encoding="utf-8")
     with pytest.raises(RunError, match="has no column 'canonical_solution'"):
         list(open_benchmark(f"mbpp-plus@{tmp_path / 'plus.jsonl'}").items())
+
+
+PROGRAMS = {
+    "right": ("    return 9 * 2\n", True),
+    "a float": ("    return 36 / 2\n", True),
+    "wrong": ("    return 17\n", False),
+    "no result": ("    total = 18\n", False),
+    "prints": ("    print(18)\n", False),
+    "in a chat": (
+        "Sure!\n```python\ndef solution():\n    eggs = 9\n    return eggs * 2\n\nprint(solution())\n```\nShe makes $18.",
+        True,
+    ),
+    "a chat that is wrong": ("```python\ndef solution():\n    return 19\n```\nThe answer is 18.", False),
+}
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_word_problems_as_programs(name: str, tmp_path: Path, runner: Any) -> None:
+    file = tmp_path / "gsm8k.jsonl"
+    file.write_text(json.dumps({"question": 'She said "nine"', "answer": "9 * 2\n#### 18"}) + "\n", encoding="utf-8")
+    items = list(open_benchmark(f"gsm8k@{file}?form=program").items())
+    assert items[0].prefix.count("def solution():") == 8 and items[0].prompt.endswith('She said "nine" """\n')
+    reply, right = PROGRAMS[name]
+    result = passed(Author({"solution": reply}, items, fence="```" in reply), items, runner)
+    assert result["passed"].to_list() == [right]
+
+
+def test_the_examples_of_programs_give_the_published_answers(tmp_path: Path) -> None:
+    for example in EXAMPLES:
+        names: dict[str, Any] = {}
+        exec("def solution():\n" + textwrap.indent(textwrap.dedent(example.program), "    "), names)
+        assert example.solution.endswith(f"The answer is {names['solution']()}.")
