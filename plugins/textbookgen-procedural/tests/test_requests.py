@@ -34,7 +34,7 @@ DRAWS: dict[str, dict[str, Any]] = {
     "page": {"topic": "sets", "audience": "a child", "skill": "tracing", "difficulty": 3, "style": "a lecture"},
     "exercise": {"function_name": "count_birds", "concept": "sets", "argument_types": ["list[int]"], "difficulty": 2},
     "section": {"topic": "tides", "domain": "science", "audience": "a child", "persona": "a baker", "passage": STORY},
-    "draft": {"topic": "tides", "domain": "science", "reader_needs": "small steps"},
+    "draft": {"topic": "sets", "domain": "science", "reader_needs": "small steps"},
     "taxonomy": {"path": {"discipline": "law"}, "level": "subject", "count": 5},
     "user-prompt": {"topic": "tea", "persona": "a nurse"},
     "educational-value": {"document": DOCUMENT},
@@ -62,6 +62,17 @@ DRAWS: dict[str, dict[str, Any]] = {
     "revise": {"draft": "A sum adds numbers.", "assessments": ASSESSMENTS, "question": "What is a sum?"},
     "assess-story": {"document": {"id": "x", "text": STORY}},
     "grade-story": {"document": {"id": "x", "text": STORY}},
+    "grade-solution": {
+        "document": {
+            "id": "x",
+            "text": "def doubled(numbers):\n    return [2 * n for n in numbers]\n",
+            "textbooks.prompt": "def doubled(numbers):\n",
+            "textbooks.completion": "    return [2 * n for n in numbers]\n",
+            "textbooks.entry_point": "doubled",
+            "textbooks.steps": ["double each number"],
+            "textbooks.step_code": ["[2 * n for n in x]"],
+        }
+    },
     "critique": {"draft": PAGE, "criteria": ["depth", "clarity"], "question": "What is a sum?"},
     "grade-guess": {"middle": "the cat sat down", "guess": "the cat sat", "prefix": "", "suffix": ""},
     "grade-replies": {"messages": TURNS, "replies": [{"label": "A", "text": "A sum."}, {"label": "B", "text": "No."}]},
@@ -73,6 +84,7 @@ JSON_TASKS = {
     "excerpts",
     "bogus-question",
     "grade-story",
+    "grade-solution",
     "critique",
     "grade-guess",
     "grade-replies",
@@ -81,7 +93,7 @@ JSON_TASKS = {
 #: Tasks whose reply does not depend on chance: measurements and corrections.
 FIXED_TASKS = {
     "educational-value", "summary", "excerpts", "regenerate-code", "deduction", "revise", "assess-story", "grade-story",
-    "critique", "grade-guess", "grade-replies", "check-answer", "function-calls",
+    "grade-solution", "critique", "grade-guess", "grade-replies", "check-answer", "function-calls",
 }  # fmt: skip
 #: Fields without which a task cannot be done.
 REQUIRED = {
@@ -90,7 +102,7 @@ REQUIRED = {
     "excerpts": {"lines"}, "rewrite": {"document", "style"}, "paraphrase": {"request"}, "function-calls": {"request"}, "instruction-reversal": {"document"},
     "deduction": {"document"}, "fill-in-the-middle": {"prefix", "suffix"}, "conversation-user": {"document"},
     "conversation-tutor": {"document"}, "candidate": {"messages"}, "answer": {"question"}, "attempt": {"question"},
-    "revise": {"draft", "assessments"}, "assess-story": {"document"}, "grade-story": {"document"},
+    "revise": {"draft", "assessments"}, "assess-story": {"document"}, "grade-story": {"document"}, "grade-solution": {"document"},
     "critique": {"draft", "criteria"}, "grade-guess": {"middle"}, "grade-replies": {"messages", "replies"},
     "check-answer": {"reference_answer"},
 }  # fmt: skip
