@@ -9,7 +9,7 @@ steps are gone through in order; one becomes an item if
 - few exercises have a body like its own (a match rate of 0.8 or more), so that holding it out takes little away;
 - most exercises that show its primitives remain after those of all items so far are taken away;
 - no item so far has its syntax tree, and few have its primitives;
-- asserts can tell it from similar programs, and its lines are short.
+- asserts distinguish it from similar programs, and its lines are short.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ def checked_reply(reply: object, request: Request, price: Price | None, use: str
     """Return a reply whose counts are possible.
 
     Counts that are not whole numbers from 0 to MAX_TOKENS are replaced by an upper bound, one token for each byte, and the
-    cost by what that costs, so that neither a budget nor the ledger can be harmed by them.
+    cost by what that costs, so that they can corrupt neither a budget nor the ledger.
 
     Args:
         reply: what the teacher returned.

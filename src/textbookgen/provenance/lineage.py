@@ -118,8 +118,8 @@ class Lineage:
         for (file,), group in rows.group_by(_FILE):
             ids = group["id"].drop_nulls().to_list()
             if (documents := data.get(str(file))) is not None:
-                found = pl.scan_parquet(documents).filter(pl.col("id").is_in(ids)).collect()
-                texts |= {row["id"]: _excerpt(row) for row in found.iter_rows(named=True)}
+                matches = pl.scan_parquet(documents).filter(pl.col("id").is_in(ids)).collect()
+                texts |= {row["id"]: _excerpt(row) for row in matches.iter_rows(named=True)}
             else:
                 texts |= {document: self._excerpt(document) for document in ids}
         return texts

@@ -157,7 +157,7 @@ class RunFolder:
 
     @contextmanager
     def active(self) -> Iterator[None]:
-        """Mark the run as in progress while the block runs: `is_active` tells so in any process."""
+        """Mark the run as in progress while the block runs: `is_active` is then true in every process."""
         with _locked(self.folder / "lock", lambda: None, ""):  # others hold it for a moment, to see whether it is free
             yield
 

@@ -7,8 +7,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise, takewhile
 
-from rapidfuzz import fuzz
-
 from textbookgen_procedural.story_judge.sentences import Sentence, Story, Token
 from textbookgen_procedural.story_judge.word_classes import content_stems, cues, gender, stem, word_class
 
@@ -204,6 +202,8 @@ def _are_linked(one: Sentence, other: Sentence) -> bool:
 
 def _repeats(story: Story) -> tuple[float, float]:
     """The shares of sentences and of sequences of four words that occurred before."""
+    from rapidfuzz import fuzz
+
     texts = [" ".join(item.words).lower() for item in story.sentences]
     own = [number for number, item in enumerate(story.sentences) if item.completed and len(item.words) > 3]
     same = sum(
