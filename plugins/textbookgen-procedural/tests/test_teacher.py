@@ -31,7 +31,7 @@ def test_replies_do_not_depend_on_the_hash_seed():
         "from textbookgen.api.teacher import Request\n"
         "from textbookgen_procedural.teacher import ProceduralTeacher\n"
         "from textbookgen_procedural.heldout_benchmark import HeldOutExercises\n"
-        "for topic in ('sets', 'dictionaries', 'an unknown topic'):\n"
+        "for topic in ('sets', 'dictionaries', 'towers of Hanoi'):\n"
         "    print(asyncio.run(ProceduralTeacher().complete(Request((), 'page', {'topic': topic}))).text)\n"
         "print([item for item in HeldOutExercises(count=5).items()])\n"
     )

@@ -152,6 +152,7 @@ WRONG = {
     "quoted": python("print('a' + 'b')  # 'ba'"),
     "words": python("print('Hello, Ann!')  # Hello, Bob!"),
     "one word": python("print('Ann')  # Bob"),
+    "no number of Python": python("print(98)  # 08"),
     "number in words": python("print('12 apples')  # 13 apples"),
     "label": python("print('Total:', 12)  # Total: 15"),
     "output that begins like a lead-in": python("print('Returns the first text of all')  # Returns the last text of all"),

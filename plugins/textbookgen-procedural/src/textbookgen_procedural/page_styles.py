@@ -103,6 +103,7 @@ def _worked_example(material: Material) -> list[str]:
         blocks += [material.phrase("worked steps"), "\n".join(f"- {sentence}" for sentence in sentences)]
     blocks += material.remark()
     if example.snippet.variant and material.level > 2:
+        material.used.add(second_way)
         blocks += [f"{example.snippet.variant_introduction}:", fenced(example.program(variant=True))]
     return [*blocks, *_pitfall(material), *_practice(material)]
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from textbookgen import RequestRefused
 from textbookgen_procedural.audiences import audience_for
-from textbookgen_procedural.concepts import concept_for, nearest_topics
+from textbookgen_procedural.concepts import concept_for, nearest_topics, topics
 from textbookgen_procedural.page_material import Material
 from textbookgen_procedural.page_styles import writer_for
 
@@ -36,7 +36,7 @@ def write_page(rng: Random, draw: Mapping[str, Any]) -> str:
         near = ", ".join(f"'{name}'" for name in nearest_topics(topic))
         raise RequestRefused(
             f"the embedded teacher knows nothing about '{topic}'",
-            hint=f"it is a program with material on {'a few hundred'} topics of a first programming course; "
+            hint=f"it is a program with material on {len(topics())} topics of a first programming course; "
             + (f"similar ones are {near}" if near else "the sampler `textbooks/page-topics` draws topics that it knows"),
         )
     audience = audience_for(str(draw.get("audience") or ""))

@@ -180,7 +180,7 @@ def _literal(text: str) -> object:
 
 def _is_value(text: str) -> bool:
     """Return whether a text, or what precedes an aside in it, is a value as Python writes it."""
-    if text in ("None", "True", "False") or _literal(text) is not None:
+    if text in ("None", "True", "False") or _NUMBER.fullmatch(text) or _literal(text) is not None:
         return True
     start = re.match(r"(?:None|True|False|-?\d[\d._]*|'[^']*'|\"[^\"]*\"|[\[({<].*[\])}>])(?=\W|$)", text)
     if start is None:
