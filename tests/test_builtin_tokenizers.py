@@ -136,6 +136,18 @@ def test_each_digit_is_a_token_unless_digits_are_joined(trained, tmp_path):
     assert len(ids) < 3
 
 
+def test_a_word_has_the_same_tokens_after_a_space_and_a_quotation_mark_if_spaces_are_split(tmp_path):
+    texts = ["the kitchen", "set(room='kitchen')", "kitchen light, kitchen lamp"] * 20
+    separate = train(tmp_path / "separate", {"docs": table(tmp_path, texts)}, vocabulary=320, split_spaces=True)
+    tokenizer = FileTokenizer(separate.file)
+    word, spaced, quoted = tokenizer.encode_batch(["kitchen", "a kitchen", "'kitchen'"])
+    assert len(word) == 1
+    assert word[0] in spaced and word[0] in quoted
+    assert tokenizer.decode(tokenizer.encode_batch(["set(room=' the kitchen'); x\n"])[0]) == "set(room=' the kitchen'); x\n"
+    joined = FileTokenizer(train(tmp_path / "joined", {"docs": table(tmp_path, texts)}, vocabulary=320).file)
+    assert joined.encode_batch(["kitchen"])[0][0] not in joined.encode_batch(["a kitchen"])[0]
+
+
 def test_training_in_another_process_gives_the_same_bytes(trained, tmp_path):
     docs = table(tmp_path, TEXTS)
     script = f"""

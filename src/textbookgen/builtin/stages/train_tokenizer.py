@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 SPLIT_PATTERN = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}%s| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
+#: Words, digits, single punctuation marks and single white space, none of them joined.
+SEPARATE_PATTERN = r"\p{L}+|\p{N}%s|[^\s\p{L}\p{N}]|\s"
 _MEASURED_DOCUMENTS = 1_000  # of which the card states the bytes per token
 
 
@@ -52,6 +54,11 @@ class TrainTokenizer(Packer):
     min_frequency: int = Field(2, gt=0, description="minimum frequency of a pair in the training texts to be merged")
     split_digits: bool = Field(
         True, description="make each digit a separate token, which helps arithmetic; otherwise tokens have up to three digits"
+    )
+    split_spaces: bool = Field(
+        False,
+        description="make each space and punctuation mark a separate token, so that a word has the same tokens after a space, "
+        "a quotation mark and a bracket, and can be copied from text into code token by token",
     )
     max_documents: int = Field(1_000_000, gt=0, description="maximum number of training documents, sampled evenly")
     max_mib: float = Field(64.0, gt=0, description="maximum size of the training texts in MiB, sampled evenly")
@@ -89,7 +96,8 @@ class TrainTokenizer(Packer):
         from tokenizers import Tokenizer as LibraryTokenizer
 
         tokenizer = LibraryTokenizer(models.BPE())
-        pattern = Regex(SPLIT_PATTERN % ("" if self.split_digits else "{1,3}"))
+        source = SEPARATE_PATTERN if self.split_spaces else SPLIT_PATTERN
+        pattern = Regex(source % ("" if self.split_digits else "{1,3}"))
         tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
             [pre_tokenizers.Split(pattern, "isolated"), pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
         )
