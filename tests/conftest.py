@@ -10,6 +10,7 @@ from typing import Annotated, Any, ClassVar
 
 import polars as pl
 import pytest
+from hypothesis import HealthCheck, settings
 from pydantic import Field
 
 from textbookgen.api.annotations import Input, Labels
@@ -28,6 +29,10 @@ from textbookgen.recipe.planner import make_plan
 from textbookgen.recipe.plugin_manager import Plugins
 from textbookgen.run.engine import run_plan
 from textbookgen.storage.workspace import RunFolder, Workspace
+
+# No limit of time: a test must not fail because the machine is busy.
+settings.register_profile("textbookgen", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("textbookgen")
 
 
 class Numbers(Source):
