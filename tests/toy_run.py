@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from conftest import RECIPE, Toy
+
 from textbookgen.api.hookspecs import hookimpl
 from textbookgen.api.teacher import Price, Reply, Request, Teacher
 from textbookgen.recipe.parser import read_recipe
