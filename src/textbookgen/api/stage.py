@@ -82,6 +82,7 @@ class Resolver(Protocol):
 
 
 def _no_templates(template: str, variables: Mapping[str, Any]) -> str:
+    """Refuse to render: the inputs were not made by a run."""
     raise RunError(f"there are no templates here to render '{template}' from", hint="derive the stage from TeacherEvaluator")
 
 
