@@ -11,9 +11,7 @@ by the embedded teacher: do not audit the code of a language model without a san
 
 from __future__ import annotations
 
-import argparse
 import ast
-import json
 import re
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
@@ -23,7 +21,7 @@ from random import Random
 from typing import Any
 
 import polars as pl
-from audit_common import Audit, table, totals
+from audit_common import Audit, audit_parser, print_audits
 
 Row = Mapping[str, Any]
 
@@ -347,17 +345,14 @@ _SHOWN = ("textbooks.question", "textbooks.answer", "textbooks.solution", "promp
 
 def main() -> None:
     """Run the recipe, audit its output, and print the figures."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--documents", type=int, default=500, help="documents of each generator to write")
-    parser.add_argument("--seed", type=int, default=1)
+    parser = audit_parser(__doc__, documents="documents of each generator to write")
     parser.add_argument("--work", type=Path, help="the folder of the run, which is kept; a temporary one unless given")
     options = parser.parse_args()
     if options.work:
         audits = check_output(run(options.work, options.documents, options.seed))
     else:
         audits = audit(options.documents, options.seed)
-    print("\n".join(table(audits)))
-    print(json.dumps(totals(audits)))
+    print_audits(audits)
 
 
 if __name__ == "__main__":

@@ -10,15 +10,13 @@ that are passed on come from functions that return something. The last line is J
 
 from __future__ import annotations
 
-import argparse
 import ast
-import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
-from audit_common import Audit, table, totals
+from audit_common import Audit, audit_parser, print_audits
 
 Row = Mapping[str, Any]
 
@@ -278,17 +276,13 @@ def make_requests(documents: int, seed: int = 0) -> list[dict[str, Any]]:
 
 def main() -> None:
     """Audit requests, and print the faults and figures."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--documents", type=int, default=500, help="requests to make")
-    parser.add_argument("--seed", type=int, default=0, help="seed of the requests")
-    parser.add_argument("--samples", type=int, default=0, help="requests to print")
+    parser = audit_parser(__doc__, documents="requests to make", samples="requests to print")
     options = parser.parse_args()
     rows = make_requests(options.documents, options.seed)
     for row in rows[: options.samples]:
         print(f"{row['api.voice']:<10} {row['api.request']}\n{'':<10} {row['api.call']}")
     audits = [audit_rows(rows)]
-    print("\n".join(table(audits)))
-    print(json.dumps(totals(audits)))
+    print_audits(audits)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,8 @@ that writes this many documents of each of its generators with the embedded teac
 
 from __future__ import annotations
 
+import argparse
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -138,6 +140,23 @@ def table(audits: Iterable[Audit]) -> Iterator[str]:
             yield f"{audit.generator:<20} {check.name:<46} {check.kind:<7} {counts}"
             yield from (f"    {example[:200]}" for example in check.examples)
         yield from (f"{audit.generator:<20} note: {note}" for note in audit.notes)
+
+
+def audit_parser(description: str | None, *, documents: str, samples: str = "") -> argparse.ArgumentParser:
+    """Return the parser that all audits share: `--documents`, `--seed`, and `--samples` if that has a help text."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--documents", type=int, default=500, help=documents)
+    parser.add_argument("--seed", type=int, default=1)
+    if samples:
+        parser.add_argument("--samples", type=int, default=0, help=samples)
+    return parser
+
+
+def print_audits(audits: Iterable[Audit]) -> None:
+    """Print the table and, as the last line, the totals as JSON."""
+    audits = list(audits)
+    print("\n".join(table(audits)))
+    print(json.dumps(totals(audits)))
 
 
 def totals(audits: Iterable[Audit]) -> dict[str, float | int | None]:

@@ -11,7 +11,6 @@ of an item of `exercises-heldout` (at 0.8), or of the benchmarks of `--near` (at
 
 from __future__ import annotations
 
-import argparse
 import ast
 import json
 from collections import Counter
@@ -20,7 +19,7 @@ from random import Random
 from typing import Any
 
 import polars as pl
-from audit_common import Audit, table, totals
+from audit_common import Audit, audit_parser, table, totals
 from textbookgen_decontamination.ngrams import read_problems
 from textbookgen_decontamination.syntax_trees import SyntaxTreeRule, function_bodies
 from textbookgen_procedural.heldout_benchmark import HeldOutExercises
@@ -166,13 +165,10 @@ def audit(documents: int, seed: int) -> list[Audit]:
 
 def main() -> None:
     """Print the table, the share of distinct trees in a larger sample, and, last, the totals as JSON."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--documents", type=int, default=500, help="exercises whose facts and answers are checked")
-    parser.add_argument("--seed", type=int, default=1)
+    parser = audit_parser(__doc__, documents="exercises whose facts and answers are checked", samples="exercises to print")
     parser.add_argument("--trees", type=int, default=8_000, help="exercises whose syntax trees are compared")
     parser.add_argument("--difficulties", type=int, nargs="+", default=_DIFFICULTIES, help="difficulties of these draws")
     parser.add_argument("--near", default="", help="benchmarks to compare with, separated by commas")
-    parser.add_argument("--samples", type=int, default=0, help="exercises to print")
     options = parser.parse_args()
     audits = audit(options.documents, options.seed)
     rows, refused = write_exercises(max(options.samples, options.trees), options.difficulties, options.seed)

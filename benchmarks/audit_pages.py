@@ -11,7 +11,6 @@ completed, sorted or corrected program of a task is run in the sandbox. The last
 
 from __future__ import annotations
 
-import argparse
 import ast
 import json
 import math
@@ -25,7 +24,7 @@ from random import Random
 from typing import Any
 
 import polars as pl
-from audit_common import Audit, table, totals
+from audit_common import Audit, audit_parser, print_audits
 from textbookgen_procedural.teacher import ProceduralTeacher
 from textbookgen_sandbox.pool import Program, open_pool
 from textbookgen_sandbox.stages.doctest import Doctest
@@ -357,16 +356,12 @@ def audit(documents: int, seed: int) -> list[Audit]:
 
 def main() -> None:
     """Print some pages if asked to, the table, and, last, the totals as JSON."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--documents", type=int, default=500, help="pages to write")
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--samples", type=int, default=0, help="pages to print")
+    parser = audit_parser(__doc__, documents="pages to write", samples="pages to print")
     options = parser.parse_args()
     for row in write_pages(options.samples, options.seed)[0]:
         print(f"{row['draw']}\n{row['text']}")
     audits = audit(options.documents, options.seed)
-    print("\n".join(table(audits)))
-    print(json.dumps(totals(audits)))
+    print_audits(audits)
 
 
 if __name__ == "__main__":

@@ -11,9 +11,7 @@ text, Python programs by running them, C programs by a compiler where there is o
 
 from __future__ import annotations
 
-import argparse
 import ast
-import json
 import re
 import shutil
 import subprocess
@@ -25,7 +23,7 @@ from random import Random
 from typing import Any
 
 from audit_answers import false_equations, true_answer
-from audit_common import Audit, table, totals
+from audit_common import Audit, audit_parser, print_audits
 from textbookgen_reasoning.arithmetic import Arithmetic
 from textbookgen_reasoning.lego import Lego
 from textbookgen_reasoning.programs import Programs
@@ -375,10 +373,7 @@ def gym_truth(task: str, prompt: str) -> str | None:
 
 def main() -> None:
     """Print the table and, last, the totals as JSON."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--documents", type=int, default=500, help="problems of each form")
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--samples", type=int, default=0, help="problems of each form to print")
+    parser = audit_parser(__doc__, documents="problems of each form", samples="problems of each form to print")
     options = parser.parse_args()
     if options.samples:
         for forms, kind in ((LEGO_FORMS, Lego), (ARITHMETIC_FORMS, Arithmetic), (PROGRAM_FORMS, Programs)):
@@ -388,8 +383,7 @@ def main() -> None:
         for number, (question, reply, slip) in enumerate(write_word_problems(3 * options.samples, options.seed)):
             print(f"word problem {number} | {question}\n  {reply}\n  {slip}")
     audits = audit(options.documents, options.seed)
-    print("\n".join(table(audits)))
-    print(json.dumps(totals(audits)))
+    print_audits(audits)
 
 
 if __name__ == "__main__":

@@ -10,9 +10,7 @@ question by formulas written here, by the kind of topic. The last line is JSON.
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import json
 import re
 import statistics
 import tempfile
@@ -22,7 +20,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from audit_common import Audit, table, totals
+from audit_common import Audit, audit_parser, print_audits
 from textbookgen_procedural.tasks import TASKS
 from textbookgen_textbooks.distinct_topics import title_key
 from textbookgen_textbooks.section import Section
@@ -314,16 +312,12 @@ def print_samples(samples: Iterable[tuple[Row, Row]]) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--documents", type=int, default=500, help="sections to check")
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--samples", type=int, default=0, help="sections to print")
+    parser = audit_parser(__doc__, documents="sections to check", samples="sections to print")
     options = parser.parse_args()
     if options.samples:
         print_samples(write_sections(options.samples, options.seed))
     audits = audit(options.documents, options.seed)
-    print("\n".join(table(audits)))
-    print(json.dumps(totals(audits)))
+    print_audits(audits)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from textbookgen.api.artifacts import Artifact, Folder, Part, Table
 from textbookgen.api.errors import Diagnostic, RecipeError, RunError, TextbookgenError
@@ -125,7 +126,7 @@ class _Execution:
         """Run every step in order."""
         for step in self.plan.steps:
             folder = self.workspace.step(step.address)
-            with folder.lock(waiting=lambda label=step.label: self._report_waiting(label)):  # type: ignore[misc]
+            with folder.lock(waiting=partial(self._report_waiting, step.label)):
                 record, cached = self._complete(step, folder)
             self.records[step.label] = record, cached
             self.observers.notify(StageFinished(step.label, step.use, cached, record))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from array import array
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from random import Random
@@ -13,7 +12,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field, PrivateAttr
 
 from textbookgen import AcceptedStats, Artifact, Documents, Input, Labels, RunError, Sampler
-from textbookgen.api.files import atomic_path
+from textbookgen.api.line_file import LineFile
 from textbookgen_textbooks.disciplines import audiences_for, disciplines, styles_for
 from textbookgen_textbooks.taxonomy import path_of
 from textbookgen_textbooks.word_lists import list_entries
@@ -56,8 +55,7 @@ class TaxonomyTopics(Sampler):
     persona_share: float = Field(0.25, ge=0, le=1, description="share of sections with a persona")
     seed: int = Field(0, description="another seed gives another order of the topics, and other styles")
 
-    _file: Path | None = PrivateAttr(None)
-    _offsets: array[int] = PrivateAttr(default_factory=lambda: array("Q"))  # of each line of the file, in bytes
+    _topics: LineFile | None = PrivateAttr(None)
 
     def reads(self) -> tuple[str, ...]:
         """Return the stages whose documents it reads."""
@@ -70,18 +68,10 @@ class TaxonomyTopics(Sampler):
             RunError: there are no topics.
         """
         key = hashlib.blake2b(f"{self.inputs}/{self.seed}".encode(), digest_size=6).hexdigest()
-        self._file = folder / f"topics-{key}.jsonl"
-        if not self._file.exists():
-            tables = [table for label in self.inputs if isinstance(table := inputs[label], Documents)]
-            rows = sorted(self._paths(Documents.concatenate(tables)))
-            with atomic_path(self._file) as temporary, temporary.open("w", encoding="utf-8") as out:
-                out.writelines(f"{line}\n" for _, line in rows)
-        with self._file.open("rb") as lines:
-            offset = 0
-            for line in lines:
-                self._offsets.append(offset)
-                offset += len(line)
-        if not self._offsets:
+        tables = [table for label in self.inputs if isinstance(table := inputs[label], Documents)]
+        lines = (line for _, line in sorted(self._paths(Documents.concatenate(tables))))
+        self._topics = LineFile.write(folder / f"topics-{key}.jsonl", lines)
+        if not self._topics:
             raise RunError(f"'{', '.join(self.inputs)}' has no topics", place="sampler")
 
     def _paths(self, table: Documents) -> Iterator[tuple[str, str]]:
@@ -109,9 +99,7 @@ class TaxonomyTopics(Sampler):
         }
 
     def _topic(self, n: int) -> tuple[str, tuple[str, ...]]:
-        if self._file is None:  # not prepared: a placeholder for cost estimates
+        if self._topics is None:  # not prepared: a placeholder for cost estimates
             return "", ("discipline", "a subject of it", "a session of the subject", "a topic of the session")
-        with self._file.open("rb") as lines:
-            lines.seek(self._offsets[n % len(self._offsets)])
-            topic_id, path = json.loads(lines.readline())
+        topic_id, path = json.loads(self._topics[n % len(self._topics)])
         return topic_id, tuple(path)

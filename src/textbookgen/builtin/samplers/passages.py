@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from array import array
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from random import Random
@@ -15,8 +14,8 @@ from pydantic import Field, PrivateAttr
 from textbookgen.api.annotations import Input, Labels
 from textbookgen.api.artifacts import Artifact, Documents
 from textbookgen.api.errors import RunError
-from textbookgen.api.files import atomic_path
 from textbookgen.api.hashing import stable_hash
+from textbookgen.api.line_file import LineFile
 from textbookgen.api.sampler import AcceptedStats, Sampler
 from textbookgen.builtin.samplers.fields import digest, walk
 
@@ -39,8 +38,7 @@ class PassagesSampler(Sampler):
     min_words: int = Field(20, gt=0, description="skip documents with fewer words")
     max_passages: int = Field(100_000, gt=0, description="maximum number of passages, from a random sample of the documents")
     seed: int = Field(0, description="another seed takes other passages, in another order")
-    _file: Path | None = PrivateAttr(None)
-    _offsets: array[int] = PrivateAttr(default_factory=lambda: array("Q"))  # of each line of the file, in bytes
+    _passages: LineFile | None = PrivateAttr(None)
 
     def reads(self) -> tuple[str, ...]:
         """Return the stages whose documents it reads."""
@@ -54,29 +52,20 @@ class PassagesSampler(Sampler):
         """
         tables = [table for label in self.inputs if isinstance(table := inputs[label], Documents)]
         key = digest(self.inputs, self.field, self.words, self.min_words, self.max_passages, self.seed)
-        self._file = folder / f"passages-{key[:12]}.jsonl"
-        if not self._file.exists():
-            with atomic_path(self._file) as temporary, temporary.open("w", encoding="utf-8") as out:
-                for document, passage in self._passages(Documents.concatenate(tables)):
-                    out.write(json.dumps([document, passage], ensure_ascii=False) + "\n")
-        with self._file.open("rb") as lines:
-            offset = 0
-            for line in lines:
-                self._offsets.append(offset)
-                offset += len(line)
-        if not self._offsets:
+        found = self._excerpts(Documents.concatenate(tables))
+        lines = (json.dumps([document, passage], ensure_ascii=False) for document, passage in found)
+        self._passages = LineFile.write(folder / f"passages-{key[:12]}.jsonl", lines)
+        if not self._passages:
             raise RunError(f"no document of '{', '.join(self.inputs)}' has {self.min_words} words", place="sampler")
 
     def draw(self, n: int, rng: Random, stats: AcceptedStats) -> dict[str, Any]:
         """Return one passage and the id of its document."""
-        if self._file is None:  # not prepared: a placeholder of the right length, for cost estimates
+        if self._passages is None:  # not prepared: a placeholder of the right length, for cost estimates
             return {self.field: " ".join(["passage"] * self.words), f"{self.field}_id": ""}
-        with self._file.open("rb") as lines:
-            lines.seek(self._offsets[walk(n, len(self._offsets), f"{self.field}/{self.seed}")])
-            document, passage = json.loads(lines.readline())
+        document, passage = json.loads(self._passages[walk(n, len(self._passages), f"{self.field}/{self.seed}")])
         return {self.field: passage, f"{self.field}_id": document}
 
-    def _passages(self, table: Documents) -> Iterator[tuple[str, str]]:
+    def _excerpts(self, table: Documents) -> Iterator[tuple[str, str]]:
         """Yield document id and excerpt for the `max_passages` documents with the smallest hashes."""
         limit = self._limit(table)
         for frame in table.frames(["id", "text"]):

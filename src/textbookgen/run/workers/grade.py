@@ -180,7 +180,10 @@ def run_step(context: StepContext, step: GraderStep) -> StepRecord:
             total=table.count(),
         )
         total = grading.total
-        report = lambda reason: context.progress(grading.graded, total, "documents", f"retrying: {reason}")  # noqa: E731
+
+        def report(reason: str) -> None:
+            context.progress(grading.graded, total, "documents", f"retrying: {reason}")
+
         run_interruptible(_write_parts(context, grading, table), [grading.client], report)
     finally:
         ledger.close()

@@ -65,7 +65,6 @@ async def supervise(
     except (TextbookgenError, asyncio.CancelledError) as error:
         if interrupted:
             raise KeyboardInterrupt from error
-        task.cancel()
         raise
     finally:
         reporter.cancel()
