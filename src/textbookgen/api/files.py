@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from textbookgen.api.full_disks import writing
+
 if TYPE_CHECKING:
     import polars as pl
 
@@ -20,17 +22,21 @@ def atomic_path(path: Path, *, sync: bool = False) -> Iterator[Path]:
     Args:
         path: the file to create or replace; its folder is created if missing.
         sync: flush the content to the device before renaming, for files that must survive a power loss.
+
+    Raises:
+        DiskFull: there is no space for the file; the one that was there before is unchanged.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        yield temporary
-        if sync:
-            with temporary.open("rb") as file:
-                os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield temporary
+            if sync:
+                with temporary.open("rb") as file:
+                    os.fsync(file.fileno())
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 def remove_temporary_files(folder: Path) -> None:

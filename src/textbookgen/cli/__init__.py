@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from textbookgen.api.errors import TextbookgenError
 
 NOUNS = {
     "recipe": "Run, check, list and create recipes.",
@@ -74,11 +79,23 @@ def main() -> None:
     except BrokenPipeError:
         sys.exit(0)
     except Exception as error:
-        from textbookgen.api.errors import TextbookgenError
-
-        if not isinstance(error, TextbookgenError) or "--traceback" in sys.argv:
+        shown = _for_users(error)
+        if shown is None or "--traceback" in sys.argv:
             raise
         from textbookgen.api.terminal import escape_controls
 
-        click.echo(escape_controls(str(error)), err=True)
+        click.echo(escape_controls(str(shown)), err=True)
         sys.exit(1)
+
+
+def _for_users(error: Exception) -> TextbookgenError | None:
+    """Return the error to print without a traceback: one that is meant for users, or one of the disk; None for others."""
+    from textbookgen.api.errors import TextbookgenError, WorkspaceError
+    from textbookgen.api.full_disks import disk_full
+
+    if isinstance(error, TextbookgenError):
+        return error
+    full = disk_full(error)
+    if full is None and isinstance(error, OSError) and error.filename is not None:
+        return WorkspaceError(f"cannot be used: {error.strerror or error}", place=os.fsdecode(error.filename))
+    return full

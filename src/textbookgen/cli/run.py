@@ -18,6 +18,7 @@ def group() -> None:
 @options.work
 def list_runs(work: Path) -> None:
     """List the runs in a work folder, oldest first."""
+    from textbookgen.api.errors import WorkspaceError
     from textbookgen.run.report import format_duration
     from textbookgen.storage.workspace import Workspace
 
@@ -26,7 +27,11 @@ def list_runs(work: Path) -> None:
         if not run.ended:
             rows.append((run.name, "not finished", "", ""))
             continue
-        summary = run.summary()
+        try:
+            summary = run.summary()
+        except WorkspaceError as error:
+            rows.append((run.name, f"damaged: {error.place} is {error.problem}", "", ""))
+            continue
         outcome = "failed" if summary.error else "finished"
         rows.append((run.name, outcome, format_duration(summary.seconds), str(len(summary.steps))))
     show.table(("run", "status", "duration", "completed steps"), rows)

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from textbookgen.api.errors import PluginError, TextbookgenError
+from textbookgen.api.full_disks import disk_full
 
 #: Seconds after which an import that has not returned is reported.
 _SLOW_IMPORT = 10.0
@@ -28,12 +29,16 @@ def plugin_boundary(plugin: str, method: str) -> Iterator[None]:
 
     Raises:
         PluginError: the block raised an error that is not a TextbookgenError.
+        DiskFull: it raised one because there was no space for a file.
     """
     try:
         yield
     except TextbookgenError:
         raise
     except (Exception, SystemExit) as error:
+        full = disk_full(error)
+        if full is not None:
+            raise full from error
         problem = f"{plugin} failed in `{method}`: {describe_error(error)}"
         hint = "this is an error in the plugin: `textbookgen --traceback …` shows where; report it to the plugin's authors"
         raise PluginError(problem, hint=hint) from error

@@ -12,6 +12,7 @@ from textbookgen.api.artifacts import Artifact, Folder, Part, Table
 from textbookgen.api.errors import Diagnostic, RecipeError, RunError, TextbookgenError
 from textbookgen.api.events import Progress, RunFinished, RunStarted, StageFinished, StageStarted, StepRecord
 from textbookgen.api.executor import Executor
+from textbookgen.api.full_disks import DiskFull
 from textbookgen.api.generator import Generator
 from textbookgen.api.grader import Grader
 from textbookgen.api.stage import CorpusFilter, Evaluator, Filter, Packer, Source, StageInputs, Trainer, Transform
@@ -67,13 +68,13 @@ def run_plan(
     run = workspace.create_run(plan.recipe.name, plan.recipe.text, record_plan(plan))
     notifier = Observers([("event log", EventLog(run.event_log).observe), *observers, *plugins.observers()])
     notifier.notify(RunStarted(run.name, plan.recipe.name, run.folder, tuple(step.label for step in plan.steps)))
-    started, error = time.monotonic(), ""
+    started, error = time.monotonic(), None
     execution = _Execution(plan, workspace, plugins, chosen_executor, notifier, rerun, offline)
     with run.active():
         try:
             execution.run()
         except BaseException as problem:
-            error = str(problem) or type(problem).__name__
+            error = problem
             raise
         finally:
             execution.executor.close()
@@ -81,16 +82,18 @@ def run_plan(
     return run
 
 
-def _write_results(run: RunFolder, execution: _Execution, seconds: float, error: str) -> None:
+def _write_results(run: RunFolder, execution: _Execution, seconds: float, problem: BaseException | None) -> None:
     """Write the summary and the report of a run that has ended; after an error, a failure here must not hide that error."""
+    error = "" if problem is None else str(problem) or type(problem).__name__
     try:
         summary = summarize(execution.workspace, run.plan(), execution.records, seconds, error)
         run.write_summary(summary)
         write_report(run, execution.workspace, summary)
-    except Exception as problem:
-        if not error:
+    except Exception as second:
+        if problem is None:
             raise
-        log.warning("the report of the failed run could not be written: %s: %s", type(problem).__name__, problem)
+        if not (isinstance(problem, DiskFull) and isinstance(second, DiskFull)):  # the second would say the same again
+            log.warning("the report of the failed run could not be written: %s: %s", type(second).__name__, second)
     execution.observers.notify(RunFinished(run.name, run.folder, seconds, error))
 
 
@@ -139,6 +142,7 @@ class _Execution:
         reusable = self.integrity.reusable(step, folder)
         if reusable is not None:
             return reusable.record, True
+        self.integrity.prepare_incomplete(step, folder)
         self.observers.notify(StageStarted(step.label, step.use, folder.folder))
         started = time.monotonic()
         reset_peak()

@@ -47,9 +47,9 @@ class StepIntegrity:
         """Return the record of a step if it can be reused; make the step incomplete if it cannot.
 
         Raises:
-            WorkspaceError: a trained model is damaged; its record cannot be read.
+            WorkspaceError: a trained model is damaged, or its record is.
         """
-        file = folder.completed()
+        file = self._completed(step, folder)
         if file is None:
             return None
         damage = find_damage(folder.folder, file.files, digests=False)
@@ -72,6 +72,25 @@ class StepIntegrity:
             log.warning(problem, step.release, step.label, step.label)
         self.digests[step.label] = file.digest
         return file
+
+    def _completed(self, step: PlannedStep, folder: StepFolder) -> StepFile | None:
+        """Return the step's record; None if there is none. One that cannot be read is removed, with what it vouched for."""
+        try:
+            return folder.completed()
+        except WorkspaceError as error:
+            if isinstance(step.stage, Trainer):
+                hint = f"restore the file from a copy, or train the model again with `--again {step.label}`"
+                raise WorkspaceError(error.problem, place=error.place, hint=hint) from error
+            log.warning("step '%s' is run again: its record.json is %s", step.label, error.problem)
+            folder.clear()
+            return None
+
+    def prepare_incomplete(self, step: PlannedStep, folder: StepFolder) -> None:
+        """Delete what the step left unreadable when it was last interrupted, such as parts without content."""
+        unreadable = folder.discard_unreadable_parts()
+        if unreadable:
+            names = ", ".join(file.name for file in unreadable[:_MAX_NAMED])
+            log.warning("step '%s': %d parts cannot be read and are written again: %s", step.label, len(unreadable), names)
 
     def completed(self, file: StepFile, folder: StepFolder) -> None:
         """Note that this run has completed a step; its digests were computed just now."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -12,6 +11,7 @@ from textbookgen.run.score_table import score_tables
 from textbookgen.run.summary import report_rows
 from textbookgen.storage.records import ModelSummary, RunPlan, RunSummary, StepSummary
 from textbookgen.storage.workspace import RunFolder, StepFolder, Workspace
+from textbookgen.training.metrics import parse_metrics
 
 _MAX_CURVE_POINTS = 120
 _MAX_REASONS = 12  # of a step, in the table of dropped documents
@@ -96,7 +96,7 @@ def _loss_curve(step: StepFolder) -> list[tuple[int, float]]:
     file = step.out / "metrics.jsonl"
     if not file.exists():
         return []
-    lines = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines() if line.endswith("}")]
+    lines = [line for text in file.read_bytes().splitlines() if (line := parse_metrics(text)) is not None]
     points = [(line["tokens"], line["loss"]) for line in lines if "tokens" in line and "loss" in line]
     size = max(1, len(points) // _MAX_CURVE_POINTS)
     stretches = [points[start : start + size] for start in range(0, len(points), size)]

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from textbookgen.api.errors import WorkspaceError
 from textbookgen.run.integrity import describe_damage
 from textbookgen.storage.manifest import Damage, find_damage
-from textbookgen.storage.workspace import RunFolder, Workspace
+from textbookgen.storage.workspace import RunFolder, StepFolder, Workspace
 
 
 @dataclass(frozen=True)
@@ -49,11 +50,15 @@ def verify_run(workspace: Workspace, run: RunFolder, *, repair: bool = False) ->
         repair: delete damaged files and the step's record, so that the next run writes them again.
 
     Raises:
-        WorkspaceError: a record cannot be read, or another run is processing a damaged step.
+        WorkspaceError: another run is processing a damaged step.
     """
     for step in run.plan().steps:
         folder = workspace.step(step.address)
-        file = folder.completed()
+        try:
+            file = folder.completed()
+        except WorkspaceError as error:
+            yield _verify_without_record(step.label, folder, error, repair=repair)
+            continue
         if file is None:
             yield StepVerification(step.label, complete=False)
             continue
@@ -63,3 +68,11 @@ def verify_run(workspace: Workspace, run: RunFolder, *, repair: bool = False) ->
                 folder.discard(damage)
         size = sum(entry.bytes for entry in file.files)
         yield StepVerification(step.label, True, len(file.files), size, damage, repaired=bool(damage) and repair)
+
+
+def _verify_without_record(label: str, folder: StepFolder, error: WorkspaceError, *, repair: bool) -> StepVerification:
+    """Return the result for a step whose record cannot be read; a repair deletes the output, which nothing vouches for."""
+    if repair:
+        with folder.lock():
+            folder.clear()
+    return StepVerification(label, True, damage=(Damage("record.json", f"is {error.problem}"),), repaired=repair)

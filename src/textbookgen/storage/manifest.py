@@ -87,6 +87,15 @@ def find_damage(
     return damage
 
 
+def is_parquet(file: Path) -> bool:
+    """Return whether a file begins and ends as parquet files do, and its schema can be read."""
+    try:
+        pl.read_parquet_schema(file)
+    except (OSError, pl.exceptions.PolarsError):
+        return False
+    return True
+
+
 def output_digest(manifest: Iterable[FileEntry], inputs: Mapping[str, str]) -> str:
     """Return a SHA-256 that identifies the output of a step: its files, and the digests of its inputs by label.
 

@@ -16,8 +16,9 @@ from pathlib import Path
 
 from textbookgen.api.errors import WorkspaceError
 from textbookgen.api.events import StepRecord
-from textbookgen.api.files import remove_temporary_files
-from textbookgen.storage.manifest import Damage, make_manifest
+from textbookgen.api.files import remove_temporary_files, write_text
+from textbookgen.api.full_disks import disk_full, writing
+from textbookgen.storage.manifest import Damage, is_parquet, make_manifest
 from textbookgen.storage.records import RunPlan, RunSummary, StepFile, read_record, write_record
 
 DATA, VERDICTS, SKETCHES, FAILURES = "data", "verdicts", "sketches", "failures"
@@ -94,6 +95,18 @@ class StepFolder:
                 shutil.rmtree(entry)
             elif entry.name != "lock":
                 entry.unlink()
+
+    def discard_unreadable_parts(self) -> list[Path]:
+        """Delete parts of an incomplete step that are not parquet files, and return them.
+
+        A part is renamed into its place when it is whole, so only a power failure or a defect of the disk leaves one.
+        """
+        unreadable = [
+            file for kind in (DATA, VERDICTS, SKETCHES, FAILURES) for file in self.parts(kind) if not is_parquet(file)
+        ]
+        for file in unreadable:
+            file.unlink(missing_ok=True)
+        return unreadable
 
     def discard(self, damage: Iterable[Damage]) -> None:
         """Make the step incomplete and delete its damaged files, so that only these are written again."""
@@ -206,6 +219,9 @@ class Workspace:
             self.root.parent.mkdir(parents=True, exist_ok=True)
             self.root.mkdir(mode=0o700, exist_ok=True)
         except OSError as error:
+            full = disk_full(error, self.root)
+            if full is not None:
+                raise full from error
             problem = f"the work folder cannot be created: {error.strerror or error}"
             raise WorkspaceError(problem, place=str(self.root), hint="name another folder with `--work DIR`") from error
 
@@ -235,10 +251,11 @@ class Workspace:
             suffix = f"-{attempt}" if attempt else ""
             folder = self.root / "runs" / f"{started:%Y%m%d-%H%M%S}-{name}{suffix}"
             try:
-                folder.mkdir(parents=True)
+                with writing(folder):
+                    folder.mkdir(parents=True)
             except FileExistsError:
                 continue
-            (folder / "recipe.toml").write_bytes(recipe.encode())
+            write_text(folder / "recipe.toml", recipe)
             write_record(folder / "plan.json", plan)
             return RunFolder(folder)
         raise WorkspaceError("too many runs started in the same second", place=str(self.root), hint="try again")
@@ -284,7 +301,8 @@ def _locked(file: Path, waiting: Callable[[], None] | None, problem: str) -> Ite
     lock = FileLock(file)
     while True:
         try:
-            lock.acquire(timeout=0 if waiting is None else _LOCK_INTERVAL)
+            with writing(file):
+                lock.acquire(timeout=0 if waiting is None else _LOCK_INTERVAL)
             break
         except Timeout as error:
             if waiting is None:

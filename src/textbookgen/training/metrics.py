@@ -35,8 +35,11 @@ class MetricsWriter:
     def __init__(self, folder: Path, keep_until: int) -> None:
         path, temporary = folder / "metrics.jsonl", folder / "metrics.jsonl.tmp"
         path.touch()
-        with path.open(encoding="utf-8") as lines, temporary.open("w", encoding="utf-8") as kept:
-            kept.writelines(line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= keep_until)
+        with path.open("rb") as lines, temporary.open("wb") as kept:
+            for line in lines:
+                metrics = parse_metrics(line)
+                if metrics is not None and line.endswith(b"\n") and metrics["step"] <= keep_until:
+                    kept.write(line)
         temporary.replace(path)
         self._file = path.open("a", encoding="utf-8")
 
@@ -48,6 +51,15 @@ class MetricsWriter:
     def close(self) -> None:
         """Close the file."""
         self._file.close()
+
+
+def parse_metrics(line: str | bytes) -> dict[str, Any] | None:
+    """Return a line of metrics.jsonl; None if it is not complete or was damaged: without it, a curve lacks a point."""
+    try:
+        metrics = json.loads(line)
+    except ValueError:  # not JSON, or not UTF-8
+        return None
+    return metrics if isinstance(metrics, dict) and isinstance(metrics.get("step"), int) else None
 
 
 class RunClock:

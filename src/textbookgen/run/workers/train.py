@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import json
 import os
 import signal
 import subprocess
@@ -18,8 +17,10 @@ from textbookgen.api.cards import CheckpointCard
 from textbookgen.api.errors import TrainerError
 from textbookgen.api.events import StepRecord
 from textbookgen.api.files import write_json
+from textbookgen.api.full_disks import disk_full_in, writing
 from textbookgen.api.stage import Job, Trainer
 from textbookgen.run.workers.context import StepContext
+from textbookgen.training.metrics import parse_metrics
 
 _POLL_INTERVAL = 0.3  # seconds between two looks at metrics.jsonl
 _LAST_LINE_BYTES = 1 << 14  # enough bytes at the end of metrics.jsonl to contain its last line
@@ -78,7 +79,7 @@ def _job(context: StepContext, stage: Trainer) -> dict[str, Any]:
 
 def _run(command: list[str], environment: Mapping[str, str], log: Path, poll: Callable[[], None]) -> None:
     """Run the command until it exits, polling meanwhile; the process never outlives this one."""
-    with log.open("ab") as output:
+    with writing(log), log.open("ab") as output:
         process = subprocess.Popen(
             command,
             env=dict(environment),
@@ -96,6 +97,9 @@ def _run(command: list[str], environment: Mapping[str, str], log: Path, poll: Ca
         _stop(process)
         raise
     if process.returncode:
+        full = disk_full_in(_last_lines(log), log.parent)
+        if full is not None:
+            raise full
         raise TrainerError(f"the trainer failed with exit code {process.returncode}\n{_last_lines(log)}", place=str(log))
 
 
@@ -143,10 +147,7 @@ def _last_metrics(file: Path) -> dict[str, Any] | None:
     with file.open("rb") as lines:
         lines.seek(max(0, file.stat().st_size - _LAST_LINE_BYTES))
         for line in reversed(lines.read().splitlines()):
-            try:
-                metrics = json.loads(line)
-            except ValueError:
-                continue
-            if isinstance(metrics, dict) and "step" in metrics:
+            metrics = parse_metrics(line)
+            if metrics is not None:
                 return metrics
     return None

@@ -20,6 +20,7 @@ from typing import Any
 import zstandard
 
 from textbookgen.api.errors import WorkspaceError
+from textbookgen.api.full_disks import disk_full, writing
 from textbookgen.api.teacher import Reply, Request
 from textbookgen.storage.ledger.keys import canonical_json
 from textbookgen.storage.ledger.records import LedgerEntry, TeacherTotals, request_from_dict, request_to_dict
@@ -42,7 +43,6 @@ _ENTRY = f"SELECT key, request, identity, at, {_REPLY} FROM replies JOIN teacher
 _LOCK_TIMEOUT = 60
 #: What to do, by the primary result code of sqlite (https://www.sqlite.org/rescode.html).
 _HINTS = {
-    sqlite3.SQLITE_FULL: "free some disk space and run the same command again; stored replies are reused",
     sqlite3.SQLITE_IOERR: "check the disk and the file system, then run the same command again; stored replies are reused",
     sqlite3.SQLITE_BUSY: "another process has locked the ledger; wait for it or end it, then run the same command again",
     sqlite3.SQLITE_READONLY: "make the file and its folder writable for this user",
@@ -83,6 +83,9 @@ class Ledger:
             raise self._workspace_error(error) from error
 
     def _workspace_error(self, error: sqlite3.Error) -> WorkspaceError:
+        full = disk_full(error, self.path)
+        if full is not None:
+            return full
         code = getattr(error, "sqlite_errorcode", None)  # absent where the Python module itself raised
         hint = _HINTS.get(code & 0xFF, _RECOVER) if code is not None else _RECOVER
         return WorkspaceError(f"cannot use the ledger: {error}", place=str(self.path), hint=hint)
@@ -207,8 +210,9 @@ def _create(path: Path) -> None:
         WorkspaceError: the file or its folder cannot be created.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
+        with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
     except OSError as error:
         hint = _HINTS[sqlite3.SQLITE_CANTOPEN]
         raise WorkspaceError(f"cannot use the ledger: {error.strerror or error}", place=str(path), hint=hint) from error
