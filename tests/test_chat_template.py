@@ -23,7 +23,7 @@ def test_the_loss_covers_answers_and_what_ends_them(name):
     pieces = template.pieces(TALK)
     assert "".join(piece.text for piece in pieces) == template.render(TALK)
     learned = "".join(piece.text for piece in pieces if piece.in_loss)
-    end = template.answer_end()
+    end = {"plain": END, "phi-3": "<|end|>\n", "phi-4": "<|im_end|>", "chatml": "<|im_end|>\n"}[name]
     assert learned == f"Yes.{end}No <|end|>{end}"
     assert "".join(piece.text for piece in template.prompt(TALK[:1])) == template.render(TALK[:1], add_generation_prompt=True)
     only_last = "".join(piece.text for piece in template.pieces(TALK, loss_from=2) if piece.in_loss)
@@ -50,7 +50,7 @@ def test_control_tokens_are_single_ids_and_no_message_can_spell_them(tmp_path):
     [(ids, learned)] = encoder.encode([ChatTemplate.resolve("phi-3").pieces(TALK)])
     assert ids.count(257) == 4  # <|end|>: as often as there are messages, and not where one spells it
     assert (ids[0], tokenizer.decode(ids[1:4])) == (258, "\nHi")
-    assert tokenizer.decode([i for i, counts in zip(ids, learned, strict=True) if counts]) == "Yes.No <|end|>"
+    assert tokenizer.decode([i for i, counts in zip(ids, learned, strict=True) if counts]) == "Yes.\nNo <|end|>\n"
     assert [i for i, counts in zip(ids, learned, strict=True) if counts and i >= 256] == [257, 257]
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from textbookgen.api.cards import CheckpointCard
 from textbookgen.api.message import Message
+from textbookgen.training.chat_template import chat_environment
 
 #: A private-use character that no template contains: it marks where a message's content was written.
 _MARKER = "\ue000"
@@ -31,9 +32,7 @@ def render_chat(messages: Sequence[Message], template: str | None) -> tuple[str,
     """
     if template is None:
         return "\n\n".join(message.content for message in messages), ""
-    from jinja2.sandbox import ImmutableSandboxedEnvironment
-
-    compiled = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True).from_string(template)
+    compiled = chat_environment().from_string(template)
     prefix = messages[-1].content if messages[-1].role == "assistant" else ""
     history = [{"role": message.role, "content": message.content} for message in (messages[:-1] if prefix else messages)]
 

@@ -8,27 +8,38 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from textbookgen.api.errors import RunError
 from textbookgen.api.message import Message
 
+if TYPE_CHECKING:
+    from jinja2.parser import Parser
+    from jinja2.sandbox import SandboxedEnvironment
+
 #: The end-of-document token in templates, whatever the tokenizer calls its own.
 END = "<|endoftext|>"
 
-#: Chat templates in the template language of transformers. `phi-3` (arXiv 2404.14219) and `phi-4` (2412.08905) are those of
-#: the models; `chatml` is OpenAI's; `plain` needs no special tokens except the end of document.
+#: Chat templates in the template language of transformers. `phi-3` (arXiv 2404.14219) and `phi-4` (2412.08905) write what those
+#: of the models write; `chatml` is OpenAI's; `plain` needs no special tokens except the end of document. What the loss covers
+#: is enclosed in `{% generation %}`, from which transformers computes the mask of assistant tokens.
 TEMPLATES = {
-    "plain": "{% for message in messages %}{% if message.role == 'assistant' %}Assistant: {{ message.content }}{{ eos_token }}"
-    "{{ '\n\n' }}{% else %}{{ message.role | capitalize }}: {{ message.content }}{{ '\n\n' }}{% endif %}{% endfor %}"
-    "{% if add_generation_prompt %}Assistant: {% endif %}",
-    "phi-3": "{% for message in messages %}<|{{ message.role }}|>{{ '\n' }}{{ message.content }}<|end|>{{ '\n' }}{% endfor %}"
-    "{% if add_generation_prompt %}<|assistant|>{{ '\n' }}{% endif %}",
-    "phi-4": "{% for message in messages %}<|im_start|>{{ message.role }}<|im_sep|>{{ message.content }}<|im_end|>{% endfor %}"
-    "{% if add_generation_prompt %}<|im_start|>assistant<|im_sep|>{% endif %}",
-    "chatml": "{% for message in messages %}<|im_start|>{{ message.role }}{{ '\n' }}{{ message.content }}<|im_end|>{{ '\n' }}"
-    "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant{{ '\n' }}{% endif %}",
+    "plain": "{% for message in messages %}{% if message.role == 'assistant' %}Assistant: {% generation %}{{ message.content }}"
+    "{{ eos_token }}{% endgeneration %}{{ '\n\n' }}{% else %}{{ message.role | capitalize }}: {{ message.content }}{{ '\n\n' }}"
+    "{% endif %}{% endfor %}{% if add_generation_prompt %}Assistant: {% endif %}",
+    "phi-3": "{% for message in messages %}<|{{ message.role }}|>{{ '\n' }}{% if message.role == 'assistant' %}{% generation %}"
+    "{{ message.content }}<|end|>{{ '\n' }}{% endgeneration %}{% else %}{{ message.content }}<|end|>{{ '\n' }}{% endif %}"
+    "{% endfor %}{% if add_generation_prompt %}<|assistant|>{{ '\n' }}{% endif %}",
+    "phi-4": "{% for message in messages %}<|im_start|>{{ message.role }}<|im_sep|>{% if message.role == 'assistant' %}"
+    "{% generation %}{{ message.content }}<|im_end|>{% endgeneration %}{% else %}{{ message.content }}<|im_end|>{% endif %}"
+    "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant<|im_sep|>{% endif %}",
+    "chatml": "{% for message in messages %}<|im_start|>{{ message.role }}{{ '\n' }}{% if message.role == 'assistant' %}"
+    "{% generation %}{{ message.content }}<|im_end|>{{ '\n' }}{% endgeneration %}{% else %}{{ message.content }}<|im_end|>"
+    "{{ '\n' }}{% endif %}{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant{{ '\n' }}{% endif %}",
 }
+
+#: A control token as templates spell it.
+_CONTROL_TOKEN = re.compile(r"<\|[^<>|\s]+\|>")
 
 #: Replaces the content of a message while a template is rendered; private-use characters, so that no message contains it.
 _PLACEHOLDER = re.compile("\ue000(\\d+)\ue001")
@@ -78,12 +89,11 @@ class ChatTemplate:
     @cached_property
     def _render(self) -> Callable[..., str]:
         import jinja2
-        from jinja2.sandbox import ImmutableSandboxedEnvironment
 
         def raise_exception(problem: str) -> None:
             raise RunError(f"the chat template rejects a conversation: {problem}", place="chat_template")
 
-        environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
+        environment = chat_environment()
         environment.globals["raise_exception"] = raise_exception
         try:
             return environment.from_string(self.template).render
@@ -98,7 +108,9 @@ class ChatTemplate:
     def pieces(self, messages: Sequence[Message], *, loss_from: int = 0) -> list[Piece]:
         """Split the rendered conversation into the template's text and the messages.
 
-        The loss covers the assistant's messages and the text or token that ends each of them.
+        The loss covers the assistant's messages and what the template writes after each of them: the token or text that ends
+        it, and white space up to the next message or the end of the document, without which a model that stops at the end of
+        the document only would never reach it. Nothing is learned after an end-of-document token of the template's own.
 
         Args:
             messages: the conversation.
@@ -119,9 +131,9 @@ class ChatTemplate:
                 raise self._depends_on_later_messages()
             pieces += _split(prompt[len(done) :], messages, in_loss=False)
             answer = answered[len(prompt) :]
-            ended = answer.rstrip()
-            pieces += _split(ended, messages, in_loss=number >= loss_from)
-            pieces += _split(answer[len(ended) :], messages, in_loss=False)
+            learned = answer.rstrip() if answer.rstrip().endswith(END) else answer
+            pieces += _split(learned, messages, in_loss=number >= loss_from)
+            pieces += _split(answer[len(learned) :], messages, in_loss=False)
             done = answered
         whole = self.render(marked)
         if not whole.startswith(done):
@@ -145,12 +157,36 @@ class ChatTemplate:
         answered = self.render([Message("user", "?"), Message("assistant", "\ue000")])
         return answered.partition("\ue000")[2].strip()
 
+    def control_tokens(self) -> tuple[str, ...]:
+        """Return the control tokens that the template writes, such as `<|end|>`, without the end-of-document token."""
+        roles = ("system", "user", "assistant")
+        text = self.render([Message(role, "?") for role in roles], add_generation_prompt=True)
+        return tuple(token for token in dict.fromkeys(_CONTROL_TOKEN.findall(text)) if token != END)
+
     def _depends_on_later_messages(self) -> RunError:
         return RunError(
             "the chat template renders the beginning of a conversation differently depending on what follows",
             place="chat_template",
             hint="render one message after the other, and begin the assistant's with add_generation_prompt",
         )
+
+
+def chat_environment() -> SandboxedEnvironment:
+    """Return the Jinja environment of chat templates, as transformers sets it up: sandboxed, with the tag `generation`."""
+    import jinja2.ext
+    from jinja2 import nodes
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+    class GenerationTag(jinja2.ext.Extension):
+        """The tag that encloses what the assistant generates; the text between is written as it is."""
+
+        tags = {"generation"}  # as jinja2 declares it
+
+        def parse(self, parser: Parser) -> list[nodes.Node]:
+            next(parser.stream)
+            return parser.parse_statements(("name:endgeneration",), drop_needle=True)
+
+    return ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=[GenerationTag])
 
 
 def _with_placeholders(messages: Sequence[Message]) -> list[Message]:

@@ -90,6 +90,11 @@ class PromptCodec:
         """The end-of-document id, which also precedes the first document."""
         return self.encoder.eod
 
+    @property
+    def generation_end_ids(self) -> int | list[int]:
+        """The ids that end an answer as a `generation_config.json` has them under `eos_token_id`: one, or a list."""
+        return self.eod if self.end_ids == {self.eod} else sorted(self.end_ids)
+
     def encode(self, prompts: Sequence[str | list[dict[str, str]]]) -> list[list[int]]:
         """Return the ids of each prompt, a text or a list of messages; a last message of the assistant is continued."""
         return [ids for ids, _ in self.encoder.encode([self._pieces(prompt) for prompt in prompts])]

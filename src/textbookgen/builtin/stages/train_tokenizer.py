@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
@@ -13,12 +14,13 @@ from pydantic import Field
 
 from textbookgen.api.annotations import Input, Labels
 from textbookgen.api.artifacts import Artifact, Chats, Documents, Table, TrainedTokenizer
-from textbookgen.api.errors import RunError
+from textbookgen.api.errors import Diagnostic, RunError
 from textbookgen.api.files import write_json
 from textbookgen.api.rows import text_of
 from textbookgen.api.stage import Estimate, Packer, StageInputs
 from textbookgen.api.tokenizer import Tokenizer
 from textbookgen.builtin.tokenizers import END_OF_DOCUMENT, FileTokenizer
+from textbookgen.training.chat_template import TEMPLATES, ChatTemplate
 
 if TYPE_CHECKING:
     import tokenizers
@@ -30,6 +32,7 @@ SPLIT_PATTERN = (
 )
 #: Words, digits, single punctuation marks and single white space, none of them joined.
 SEPARATE_PATTERN = r"\p{L}+|\p{N}%s|[^\s\p{L}\p{N}]|\s"
+_CONTROL_TOKEN = re.compile(r"<[^<>\s]+>|\[[^\[\]\s]+\]")
 _MEASURED_DOCUMENTS = 1_000  # of which the card states the bytes per token
 
 
@@ -50,7 +53,7 @@ class TrainTokenizer(Packer):
     inputs: Annotated[Labels, Input(Documents, Chats)] = Field(
         alias="from", description="stages above whose texts the tokenizer is trained on"
     )
-    vocabulary: int = Field(4096, ge=257, description="vocabulary size: 256 bytes, <|endoftext|>, and merges")
+    vocabulary: int = Field(4096, ge=257, description="vocabulary size: 256 bytes, <|endoftext|>, control tokens, and merges")
     min_frequency: int = Field(2, gt=0, description="minimum frequency of a pair in the training texts to be merged")
     split_digits: bool = Field(
         True, description="make each digit a separate token, which helps arithmetic; otherwise tokens have up to three digits"
@@ -60,8 +63,28 @@ class TrainTokenizer(Packer):
         description="make each space and punctuation mark a separate token, so that a word has the same tokens after a space, "
         "a quotation mark and a bracket, and can be copied from text into code token by token",
     )
+    control_tokens: tuple[str, ...] = Field(
+        (),
+        description="tokens that chat templates write and no text is encoded to, such as `<|end|>`; the name of a template "
+        "(phi-3, phi-4, chatml) stands for its own",
+    )
     max_documents: int = Field(1_000_000, gt=0, description="maximum number of training documents, sampled evenly")
     max_mib: float = Field(64.0, gt=0, description="maximum size of the training texts in MiB, sampled evenly")
+
+    def check(self) -> Iterable[Diagnostic]:
+        """Report what is neither a control token nor the name of a chat template, and a vocabulary that is too small."""
+        for name in self.control_tokens:
+            if name not in TEMPLATES and not _CONTROL_TOKEN.fullmatch(name):
+                hint = f"write it in brackets, as `<|{name.strip('<|>')}|>`; or name a chat template: {', '.join(TEMPLATES)}"
+                yield Diagnostic("control_tokens", f"'{name}' is neither a control token nor a chat template", hint)
+        smallest = 257 + len(self._control_tokens())
+        if self.vocabulary < smallest:
+            hint = f"{smallest} is the least: 256 bytes, <|endoftext|>, and the control tokens"
+            yield Diagnostic("vocabulary", f"{self.vocabulary} ids are too few", hint)
+
+    def _control_tokens(self) -> list[str]:
+        names = (ChatTemplate.resolve(name).control_tokens() if name in TEMPLATES else [name] for name in self.control_tokens)
+        return list(dict.fromkeys(token for tokens in names for token in tokens if token != END_OF_DOCUMENT))
 
     def estimate(self, inputs: Mapping[str, Estimate]) -> Estimate | None:
         """Estimate the size of the file."""
@@ -105,7 +128,7 @@ class TrainTokenizer(Packer):
         trainer = trainers.BpeTrainer(
             vocab_size=self.vocabulary,
             min_frequency=self.min_frequency,
-            special_tokens=[END_OF_DOCUMENT],
+            special_tokens=[END_OF_DOCUMENT, *self._control_tokens()],
             initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
             show_progress=False,
         )

@@ -15,6 +15,7 @@ from textbookgen.api.cards import CausalLMCard, ParentCard, TokenizerCard
 from textbookgen.api.files import atomic_path, write_json
 from textbookgen.api.hashing import file_digest
 from textbookgen.training.job import JobFile, JobInput, ParentCheckpoint, check_weights
+from textbookgen.training.prompt_codec import PromptCodec
 from textbookgen.training.shards import PackedShards
 from textbookgen_megatron.exchange import quantize
 from textbookgen_megatron.exchange.configs import shape_to_config
@@ -60,8 +61,9 @@ def export_model(options: Export, checkpoint: JobInput, out: Path, shards: JobIn
             quality = _quality(TorchModel(shape, load_file(weights)), options, bits, shards)
             quantized = {"bits": bits, "group_size": options.group_size, "bytes": size, **quality}
     write_json(out / "config.json", config)
-    write_json(out / "generation_config.json", dict.fromkeys(("bos_token_id", "eos_token_id", "pad_token_id"), card.eod))
     write_tokenizer(card, parent.folder, out)
+    end_ids = PromptCodec.load(out, "tokenizer.json", card.eod, card.chat).generation_end_ids
+    write_json(out / "generation_config.json", {"bos_token_id": card.eod, "eos_token_id": end_ids, "pad_token_id": card.eod})
     is_single_file = (out / SAFETENSORS).is_file()
     changes = {
         "format": "transformers",

@@ -14,14 +14,14 @@ from textbookgen_megatron.stages.conversion import Conversion
 
 
 class Export(Conversion):
-    """Writes a trained model for transformers, vLLM and llama.cpp's converter: weights, configuration, tokenizer.
+    """Writes a trained model in the layout of transformers: weights, configuration, tokenizer, and where replies end.
 
     phi shapes become PhiForCausalLM, phi3 Phi3ForCausalLM, llama LlamaForCausalLM, neox and pythia GPTNeoXForCausalLM, neo
     GPTNeoForCausalLM. The weights are unchanged, except that the rows padding the vocabulary are removed.
     """
 
     name: ClassVar[str] = "export"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     output: ClassVar[type[Artifact] | None] = TransformersCheckpoint
 
     checkpoint: Annotated[str, Input(MegatronCheckpoint)] = Field(description="stage above that trained the model")

@@ -21,6 +21,7 @@ from textbookgen.training.checkpoint_store import CheckpointStore, SavedCheckpoi
 from textbookgen.training.evaluation import HeldOut
 from textbookgen.training.job import job_lock
 from textbookgen.training.process import launched_as_rank_zero
+from textbookgen.training.prompt_codec import PromptCodec
 from textbookgen_transformers.backend.architecture import build_model, count_parameters
 from textbookgen_transformers.backend.callbacks import Progress, RunCallback
 from textbookgen_transformers.backend.evaluation import TextEvaluator
@@ -155,7 +156,9 @@ class Run:
         """Write the model, the tokenizer, and the card last."""
         folder, config = self._job.folder, self._model.config
         config.pad_token_id = None  # see `architecture.config_of`
-        self._model.generation_config.pad_token_id = config.eos_token_id
+        shards, generation = self._job.shards, self._model.generation_config
+        codec = PromptCodec.load(shards.folder, shards.tokenizer.file, shards.eod, self._chat)
+        generation.pad_token_id, generation.eos_token_id = shards.eod, codec.generation_end_ids
         self._model.save_pretrained(folder)
         write_tokenizer(self._tokenizer, self._job.shards, folder)
         self._card(held_out).write(folder)

@@ -46,13 +46,15 @@ BATCH = 1_000
 class Pack(Packer):
     """Packs documents, chats or pairs into token files in Megatron's indexed format, with an eod after each document.
 
-    The loss covers all of a document, or what follows its `prompt`; the assistant's messages of a chat; the two replies of a
-    pair. Control tokens of the chat template are single ids where the tokenizer has them, and no message can spell them. A
-    pair is written chosen first, by the token ids it was sampled with where these were kept. The id of a document alone
-    decides whether it is held out, so adding documents moves none of the others; copies made by `mix` go with the original.
+    The loss covers all of a document, or what follows its `prompt`; the assistant's messages of a chat and what ends them; the
+    two replies of a pair. Control tokens of the chat template are single ids where the tokenizer has them, and no message can
+    spell them. A pair is written chosen first, by the token ids it was sampled with where these were kept. The id of a document
+    alone decides whether it is held out, so adding documents moves none of the others; copies made by `mix` go with the
+    original.
     """
 
     name: ClassVar[str] = "pack"
+    version: ClassVar[int] = 2
     output: ClassVar[type[Artifact] | None] = TokenShards
 
     inputs: Annotated[Labels, Input(Documents, Chats, Pairs)] = Field(
