@@ -1,6 +1,6 @@
 """Full disks: one error for every way in which a write can fail because the disk has no space left.
 
-Python raises an OSError with a number; polars, tokenizers, sqlite, numpy and torch raise other errors, which have only a text. This
+Python raises an OSError with a number; polars, tokenizers, sqlite, numpy and torch raise other errors, with only a text. This
 module is the only place that knows these numbers and texts.
 """
 
