@@ -3,8 +3,8 @@
     python benchmarks/chat_server.py [--seconds 0.02] [--words 120]
 
 Prints its port and serves until its standard input closes. A prompt may select a fault, `<<KINDxTIMES@SECONDS>>`. KIND is an
-HTTP status (429, 500, …), truncate, drop, half, hang, malformed or empty. After TIMES faults the prompt is answered; without
-TIMES it never is. SECONDS is the `Retry-After` header. `--fault SHARE:FAULT` injects a fault into a share of all prompts,
+HTTP status (429, 500, …), truncate, drop, half, hang, malformed, nested, empty, slow or poison (a reply with impossible token
+counts). After TIMES faults the prompt is answered; without TIMES it never is. SECONDS is the `Retry-After` header. `--fault SHARE:FAULT` injects a fault into a share of all prompts,
 chosen by their hashes. GET /stats returns the number of requests and replies for each prompt. The server is plain asyncio, to
 leave the CPU to what is measured.
 """
@@ -21,6 +21,12 @@ from hashlib import sha256
 
 FAULT = re.compile(rb"<<(\w+?)(?:x(\d+))?(?:@([\d.]+))?>>")
 KEY = re.compile(rb"^authorization: *(.*?)\r?$", re.IGNORECASE | re.MULTILINE)
+POISON: tuple[dict[str, object], ...] = (
+    {"prompt_tokens": 2**63, "completion_tokens": 2**70, "total_tokens": -1},
+    {"prompt_tokens": -5, "completion_tokens": -(10**9)},
+    {"prompt_tokens": float("nan"), "completion_tokens": float("inf")},
+    {"prompt_tokens": "many", "completion_tokens": [1]},
+)
 WORDS = ("once", "upon", "a", "time", "a", "small", "fox", "found", "a", "quiet", "path", "under", "the", "tall", "trees")
 
 
@@ -98,7 +104,9 @@ class Connection(asyncio.Protocol):
         if self.chat.always:
             self.send(int(self.chat.always[0]), self.chat.always[1].encode())
             return
-        if fault and self.chat.requests[prompt] <= int(fault.group(2) or 10**9):
+        if fault and fault.group(1) == b"poison":
+            self.reply(request, prompt, usage=POISON[self.chat.requests[prompt] % len(POISON)])
+        elif fault and self.chat.requests[prompt] <= int(fault.group(2) or 10**9):
             self.fail(fault.group(1).decode(), (fault.group(3) or b"").decode(), request, prompt)
         else:
             self.reply(request, prompt)
@@ -116,17 +124,21 @@ class Connection(asyncio.Protocol):
             self.transport.close()
         elif kind == "malformed":
             self.send(200, b'{"choices": [{"mess')
+        elif kind == "nested":
+            self.send(200, b'{"choices": ' + b"[" * 5000 + b"]" * 5000 + b"}")
+        elif kind == "slow":
+            asyncio.get_running_loop().call_later(0.3, self.reply, request, prompt)
         elif kind == "empty":
             self.send(200, b'{"choices": [], "usage": {"prompt_tokens": 3}}')
         elif kind != "hang":
             self.send(400, f'{{"error": {{"message": "unknown fault: {kind}"}}}}'.encode())
 
-    def reply(self, request: dict, prompt: str, finish: str = "stop") -> None:
+    def reply(self, request: dict, prompt: str, finish: str = "stop", usage: dict | None = None) -> None:
         text = f"{sha256(prompt.encode()).hexdigest()[:12]} {self.chat.text}"
         words = text.count(" ") + 1
         message = {"role": "assistant", "content": text}
         choice = {"index": 0, "message": message, "finish_reason": finish}
-        usage = {
+        usage = usage or {
             "prompt_tokens": len(prompt) // 4 + 1,
             "completion_tokens": words,
             "total_tokens": len(prompt) // 4 + 1 + words,

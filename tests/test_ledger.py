@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sqlite3
@@ -298,3 +299,31 @@ def test_a_changed_request_is_not_imported(ledger: Ledger, tmp_path: Path) -> No
     file.write_bytes(b"no parquet")
     with pytest.raises(WorkspaceError):
         import_parquet(ledger, file)
+
+
+@pytest.mark.parametrize("column", ["text", "request"])
+def test_a_stored_reply_whose_bytes_changed_is_an_error_that_names_it(tmp_path: Path, column: str) -> None:
+    ledger = Ledger(tmp_path / "ledger.sqlite")
+    request = Request((Message("user", "a question"),))
+    key, identity = "ab" * 32, json.dumps({"use": "t", "options": {}})
+    ledger.put(key, request, Reply("an answer that is long enough to be compressed " * 20), identity)
+    ledger.close()
+    ledger = Ledger(tmp_path / "ledger.sqlite")
+    connection = sqlite3.connect(tmp_path / "ledger.sqlite", isolation_level=None)
+    blob = connection.execute(f"SELECT {column} FROM replies").fetchone()[0]
+    unnoticed = 0
+    for place in range(len(blob) * 8):
+        changed = bytearray(blob)
+        changed[place // 8] ^= 1 << place % 8
+        connection.execute(f"UPDATE replies SET {column} = ?", (bytes(changed),))
+        try:
+            entry = ledger.entry(key)
+        except WorkspaceError as error:
+            assert key in str(error)
+            assert "DELETE FROM replies" in error.hint
+        else:
+            assert entry is not None and entry.request == request  # a bit of the frame that has no meaning
+            unnoticed += entry.reply.text != "an answer that is long enough to be compressed " * 20
+    assert unnoticed == 0
+    connection.close()
+    ledger.close()

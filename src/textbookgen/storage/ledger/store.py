@@ -11,11 +11,11 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import zstandard
 
@@ -25,6 +25,8 @@ from textbookgen.api.teacher import Reply, Request
 from textbookgen.storage.ledger.keys import canonical_json
 from textbookgen.storage.ledger.records import LedgerEntry, TeacherTotals, request_from_dict, request_to_dict
 from textbookgen.storage.ledger.wal_sync import WalSyncer
+
+Read = TypeVar("Read")
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS teachers (id INTEGER PRIMARY KEY, identity TEXT NOT NULL UNIQUE);
@@ -41,6 +43,8 @@ _ENTRY = f"SELECT key, request, identity, at, {_REPLY} FROM replies JOIN teacher
 
 #: Seconds that a commit waits for another process to finish its own.
 _LOCK_TIMEOUT = 60
+_MAX_BLOB = 2**30  # bytes of a decompressed request or reply
+_DELETE = """`sqlite3 ledger.sqlite "DELETE FROM replies WHERE key = x'%s'"`"""
 #: What to do, by the primary result code of sqlite (https://www.sqlite.org/rescode.html).
 _HINTS = {
     sqlite3.SQLITE_IOERR: "check the disk and the file system, then run the same command again; stored replies are reused",
@@ -69,7 +73,7 @@ class Ledger:
         self._pending_identities: set[str] = set()
         self._pending_replies: dict[str, Reply] = {}
         self._closed = False
-        self._compress = zstandard.ZstdCompressor(level=3).compress  # reused: building one costs more than a short text
+        self._compress = zstandard.ZstdCompressor(level=3, write_checksum=True).compress  # reused: building one costs more than a short text
         _create(path)
         with self._translate_errors():
             self._connection = _connect(path)
@@ -90,6 +94,18 @@ class Ledger:
         hint = _HINTS.get(code & 0xFF, _RECOVER) if code is not None else _RECOVER
         return WorkspaceError(f"cannot use the ledger: {error}", place=str(self.path), hint=hint)
 
+    def _read(self, key: str, read: Callable[[tuple[Any, ...]], Read], row: tuple[Any, ...]) -> Read:
+        """Return what a row holds.
+
+        Raises:
+            WorkspaceError: its bytes have changed since they were written.
+        """
+        try:
+            return read(row)
+        except (zstandard.ZstdError, ValueError, KeyError, TypeError, RecursionError) as error:
+            hint = f"restore the ledger from a copy; or delete this reply, to pay for it again: {_DELETE % key}"
+            raise WorkspaceError(f"the stored reply {key} is damaged: {error}", place=str(self.path), hint=hint) from error
+
     # -- one reply
 
     def get(self, key: str) -> Reply | None:
@@ -102,7 +118,7 @@ class Ledger:
                 row = self._connection.execute(_GET, (bytes.fromhex(key),)).fetchone()
             except sqlite3.Error as error:
                 raise self._workspace_error(error) from error
-        return None if row is None else _reply(row)
+        return None if row is None else self._read(key, _reply, row)
 
     def put(self, key: str, request: Request, reply: Reply, identity: str, *, at: datetime | None = None) -> None:
         """Buffer a reply; the next `flush` stores it. A key that is already stored keeps its first reply.
@@ -180,7 +196,7 @@ class Ledger:
         self.flush()
         with self._lock, self._translate_errors():
             row = self._connection.execute(f"{_ENTRY} WHERE key = ?", (bytes.fromhex(key),)).fetchone()
-        return None if row is None else _entry(row)
+        return None if row is None else self._read(key, _entry, row)
 
     def entries(self) -> Iterator[LedgerEntry]:
         """Yield all replies in the order they were stored."""
@@ -189,7 +205,7 @@ class Ledger:
             connection = _connect(self.path)
             try:
                 for row in connection.execute(f"{_ENTRY} ORDER BY replies.rowid"):
-                    yield _entry(row)
+                    yield self._read(row[0].hex(), _entry, row)
             finally:
                 connection.close()
 
@@ -235,14 +251,21 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 
 def _reply(row: tuple[Any, ...]) -> Reply:
-    return Reply(zstandard.decompress(row[0]).decode("utf-8", "surrogatepass"), *row[1:])
+    return Reply(_decompress(row[0]).decode("utf-8", "surrogatepass"), *row[1:])
+
+
+def _decompress(blob: bytes) -> bytes:
+    """Return the content of a blob, after comparing its checksum; refuse a size that no request or reply has."""
+    if zstandard.frame_content_size(blob) > _MAX_BLOB:
+        raise ValueError("its size is damaged")
+    return zstandard.decompress(blob)
 
 
 def _entry(row: tuple[Any, ...]) -> LedgerEntry:
     key, request, identity, at, *reply = row
     return LedgerEntry(
         key.hex(),
-        request_from_dict(json.loads(zstandard.decompress(request))),
+        request_from_dict(json.loads(_decompress(request))),
         _reply(tuple(reply)),
         json.loads(identity),
         datetime.fromtimestamp(at, UTC),
