@@ -9,9 +9,10 @@ from textbookgen_api.paraphrase import Paraphrase
 from textbookgen_api.recorded_requests import RecordedRequests
 from textbookgen_api.request_chats import RequestChats
 from textbookgen_api.requests import Requests
+from textbookgen_api.word_references import WordReferences
 
 
 @hookimpl
 def stages() -> list[type[Stage]]:
     """Return the stages from the description of an application to scores."""
-    return [Requests, RecordedRequests, Paraphrase, RequestChats, Answers, CallAccuracy]
+    return [Requests, RecordedRequests, Paraphrase, RequestChats, WordReferences, Answers, CallAccuracy]

@@ -18,6 +18,7 @@ from textbookgen import Checkpoint, Diagnostic, Documents, Evaluator, Input, Lab
 from textbookgen.api.files import write_frame
 from textbookgen.api.rows import REPORT_SCHEMA
 from textbookgen_api.calls import equal_plans, equal_results, parse_plan_or_none
+from textbookgen_api.references import number_words, resolve_references
 
 Functions = Mapping[str, Callable[..., Any]]
 
@@ -57,6 +58,11 @@ class CallAccuracy(Evaluator):
         "Request: {request}\nCall:",
         description="prompt of a request for checkpoints, optionally with {application}; it should not end with a blank, since "
         "tokens often begin with one",
+    )
+    references: bool = Field(
+        False,
+        description="number the words of requests for checkpoints, and put the words back that answers refer to, as "
+        "`api/word-references` writes them",
     )
     implementation: str | None = Field(
         None,
@@ -124,7 +130,9 @@ class CallAccuracy(Evaluator):
     def _ask(self, checkpoint: Any, requests: pl.DataFrame, inputs: StageInputs) -> Answers:
         """The answers of one checkpoint."""
         prompts = [
-            self.question.replace("{application}", application or "").replace("{request}", request)
+            self.question.replace("{application}", application or "").replace(
+                "{request}", number_words(request) if self.references else request
+            )
             for request, application in requests.select("api.request", "api.application").iter_rows()
         ]
         answers: list[str] = []
@@ -135,6 +143,8 @@ class CallAccuracy(Evaluator):
                 completions = model.complete(batch, max_tokens=self.max_tokens, stop=("\n",), seed=inputs.seed)
                 answers += [samples[0] for samples in completions]
             seconds = (time.perf_counter() - started) / len(prompts)
+        if self.references:
+            answers = [resolve_references(*pair) for pair in zip(requests["api.request"], answers, strict=True)]
         return Answers(answers, seconds)
 
     def _wrong_answers(self, frames: Sequence[pl.DataFrame]) -> Iterator[str]:

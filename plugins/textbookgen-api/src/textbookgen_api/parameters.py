@@ -63,7 +63,8 @@ class Parameter:
         Args:
             rng: source of randomness.
             values: `seen` and `unseen` split the values of parameters with many values into two disjoint sets; enums,
-                Booleans and arrays are drawn as they are. Where there are `examples` and also `x-invented` values or a
+                Booleans, arrays, and values with `x-words` (which cannot be known without examples, as that `half an hour`
+                is 30) are drawn as they are. Where there are `examples` and also `x-invented` values or a
                 `pattern`, half of the seen values are invented, so that a model learns to copy values instead of memorizing
                 them; unseen values are always examples.
 
@@ -73,7 +74,7 @@ class Parameter:
         is_split = values != "all" and not self.schema.get("enum") and self.schema.get("type") not in ("boolean", "array")
         for _ in range(_MAX_TRIES):
             value = self._draw(rng, values)
-            if not is_split or in_split(self.name, value, values):
+            if not is_split or self._has_own_words(value) or in_split(self.name, value, values):
                 return value
         raise RunError(f"parameter `{self.name}` has no {values} values", hint="add `examples`, or widen its bounds")
 
@@ -85,10 +86,12 @@ class Parameter:
             return _match_of(str(self.schema["pattern"]), rng)
         return _random_value(self.schema, rng, self.name, self.lists)
 
+    def _has_own_words(self, value: Any) -> bool:
+        return json.dumps(value).strip('"') in self.schema.get("x-words", {})
+
     def wordings(self, value: Any) -> tuple[str, ...]:
         """Return the ways in which users write a value: by the schema's `x-words` and `x-forms`, or else as it is."""
-        special = self.schema.get("x-words", {}).get(json.dumps(value).strip('"'), ())
-        if special:
+        if special := self.schema.get("x-words", {}).get(json.dumps(value).strip('"'), ()):
             return (special,) if isinstance(special, str) else tuple(map(str, special))
         return tuple(str(form).replace("{}", _plain(value)) for form in self.schema.get("x-forms", ("{}",)))
 
