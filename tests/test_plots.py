@@ -22,6 +22,14 @@ def test_a_chart_is_written_as_self_contained_svg(tmp_path: Path) -> None:
     assert [file.name for file in (tmp_path / "plots").iterdir()] == ["loss.svg"]
 
 
+def test_equal_charts_are_equal_files(tmp_path: Path) -> None:
+    for folder in ("first", "second"):
+        figure = chart("XY")
+        figure.add("small", [(0, 3.0), (10, 2.0)])
+        write_chart(figure, tmp_path / folder / "loss.svg")
+    assert (tmp_path / "first" / "loss.svg").read_bytes() == (tmp_path / "second" / "loss.svg").read_bytes()
+
+
 DRAW = """
 import sys, warnings
 class Finder:

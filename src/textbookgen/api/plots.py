@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from textbookgen.api.files import write_text
+from textbookgen.api.hashing import document_id
 
 
 def chart(kind: str, **options: Any) -> Any:
@@ -28,10 +29,11 @@ def chart(kind: str, **options: Any) -> Any:
 
 
 def write_chart(figure: Any, file: Path) -> None:
-    """Write a chart as an SVG file, atomically.
+    """Write a chart as an SVG file, atomically; equal charts give equal bytes.
 
     Args:
         figure: what `chart` returned.
         file: the file to create or replace.
     """
+    figure.uuid = document_id(file.name)  # pygal's is random
     write_text(file, figure.render(is_unicode=True, disable_xml_declaration=True))
