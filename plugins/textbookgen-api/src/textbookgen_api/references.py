@@ -111,8 +111,8 @@ def _occurrences(value: Any, text: str, words: Sequence[re.Match[str]]) -> Itera
     if isinstance(value, bool | Result) or not isinstance(value, str | int):
         return
     said = str(value)
-    if isinstance(value, str) and said.isdigit():
-        return  # would become a number
+    if not said or (isinstance(value, str) and said.isdigit()):
+        return  # figures would become a number
     ends = {word.end(): place for place, word in enumerate(words)}
     for place, word in enumerate(words):
         if text.startswith(said, word.start()) and (last := ends.get(word.start() + len(said))) is not None:
