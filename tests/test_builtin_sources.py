@@ -85,6 +85,11 @@ def test_the_digest_of_python_code_changes_with_any_of_its_files(small_python):
     assert PythonCode().digest() == after
 
 
+def test_half_a_surrogate_pair_in_jsonl_becomes_the_replacement_character(tmp_path):
+    (tmp_path / "a.jsonl").write_text(r'{"text": "a\ud83db \ud83d\ude00"}')
+    assert texts(Jsonl(path=str(tmp_path / "a.jsonl"))) == ["a\ufffdb \U0001f600"]
+
+
 def test_jsonl_reads_plain_and_compressed_files_and_their_ids(tmp_path):
     lines = [json.dumps({"body": f"text {n}", "n": n, "late": {"a": 1}}) for n in range(2500)]
     (tmp_path / "a.jsonl").write_text("\n".join(lines))

@@ -46,7 +46,7 @@ def test_the_manifest_counts_documents_tokens_and_bytes(tmp_path):
         assert counts.documents == len(ids)
         assert counts.tokens == counts.loss_tokens == sum(map(len, ids))
         assert counts.bytes == counts.tokens - counts.documents  # a byte is a token here, and each document has one eod
-    assert shards.manifest.empty == 1
+    assert shards.manifest.left_out == {"without text": 1}
     assert shards.manifest.dtype == "uint16" == np.dtype(np.uint16).name
     assert (shards.vocabulary, shards.manifest.padded_vocabulary, shards.eod) == (257, 384, 256)
 
@@ -149,7 +149,7 @@ def test_truncated_token_files_are_reported(tmp_path):
 def test_pairs_longer_than_a_window_are_left_out_and_counted(tmp_path):
     rows = [("Hi", "yes", "no"), ("Hi", "yes " * 40, "no"), ("Hi", "yes", "no " * 40)]
     shards = PackedShards.read(pack(tmp_path, pairs(tmp_path, rows), validation_share=0))
-    assert (shards.content, shards.manifest.too_long, shards.counts("train").documents) == ("Pairs", 2, 2)
+    assert (shards.content, sum(shards.manifest.left_out.values()), shards.counts("train").documents) == ("Pairs", 2, 2)
     assert shards.chat is not None and shards.chat.name == "plain"
 
 

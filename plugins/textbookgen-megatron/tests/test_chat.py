@@ -47,7 +47,7 @@ def test_packed_chats_mask_the_loss_and_skip_chats_without_an_answer(tmp_path):
     shards = PackedShards.read(pack(tmp_path, table, validation_share=0))
     counts = shards.counts("train")
     answers = [message.content for chat in make_chats(30) for message in chat if message.role == "assistant"]
-    assert shards.manifest.unanswered == 2
+    assert shards.manifest.left_out == {"without an assistant message": 2}
     assert counts.documents == 30
     assert counts.loss_bytes == sum(len(answer.encode()) for answer in answers)
     assert counts.loss_tokens == counts.loss_bytes + len(answers)  # each answer has an end token

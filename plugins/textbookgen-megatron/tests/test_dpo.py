@@ -90,8 +90,8 @@ def test_pairs_without_a_reply_are_reported(tmp_path, row, problem):
 def test_pairs_longer_than_a_window_are_skipped_and_counted(tmp_path):
     folder = pack(tmp_path, pairs(tmp_path, [*ROWS[:6], ("Hi", "x" * 99, "y")]), sequence_length=96, validation_share=0)
     shards = PackedShards.read(folder)
-    assert (shards.manifest.too_long, shards.counts("train").documents) == (1, 12)
-    with pytest.raises(RunError, match="1 longer than a window"):
+    assert (sum(shards.manifest.left_out.values()), shards.counts("train").documents) == (1, 12)
+    with pytest.raises(RunError, match="1 longer than 96 tokens"):
         (tmp_path / "other").mkdir()
         pack(tmp_path / "other", pairs(tmp_path, [("Hi", "x" * 99, "y")]), sequence_length=96, validation_share=0)
 

@@ -210,7 +210,7 @@ def test_a_model_saved_by_transformers_is_grown_and_finetuned(context, tmp_path)
     with torch.no_grad():
         public.lm_head.bias.normal_()
     public.save_pretrained(tmp_path / "public")
-    from textbookgen_megatron.exchange.tokenizers import byte_tokenizer
+    from textbookgen.training.tokenizer_files import byte_tokenizer
 
     (tmp_path / "public" / "tokenizer.json").write_text(json.dumps(byte_tokenizer()))
     assert not list(Import(folder=str(tmp_path / "public")).check())

@@ -192,7 +192,11 @@ class ShardManifest(Card):
     file_name: ClassVar[str] = Shards.card_name
     missing_hint: ClassVar[str] = "pack the data first: run the recipe again"
 
+    #: Documents written; a pair has two, its replies.
     documents: int = 0
+    #: Rows of the corpus that were written, and those that were not, by reason; None if every row is a document.
+    rows: int | None = None
+    left_out: dict[str, int] = {}
     #: None if the shards are not tokenized.
     tokens: int | None = None
     #: Bytes of text.
@@ -224,10 +228,6 @@ class TokenShardManifest(ShardManifest):
     #: Share of documents held out, and the seed that chose them.
     validation_share: float = 0.0
     seed: int = 0
-    #: Rows left out: without text, without an assistant message, and pairs longer than a window.
-    empty: int = 0
-    unanswered: int = 0
-    too_long: int = 0
     train: SplitCounts
     valid: SplitCounts
 

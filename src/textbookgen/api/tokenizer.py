@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 
+#: The end-of-document token of tokenizers trained here and of the tokenizer `bytes`.
+END_OF_DOCUMENT = "<|endoftext|>"
+
+
 class Tokenizer(Protocol):
     """Encodes text as token ids. A plugin provides one through the hook `open_tokenizer`; it must pickle.
 

@@ -12,14 +12,12 @@ from typing import TYPE_CHECKING, Any, cast
 from textbookgen.api.errors import RunError
 from textbookgen.api.hashing import file_digest
 from textbookgen.api.hookspecs import hookimpl
-from textbookgen.api.tokenizer import ByteTokenizer, Tokenizer
+from textbookgen.api.tokenizer import END_OF_DOCUMENT, ByteTokenizer, Tokenizer
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
     import tokenizers
-
-END_OF_DOCUMENT = "<|endoftext|>"
 
 #: Texts on which gigatoken must agree with the library `tokenizers` before it is used.
 PROBES = (

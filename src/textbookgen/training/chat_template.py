@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 from textbookgen.api.errors import RunError
 from textbookgen.api.message import Message
+from textbookgen.api.tokenizer import END_OF_DOCUMENT
 
 if TYPE_CHECKING:
     from jinja2.parser import Parser
     from jinja2.sandbox import SandboxedEnvironment
 
 #: The end-of-document token in templates, whatever the tokenizer calls its own.
-END = "<|endoftext|>"
+END = END_OF_DOCUMENT
 
 #: Chat templates in the template language of transformers. `phi-3` (arXiv 2404.14219) and `phi-4` (2412.08905) write what those
 #: of the models write; `chatml` is OpenAI's; `plain` needs no special tokens except the end of document. What the loss covers

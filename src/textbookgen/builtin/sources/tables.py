@@ -40,7 +40,11 @@ class _TableSource(FileSource):
                 key = values[1] if self.id else document_id(Path(file).name, number, values[0])
                 if not key:
                     raise RunError(f"row {number + 1} of '{file}' has no `{self.id}`", place="id")
-                yield self.row(key, values[0], file)
+                yield self.row(key, self.cleaned(values[0]), file)
+
+    def cleaned(self, text: str) -> str:
+        """Return a text without what its format cannot hold."""
+        return text
 
     def _columns(self) -> list[str]:
         return [column for column in (self.text, self.id) if column is not None]
@@ -84,6 +88,10 @@ class Jsonl(_TableSource):
         if sample:
             self._require_columns(sample, file)
         return pl.scan_ndjson(file, schema={column: pl.String() for column in self._columns()})
+
+    def cleaned(self, text: str) -> str:
+        """Return a text with U+FFFD for each NUL, as which polars reads halves of surrogate pairs (`\\ud83d` alone)."""
+        return text.replace("\0", "\ufffd")
 
     def hint(self) -> str:
         """Return what a line must be."""

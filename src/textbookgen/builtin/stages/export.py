@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
@@ -16,13 +16,17 @@ from textbookgen.api.annotations import Input, Labels
 from textbookgen.api.artifacts import Chats, Documents, Pairs, Table, TrainedTokenizer, origin_id
 from textbookgen.api.cards import ExportedFile, ExportManifest, TokenizerCard
 from textbookgen.api.errors import Diagnostic, RunError
+from textbookgen.api.files import write_text
 from textbookgen.api.hashing import file_digest, stable_hash
 from textbookgen.api.rows import contents_of
 from textbookgen.api.stage import Packer, StageInputs
 from textbookgen.api.tokenizer import Tokenizer
+from textbookgen.api.validation_split import HASHES, validation_hash
+from textbookgen.training.tokenizer_files import write_tokenizer_files
 
 SPILL_BYTES = 64 * 2**20  # rows are held in memory up to this size before they are written to their files' spill
-ROW_GROUP = 1024  # rows: trainers that read with several processes divide a parquet file by its row groups
+ROW_GROUP = 1024  # rows, as nanochat writes them
+SHARE = 0.02  # held out by `parquet-text` unless given; the same as that of `pack`, so that both hold out the same documents
 
 Layout = Literal["parquet-text", "jsonl", "trl", "tokenized"]
 
@@ -30,16 +34,19 @@ Layout = Literal["parquet-text", "jsonl", "trl", "tokenized"]
 class Export(Packer):
     """Writes a corpus for other trainers, with a `manifest.json` (see `textbookgen.api.cards.ExportManifest`).
 
-    - `parquet-text`: `shard_00000.parquet`, …, with a column `text`; the last file is for validation, as nanochat expects.
+    - `parquet-text`: `shard_00000.parquet`, …, with a column `text`; the last file is for validation, as nanochat expects,
+      whose processes divide each file by its row groups: every file has at least one for each of `processes`.
     - `jsonl`: one JSON object per line: `text`, `messages`, or `prompt`, `chosen` and `rejected`.
     - `trl`: parquet with the columns TRL trains on: `text`, `messages`, or `prompt`, `chosen` and `rejected`.
-    - `tokenized`: parquet with `input_ids` (List of Int32), one document per row, including its end-of-document id.
+    - `tokenized`: parquet with `input_ids` (List of Int32), one document per row, including its end-of-document id, and the
+      tokenizer, which AutoTokenizer opens.
 
-    All but the first are named `train-…` and `validation-…`, as Hugging Face's `load_dataset` expects. The split and the
-    order follow from hashes of the ids, so they are the same in every run.
+    A README.md tells Hugging Face's `load_dataset` which files are of which split. The split and the order follow from hashes
+    of the ids, so they are the same in every run; `pack` with the same share and seed holds out the same documents.
     """
 
     name: ClassVar[str] = "export"
+    version: ClassVar[int] = 2
 
     inputs: Annotated[Labels, Input(Documents, Chats, Pairs)] = Field(
         alias="from", description="stages above whose rows are written"
@@ -49,10 +56,13 @@ class Export(Packer):
         None, description='for `tokenized`: a stage above that trains a tokenizer, or a name such as "hf:tokenizer.json"'
     )
     validation: float | None = Field(
-        None, ge=0, lt=1, description="share of the rows for validation; unless given, 0.01 for `parquet-text` and 0 otherwise"
+        None, ge=0, lt=1, description="share of the rows for validation; unless given, 0.02 for `parquet-text` and 0 otherwise"
     )
     shuffle: bool = Field(True, description="shuffle the rows, so that sources are mixed; false keeps the order of the corpus")
     rows_per_file: int = Field(50_000, gt=0, description="approximate number of rows per file; one file must fit in memory")
+    processes: int = Field(
+        8, gt=0, description="for `parquet-text`: processes of the trainer; each file has as many row groups, if rows suffice"
+    )
     columns: tuple[str, ...] = Field((), description='further columns to write, such as "id", "kind" or "step"')
     seed: int = Field(0, description="another seed gives another order and another validation split")
 
@@ -87,43 +97,55 @@ class Export(Packer):
         for frame in self._assign_files(table, split):
             spill.add(frame)
         files = [self._write(rows, number, split, tokenizer, out) for number, rows in enumerate(spill.files(split.files))]
+        if tokenizer is not None:
+            write_tokenizer_files(out, tokenizer.file, tokenizer.eod)
+        write_text(out / "README.md", _dataset_card(files))
         self._manifest(files, tokenizer, out).write(out)
 
     def _split(self, table: Table) -> _Split:
-        """Determine the number of files and the hash limit of the validation split, in one pass over the ids."""
-        share = self.validation if self.validation is not None else 0.01 if self.layout == "parquet-text" else 0.0
+        """Determine the number of files and the hash limit of the validation split, in one pass over the ids.
+
+        The limit is the share, but a small corpus holds out some rows in any case, and never all of them.
+        """
+        share = self.validation if self.validation is not None else SHARE if self.layout == "parquet-text" else 0.0
         rows = table.count()
-        held_out = max(1, round(rows * share)) if share else 0
-        if rows <= held_out:
+        if rows <= bool(share):
             raise RunError(f"the corpus has {rows} rows, too few to export", place="from")
-        train_files = ceil((rows - held_out) / self.rows_per_file)
-        if not held_out:
-            return _Split(train_files, None)
-        lowest = pl.Series("id", [], dtype=pl.UInt64)
+        if not share:
+            return _Split(ceil(rows / self.rows_per_file), 0)
+        least = max(1, min(self.processes if self.layout == "parquet-text" else 1, rows // 2))
+        limit, held_out, lowest, highest = int(share * HASHES), 0, pl.Series("id", [], dtype=pl.UInt64), 0
         for frame in _select(table, []):
-            lowest = pl.concat([lowest, self._hashes(frame["_origin"], "validation")]).bottom_k(held_out)
-        return _Split(train_files, max(lowest.to_list()))
+            hashes = self._validation_hashes(frame)
+            held_out += int((hashes < limit).sum())
+            lowest, highest = pl.concat([lowest, hashes]).bottom_k(least), max(highest, *hashes, 0)
+        if held_out < least:
+            limit = max(lowest.to_list()) + 1
+        elif held_out == rows:
+            limit = highest
+        held_out = min(max(held_out, least), rows - 1)
+        return _Split(ceil((rows - held_out) / self.rows_per_file), limit)
+
+    def _validation_hashes(self, frame: pl.DataFrame) -> pl.Series:
+        hashes = [validation_hash(document, self.seed) for document in frame["_origin"]]
+        return pl.Series("id", hashes, dtype=pl.UInt64)
 
     def _assign_files(self, table: Table, split: _Split) -> Iterator[pl.DataFrame]:
         """Yield the rows, a part at a time, with `_file`, the number of a row's file, and `_position`, its order there."""
         train_rows = 0  # so far
         for frame in _select(table, [*table.content, *self.columns]):
-            held_out = (
-                self._hashes(frame["_origin"], "validation") <= split.limit
-                if split.limit is not None
-                else pl.repeat(False, len(frame), eager=True)
-            )
-            index = (~held_out).cum_sum().cast(pl.Int64) - 1 + train_rows
+            held_out = self._validation_hashes(frame) < split.limit
+            index = ((~held_out).cum_sum().cast(pl.Int64) - 1 + train_rows).clip(0)  # of a held-out row: of the row before
             train_rows += len(frame) - int(held_out.sum())
-            position = self._hashes(frame["_id"], "order") if self.shuffle else index.cast(pl.UInt64)
+            position = self._order(frame["_id"]) if self.shuffle else index.cast(pl.UInt64)
             file = position // (2**63 // split.train_files + 1) if self.shuffle else index // self.rows_per_file
             yield frame.drop("_id", "_origin").with_columns(
                 _position=position, _file=pl.when(held_out).then(split.train_files).otherwise(file.cast(pl.Int64))
             )
 
-    def _hashes(self, ids: pl.Series, purpose: str) -> pl.Series:
+    def _order(self, ids: pl.Series) -> pl.Series:
         """Return 63-bit hashes of ids (UInt64), the same on every machine."""
-        hashes = [stable_hash(f"{purpose}/{self.seed}/{key}") >> 1 for key in ids]
+        hashes = [stable_hash(f"order/{self.seed}/{key}") >> 1 for key in ids]
         return pl.Series("id", hashes, dtype=pl.UInt64)
 
     def _write(self, rows: pl.DataFrame, number: int, split: _Split, tokenizer: Tokenizer | None, out: Path) -> ExportedFile:
@@ -135,7 +157,8 @@ class Export(Packer):
         if self.layout == "jsonl":
             rows.write_ndjson(file)
         else:
-            rows.write_parquet(file, row_group_size=ROW_GROUP)
+            groups = self.processes if self.layout == "parquet-text" else 1
+            rows.write_parquet(file, row_group_size=min(ROW_GROUP, max(1, len(rows) // groups)))
         return card
 
     def _file_name(self, number: int, split: _Split) -> str:
@@ -160,7 +183,7 @@ class Export(Packer):
         return manifest.model_copy(
             update={
                 "tokens": sum(file.tokens or 0 for file in files),
-                "tokenizer": TokenizerCard(name=tokenizer.name, digest=tokenizer.digest),
+                "tokenizer": TokenizerCard(name=tokenizer.name, digest=tokenizer.digest, file="tokenizer.json"),
                 "vocabulary": tokenizer.vocabulary,
                 "eod": tokenizer.eod,
             }
@@ -169,14 +192,14 @@ class Export(Packer):
 
 @dataclass(frozen=True)
 class _Split:
-    """The number of training files, and the hash up to which rows are for validation (None if no rows are)."""
+    """The number of training files, and the hash below which rows are for validation; 0 if no rows are."""
 
     train_files: int
-    limit: int | None
+    limit: int
 
     @property
     def files(self) -> int:
-        return self.train_files + (self.limit is not None)
+        return self.train_files + bool(self.limit)
 
     def name(self, number: int) -> Literal["train", "validation"]:
         return "train" if number < self.train_files else "validation"
@@ -220,6 +243,22 @@ class _SpillBuffer:
             group.write_parquet(folder / f"{number}.parquet", compression="lz4")
         self._frames, self._bytes = [], 0
         self._flushes += 1
+
+
+def _dataset_card(files: Sequence[ExportedFile]) -> str:
+    """Return the README.md of the folder, whose metadata names the files of each split for `datasets` and the Hub."""
+    splits: dict[str, list[ExportedFile]] = {}
+    for file in files:
+        splits.setdefault(file.split, []).append(file)
+    lines = ["---", "configs:", "- config_name: default", "  data_files:"]
+    for split, members in splits.items():
+        lines += [f"  - split: {split}", "    path:", *(f"    - {file.name}" for file in members)]
+    lines += ["---", "", "# Data set", "", "Written by textbookgen; `manifest.json` has the digest of each file.", ""]
+    lines += ["| split | files | rows | bytes of text |", "|---|---:|---:|---:|"]
+    for split, members in splits.items():
+        rows, size = sum(file.documents for file in members), sum(file.bytes for file in members)
+        lines.append(f"| {split} | {len(members):,} | {rows:,} | {size:,} |")
+    return "\n".join([*lines, ""])
 
 
 def _select(table: Table, columns: list[str]) -> Iterator[pl.DataFrame]:

@@ -18,9 +18,10 @@ from textbookgen.api.errors import Diagnostic, RunError
 from textbookgen.api.files import write_json
 from textbookgen.api.rows import text_of
 from textbookgen.api.stage import Estimate, Packer, StageInputs
-from textbookgen.api.tokenizer import Tokenizer
-from textbookgen.builtin.tokenizers import END_OF_DOCUMENT, FileTokenizer
+from textbookgen.api.tokenizer import END_OF_DOCUMENT, Tokenizer
+from textbookgen.builtin.tokenizers import FileTokenizer
 from textbookgen.training.chat_template import TEMPLATES, ChatTemplate
+from textbookgen.training.tokenizer_files import write_tokenizer_files
 
 if TYPE_CHECKING:
     import tokenizers
@@ -48,6 +49,7 @@ class TrainTokenizer(Packer):
     """
 
     name: ClassVar[str] = "train-tokenizer"
+    version: ClassVar[int] = 2
     output: ClassVar[type[Artifact] | None] = TrainedTokenizer
 
     inputs: Annotated[Labels, Input(Documents, Chats)] = Field(
@@ -91,7 +93,7 @@ class TrainTokenizer(Packer):
         return Estimate(disk_bytes=60.0 * self.vocabulary)
 
     def pack(self, inputs: StageInputs, out: Path) -> None:
-        """Write `tokenizer.json`, then its card.
+        """Write `tokenizer.json` and `tokenizer_config.json`, which AutoTokenizer opens, then the card.
 
         Raises:
             RunError: the corpus is empty.
@@ -104,6 +106,7 @@ class TrainTokenizer(Packer):
         trained = self._train(counter.count(_sample(tables, sample.share)), sample.documents)
         trained.save(str(out / "tokenizer.json"))
         tokenizer = FileTokenizer(out / "tokenizer.json")
+        write_tokenizer_files(out, tokenizer.file, tokenizer.eod)
         measured = _sample(tables, sample.share * min(1.0, _MEASURED_DOCUMENTS / sample.documents))
         card = {
             "vocabulary": tokenizer.vocabulary,

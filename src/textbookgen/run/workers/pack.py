@@ -23,8 +23,10 @@ def run_step(context: StepContext, stage: Packer) -> StepRecord:
         raise RunError(f"'{context.step.use}' did not write {output.card_name}")
     card = output(context.folder.out).card()
     tables = [artifact for artifact in context.inputs.by_label("from").values() if isinstance(artifact, Table)]
+    rows = card.get("rows")
     return StepRecord(
         rows_in=sum(table.count() for table in tables),
-        rows_out=int(card.get("documents") or 0),
+        rows_out=int((card.get("documents") if rows is None else rows) or 0),
+        dropped={str(reason): int(count) for reason, count in (card.get("left_out") or {}).items()},
         tokens=int(card.get("tokens") or 0),
     )

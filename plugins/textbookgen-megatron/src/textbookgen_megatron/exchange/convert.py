@@ -17,10 +17,10 @@ from textbookgen.api.hashing import file_digest
 from textbookgen.training.job import JobFile, JobInput, ParentCheckpoint, check_weights
 from textbookgen.training.prompt_codec import PromptCodec
 from textbookgen.training.shards import PackedShards
+from textbookgen.training.tokenizer_files import write_tokenizer_files
 from textbookgen_megatron.exchange import quantize
 from textbookgen_megatron.exchange.configs import shape_to_config
 from textbookgen_megatron.exchange.reader import chat_template, end_of_document, read_model
-from textbookgen_megatron.exchange.tokenizers import write_tokenizer
 from textbookgen_megatron.exchange.weight_files import SAFETENSORS, open_safetensors, write_weights
 from textbookgen_megatron.exchange.weight_names import to_transformers
 from textbookgen_megatron.shape import Shape
@@ -61,7 +61,13 @@ def export_model(options: Export, checkpoint: JobInput, out: Path, shards: JobIn
             quality = _quality(TorchModel(shape, load_file(weights)), options, bits, shards)
             quantized = {"bits": bits, "group_size": options.group_size, "bytes": size, **quality}
     write_json(out / "config.json", config)
-    write_tokenizer(card, parent.folder, out)
+    write_tokenizer_files(
+        out,
+        parent.folder / card.tokenizer.file if card.tokenizer.file else None,
+        card.eod,
+        chat_template=card.chat.template if card.chat else None,
+        max_length=card.shape["sequence_length"],
+    )
     end_ids = PromptCodec.load(out, "tokenizer.json", card.eod, card.chat).generation_end_ids
     write_json(out / "generation_config.json", {"bos_token_id": card.eod, "eos_token_id": end_ids, "pad_token_id": card.eod})
     is_single_file = (out / SAFETENSORS).is_file()

@@ -8,8 +8,8 @@ import torch
 
 from textbookgen import TrainerError
 from textbookgen.api.cards import ChatTemplateCard
+from textbookgen.api.tokenizer import END_OF_DOCUMENT
 from textbookgen_megatron.exchange.configs import config_to_shape
-from textbookgen_megatron.exchange.tokenizers import END_OF_DOCUMENT
 from textbookgen_megatron.exchange.weight_files import open_weights, read_json
 from textbookgen_megatron.exchange.weight_names import from_transformers, head_bias_name
 from textbookgen_megatron.shape import Shape

@@ -9,13 +9,13 @@ import json
 import tempfile
 from pathlib import Path
 
-from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerFast
-from transformers.convert_slow_tokenizer import bytes_to_unicode
 
 from textbookgen.api.cards import ChatTemplateCard
-from textbookgen.training.chat_template import END
+from textbookgen.api.tokenizer import END_OF_DOCUMENT
 from textbookgen.training.shards import PackedShards
+from textbookgen.training.tokenizer_files import byte_tokenizer
 
 
 def load_tokenizer(shards: PackedShards, length: int, chat: ChatTemplateCard | None) -> PreTrainedTokenizerFast:
@@ -27,10 +27,10 @@ def load_tokenizer(shards: PackedShards, length: int, chat: ChatTemplateCard | N
         chat: the chat template, if there is one.
     """
     file = shards.tokenizer.file
-    backend = Tokenizer.from_file(str(shards.folder / file)) if file else _byte_tokenizer()
+    backend = Tokenizer.from_file(str(shards.folder / file)) if file else Tokenizer.from_str(json.dumps(byte_tokenizer()))
     backend.no_truncation()
     backend.no_padding()
-    end = backend.id_to_token(shards.eod) or END
+    end = backend.id_to_token(shards.eod) or END_OF_DOCUMENT
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=backend,
         bos_token=end,
@@ -56,12 +56,3 @@ def write_tokenizer(tokenizer: PreTrainedTokenizerFast, shards: PackedShards, fo
         path.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
         for written in Path(temporary).iterdir():
             written.replace(folder / written.name)
-
-
-def _byte_tokenizer() -> Tokenizer:
-    """Return a tokenizer with one id per byte: BPE without merges."""
-    tokenizer = Tokenizer(models.BPE(vocab={char: byte for byte, char in bytes_to_unicode().items()}, merges=[]))
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    tokenizer.add_special_tokens([AddedToken(END, special=True)])
-    return tokenizer

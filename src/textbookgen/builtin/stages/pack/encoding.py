@@ -26,16 +26,12 @@ class PackingCounts:
 
     Attributes:
         splits: size of each split.
-        empty: rows without text.
-        unanswered: chats without an assistant message.
-        too_long: pairs longer than a window.
+        left_out: rows that were left out, by reason.
         templated: conversations that the chat template wrote, rather than kept token ids.
     """
 
     splits: dict[Split, SplitCounts] = field(default_factory=lambda: {split: SplitCounts() for split in SPLITS})
-    empty: int = 0
-    unanswered: int = 0
-    too_long: int = 0
+    left_out: dict[str, int] = field(default_factory=dict)
     templated: int = 0
 
     def add(self, split: Split, document: EncodedDocument) -> None:
@@ -61,14 +57,14 @@ class PackingCounts:
             loss_bytes=before.loss_bytes + stream.bytes,
         )
 
-    def left_out(self) -> str:
+    def leave_out(self, reason: str, rows: int = 1) -> None:
+        """Count rows that are left out."""
+        if rows:
+            self.left_out[reason] = self.left_out.get(reason, 0) + rows
+
+    def describe_left_out(self) -> str:
         """Describe the rows that were left out, for messages."""
-        reasons = {
-            "without text": self.empty,
-            "without an assistant message": self.unanswered,
-            "longer than a window": self.too_long,
-        }
-        counted = ", ".join(f"{count} {reason}" for reason, count in reasons.items() if count)
+        counted = ", ".join(f"{rows} {reason}" for reason, rows in self.left_out.items())
         return f" ({counted})" if counted else ""
 
 
@@ -123,7 +119,7 @@ class ConversationEncoder:
             if _has_answer(messages):
                 kept.append((document, messages))
             else:
-                self.counts.unanswered += 1
+                self.counts.leave_out("without an assistant message")
         self.counts.templated += len(kept)
         pieces = [self.template.pieces(messages) for _, messages in kept]
         for (document, _), parts, (tokens, mask) in zip(kept, pieces, self._encoder.encode(pieces), strict=True):
@@ -162,7 +158,7 @@ class ConversationEncoder:
         """Yield the pairs whose replies both fit into a window."""
         for chosen, rejected in zip(replies, replies, strict=True):
             if max(len(chosen.tokens), len(rejected.tokens)) > self.sequence_length:
-                self.counts.too_long += 1
+                self.counts.leave_out(f"longer than {self.sequence_length} tokens")
             else:
                 yield from (chosen, rejected)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, cast
@@ -24,15 +23,16 @@ from textbookgen.api.artifacts import (
 )
 from textbookgen.api.cards import ChatTemplateCard, TokenizerCard, TokenShardManifest
 from textbookgen.api.errors import Diagnostic, RunError
-from textbookgen.api.hashing import stable_hash
 from textbookgen.api.stage import Estimate, Packer, StageInputs
 from textbookgen.api.tokenizer import Tokenizer
+from textbookgen.api.validation_split import is_held_out
 from textbookgen.builtin.stages.pack.encoding import ConversationEncoder, PackingCounts, encode_texts
 from textbookgen.training import sampled_ids
 from textbookgen.training.architectures import padded_vocabulary
 from textbookgen.training.chat_template import ChatTemplate
 from textbookgen.training.sampled_ids import EncodedDocument
 from textbookgen.training.shards import FORMAT, SPLITS, Split
+from textbookgen.training.tokenizer_files import write_tokenizer_files
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -111,12 +111,13 @@ class Pack(Packer):
                     self._write(documents, writer, counts)
         if not counts.splits["train"].tokens:
             raise RunError(
-                f"there is no training data{counts.left_out()}",
+                f"there is no training data{counts.describe_left_out()}",
                 place="from",
                 hint="lower validation_share, or see with `corpus why` where documents were dropped",
             )
         if tokenizer.file is not None:
-            shutil.copyfile(tokenizer.file, out / "tokenizer.json")
+            template = ChatTemplate.resolve(self.chat_template).template if counts.templated else None
+            write_tokenizer_files(out, tokenizer.file, tokenizer.eod, chat_template=template)
         self._manifest(counts, tokenizer, table, masked=masked).write(out)
 
     def estimate(self, inputs: Mapping[str, Estimate]) -> Estimate | None:
@@ -151,7 +152,7 @@ class Pack(Packer):
             has_prompts = has_prompts or self.prompt in columns
             for batch in rows.select("text", id=origin_id(columns), prompt=prompt).collect().iter_slices(BATCH):
                 texts = batch.filter(pl.col("text").str.len_bytes() > 0)
-                counts.empty += batch.height - texts.height
+                counts.leave_out("without text", batch.height - texts.height)
                 if texts.height:
                     yield texts
         if not has_prompts and documents.parts:
@@ -179,7 +180,7 @@ class Pack(Packer):
                 writer.add_arrays(split, stream.tokens, stream.lengths)
 
     def _split(self, document: str) -> Split:
-        return "valid" if stable_hash(f"{self.seed}\x1f{document}") < self.validation_share * 2**64 else "train"
+        return "valid" if is_held_out(document, self.validation_share, self.seed) else "train"
 
     def _manifest(self, counts: PackingCounts, tokenizer: Tokenizer, table: Table, *, masked: bool) -> TokenShardManifest:
         template = ChatTemplate.resolve(self.chat_template)
@@ -201,9 +202,8 @@ class Pack(Packer):
             loss_mask=masked,
             validation_share=self.validation_share,
             seed=self.seed,
-            empty=counts.empty,
-            unanswered=counts.unanswered,
-            too_long=counts.too_long,
+            rows=(train.documents + valid.documents) // (2 if isinstance(table, Pairs) else 1),
+            left_out=counts.left_out,
             documents=train.documents + valid.documents,
             tokens=train.tokens + valid.tokens,
             bytes=train.bytes + valid.bytes,

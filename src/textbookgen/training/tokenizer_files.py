@@ -1,4 +1,4 @@
-"""Tokenizer files in the format of transformers, also for the byte tokenizer."""
+"""Tokenizer files that transformers' `AutoTokenizer` opens: of trained tokenizers, and of the tokenizer `bytes`."""
 
 from __future__ import annotations
 
@@ -7,37 +7,40 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from textbookgen.api.cards import CausalLMCard
 from textbookgen.api.files import write_json, write_text
-
-#: The end-of-document token of tokenizers trained by this project and of the byte tokenizer.
-END_OF_DOCUMENT = "<|endoftext|>"
+from textbookgen.api.tokenizer import END_OF_DOCUMENT
 
 
-def write_tokenizer(card: CausalLMCard, source: Path, out: Path) -> None:
-    """Write tokenizer.json and tokenizer_config.json, for AutoTokenizer; the eod is the bos, eos, pad and unk token.
+def write_tokenizer_files(
+    out: Path, source: Path | None, eod: int, *, chat_template: str | None = None, max_length: int | None = None
+) -> None:
+    """Write `tokenizer.json` and `tokenizer_config.json`; the end-of-document token begins, ends and pads texts.
 
     Args:
-        card: Card of the checkpoint.
-        source: Folder of the checkpoint.
-        out: Folder to write to.
+        out: folder to write to.
+        source: a `tokenizer.json`, copied byte for byte unless it is in `out`; None writes that of the tokenizer `bytes`.
+        eod: id of the end-of-document token.
+        chat_template: template of conversations, in the language of transformers.
+        max_length: longest sequence of the model, in tokens; recorded only.
     """
-    if card.tokenizer.file:
-        shutil.copyfile(source / card.tokenizer.file, out / "tokenizer.json")
-    else:
-        write_text(out / "tokenizer.json", json.dumps(byte_tokenizer()))
-    eod = _token(out / "tokenizer.json", card.eod)
+    file = out / "tokenizer.json"
+    if source is None:
+        write_text(file, json.dumps(byte_tokenizer()))
+    elif source != file:
+        shutil.copyfile(source, file)
+    end = _token(file, eod)
     config: dict[str, Any] = {
         "tokenizer_class": "PreTrainedTokenizerFast",
-        "bos_token": eod,
-        "eos_token": eod,
-        "pad_token": eod,
-        "unk_token": eod,
-        "model_max_length": card.shape["sequence_length"],
+        "bos_token": end,
+        "eos_token": end,
+        "pad_token": end,
+        "unk_token": end,
         "clean_up_tokenization_spaces": False,
     }
-    if card.chat is not None:
-        config["chat_template"] = card.chat.template
+    if max_length is not None:
+        config["model_max_length"] = max_length
+    if chat_template is not None:
+        config["chat_template"] = chat_template
     write_json(out / "tokenizer_config.json", config)
 
 
@@ -51,7 +54,7 @@ def _token(file: Path, token_id: int) -> str:
 
 
 def byte_tokenizer() -> dict[str, Any]:
-    """Return the tokenizer.json of the byte tokenizer: byte-level BPE without merges, ids 0 to 255, eod 256."""
+    """Return the tokenizer.json of the tokenizer `bytes`: byte-level BPE without merges, ids 0 to 255, eod 256."""
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
     vocabulary = {_byte_character(byte): byte for byte in range(256)}
