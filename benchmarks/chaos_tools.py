@@ -56,7 +56,8 @@ use = "sample"
 from = "web"
 share = 0.8
 [stage.distinct]
-use = "dedup/minhash"
+use = "tinystories/openings"
+words = 1
 from = ["mostly", "pages"]
 [stage.clean]
 use = "quality/redact"
@@ -263,7 +264,7 @@ def flip(file: Path, position: float) -> bool:
     return True
 
 
-def write_corpus(file: Path, rows: int = 1_500) -> None:
+def write_corpus(file: Path, rows: int = 1_200) -> None:
     """Write documents of random words, always the same."""
     import random
 

@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from conftest import RECIPE
 from test_engine import contents, executed
 
 from textbookgen.api.errors import TextbookgenError
 from textbookgen.cli import commands
-from textbookgen.storage.workspace import DATA, RunFolder, StepFolder, Workspace
+from textbookgen.storage.workspace import DATA, VERDICTS, RunFolder, StepFolder, Workspace
 
 Ran = Callable[..., RunFolder]
 
@@ -186,3 +187,18 @@ def test_the_source_of_a_plugin_is_all_of_its_package_and_of_a_built_in_stage_it
     (package / "helper.py").write_text("x = 2\n", encoding="utf-8")
     after = digests()
     assert before[0] != after[0] and before[1] == after[1] and len(before[1]) == 64
+
+
+@pytest.mark.parametrize("kind", [DATA, VERDICTS])
+@pytest.mark.parametrize("recorded", [True, False])
+def test_data_and_verdicts_of_a_part_are_written_again_together(ran: Ran, folder: Path, kind: str, recorded: bool) -> None:
+    text = RECIPE.replace("count = 20", 'count = 20\naccept = [{ use = "sample", share = 0.5 }]')
+    ran(text)
+    expected = contents(folder / "work")
+    step = step_of(folder, "echoes")
+    assert len(step.parts(VERDICTS)) == len(step.parts(DATA)) > 1
+    step.part(kind, 1).unlink()
+    if not recorded:
+        (step.folder / "record.json").unlink()
+    ran(text)
+    assert contents(folder / "work") == expected

@@ -158,7 +158,7 @@ def test_an_equal_request_does_not_see_a_reply_before_it_is_committed(ledger: Le
     assert sorted(order[1:3]) == ["first", "second"]
 
 
-def test_a_failed_commit_is_an_error_of_every_request_that_waits_for_it(ledger: Ledger) -> None:
+def test_after_a_failed_commit_nothing_is_sent_and_what_was_received_is_stored_later(ledger: Ledger) -> None:
     teacher = ScriptedTeacher.of(echo)
     with sqlite3.connect(ledger.path) as other:
         other.execute("ALTER TABLE replies RENAME TO hidden")
@@ -170,13 +170,15 @@ def test_a_failed_commit_is_an_error_of_every_request_that_waits_for_it(ledger: 
             results = await asyncio.gather(*map(client.complete, texts), return_exceptions=True)
             with sqlite3.connect(ledger.path) as other:
                 other.execute("ALTER TABLE hidden RENAME TO replies")
-            results.append(await client.complete(request("c")))
-            return results
+            return [*results, *await asyncio.gather(client.complete(request("c")), return_exceptions=True)]
 
     *failed, later = asyncio.run(run())
     other.close()
     assert [type(item) for item in failed] == [WorkspaceError] * 3
-    assert later.reply.text == "C"
+    assert isinstance(later, TeacherError) and "not sent" in later.problem
+    del ledger.get
+    texts, usage = complete_all(teacher, ledger, [request("a"), request("b")], offline=True)
+    assert texts == ["A", "B"]
 
 
 def test_offline_replies_come_from_the_ledger_only(ledger: Ledger) -> None:

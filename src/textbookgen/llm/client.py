@@ -345,4 +345,5 @@ class Client:
             self.ledger.flush()
         except WorkspaceError as error:  # such as a full disk: raised in each request that waits for this commit
             commit.error = error
+            self.stop()  # what cannot be stored must not be paid for
         commit.done.set()

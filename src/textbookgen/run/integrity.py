@@ -11,7 +11,7 @@ from textbookgen.api.artifacts import Artifact, Folder, Table
 from textbookgen.api.errors import WorkspaceError
 from textbookgen.api.events import Event, Progress
 from textbookgen.api.stage import Evaluator, Packer, Trainer
-from textbookgen.recipe.plan import PlannedStep
+from textbookgen.recipe.plan import GeneratorStep, PlannedStep
 from textbookgen.recipe.plugin_source import source_digest
 from textbookgen.storage.manifest import Damage, find_damage
 from textbookgen.storage.records import StepFile
@@ -86,7 +86,9 @@ class StepIntegrity:
             return None
 
     def prepare_incomplete(self, step: PlannedStep, folder: StepFolder) -> None:
-        """Delete what the step left unreadable when it was last interrupted, such as parts without content."""
+        """Delete what an interrupted or damaged step left incomplete: parts without content, and data without verdicts."""
+        if isinstance(step, GeneratorStep) and step.rejects:
+            folder.discard_parts_without_verdicts()
         unreadable = folder.discard_unreadable_parts()
         if unreadable:
             names = ", ".join(file.name for file in unreadable[:_MAX_NAMED])

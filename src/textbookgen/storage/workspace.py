@@ -105,14 +105,31 @@ class StepFolder:
             file for kind in (DATA, VERDICTS, SKETCHES, FAILURES) for file in self.parts(kind) if not is_parquet(file)
         ]
         for file in unreadable:
-            file.unlink(missing_ok=True)
+            self._discard(file)
         return unreadable
 
+    def discard_parts_without_verdicts(self) -> None:
+        """Delete parts of data without verdicts, in a step that writes both."""
+        for file in self.parts(DATA):
+            if not self.part(VERDICTS, part_number(file)).exists():
+                self._discard(file)
+
     def discard(self, damage: Iterable[Damage]) -> None:
-        """Make the step incomplete and delete its damaged files, so that only these are written again."""
+        """Make the step incomplete and delete its damaged files, so that only these are written again.
+
+        Data, verdicts and failures of the same number are one part: it is deleted as a whole.
+        """
         (self.folder / "record.json").unlink(missing_ok=True)
         for item in damage:
-            (self.folder / item.name).unlink(missing_ok=True)
+            self._discard(self.folder / item.name)
+
+    def _discard(self, file: Path) -> None:
+        """Delete a file, and if it belongs to a part, the data first, which marks the part as complete."""
+        kinds = (DATA, VERDICTS, FAILURES)
+        if file.parent.parent == self.folder and file.parent.name in kinds and file.match("part-*.parquet"):
+            for kind in kinds:
+                self.part(kind, part_number(file)).unlink(missing_ok=True)
+        file.unlink(missing_ok=True)
 
     def remove(self) -> None:
         """Delete the folder.
