@@ -3,10 +3,11 @@
     python benchmarks/chaos.py [--minutes 20] [--seed 0] [--trials N] [--only KIND] [--keep FOLDER]
 
 A trial begins a run of a recipe with every family of stages, or copies the work folder of a finished one, then kills processes,
-fills the disk, damages files, or has the server misbehave, and gives the same command again. It is a loss if the outputs differ in
-a byte from those of an undisturbed run although the command succeeded, if it does not succeed, if damage is not reported, or if
-more replies were paid for twice than were in flight when something was killed. Small disks need root; other trials do not. A share
-of the trials trains a model. The last line is JSON; the exit code is 1 if there was a loss, a traceback or a command that hangs.
+fills the disk, damages files, or has the server misbehave, and gives the same command again. It is a loss if the outputs differ
+in a byte from those of an undisturbed run although the command succeeded, if it does not succeed, if damage is not reported, or
+if more replies were paid for twice than were in flight when something was killed. Small disks need root; other trials do not. A
+share of the trials trains a model. The last line is JSON; the exit code is 1 if there was a loss, a traceback or a command that
+hangs.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.request import urlopen
 
-from chat_server import Chat, serve
+from chat_server import WORDS, Chat, serve
 
 PARALLEL = 4
 TIMEOUT = 150.0  # seconds after which a command counts as hanging; the machine may be busy
@@ -106,7 +106,7 @@ def preload(modules: list[str]) -> None:
 
 @dataclass
 class Command:
-    """A command that runs in a fork with a session of its own."""
+    """A command that runs in a fork with a separate session."""
 
     pid: int
     log: Path
@@ -140,13 +140,13 @@ class Command:
 
     def children(self) -> list[int]:
         """Return the other processes of the session."""
-        found = []
+        pids = []
         for stat in Path("/proc").glob("[0-9]*/stat"):
             with suppress(OSError, ValueError):
                 words = stat.read_text().rpartition(")")[2].split()
                 if int(words[3]) == self.pid and int(stat.parent.name) != self.pid:
-                    found.append(int(stat.parent.name))
-        return found
+                    pids.append(int(stat.parent.name))
+        return pids
 
     @property
     def text(self) -> str:
@@ -268,6 +268,6 @@ def write_corpus(file: Path, rows: int = 1_200) -> None:
     """Write documents of random words, always the same."""
     import random
 
-    rng, words = random.Random(1), "once upon a time small fox found quiet path under the tall trees river stone bread".split()
-    lines = (json.dumps({"text": " ".join(rng.choice(words) for _ in range(30))}) for _ in range(rows))
+    rng = random.Random(1)
+    lines = (json.dumps({"text": " ".join(rng.choice(WORDS) for _ in range(30))}) for _ in range(rows))
     file.write_text("\n".join(lines) + "\n")

@@ -74,8 +74,8 @@ class Trial:
             raise Loss(f"exit code {code} instead of {codes}: {command.text[-1500:]}")
 
     def compare(self, work: Path) -> None:
-        found = digests(work)
-        wrong = sorted(name for name, digest in self.baseline.digests.items() if found.get(name) != digest)
+        actual = digests(work)
+        wrong = sorted(name for name, digest in self.baseline.digests.items() if actual.get(name) != digest)
         if wrong:
             raise Loss(f"{len(wrong)} files are missing or differ: {wrong[:4]}")
 
