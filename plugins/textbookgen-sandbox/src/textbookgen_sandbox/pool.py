@@ -27,6 +27,8 @@ _START = (
 )
 _OVERFLOW_ID = 65534  # user and group id without any rights (the kernel's overflow id)
 _GRACE_SECONDS = 60.0  # for an interpreter to start on a busy machine
+_MAX_PROGRAM = 4 << 20  # characters of a program with its tests
+_ATTEMPTS = 2  # for a program whose worker ends, which may not be the program's doing
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,6 @@ class Worker:
         self.channel, worker_end = socket.socketpair()
         with worker_end:
             self.process = self._start(worker_end.fileno(), memory_mib, without_namespaces)
-        self.channel.settimeout(_GRACE_SECONDS)
         self.missing: tuple[str, ...] = self._set_up()
 
     def _start(self, fd: int, memory_mib: int, without_namespaces: bool) -> subprocess.Popen[bytes]:
@@ -112,14 +113,15 @@ class Worker:
 
     def _send(self, message: dict[str, Any], files: Sequence[int] = ()) -> None:
         try:
+            self.channel.settimeout(_GRACE_SECONDS)
             channel.send(self.channel, message, files)
         except OSError as error:
             raise _worker_ended() from error
 
-    def _receive(self) -> dict[str, Any]:
+    def _receive(self, seconds: float = _GRACE_SECONDS) -> dict[str, Any]:
         try:
-            message, _ = channel.receive(self.channel)
-        except OSError as error:
+            message, _ = channel.receive(self.channel, seconds)
+        except (OSError, ValueError) as error:
             raise _worker_ended() from error
         if not isinstance(message, dict):
             raise _worker_ended()
@@ -131,7 +133,6 @@ class Worker:
         Raises:
             RunError: the worker ended.
         """
-        self.channel.settimeout(WALL_CLOCK_FACTOR * program.seconds + _GRACE_SECONDS)
         separate = bool(program.tests) and program.isolate_tests
         request = {"text": program.text, "tests": "" if separate else program.tests, "page": program.is_page}
         request |= {"seconds": program.seconds, "output": program.output_kib << 10}
@@ -140,7 +141,12 @@ class Worker:
                 tests.write(program.tests.encode(errors="surrogatepass"))
                 tests.seek(0)
             self._send(request, [tests.fileno()] if separate else [])
-        return _parse_outcome(self._receive())
+        return _parse_outcome(self._receive(WALL_CLOCK_FACTOR * program.seconds + _GRACE_SECONDS))
+
+    def end(self) -> None:
+        """Kill the worker, which does not answer."""
+        self.process.kill()
+        self.close()
 
     def close(self) -> None:
         """End the worker, which exits when its channel is closed."""
@@ -211,12 +217,12 @@ class Pool:
     def _worker(self) -> Iterator[Worker]:
         worker = self._idle.get()
         try:
-            worker = worker or self._start_worker()
+            if worker is None or worker.process.poll() is not None:
+                worker = self._start_worker()
             yield worker
         except BaseException:
             if worker is not None:
-                worker.process.kill()
-                worker.close()
+                worker.end()
             worker = None  # started again when next needed
             raise
         finally:
@@ -243,9 +249,21 @@ class Pool:
             pass
 
     def run(self, program: Program) -> Outcome:
-        """Run one program as soon as a worker is free."""
-        with self._worker() as worker:
-            return worker.run(program)
+        """Run one program as soon as a worker is free.
+
+        Whatever the program does is a verdict: one whose worker ends is tried again with another, and is then `killed`.
+        """
+        if len(program.text) + len(program.tests) > _MAX_PROGRAM:
+            return Outcome(False, "memory limit", "", f"the program has more than {_MAX_PROGRAM:,} characters", 0.0, 0.0)
+        problem = ""
+        for _ in range(_ATTEMPTS):
+            with self._worker() as worker:
+                try:
+                    return worker.run(program)
+                except RunError as error:
+                    problem = error.problem
+                    worker.end()
+        return Outcome(False, "killed", "", problem, 0.0, 0.0)
 
     def map(self, programs: Iterable[Program]) -> Iterator[Outcome]:
         """Run programs in parallel; outcomes come in the order of the programs."""

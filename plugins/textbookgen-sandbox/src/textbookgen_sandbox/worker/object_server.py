@@ -4,24 +4,20 @@ from __future__ import annotations
 
 import builtins
 import copy
-import inspect
+import dataclasses
 import io
 import operator
+import random
 import sys
 import types
 from collections.abc import Callable
 from typing import Any
 
 from . import execution, serialization
+from .borrowed import SPECIAL, BorrowedObject, borrow_class, borrow_function, borrow_object, describe_function, make_error
 from .rpc import Connection, Message
+from .shared_values import MUTABLE, SharedValues
 
-#: Special methods that proxies forward; a proxy has those that its object's class has.
-_SPECIAL = """
-    call len iter next reversed getitem setitem delitem contains enter exit bool int float index complex round abs neg pos
-    invert hash str repr format lt le gt ge add sub mul truediv floordiv mod divmod pow matmul and or xor lshift rshift radd
-    rsub rmul rtruediv rfloordiv rmod rpow rmatmul rand ror rxor rlshift rrshift iadd isub imul itruediv iand ior ixor
-"""
-SPECIAL = frozenset(f"__{name}__" for name in _SPECIAL.split())
 #: Types whose values are copied, and that the program's classes may inherit from.
 PLAIN = (bool, int, float, complex, str, bytes, tuple, frozenset, list, dict, set, bytearray)
 _TO_PLAIN: dict[Any, Callable[[Any], Any]] = {
@@ -29,36 +25,52 @@ _TO_PLAIN: dict[Any, Callable[[Any], Any]] = {
     float: float.__float__,
     str: str.__str__,
 }  # these ignore what a class of the program overrides
+REPLACEABLE = ("input", "print")  # built-ins that tests replace for the program, too
+_PLAIN_ARGUMENTS = (str, int, float, bool, bytes, type(None))  # of errors; others are sent as text
+_BORROW: dict[str, Callable[..., Any]] = {"lent": borrow_object, "function": borrow_function, "type": borrow_class}
+_MAX_CAUSES = 3
+_MAX_CAPTURED = 4 << 20  # bytes of output that are returned to the tests with a reply; more goes to stdout itself
 
 
-class CallbackProxy:
-    """An object of the tests that was passed to the program; its operations are sent back to the tests."""
+class CapturedOutput(io.TextIOWrapper):
+    """A stand-in for stdout whose content is returned to the tests, where they may have redirected it."""
 
-    def __init__(self, server: ObjectServer, number: int) -> None:
-        # Written past __setattr__ and __getattr__, which belong to the object it stands in for.
-        self.__dict__.update(server=server, number=number)
+    def __init__(self) -> None:
+        self.bytes = io.BytesIO()
+        super().__init__(self.bytes, encoding="utf-8", errors="backslashreplace", write_through=True)
 
-    def __call__(self, *args: Any, **named: Any) -> Any:
-        """Call the object in the process of the tests."""
-        return self.server.call_back(self, "call", args, named)
+    def write(self, text: str) -> int:
+        """Keep the text; past the limit it goes to stdout, where the supervisor counts it."""
+        if self.bytes.tell() > _MAX_CAPTURED:
+            return (sys.__stdout__ or self).write(text) if sys.__stdout__ is not self else len(text)
+        return super().write(text)
 
-    def __iter__(self) -> Any:
-        return self.server.call_back(self, "iter")
+    def message(self) -> Message:
+        """Return what was written, also past the text layer: as text, or as bytes where it is none."""
+        data = self.bytes.getvalue()
+        try:
+            return {"printed": data.decode()} if data else {}
+        except UnicodeDecodeError:
+            return {"printed_bytes": data.hex()}
 
-    def __next__(self) -> Any:
-        return self.server.call_back(self, "next")
 
-    def __len__(self) -> Any:
-        return self.server.call_back(self, "len")
+class TestsInput(io.TextIOBase):
+    """A stand-in for stdin that reads what the tests put in place of theirs."""
 
-    def __getitem__(self, key: Any) -> Any:
-        return self.server.call_back(self, "item", (key,))
+    def __init__(self, read_line: Callable[[], str], read: Callable[[], str]) -> None:
+        self._read_line, self._read = read_line, read
 
-    def __getattr__(self, name: str) -> Any:
-        return self.server.call_back(self, "attr", (name,))
+    def readable(self) -> bool:
+        """Return True."""
+        return True
 
-    def __str__(self) -> str:
-        return str(self.server.call_back(self, "str"))
+    def readline(self, size: int = -1, /) -> str:  # type: ignore[override]
+        """Return the next line of the tests' input."""
+        return self._read_line()
+
+    def read(self, size: int | None = -1, /) -> str:
+        """Return the rest of the tests' input."""
+        return self._read()
 
 
 class ObjectServer:
@@ -68,26 +80,28 @@ class ObjectServer:
         self.namespace = namespace
         self.objects: list[Any] = []
         self.numbers: dict[int, int] = {}
-        self.watched: list[str] = []  # plain globals that tests use, sent again after each call
+        self.borrowed: dict[int, Any] = {}
+        self.borrowed_numbers: dict[int, int] = {}  # by id of the stand-in
+        self.borrowed_errors: dict[int, tuple[BaseException, int]] = {}
+        self.remembered: dict[str, Any] = {}  # globals that the tests' process keeps, until one is rebound
+        self.random_state: Any = None  # as the tests know it, if they use `random`
+        self.shared = SharedValues(1)
+        self.codec = serialization.Codec(self.shared, self._reference, self._resolve, lambda module, name: True)
         self.connection = Connection(fd, self.answer)
+        self.depth = 0
 
-    def encode(self, value: Any) -> serialization.Encoded:
-        """Encode a value for the tests: a copy if it is plain, a reference if not."""
-        return serialization.encode(value, self._reference)
-
-    def decode(self, value: serialization.Encoded) -> Any:
-        """Decode a value from the tests."""
-        return serialization.decode(value, self._resolve, lambda module, name: True)
+    # -- References
 
     def _reference(self, value: Any) -> serialization.Encoded:
-        if isinstance(value, CallbackProxy):
-            return ["yours", value.number]
+        if isinstance(value, BorrowedObject):
+            return ["yours", value.__dict__["_sandbox_number"]]
+        if id(value) in self.borrowed_numbers:
+            return ["yours", self.borrowed_numbers[id(value)]]
         number = self._number(value)
         if isinstance(value, type):
             return ["class", number]
-        if isinstance(value, types.FunctionType) and not value.__dict__:  # the most frequent case, described in one message
-            kind = "async" if inspect.iscoroutinefunction(value) else "function"
-            return [kind, number, str(value.__name__), value.__doc__ if isinstance(value.__doc__, str) else None]
+        if type(value) is types.FunctionType and not value.__dict__:  # the most frequent case, described in one message
+            return ["function", number, *describe_function(value)]
         return ["object", number, self._number(type(value))]
 
     def _number(self, value: Any) -> int:
@@ -97,57 +111,150 @@ class ObjectServer:
         return self.numbers[id(value)]
 
     def _resolve(self, reference: list[Any]) -> Any:
-        kind, number = reference[:2]
-        return CallbackProxy(self, number) if kind == "lent" else self.objects[number]
+        kind, number, *description = reference
+        if kind == "yours":
+            return self.objects[number]
+        if number not in self.borrowed:
+            self.borrowed[number] = _BORROW[kind](self.call_back, number, *description)
+            self.borrowed_numbers[id(self.borrowed[number])] = number
+        return self.borrowed[number]
 
-    def call_back(
-        self, proxy: CallbackProxy, operation: str, args: tuple[Any, ...] = (), named: dict[str, Any] | None = None
-    ) -> Any:
+    # -- Messages
+
+    def call_back(self, number: int, operation: str, args: tuple[Any, ...] = (), named: dict[str, Any] | None = None) -> Any:
         """Perform an operation on an object of the tests and return its result, or raise what it raised."""
-        encoded = [self.encode(item) for item in args]
-        names = {key: self.encode(item) for key, item in (named or {}).items()}
-        reply = self.connection.request({"do": operation, "on": proxy.number, "args": encoded, "named": names})
-        if "raised" in reply:
-            kind = getattr(builtins, str(reply["raised"]), Exception)
-            raise kind(*self.decode(reply["args"]))
-        return self.decode(reply["value"])
+        encode = self.codec.encode
+        self.shared.open_scope()
+        try:
+            message: Message = {"do": operation, "on": number, "changes": self.codec.encode_changes(all_of_them=False)}
+            message["args"] = [encode(item) for item in args]
+            message["named"] = {key: encode(item) for key, item in (named or {}).items()}
+            reply = self.connection.request(message)
+            self._accept(reply)
+            if "raised" in reply:
+                raise self._borrowed_error(reply)
+            return self.codec.decode(reply["value"])
+        finally:
+            self.shared.close_scope()
+
+    def _borrowed_error(self, reply: Message) -> BaseException:
+        """Return what an object of the tests raised: an error of the program, or a stand-in for one of the tests."""
+        if "own" in reply:
+            own = self.codec.decode(reply["own"])
+            if isinstance(own, BaseException):
+                return own
+        kind = self.codec.decode(reply["kind"]) if "kind" in reply else reply["raised"]
+        error = make_error(kind, self.codec.decode(reply["args"]))
+        self.borrowed_errors[id(error)] = error, reply["lent"]
+        return error
+
+    def _accept(self, message: Message) -> None:
+        """Take over what the tests changed and forgot."""
+        for item in message.get("changes", ()):
+            self.codec.decode(item)
+        self.shared.forget(message.get("forget", ()))
 
     def answer(self, request: Message) -> Message:
         """Perform a requested operation; reply with its value or error, what it printed, and what it changed."""
-        stdout, sys.stdout = sys.stdout, io.StringIO()
-        args = [self.decode(item) for item in request.get("args", ())]
+        stdout, stdin, replaceable = sys.stdout, sys.stdin, [getattr(builtins, name) for name in REPLACEABLE]
+        sys.stdout = captured = CapturedOutput()
+        self.depth += 1
         try:
-            named = {key: self.decode(item) for key, item in request.get("named", {}).items()}
-            value = getattr(self, f"do_{request['do']}")(request.get("on"), *args, **named)
-            place = next(
-                (index for index, item in enumerate(args) if item is value and not isinstance(value, int | str | None)), None
-            )
-            reply: Message = {"value": self.encode(value) if place is None else ["argument", place]}
+            reply = self._perform(request)
         except BaseException as error:
             reply = self._error_reply(error)
-        reply["printed"] = sys.stdout.getvalue() if isinstance(sys.stdout, io.StringIO) else ""
-        sys.stdout = stdout
-        reply["args_now"] = [self.encode(item) if _is_mutable(item) else None for item in args]
-        if self.watched:
-            reply["globals"] = {name: self.encode(self.namespace.get(name)) for name in self.watched}
+        finally:
+            self.depth -= 1
+            sys.stdout, sys.stdin = stdout, stdin
+            for name, own in zip(REPLACEABLE, replaceable, strict=True):
+                setattr(builtins, name, own)
+        reply |= captured.message()
+        self._add_changes(reply)
         return reply
 
-    def _error_reply(self, error: BaseException) -> Message:
-        plain = [item if isinstance(item, str | int | float | None) else str(item) for item in error.args]
+    def _perform(self, request: Message) -> Message:
+        self._accept(request)
+        decode = self.codec.decode
+        for name, value in request.get("builtins", {}).items():
+            setattr(builtins, name, decode(value))
+        if "stdin" in request:
+            sys.stdin = TestsInput(*map(decode, request["stdin"]))
+        if "random" in request:
+            self.random_state = decode(request["random"])
+            random.setstate(self.random_state)
+        args = [decode(item) for item in request.get("args", ())]
+        named = {key: decode(item) for key, item in request.get("named", {}).items()}
+        value = getattr(self, f"do_{request['do']}")(request.get("on"), *args, **named)
+        return {"value": self._encode_safely(value)}
+
+    def _encode_safely(self, value: Any) -> serialization.Encoded:
+        try:
+            return self.codec.encode(value)
+        except BaseException:
+            self.shared.drop_all()
+            raise
+
+    def _add_changes(self, reply: Message) -> None:
+        try:
+            if changes := self.codec.encode_changes(all_of_them=self.depth == 0):
+                reply["changes"] = changes
+        except BaseException as error:
+            self.shared.drop_all()
+            reply.clear()
+            reply.update(self._error_reply(error))
+        if forgotten := self.shared.take_forgotten():
+            reply["forget"] = forgotten
+        if stale := [name for name, value in self.remembered.items() if self.namespace.get(name) is not value]:
+            reply["stale"] = stale
+            for name in stale:
+                del self.remembered[name]
+        if self.random_state is not None and (state := random.getstate()) != self.random_state:
+            self.random_state = state
+            reply["random"] = self.codec.encode(state)
+
+    def _error_reply(self, error: BaseException, depth: int = 0) -> Message:
+        if id(error) in self.borrowed_errors:
+            return {"lent": self.borrowed_errors[id(error)][1], "raised": "Exception", "args": ["tuple"]}
         kind = type(error)
-        own = None if kind.__module__ == "builtins" else ["object", self._number(error), self._number(kind)]
-        return {"raised": execution.builtin_error_name(error), "args": self.encode(tuple(plain)), "own": own}
+        if id(kind) in self.borrowed_numbers:
+            return {"lent_class": self.borrowed_numbers[id(kind)], "raised": "Exception", "args": self.codec.encode(error.args)}
+        plain = [item if type(item) in _PLAIN_ARGUMENTS else str(item) for item in error.args]
+        own = kind.__module__ != "builtins" or bool(vars(error))
+        reply: Message = {"raised": execution.builtin_error_name(error), "args": self.codec.encode(tuple(plain))}
+        if own:
+            reply["own"] = ["object", self._number(error), self._number(kind)]
+        if error.__cause__ is not None and depth < _MAX_CAUSES:
+            reply["cause"] = self._error_reply(error.__cause__, depth + 1)
+        return reply
 
     # -- Operations that tests can request: `do_NAME` performs the operation NAME on the object of a number.
 
-    def do_names(self, _: Any, wanted: list[str]) -> dict[str, Any]:
-        """Return the globals of the program that tests use; plain ones are sent again after each call."""
-        present = [name for name in wanted if name in self.namespace and not name.startswith("__")]
-        self.watched = [name for name in present if _is_plain(self.namespace[name])]
-        return {name: self.namespace[name] for name in present}
+    def do_names(self, _: Any, wanted: list[str], with_random: bool) -> tuple[list[str], dict[str, Any]]:
+        """Return which of these globals the program has, and those that the tests' process may keep: functions and the like.
+
+        Plain values are not among these; they are read when the tests use them.
+        """
+        if with_random:
+            self.random_state = random.Random(0).getstate()  # as both processes began
+        present = {name: self.namespace[name] for name in wanted if name in self.namespace}
+        self.remembered = {name: value for name, value in present.items() if not _is_plain(value)}
+        return list(present), dict(self.remembered)
+
+    def do_defined(self, _: Any) -> list[str]:
+        """Return the names of all globals of the program."""
+        return [name for name in self.namespace if isinstance(name, str) and not name.startswith("__")]
+
+    def do_global(self, _: Any, name: str) -> list[Any]:
+        """Return a global of the program in a list, with whether it may be kept; an empty list if there is none."""
+        if name not in self.namespace:
+            return []
+        value = self.namespace[name]
+        if keep := not _is_plain(value):
+            self.remembered[name] = value
+        return [value, keep]
 
     def do_describe(self, number: int) -> list[Any]:
-        """Return a class's name, bases, special methods, those of its metaclass, built-in error, hashability and docstring."""
+        """Return a class's name, bases, special methods, those of its metaclass, other methods, traits and docstring."""
         kind = self.objects[number]
         bases = [base for base in kind.__mro__[1:-1] if base.__module__ != "builtins"]
         direct = [base for base in kind.__bases__ if base in bases]
@@ -160,13 +267,28 @@ class ObjectServer:
         error = next(
             (base.__name__ for base in kind.__mro__ if base.__module__ == "builtins" and issubclass(base, BaseException)), ""
         )
-        hashable = kind.__hash__ is not None
+        functions = [item for item in vars(kind).items() if type(item[1]) is types.FunctionType and is_method(item[0])]
+        methods = [[name, item.__doc__ if isinstance(item.__doc__, str) else None] for name, item in functions]
         docstring = kind.__doc__ if isinstance(kind.__doc__, str) else None
-        return [kind.__name__, [self._number(base) for base in direct], special, of_class, error, hashable, docstring]
+        traits = {"hashable": kind.__hash__ is not None, "generic": hasattr(kind, "__class_getitem__"), "error": error}
+        return [kind.__name__, [self._number(base) for base in direct], special, of_class, methods, traits, docstring]
+
+    def do_subclass(self, _: Any, name: str, bases: list[Any], body: list[Any]) -> int:
+        """Create a subclass of the program's classes from the functions and values of one that tests define."""
+        wrappers: dict[str, Callable[[Any], Any]] = {"static": staticmethod, "class": classmethod, "property": property}
+        members = {key: wrappers[kind](item) if kind in wrappers else item for key, kind, item in body}
+        members["__module__"] = "__main__"
+        return self._number(types.new_class(name, tuple(bases), {}, lambda namespace: namespace.update(members)))
 
     def do_call(self, number: int, *args: Any, **named: Any) -> Any:
         """Call a function, a class or an object."""
         return self.objects[number](*args, **named)
+
+    def do_method(self, number: int, target: Any, method: str, /, *args: Any, **named: Any) -> Any:
+        """Call a method of a class on an object, or what the object itself has under this name."""
+        if method in getattr(target, "__dict__", ()):
+            return getattr(target, method)(*args, **named)
+        return getattr(self.objects[number], method)(target, *args, **named)
 
     def do_await(self, number: int, *args: Any, **named: Any) -> Any:
         """Call a coroutine function and wait for its result."""
@@ -184,6 +306,10 @@ class ObjectServer:
         """Return an attribute."""
         return getattr(self.objects[number], name)
 
+    def do_dir(self, number: int) -> list[str]:
+        """Return the names of the attributes."""
+        return dir(self.objects[number])
+
     def do_set(self, number: int, name: str, value: Any) -> None:
         """Set an attribute."""
         setattr(self.objects[number], name, value)
@@ -196,9 +322,13 @@ class ObjectServer:
         """Return whether two objects of the program are equal by their own `__eq__`."""
         return bool(operator.eq(self.objects[number], other))
 
-    def do_copy(self, number: int) -> Any:
-        """Return a deep copy."""
-        return copy.deepcopy(self.objects[number])
+    def do_copy(self, number: int, *, deep: bool) -> Any:
+        """Return a copy."""
+        return (copy.deepcopy if deep else copy.copy)(self.objects[number])
+
+    def do_dataclass(self, number: int, function: str, /, **changes: Any) -> Any:
+        """Apply a function of `dataclasses` to an object."""
+        return getattr(dataclasses, function)(self.objects[number], **changes)
 
     def do_plain(self, number: int) -> Any:
         """Return the plain value of an object whose class inherits from a plain type, in a list; an empty list for others.
@@ -210,9 +340,10 @@ class ObjectServer:
         return [] if base is None else [_TO_PLAIN.get(base, base)(target)]
 
 
-def _is_mutable(value: Any) -> bool:
-    return type(value) in serialization.MUTABLE or (type(value) is tuple and any(map(_is_mutable, value)))
+def is_method(name: object) -> bool:
+    """Return whether a proxy for a class may have a method of this name: no special one, which could decide a comparison."""
+    return isinstance(name, str) and (name == "__init__" or not (name.startswith("__") and name.endswith("__")))
 
 
 def _is_plain(value: Any) -> bool:
-    return value is None or type(value) in (*PLAIN, *serialization.MUTABLE)
+    return value is None or type(value) in (*PLAIN, *MUTABLE)

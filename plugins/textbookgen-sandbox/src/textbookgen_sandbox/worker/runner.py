@@ -2,19 +2,24 @@
 
 Threat: a program that passes its tests by deceit, such as leaving early or patching `assert`. Code that shares a process with
 its tests can always forge their result. So the tests run in a second process: it alone holds the pipe of the verdict, and it
-reaches the program's objects through proxies over a socket.
+reaches the program's objects through proxies over a socket. In both modes the tests have globals of their own.
 """
 
 from __future__ import annotations
 
 import signal
+import sys
 import types
+from collections.abc import Callable
 from typing import Any
 
-from . import execution
+from . import checks, execution
 from .object_server import ObjectServer
-from .proxies import ProxyClient
+from .proxy_client import ProxyClient
 from .rpc import ConnectionLost
+
+_PROGRAM_FILE = "program.py"
+_EXITS = frozenset({"exit", "quit", "SystemExit", "main"})  # names in tests that end a process on purpose
 
 
 def run_together(source: str, tests: str, report_fd: int, key: str) -> None:
@@ -27,19 +32,45 @@ def run_together(source: str, tests: str, report_fd: int, key: str) -> None:
         key: secret that marks the report as the worker's own; enough against code that does not study this package.
     """
     namespace: dict[str, Any] = vars(execution.create_module("__main__"))
-    report = execution.attempt(lambda: execution.run(source, "program.py", namespace), then_finish=not tests)
+    report = _accept_exit(execution.attempt(lambda: execution.run(source, _PROGRAM_FILE, namespace), then_finish=not tests))
     if tests and report["ended"]:
-        report = execution.attempt(lambda: execution.run(tests, "tests.py", namespace))
-    elif tests:
-        report["code"] = 1  # a program that exits before its tests has not passed them
-    execution.send_report(report_fd, {**_accept_exit(report), "key": key})
+        tree: list[Any] = []
+        report = execution.attempt(lambda: _run_beside(tests, namespace, tree))
+        if not (tree and _EXITS & checks.names_mentioned(tree[0])):
+            report.pop("code", None)  # tests that never exit have not ended if something did
+        report = _accept_exit(report)
+    execution.send_report(report_fd, {**report, "key": key})
     execution.exit_now()
+
+
+def _run_beside(tests: str, program: dict[str, Any], tree: list[Any]) -> None:
+    tree.append(checks.read_tests(tests))
+    names = [name for name in program if not name.startswith("__")]
+    with _MarkedExits(program):
+        checks.run(tree[0], checks.ProgramGlobals(program.__getitem__, names, lambda: names, shared=True))
+
+
+class _MarkedExits:
+    """Marks a SystemExit that passed through code of the program."""
+
+    def __init__(self, program: dict[str, Any]) -> None:
+        self.program = program
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: Any, error: BaseException | None, step: types.TracebackType | None) -> None:
+        while isinstance(error, SystemExit) and step is not None:
+            if step.tb_frame.f_globals is self.program or step.tb_frame.f_code.co_filename == _PROGRAM_FILE:
+                error.__dict__["of_program"] = True
+            step = step.tb_next
 
 
 def serve_program(source: str, rpc_fd: int, report_fd: int) -> None:
     """Run a program, then serve its objects to the process of its tests."""
     namespace: dict[str, Any] = vars(execution.create_module("__main__"))
-    report = execution.attempt(lambda: execution.run(source, "program.py", namespace), then_finish=False)
+    report = execution.attempt(lambda: execution.run(source, _PROGRAM_FILE, namespace), then_finish=False)
+    report = _accept_exit(report)
     execution.send_report(report_fd, report)
     if report["ended"]:
         ObjectServer(namespace, rpc_fd).connection.serve()
@@ -48,37 +79,34 @@ def serve_program(source: str, rpc_fd: int, report_fd: int) -> None:
 
 def run_tests(tests_fd: int, rpc_fd: int, report_fd: int) -> None:
     """Run tests, read from a file that only this process has, on a program that lives in another process."""
-    with open(tests_fd, encoding="utf-8") as file:
+    with open(tests_fd, encoding="utf-8", errors="surrogatepass") as file:
         source = file.read()
-    namespace: dict[str, Any] = vars(execution.create_module("__main__"))
-    client = ProxyClient(rpc_fd, "__main__")
+    clients: list[ProxyClient] = []
     try:
-        report = execution.attempt(lambda: _run_on_proxies(source, client, namespace))
+        report = execution.attempt(lambda: _run_on_proxies(source, rpc_fd, clients.append))
     except ConnectionLost:
         report = {}
-    execution.send_report(report_fd, {"ended": False} if client.connection.lost else _accept_exit(report))
+    lost = any(client.connection.lost for client in clients)
+    execution.send_report(report_fd, {"ended": False} if lost else _accept_exit(report))
     _wait_for_supervisor()
 
 
+def _run_on_proxies(source: str, rpc_fd: int, keep: Callable[[ProxyClient], None]) -> None:
+    tree = checks.read_tests(source)
+    client = ProxyClient(rpc_fd, "__main__", share_random="random" in source)
+    keep(client)
+    used = client.import_names(checks.names_used(tree))
+    checks.run(tree, checks.ProgramGlobals(client.look_up, used, client.defined_names, shared=False))
+
+
 def _accept_exit(report: dict[str, Any]) -> dict[str, Any]:
-    """Treat `sys.exit(0)` at the end, as `unittest.main()` does, as a normal end."""
+    """Treat `sys.exit(0)` at the end, as `unittest.main()` does, as a normal end; what tests there are then decides."""
     succeeded = report.get("raised") == "SystemExit" and report.get("code") == 0 and not report["of_program"]
     return {"ended": True} if succeeded else report
 
 
 def _wait_for_supervisor() -> None:
     """Wait to be killed by the supervisor: a process found to have ended by itself left in the middle of the tests."""
+    sys.stdout.flush()
     while True:
         signal.pause()
-
-
-def _run_on_proxies(source: str, client: ProxyClient, namespace: dict[str, Any]) -> None:
-    code = execution.compile_source(source, "tests.py")
-    client.import_names(namespace, _names(code))
-    exec(code, namespace)
-
-
-def _names(code: types.CodeType) -> set[str]:
-    """Return every name that code looks up, in itself and in the functions it defines."""
-    inner = (item for item in code.co_consts if isinstance(item, types.CodeType))
-    return set(code.co_names).union(*map(_names, inner))

@@ -1,7 +1,8 @@
 """Values between a program and its tests as JSON: plain values are copied, others are passed by reference.
 
-A value that is not a JSON scalar is a list that begins with its kind. Unlike pickle, decoding runs no code of the other side;
-names of the standard library are resolved only if the receiver allows them.
+A value that is not a JSON scalar is a list that begins with its kind; that of a mutable value has its number in
+`shared_values` next. Unlike pickle, decoding runs no code of the other side; names of the standard library are resolved only if
+the receiver allows them.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
+from .shared_values import MUTABLE, SharedValues, replace_content
+
 #: Modules whose functions and classes are passed by name; none of them ends a process or compares equal to what it is not.
 _SHARED = """
     abc bisect cmath collections collections.abc copy dataclasses datetime decimal enum fractions functools heapq itertools json
@@ -27,11 +30,121 @@ _LISTS: dict[type, str] = {list: "list", tuple: "tuple", set: "set", frozenset: 
 _DICTS: dict[type, str] = {dict: "dict", OrderedDict: "ordered", Counter: "counter"}
 _TIMES: dict[type, str] = {datetime.datetime: "datetime", datetime.date: "date", datetime.time: "time"}
 _MAX_JSON_INT = 1 << 53
-#: Plain types whose values can change while a copy of them is in the other process.
-MUTABLE: tuple[type, ...] = (list, dict, set, bytearray, deque, OrderedDict, Counter, defaultdict)
+_FAST_TYPES = ({int}, {str}, {bool}, {type(None)})
 
 Encoded = Any
-Reference = Callable[[Any], Encoded]  # refers to a value that cannot be copied
+
+
+class Codec:
+    """Encodes values for the other process and decodes its values.
+
+    Args:
+        shared: the mutable values that both processes have.
+        reference: refers to a value that cannot be copied.
+        resolve: returns the value of a reference.
+        is_allowed: whether a name of the standard library may be resolved, by module and name.
+    """
+
+    def __init__(
+        self,
+        shared: SharedValues,
+        reference: Callable[[Any], Encoded],
+        resolve: Callable[[list[Any]], Any],
+        is_allowed: Callable[[str, str], bool],
+    ) -> None:
+        self.shared = shared
+        self._reference = reference
+        self._resolve = resolve
+        self._is_allowed = is_allowed
+
+    def encode(self, value: Any) -> Encoded:
+        """Return a value as JSON; one whose type is not exactly a plain one is encoded by reference."""
+        if _is_scalar(value):
+            return value
+        kind = type(value)
+        if kind is tuple or kind is frozenset:
+            return [_LISTS[kind], *self._items(value)]
+        if kind in MUTABLE:
+            return self._encode_mutable(value, kind)
+        return _encode_other(value, kind) or _encode_name(value) or self._reference(value)
+
+    def _items(self, value: Any) -> list[Encoded]:
+        """Return items encoded; those that are JSON scalars as they are."""
+        types = set(map(type, value))
+        if types in _FAST_TYPES and (types != {int} or (max(value) < _MAX_JSON_INT and min(value) > -_MAX_JSON_INT)):
+            return list(value)
+        return list(map(self.encode, value))
+
+    def _encode_mutable(self, value: Any, kind: Any) -> Encoded:
+        number = self.shared.number(value)
+        if number is not None and not self.shared.is_changed(number):
+            return ["same", number]
+        return self.encode_content(self.shared.add(value) if number is None else number, value, kind)
+
+    def encode_content(self, number: int, value: Any, kind: Any) -> Encoded:
+        """Return a mutable value with its content; if it contains itself, the inner one is encoded by number."""
+        self.shared.settle(number)
+        if kind is bytearray:
+            return ["bytearray", number, value.hex()]
+        if kind is deque:
+            return ["deque", number, value.maxlen, *self._items(value)]
+        if kind in _LISTS:
+            return [_LISTS[kind], number, *self._items(value)]
+        pairs = zip(self._items(value), self._items(value.values()), strict=True)
+        if kind is defaultdict:
+            return ["defaultdict", number, self.encode(value.default_factory), *pairs]
+        return [_DICTS[kind], number, *pairs]
+
+    def encode_changes(self, *, all_of_them: bool) -> list[Encoded]:
+        """Return the mutable values that changed since the last message, with their content."""
+        changed = self.shared.changed(all_of_them=all_of_them)
+        values = ((number, self.shared.values[number]) for number in changed)
+        return [self.encode_content(number, value, type(value)) for number, value in values if self.shared.is_changed(number)]
+
+    def decode(self, value: Encoded) -> Any:
+        """Return the value that was encoded.
+
+        Raises:
+            ValueError: it is malformed, or names what is not allowed.
+        """
+        if not isinstance(value, list):
+            return value
+        kind, *rest = value
+        if kind == "same":
+            return self.shared.values[rest[0]]
+        if kind in _MAKE:
+            return self._decode_mutable(kind, *rest)
+        if kind in _FROZEN:
+            return _FROZEN[kind](map(self.decode, rest))
+        if kind == "range":
+            return range(*map(self.decode, rest))
+        if kind in _PARSE:
+            return _PARSE[kind](*rest)
+        if kind in ("builtin", "shared", "module"):
+            return _look_up(kind, rest, self._is_allowed)
+        return self._resolve(value)
+
+    def _decode_mutable(self, kind: str, number: int, *rest: Any) -> Any:
+        """Update the copy with this number, or make one; it is there before its items, which may contain it."""
+        if type(number) is not int:
+            raise ValueError("the number of a mutable value is missing")
+        value = self.shared.values.get(number)
+        if value is None:
+            value = deque(maxlen=rest[0]) if kind == "deque" else _MAKE[kind]()
+            self.shared.add(value, number)
+        elif type(value) is not _MAKE[kind]:
+            raise ValueError("a mutable value cannot change its type")
+        rest = rest[1:] if kind == "deque" else rest
+        if kind == "bytearray":
+            replace_content(value, bytes.fromhex(rest[0]))
+        elif isinstance(value, dict):
+            if isinstance(value, defaultdict):
+                value.default_factory, rest = self.decode(rest[0]), rest[1:]
+            replace_content(value, [(self.decode(key), self.decode(item)) for key, item in rest])
+        else:
+            replace_content(value, [self.decode(item) if type(item) is list else item for item in rest])
+        self.shared.settle(number)
+        return value
 
 
 def _is_scalar(value: Any) -> bool:
@@ -39,20 +152,6 @@ def _is_scalar(value: Any) -> bool:
     if kind is int:
         return bool(-_MAX_JSON_INT < value < _MAX_JSON_INT)
     return value is None or kind in (bool, str) or (kind is float and math.isfinite(value))
-
-
-def encode(value: Any, reference: Reference) -> Encoded:
-    """Return a value as JSON; a value whose type is not exactly a plain one is encoded by `reference`."""
-    if _is_scalar(value):
-        return value
-    kind = type(value)
-    if kind in _LISTS:
-        return [_LISTS[kind], *(encode(item, reference) for item in value)]
-    if kind in _DICTS:
-        return [_DICTS[kind], *([encode(key, reference), encode(item, reference)] for key, item in value.items())]
-    if kind is defaultdict:
-        return ["defaultdict", encode(value.default_factory, reference), *encode(dict(value), reference)[1:]]
-    return _encode_other(value, kind) or _encode_name(value) or reference(value)
 
 
 def _encode_other(value: Any, kind: Any) -> Encoded | None:
@@ -63,8 +162,8 @@ def _encode_other(value: Any, kind: Any) -> Encoded | None:
         return [kind.__name__, str(value)]
     if kind is complex:
         return ["complex", repr(value.real), repr(value.imag)]
-    if kind in (bytes, bytearray):
-        return [kind.__name__, value.hex()]
+    if kind is bytes:
+        return ["bytes", value.hex()]
     if kind is range:
         return ["range", *(["int", format(item, "x")] for item in (value.start, value.stop, value.step))]
     if kind is slice:
@@ -93,11 +192,16 @@ def _encode_name(value: Any) -> Encoded | None:
     return ["shared", module, name]
 
 
-_MAKE: dict[str, Callable[[Any], Any]] = {"list": list, "tuple": tuple, "set": set, "frozenset": frozenset, "deque": deque}
-_MAKE_DICT: dict[str, Callable[[Any], Any]] = {
+_FROZEN: dict[str, Callable[[Any], Any]] = {"tuple": tuple, "frozenset": frozenset}
+_MAKE: dict[str, Callable[[], Any]] = {
+    "list": list,
+    "set": set,
+    "deque": deque,
     "dict": dict,
     "ordered": OrderedDict,
-    "counter": lambda pairs: Counter(dict(pairs)),
+    "counter": Counter,
+    "defaultdict": defaultdict,
+    "bytearray": bytearray,
 }
 _PARSE: dict[str, Callable[..., Any]] = {
     "int": lambda text: int(text, 16),
@@ -105,7 +209,6 @@ _PARSE: dict[str, Callable[..., Any]] = {
     "Decimal": Decimal,
     "complex": lambda real, imaginary: complex(float(real), float(imaginary)),
     "bytes": bytes.fromhex,
-    "bytearray": bytearray.fromhex,
     "fraction": lambda over, under: Fraction(int(over, 16), int(under, 16)),
     "datetime": datetime.datetime.fromisoformat,
     "date": datetime.date.fromisoformat,
@@ -114,39 +217,6 @@ _PARSE: dict[str, Callable[..., Any]] = {
     "...": lambda: ...,
     "not implemented": lambda: NotImplemented,
 }
-
-
-def decode(value: Encoded, resolve: Callable[[list[Any]], Any], is_allowed: Callable[[str, str], bool]) -> Any:
-    """Return the value that was encoded.
-
-    Args:
-        value: the encoded value.
-        resolve: returns the value of a reference.
-        is_allowed: whether a name of the standard library may be resolved, by module and name.
-
-    Raises:
-        ValueError: it is malformed, or names what is not allowed.
-    """
-    if not isinstance(value, list):
-        return value
-    kind, *rest = value
-
-    def decode_item(item: Encoded) -> Any:
-        return decode(item, resolve, is_allowed)
-
-    if kind in _MAKE:
-        return _MAKE[kind](map(decode_item, rest))
-    if kind in _MAKE_DICT:
-        return _MAKE_DICT[kind]((decode_item(key), decode_item(item)) for key, item in rest)
-    if kind == "defaultdict":
-        return defaultdict(decode_item(rest[0]), ((decode_item(key), decode_item(item)) for key, item in rest[1:]))
-    if kind == "range":
-        return range(*map(decode_item, rest))
-    if kind in _PARSE:
-        return _PARSE[kind](*rest)
-    if kind in ("builtin", "shared", "module"):
-        return _look_up(kind, rest, is_allowed)
-    return resolve(value)
 
 
 def _look_up(kind: str, rest: list[str], is_allowed: Callable[[str, str], bool]) -> Any:
@@ -159,34 +229,3 @@ def _look_up(kind: str, rest: list[str], is_allowed: Callable[[str, str], bool])
     if kind == "shared" and _encode_name(getattr(result, name)) != ["shared", module, name]:
         raise ValueError(f"{module}.{name} is not defined in {module}")
     return getattr(result, name)
-
-
-def update_in_place(old: Any, new: Any) -> None:
-    """Make a plain value equal to its changed copy from the other process, keeping its identity and that of its items."""
-    if type(old) is not type(new):
-        return
-    if isinstance(old, list | deque):
-        for was, item in zip(old, new, strict=False):
-            update_in_place(was, item)
-        kept = [was if type(was) is type(item) and was == item else item for was, item in zip(old, new, strict=False)]
-        items = [*kept, *list(new)[len(kept) :]]
-        old.clear()
-        old.extend(items)
-    elif isinstance(old, dict):
-        for key in new:
-            if key in old:
-                update_in_place(old[key], new[key])
-        entries = {
-            key: old[key] if key in old and type(old[key]) is type(new[key]) and old[key] == new[key] else new[key]
-            for key in new
-        }
-        old.clear()
-        old.update(entries)
-    elif isinstance(old, set):
-        old.clear()
-        old.update(new)
-    elif isinstance(old, bytearray):
-        old[:] = new
-    elif isinstance(old, tuple):
-        for was, item in zip(old, new, strict=False):
-            update_in_place(was, item)

@@ -32,6 +32,7 @@ PRELOADED = """
     weakref
 """
 _MAX_STDERR = 8192  # bytes of stderr returned to the host
+_MAX_STDOUT = 4 << 20  # bytes of stdout returned to the host
 _REPORT_FD, _RPC_FD, _TESTS_FD = (
     3,
     4,
@@ -81,7 +82,7 @@ class ForkServer:
         supervisor.wait()
         supervisor.close()
         stderr = streams[errors[0]][-_MAX_STDERR:].decode(errors="replace")
-        stdout = streams[out[0]][: request["output"]].decode(errors="replace")
+        stdout = _cut(streams[out[0]], min(request["output"], _MAX_STDOUT))
         cpu = sum(process.cpu_seconds for process in processes)
         timing = {"seconds": time.monotonic() - start, "cpu": cpu}
         return {**_outcome(supervisor, key), "stderr": stderr, "stdout": stdout, **timing}
@@ -137,6 +138,12 @@ class ForkServer:
             os.write(2, f"{type(error).__name__}: {error}\n".encode(errors="replace"))
         finally:
             os._exit(70)
+
+
+def _cut(data: bytearray, limit: int) -> str:
+    """Return output as text, with a note where it was cut."""
+    note = f"\n[{len(data) - limit:,} bytes more]" if len(data) > limit else ""
+    return data[:limit].decode(errors="replace") + note
 
 
 def _outcome(supervisor: Supervisor, key: str) -> dict[str, Any]:

@@ -143,6 +143,8 @@ class Supervisor:
                 sink += os.read(fd, 65536)
             except BlockingIOError:
                 pass
+        if sum(map(len, self.streams.values())) > self.max_output:
+            self.exceeded = self.exceeded or "output limit"
         for process in self.processes:
             os.close(process.report_fd)
             os.close(process.pidfd)
