@@ -45,7 +45,7 @@ def read_stories(path: Path) -> list[str]:
         texts = pl.read_parquet(path, columns=["text"])["text"].to_list()
     else:
         texts = path.read_text(encoding="utf-8").splitlines()
-    return list(dict.fromkeys(text.strip() for text in texts if len(text.split()) > 60))
+    return list({text.casefold(): text for text in map(str.strip, texts) if len(text.split()) > 60}.values())
 
 
 def variants(story: str, other: str, form: str, rng: Random) -> dict[str, tuple[str, str]]:

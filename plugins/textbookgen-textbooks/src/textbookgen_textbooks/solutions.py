@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
@@ -40,15 +40,28 @@ _OWN: dict[str, pl.DataType] = {
 }
 
 
+#: Passes if a function, or one that stops after some of its statements, has the results of one of several chains of steps.
+_TEST = """
+def _results(function):
+    try:
+        return [function(value) for value in {inputs!r}]
+    except Exception:
+        return None
+assert any(_results(function) in {results!r} for function in ({functions},))
+"""
+
+
 class Solutions(Transform):
     """Have a trained model solve composed problems (`textbooks/step-problems`), and execute what it writes.
 
     Columns: `textbooks.completion`, `textbooks.passed` (all tests), `textbooks.reason` (why not), and `textbooks.steps_done`,
-    the largest share of the steps, in their order, whose results are those of the solution for every argument: 1 for a right
-    solution, 0.8 for one that leaves out one of five steps, 0 for one that does none of them.
+    the largest share of the steps, in their order, whose results are those of the solution for every argument, or of a
+    beginning of it: 1 for a right solution, 0.8 for one that leaves out one of five steps or goes wrong in the last, 0 for
+    one that does none of them, or does the first wrongly.
     """
 
     name: ClassVar[str] = "solutions"
+    version: ClassVar[int] = 2
 
     inputs: Annotated[Labels, Input(Documents)] = Field(alias="from", description="earlier stages of `textbooks/step-problems`")
     checkpoint: Annotated[Labels, Input(Checkpoint)] = Field(description="earlier stage whose model solves them")
@@ -115,8 +128,12 @@ def judge_solutions(solutions: list[dict[str, Any]], runner: Filter) -> pl.DataF
         runner: a filter that executes `text` and then `textbooks.tests`.
     """
     verdicts = _run([(row["id"], row["text"], row["textbooks.tests"]) for row in solutions], runner)
-    failed = {row["id"]: _partial_tests(row) for row in solutions if verdicts[row["id"]][1] not in (None, "SyntaxError")}
-    done = _find_steps_done({row["id"]: row["text"] for row in solutions}, failed, runner)
+    texts, failed = dict[str, str](), dict[str, dict[float, str]]()
+    for row in solutions:
+        if verdicts[row["id"]][1] not in (None, "SyntaxError"):
+            texts[row["id"]], functions = with_beginnings(row["text"], row["textbooks.entry_point"])
+            failed[row["id"]] = _partial_tests(row, functions)
+    done = _find_steps_done(texts, failed, runner)
     rows = [
         {
             **row,
@@ -141,9 +158,9 @@ def _find_steps_done(texts: Mapping[str, str], tests: Mapping[str, Mapping[float
     return done
 
 
-def _partial_tests(row: Mapping[str, Any]) -> dict[float, str]:
+def _partial_tests(row: Mapping[str, Any], functions: Sequence[str]) -> dict[float, str]:
     """For each share of the steps, a test that a function does that many of them, whichever they are, in their order."""
-    types, name = row["textbooks.step_types"], row["textbooks.entry_point"]
+    types = row["textbooks.step_types"]
     steps = [
         Step(types[place], types[place + 1], "", row["textbooks.steps"][place], code)
         for place, code in enumerate(row["textbooks.step_code"])
@@ -152,8 +169,35 @@ def _partial_tests(row: Mapping[str, Any]) -> dict[float, str]:
     results: dict[float, list[Any]] = {}
     for part in shorter_chains(steps):
         results.setdefault(len(part) / len(steps), []).append([run_steps(part, value) for value in inputs])
-    calls = ", ".join(f"{name}({value!r})" for value in inputs)
-    return {share: f"assert [{calls}] in {notes!r}\n" for share, notes in results.items()}
+    tested = ", ".join(functions)
+    return {share: _TEST.format(functions=tested, inputs=inputs, results=notes) for share, notes in results.items()}
+
+
+def with_beginnings(text: str, name: str) -> tuple[str, list[str]]:
+    """Return code with more functions, each of which stops after a statement of the function and returns what it assigned.
+
+    The second value has the names of all functions that are to be tested, `name` first. Code that does not parse, or lacks
+    the function, is returned as it is.
+    """
+    try:
+        tree = ast.parse(text)
+    except (SyntaxError, ValueError, RecursionError):
+        return text, [name]
+    function = next((node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == name), None)
+    if function is None:
+        return text, [name]
+    names, added, target = [name], list[str](), ""
+    for number, statement in enumerate(function.body, 1):
+        if isinstance(statement, ast.Return):
+            break
+        stored = [node.id for node in ast.walk(statement) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)]
+        target = stored[0] if stored and isinstance(statement, ast.Assign | ast.AugAssign | ast.AnnAssign) else target
+        if target:
+            body = [*function.body[:number], ast.Return(ast.Name(target, ast.Load()))]
+            names.append(f"{name}_until_{number}")
+            copy = ast.FunctionDef(names[-1], function.args, body[ast.get_docstring(function) is not None :], [])
+            added.append(ast.unparse(ast.fix_missing_locations(copy)))
+    return "\n\n\n".join([text, *added]) + "\n", names
 
 
 def _run(programs: list[tuple[str, str, str]], runner: Filter) -> dict[str, tuple[bool, str | None]]:

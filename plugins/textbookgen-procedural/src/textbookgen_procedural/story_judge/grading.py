@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from math import exp
 
-from textbookgen_procedural.story_judge.grammar import completes_badly, find_grammar_faults
+from textbookgen_procedural.story_judge.continuity import Continuity, measure_continuity
+from textbookgen_procedural.story_judge.grammar import NO_CAPITAL, completes_badly, find_grammar_faults
 from textbookgen_procedural.story_judge.order import Order, examine_order
 from textbookgen_procedural.story_judge.references import References, track_references
 from textbookgen_procedural.story_judge.sentences import Story, split_story
@@ -14,7 +16,9 @@ from textbookgen_procedural.story_judge.word_classes import content_stems
 _VOWELS = re.compile(r"[aeiouy]+")
 #: Upper limits of the age groups A to E in years.
 _AGE_LIMITS = (4.0, 6.0, 8.0, 10.0, 13.0)
-_MAX_DISORDER = 6.0  # points of plot that the order of sentences can cost
+_NOTED_GAP = 0.25  # of the continuity, from which the assessment names it
+_USUAL_RISE = 0.1  # of the mood
+_MAX_DISORDER = 5.0  # points of plot that the order of sentences can cost, which the sum of its faults approaches
 _MAX_LEVEL = 12.0  # school grade; a sentence of 200 words is not for the university
 _FULL_LENGTH = 40  # words of a completion from which its length costs nothing
 
@@ -43,17 +47,17 @@ def judge_story(beginning: str, completion: str) -> Judgement:
     if not words:
         return Judgement(1, 1, 1, 1, "A", {"grammar": ["there is no text"]})
     faults: dict[str, list[str]] = {}
-    references, order = track_references(story), examine_order(story)
+    references, order, continuity = track_references(story), examine_order(story), measure_continuity(story)
     length = min(1.0, len(words) / _FULL_LENGTH)
     grammar = max(0.0, _grammar(story, faults))
-    consistency = max(0.0, _consistency(references, story, faults))
-    plot = max(0.0, _plot(order, references, story, faults)) * (0.4 + 0.6 * length)
+    consistency = max(0.0, _consistency(references, continuity, story, faults))
+    plot = max(0.0, _plot(order, references, continuity, story, faults)) * (0.4 + 0.6 * length)
     readable = min(1.0, grammar / 8)
     creativity = (
         max(0.0, _creativity(story, order, faults)) * readable * min(1.0, 0.15 + consistency / 10) * (0.5 + 0.5 * length)
     )
     consistency = min(consistency, 2 + grammar)
-    plot = min(plot, 2 + grammar * 0.9)
+    plot = min(plot, 1 + grammar)
     return Judgement(_grade(grammar), _grade(creativity), _grade(consistency), _grade(plot), _age_group(story, grammar), faults)
 
 
@@ -66,34 +70,34 @@ def _grammar(story: Story, faults: dict[str, list[str]]) -> float:
     notes = [fault for item in story.own for fault in find_grammar_faults(item)]
     if story.own and not story.own[-1].finished:
         notes = [*dict.fromkeys(notes)]
+    notes += [note for note in notes if note.startswith(NO_CAPITAL)]  # a sentence that begins nowhere counts twice
     notes += ["an unmatched quotation mark"] * story.stray_quotes
     notes += [f"`{part}` is no word" for part in story.broken]
     faults["grammar"] = notes
     return 10 - 10 * len(notes) / max(len(story.own), 3)
 
 
-def _consistency(references: References, story: Story, faults: dict[str, list[str]]) -> float:
-    """10 less what strangers, pronouns without antecedent, unknown things, and the absence of characters and topics cost."""
+def _consistency(references: References, continuity: Continuity, story: Story, faults: dict[str, list[str]]) -> float:
+    """10 less what strangers, pronouns without antecedent, unknown things, and the absence of characters and things cost."""
     sentences = max(len(story.own), 4)
-    strangers = len(set(references.strangers))
+    count = len(set(references.strangers))
+    strangers = 6.0 + 1.0 * min(count - 1, 2) if count else 0.0
     broken = any(map(completes_badly, story.own))
+    new = ", ".join(continuity.newcomers)
     faults["consistency"] = [
         *(f"nobody introduced {name}" for name in dict.fromkeys(references.strangers)),
         *(f"nobody that `{word}` could mean" for word in references.lost[:3]),
         *(f"`the {word}` did not come up before" for word in references.unknown[:3]),
         *(["the sentence that was begun is not completed"] if broken else []),
-        *([f"the story goes on about {references.replaced}"] if references.replaced else []),
-        *(["nobody of the beginning comes up again"] if references.absent else []),
+        *([f"from `{continuity.place[:40]}` on it is about something else ({new})"] if continuity.gap > _NOTED_GAP else []),
     ]
-    value = 10.0
-    value -= 3.5 * strangers + 1.0 * len(references.lost) + 8 * len(references.unknown) / sentences
-    value -= 12.0 * len(references.distant) / sentences
-    value -= 2.5 * broken + 4.0 * (references.absent or bool(references.replaced)) + 6.0 * max(0.0, references.unrelated - 0.5)
-    return value
+    lost = min(2.0, 1.0 * len(references.lost)) + 12.0 * len(references.distant) / sentences
+    value = 10.0 - strangers - lost - 4.0 * len(references.unknown) / sentences
+    return value - 2.5 * broken - 7.0 * continuity.gap
 
 
-def _plot(order: Order, references: References, story: Story, faults: dict[str, list[str]]) -> float:
-    """10 less what disorder, repeats, a missing end and characters from elsewhere cost."""
+def _plot(order: Order, references: References, continuity: Continuity, story: Story, faults: dict[str, list[str]]) -> float:
+    """10 less what disorder, repeats, a missing end and an end that belongs to another story cost."""
     faults["plot"] = [
         *(f"an opening too late: {text[:40]}" for text in order.late_openings),
         *(f"an ending too early: {text[:40]}" for text in order.early_endings),
@@ -102,14 +106,13 @@ def _plot(order: Order, references: References, story: Story, faults: dict[str, 
         *(["it repeats sentences"] if order.repeated else []),
         *([] if order.closes else ["it does not end"]),
     ]
-    disorder = 2.0 * len(order.late_openings) + 1.5 * len(order.early_endings) + 1.0 * len(order.reintroduced)
-    disorder += min(3.0, 0.8 * order.inversions)
-    disorder += 0.8 * len(order.speeches) + 1.5 * order.abrupt + 4.0 * max(0.0, order.unlinked - 0.3)
-    value = 10.0 - min(1.5 * disorder, _MAX_DISORDER)
+    disorder = 1.8 * (len(order.late_openings) + len(order.early_endings) + len(order.reintroduced) + order.abrupt)
+    disorder += 2.2 * len(order.speeches) + min(4.0, 1.4 * order.inversions) + 0.4 * len(order.unanswered)
+    disorder += 2.0 * min(0.8, max(0.0, _USUAL_RISE - order.mood_rise))
+    value = 10.0 - _MAX_DISORDER * (1 - exp(-disorder / _MAX_DISORDER))
     value -= 12.0 * order.repeated + 8.0 * max(0.0, order.repeated_grams - 0.05)
-    value -= 1.0 * (not order.closes) + 1.0 * (not order.closes_in_words)
-    value -= 2.0 * len(set(references.strangers)) + 4.0 * (references.absent or bool(references.replaced))
-    return value
+    value -= 1.2 * (not order.closes) + 1.2 * (not order.closes_in_words)
+    return value - (2.0 * bool(references.strangers) + 1.0 * min(2, len(set(references.strangers)))) - 5.0 * continuity.gap
 
 
 def _creativity(story: Story, order: Order, faults: dict[str, list[str]]) -> float:

@@ -9,8 +9,9 @@ from itertools import pairwise
 from textbookgen_procedural.data_files import words as listed_words
 from textbookgen_procedural.stories.inflection import article
 from textbookgen_procedural.story_judge.sentences import Sentence, Token
-from textbookgen_procedural.story_judge.word_classes import gender, word_class
+from textbookgen_procedural.story_judge.word_classes import gender, is_listed_name, word_class
 
+NO_CAPITAL = "no capital at the start of"
 _THIRD = frozenset({"he", "she", "it"})
 _PLURAL = frozenset({"they", "we", "you"})
 _FINITE_BE = frozenset({"am", "is", "are", "was", "were", "did", "does"})
@@ -30,7 +31,7 @@ def find_grammar_faults(sentence: Sentence, *, opens_in_capitals: bool = True) -
     """
     tokens = sentence.tokens[max(sentence.first_own - 1, 0) :] if sentence.starts_before else sentence.tokens
     if opens_in_capitals and not sentence.starts_before and sentence.words[0][0].islower():
-        yield f"no capital at the start of `{' '.join(sentence.words[:3])}`"
+        yield f"{NO_CAPITAL} `{' '.join(sentence.words[:3])}`"
     for before, (one, other) in zip([None, *tokens], pairwise([*tokens, _END]), strict=False):
         if one.is_word:
             yield from _pair_faults(before, one, other, tokens)
@@ -181,7 +182,8 @@ def _capital_faults(tokens: Sequence[Token]) -> Iterator[str]:
             yield "`i` without a capital"
         starts_speech = token.quoted and not before.quoted
         inside = before.is_word or before.text in ",;"
-        if inside and not starts_speech and token.text in word_class("never names") - word_class("capital in a sentence"):
+        wrong = token.text in word_class("never names") - word_class("capital in a sentence") and not is_listed_name(token.text)
+        if inside and not starts_speech and wrong:
             yield f"a capital in `{before.text} {token.text}`"
 
 

@@ -23,9 +23,11 @@ class Order:
     Attributes:
         late_openings: openings of a story that are not at its start.
         early_endings: closing words that more than four tenths of the story follow.
-        reintroduced: things with `a` that came up with `the` before, and names that are explained after their use.
+        reintroduced: things that come up with `a` only after they came up with `the`, and names explained after their use.
         inversions: pairs of sentences of which one names a later time in the story (`at last`) but precedes the other.
         speeches: speeches without a speaker, and speakers without a speech.
+        unanswered: questions in speech that nobody says anything after.
+        mood_rise: how much later glad words come than sad ones, as a share of the text; below 0 the trouble comes last.
         abrupt: whether a whole story starts with a connective or a pronoun.
         unlinked: share of neighbouring sentences without a word, a person or a pronoun that links them.
         repeated: share of sentences that repeat an earlier one.
@@ -41,6 +43,8 @@ class Order:
     reintroduced: list[str] = field(default_factory=list)
     inversions: int = 0
     speeches: list[str] = field(default_factory=list)
+    unanswered: list[str] = field(default_factory=list)
+    mood_rise: float = 0.0
     abrupt: bool = False
     unlinked: float = 0.0
     repeated: float = 0.0
@@ -68,6 +72,9 @@ def examine_order(story: Story) -> Order:
             notes.early_endings.append(sentence.text)
     notes.inversions = _count_inversions([_narration(item) for _, item in own])
     notes.reintroduced = _reintroductions(story)
+    notes.unanswered = [
+        one.text for one, other in pairwise(story.sentences) if other.completed and _asks(one) and not _speaks(other)
+    ]
     notes.speeches = [fault for pair in _neighbours(story) if (fault := _speech_fault(*pair))]
     first = story.sentences[0]
     connective = re.match(cues("starting connectives").pattern, first.text.lower())
@@ -100,7 +107,7 @@ def _narration(sentence: Sentence) -> str:
 
 def _reintroductions(story: Story) -> list[str]:
     """Things and names that are introduced after they came up."""
-    definite: set[str] = set()
+    definite, indefinite = set[str](), set[str]()
     seen: dict[str, int] = {}
     notes = []
     for number, sentence in enumerate(story.sentences):
@@ -110,9 +117,11 @@ def _reintroductions(story: Story) -> list[str]:
             heads = _content_run(tokens, place + 1)
             own = sentence.completed and place >= sentence.first_own and not token.quoted
             own = own and not _is_another(tokens, place)
-            if word in ("a", "an") and own and heads and heads[-1] in definite:
-                notes.append(f"{word} {' '.join(item.text for item in following)}")
-            if word in ("the", "his", "her") and heads:
+            if word in ("a", "an") and heads:
+                if own and heads[-1] in definite - indefinite:
+                    notes.append(f"{word} {' '.join(item.text for item in following)}")
+                indefinite |= set(heads)
+            if word == "the" and heads:
                 definite |= set(heads[:2])
             if word in ("named", "called") and own and following and number - seen.get(following[0].text, number) > 0:
                 notes.append(f"{word} {following[0].text}")
@@ -150,10 +159,14 @@ def _is_another(tokens: Sequence[Token], place: int) -> bool:
 
 def _content_run(tokens: Sequence[Token], start: int) -> list[str]:
     """The stems of the words from a place up to the next mark or function word, at most three."""
+    verbs = word_class("irregular pasts")
     run = takewhile(
-        lambda item: item.is_word and item.text.lower() not in word_class("function words"), tokens[start : start + 3]
+        lambda item: item.is_word and item.text.lower() not in word_class("function words") | verbs, tokens[start : start + 3]
     )
-    return [stem(item.text) for item in run]
+    nouns = [item.text.lower() for item in run]
+    while len(nouns) > 1 and nouns[-1].endswith(("ed", "ing")):
+        nouns.pop()  # `a man smiled`
+    return [stem(item) for item in nouns]
 
 
 def _neighbours(story: Story) -> Iterator[tuple[Sentence | None, Sentence, Sentence | None]]:
@@ -169,6 +182,7 @@ def _speech_fault(before: Sentence | None, sentence: Sentence, after: Sentence |
     words = [token for token in sentence.tokens if token.is_word]
     if not any(token.quoted for token in words):
         ends_with_tag = 1 < len(words) < 4 and words[1].text in _TAGS and words[-1].text not in _SAID
+        ends_with_tag |= words[0].text[0].islower() and bool({item.text for item in words[:3]} & _SAYS)
         return f"nothing is said in `{sentence.text[:40]}`" if ends_with_tag and not _speaks(after) else ""
     if all(token.quoted for token in words) and not _speaks(before) and not _speaks(after):
         introduced = before is not None and (
@@ -176,6 +190,10 @@ def _speech_fault(before: Sentence | None, sentence: Sentence, after: Sentence |
         )
         return "" if introduced else f"nobody says `{sentence.text[:40]}`"
     return ""
+
+
+def _asks(sentence: Sentence) -> bool:
+    return any(token.quoted and token.text == "?" for token in sentence.tokens)
 
 
 def _speaks(sentence: Sentence | None) -> bool:
@@ -226,3 +244,15 @@ def _examine_ending(story: Story, notes: Order) -> None:
     earlier = frozenset(stem(word) for item in story.sentences[:-2] for word in item.words)
     notes.has_problem = bool(earlier & sad)
     notes.resolved = bool(stems & glad)
+    notes.mood_rise = _mean_place(own, glad) - _mean_place(own, sad)
+
+
+def _mean_place(sentences: Sequence[Sentence], stems: frozenset[str]) -> float:
+    """The mean place of the words with these stems, from 0 for the first sentence to 1; 0.5 if there are none."""
+    places = [
+        number / max(len(sentences) - 1, 1)
+        for number, item in enumerate(sentences)
+        for word in item.own_words
+        if stem(word) in stems
+    ]
+    return sum(places) / len(places) if places else 0.5

@@ -110,11 +110,13 @@ def find_names(sentences: Sequence[Sentence]) -> frozenset[str]:
     for sentence in sentences:
         for place, token in enumerate(sentence.tokens):
             bare = without_possessive(token.text)
-            if not bare[:1].isupper() or (bare.isupper() and len(bare) > 1) or {bare.lower(), f"{bare.lower()}s"} & words:
-                continue
-            if bare in word_class("never names") or bare in word_class("capital in a sentence"):
-                continue
             before = sentence.tokens[place - 1] if place else None
+            if not bare[:1].isupper() or (bare.isupper() and len(bare) > 1) or bare in word_class("capital in a sentence"):
+                continue
+            if before is not None and before.text.islower() and token.quoted == before.quoted and is_listed_name(bare):
+                names.add(bare)  # `and Will`
+            if bare in word_class("never names") or {bare.lower(), f"{bare.lower()}s"} & words:
+                continue
             starts = before is None or not (before.is_word or before.text in ",;") or (token.quoted and not before.quoted)
             if not starts or is_listed_name(bare) or _acts(sentence, place):
                 names.add(bare)

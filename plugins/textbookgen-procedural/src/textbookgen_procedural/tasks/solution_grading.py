@@ -37,14 +37,30 @@ def write_steps(draw: Draw) -> str:
     value, result = examples[0]
     lines = [
         f"def {name}({argument}: {kind}) -> {draw['return_type']}:",
-        f'    """{_capital(", then ".join(steps[:2]))}.',
-        *(f"    Then {step}." for step in steps[2:]),
+        f'    """{_describe(steps, Random(name))}',
         f'\n    >>> {name}({value})\n    {result}\n    """',
         *(f"    {line}" for line in _body([str(code) for code in codes], argument)),
         "\n",
         *(f"assert {name}({argument_value}) == {expected}" for argument_value, expected in examples),
     ]
     return "```python\n" + "\n".join(lines) + "\n```"
+
+
+def _describe(steps: Sequence[str], rng: Random) -> str:
+    """The steps in sentences, in one of the ways in which exercises put them."""
+    if len(steps) == 1:
+        return f"{_capital(steps[0])}{rng.choice(('.', ', and return the result.'))}"
+    form = rng.randrange(4)
+    if form == 0:
+        return "\n".join([f"{_capital(', then '.join(steps[:2]))}.", *(f"    Then {step}." for step in steps[2:])])
+    *middle, last = steps[1:]
+    if form == 1:
+        lines = [f"First {steps[0]}.", *(f"Then {step}." for step in middle), f"Finally {last}, and return the result."]
+    elif form == 2:
+        lines = [f"{_capital(steps[0])}.", *(f"After that {step}." for step in middle), f"At the end {last}."]
+    else:
+        lines = [f"Do this first: {steps[0]}.", *(f"Then do this: {step}." for step in middle), f"Do this last: {last}."]
+    return "\n    ".join(lines)
 
 
 def _capital(text: str) -> str:
@@ -83,8 +99,8 @@ def grade_solution(rng: Random, draw: Draw) -> str:
     evaluation = (
         "Every step is there, in order." if not missing else f"What is missing, or not in its place: {'; '.join(missing)}."
     )
-    if extra and not missing:
-        evaluation, grade = f"{evaluation} It does more than what was asked for.", max(grade - 2, 0)
+    if extra:
+        evaluation, grade = f"{evaluation} It does something that was not asked for.", max(grade - (1 if missing else 2), 0)
     return json_reply(evaluation=evaluation, grade=grade)
 
 
@@ -95,7 +111,7 @@ def _function(source: str, name: str) -> ast.FunctionDef | None:
     except (SyntaxError, ValueError, RecursionError):
         return None
     functions = [node for node in tree.body if isinstance(node, ast.FunctionDef) and name in ("", node.name)]
-    return functions[0] if functions and any(isinstance(node, ast.Return) for node in ast.walk(functions[0])) else None
+    return functions[0] if functions and _statements(functions[0]) else None
 
 
 def _statements(function: ast.FunctionDef) -> list[list[str]]:
