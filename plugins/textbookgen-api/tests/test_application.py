@@ -83,6 +83,14 @@ def test_values_are_invented_from_lists_of_words():
     assert all(is_unseen("city", value) for value in unseen)
 
 
+def test_values_with_words_of_their_own_are_in_both_splits():
+    minutes = Parameter("minutes", {"type": "integer", "maximum": 60, "x-words": {"30": "half an hour", "12": "a dozen"}}, True)
+    drawn = {split: {minutes.draw(Random(n), split) for n in range(2_000)} for split in ("seen", "unseen")}
+    assert drawn["seen"] & drawn["unseen"] == {12, 30}
+    assert all(is_unseen("minutes", value) for value in drawn["unseen"] - {12, 30})
+    assert drawn["seen"] | drawn["unseen"] == set(range(1, 61))
+
+
 def test_splits_are_disjoint_and_depend_on_names_only():
     texts = [f"text {n}" for n in range(500)]
     unseen = [text for text in texts if in_split("f", text, "unseen")]
