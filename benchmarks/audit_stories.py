@@ -4,7 +4,8 @@
 
 Stories and their summaries are written by the embedded teacher for draws of `tinystories/story-constraints`. Checked are the
 required words (in any form), the required features (dialogue exactly, the others by cues on the surface), that a story with a
-bad ending shows no happy one, that the summary is of this story, sentences that come twice in a
+bad ending shows no happy one, that the summary is of this story, faults of sense that a program can see (times of day, places
+and who comes by there, number and tense, phrases that no story should have), sentences that come twice in a
 story, and grammar by Harper, an offline rule checker (the dependency group `audit`; names are not taken for misspellings, and
 its rules of style are not counted). The last line is JSON.
 """
@@ -20,6 +21,7 @@ from random import Random
 from typing import Any
 
 from audit_common import Audit, check_grammar, table, totals
+from textbookgen_procedural.stories.story_data import places, settings
 from textbookgen_procedural.tasks import TASKS
 from textbookgen_tinystories.features import shows_feature
 from textbookgen_tinystories.story_constraints import StoryConstraints
@@ -53,6 +55,7 @@ def check_stories(rows: Sequence[dict[str, Any]]) -> Audit:
     seen: set[str] = set()
     for row in rows:
         _check_statements(result, row)
+        _check_sense(result, row["text"], row["tinystories.words"])
         counted = Counter(item.strip(' "\n') for item in _SENTENCE.findall(row["text"]))
         twice = [sentence for sentence, count in counted.items() if count > 1 and len(sentence.split()) > 3]
         result.check("no sentence comes twice", not twice, " | ".join(twice), "figure")
@@ -78,6 +81,59 @@ def _check_statements(result: Audit, row: dict[str, Any]) -> None:
         names = [name for name in _NAME.findall(summary) if name in text]
         result.check("the summary is of this story", bool(names) and _words_of(summary) <= _words_of(text), f"{summary} {text}")
         result.check("the summary has two sentences", 2 <= len(_SENTENCE.findall(summary.replace("Mr.", "Mr"))) <= 4, summary)
+
+
+#: Faults of sense by what shows them: what holds of a story that has none.
+_FAULTS = {
+    "the time of day does not change at once": re.compile(
+        r"[Oo]ne [a-z ]*(?:afternoon|evening|night)\b[^.]*(?:breakfast|get up|got up|\bone morning)"
+    ),
+    "the opening is a sentence of English": re.compile(r"It was one\b|It was after\b"),
+    "plural nouns have plural verbs": re.compile(
+        r"\b[Tt]he (?:scissors|glasses|jeans|pants|teeth|feet|dice) (?:was|is|has)\b|\b[Aa] (?:scissors|jeans|pants|teeth)\b"
+    ),
+    "what might be is not told as what is": re.compile(
+        r"\bIt was (?:\w+ )?(?:hard|difficult|tough|tricky|easy|impossible) to (?!say\b)"
+    ),
+    "an idea is not good before it is told": re.compile(r"have an? \w+ idea how\b"),
+    "feelings have no reason that does not fit": re.compile(
+        r"at the thought that they would never|\b(?:empty|hollow|trapped|broken) (?:inside)?,? because"
+    ),
+    "each one has a body of their own": re.compile(r'"[^"]*\b[Ww]e (?:can|will) \w+ their\b'),
+    "an hour does not pass twice": re.compile(r"An hour (?:went by|passed).*An hour (?:went by|passed)", re.DOTALL),
+    "no plan is for what is gone": re.compile(r"(?:went home|stayed) hungry.*wanted to (?:eat|share|bake|cook)\b", re.DOTALL),
+}
+
+
+def _check_sense(result: Audit, text: str, words: Sequence[str]) -> None:
+    """Check what a program can see of time, place, number and tense."""
+    for name, pattern in _FAULTS.items():
+        found = pattern.search(text)
+        result.check(name, found is None, f"{found[0] if found else ''}: {text}", "figure")
+    stranger = _stranger(text, words)
+    result.check("only those come by who belong there", not stranger, f"{stranger}: {text}", "figure")
+
+
+def _stranger(text: str, words: Sequence[str]) -> str:
+    """Return somebody in a text, no required word, who is a passer-by at other kinds of places than that of its beginning."""
+    opening = " ".join(_SENTENCE.findall(text)[:3]).lower()
+    listed = [(kind, place) for kind, words in settings("places").items() for place in words]
+    listed += [(place.kind, place.words) for place in places().values()]
+    found = [(opening.find(place), -len(place), kind) for kind, place in listed if re.search(rf"\b{place}\b", opening)]
+    if not found:
+        return ""
+    start, length, kind = min(found)
+    here = set(settings("helpers")[kind])
+    others = {helper for listed in settings("helpers").values() for helper in listed} - here
+    later = text[start - length :].lower()
+    unnamed = [helper for helper in sorted(others) if helper.startswith(("a ", "an ")) and helper.split()[-1] not in words]
+    present = (helper for helper in unnamed if _comes_by(helper, later))
+    return next((helper for helper in present if not any(helper in own for own in here)), "")
+
+
+def _comes_by(helper: str, text: str) -> bool:
+    """Return whether somebody speaks in a text, and not only in a story that is told in it."""
+    return bool(re.search(rf'\b{helper}\b(?! (?:who|that|and))[^.]*[.?]? "|" said {helper}\b', text))
 
 
 def _words_of(text: str) -> set[str]:

@@ -17,6 +17,7 @@ sys.path.insert(0, FOLDER)
 AUDIT = import_module("audit_stories")
 sys.path.remove(FOLDER)
 
+SENSE = {*AUDIT._FAULTS, "only those come by who belong there"}
 STORY = (
     'Lily ran to the red boat. "Come in!" said her mother. They sailed over the lake. Lily was happy, and her mother laughed.\n'
 )
@@ -61,6 +62,38 @@ def test_planted_faults_are_found(planted: dict[str, Any], check: str):
     assert check in failed(planted)
 
 
+@pytest.mark.parametrize(
+    ("planted", "check"),
+    [
+        ("One sunny afternoon, Tom ate his breakfast very fast.", "the time of day does not change at once"),
+        ("One warm night, Tom could not wait to get up.", "the time of day does not change at once"),
+        ("It was one Saturday. Tom was at school.", "the opening is a sentence of English"),
+        ("Now the scissors was gone.", "plural nouns have plural verbs"),
+        ("Tom found a jeans.", "plural nouns have plural verbs"),
+        ("It was hard to find the ball, but they wanted to try.", "what might be is not told as what is"),
+        ('"I think I have a new idea how we can find it," said Tom.', "an idea is not good before it is told"),
+        ("Tom was pale at the thought that they would never find it.", "feelings have no reason that does not fit"),
+        ("Tom felt hollow inside, because the ball was gone.", "feelings have no reason that does not fit"),
+        ('"Then we can flap their arms like birds," said Tom.', "each one has a body of their own"),
+        ("An hour went by. Tom waited. An hour passed.", "an hour does not pass twice"),
+        ("They went home hungry. Nobody wanted to eat strawberries any more.", "no plan is for what is gone"),
+        ('They were in the kitchen. Then a farmer came by. "Hello," said the farmer.', "only those come by who belong there"),
+        (
+            'They were at the beach. Then the light went out. They asked a kind baker. "No," he said.',
+            "only those come by who belong there",
+        ),
+    ],
+)
+def test_planted_faults_of_sense_are_found(planted: str, check: str):
+    assert check in failed(row(text=f"{planted} {STORY}"))
+
+
+def test_who_belongs_to_a_place_is_no_stranger():
+    at_home = 'One day, Tom was in the kitchen. Then the neighbor came by. "Look," said the neighbor.'
+    told = "One day, Tom was in the kitchen. Ann told Tom a story about an old owl who could not see."
+    assert not failed(row(text=at_home, words=())) and not failed(row(text=told, words=()))
+
+
 def test_duplicates_are_found():
     audit = AUDIT.check_stories([row(), row(), row()])
     assert audit.checks["no other story is the same"].false == 2
@@ -92,5 +125,6 @@ def test_stories_of_the_embedded_teacher_have_what_they_state():
     assert audit.share("fact") >= 0.995
     assert audit.checks["no sentence comes twice"].share >= 0.97
     assert audit.checks["no other story is the same"].false == 0
+    assert not {name: check.examples[:1] for name, check in audit.checks.items() if name in SENSE and check.false}
     openings = Counter(" ".join(row["text"].split()[:4]) for row in rows)
     assert max(openings.values()) <= 10

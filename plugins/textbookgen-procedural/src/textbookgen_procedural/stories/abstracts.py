@@ -22,7 +22,7 @@ _KEPT = ("h", "f", "thing", "a_thing", "the_thing", "f_intro")
 def abstract_of(story: str) -> str:
     """Return who a story is about, what happens and how it ends, in two sentences; empty if the plot is unknown."""
     text = " ".join(story.split())
-    who = _found(text, [*story_sentences()["opening"], *story_sentences()["opening friends"]])
+    who = _found(text, [line for name, lines in story_sentences().items() if name.startswith("opening") for line in lines])
     for plot in plots():
         what = _found(text, plot.lines["o"])
         if not what:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from random import Random
 
 from textbookgen_procedural.data_files import words
 from textbookgen_procedural.names import BOYS, GIRLS
+from textbookgen_procedural.stories.story_data import noun_classes, settings
 
 _PRONOUNS = {
     "he": {"he": "he", "his": "his", "him": "him", "himself": "himself"},
     "she": {"he": "she", "his": "her", "him": "her", "himself": "herself"},
 }
-_SPECIES = words("species")
+_SPECIES = tuple(name for name in words("species") if name not in ("bee", "snail"))
 _PETS = {"he": words("animal names") + words("animal boys"), "she": words("animal names") + words("animal girls")}
 _RELATIVES = {
     "she": ("Mom", "Grandma", "Mama", "Aunt Rosa", "Aunt May"),
@@ -29,27 +31,7 @@ _ONLY_ONE = frozenset({"mailman", "mayor", "neighbor"})
 _CHILDREN = frozenset({"brother", "cousin", "sister", "twin"})
 #: Relatives that animals have in stories, too.
 _PARENTS = {"she": ("Mom", "Grandma", "Mama"), "he": ("Dad", "Grandpa", "Papa")}
-_HELPERS = (
-    "an old owl",
-    "a tall man with a beard",
-    "a woman with a blue hat",
-    "a kind baker",
-    "the mailman",
-    "an old turtle",
-    "a girl on a bike",
-    "a boy with a big dog",
-    "a wise old cat",
-    "a farmer with a cart",
-    "a lady with a basket",
-    "a gray goose",
-    "an old sailor",
-    "a busy squirrel",
-    "the neighbor",
-    "a nurse with a big bag",
-    "a painter",
-    "an old donkey",
-)
-_DESCRIPTION = re.compile(r" (?:with|on) .*|\b(?:old|tall|small|kind|wise|fat|gray|busy|slow|funny) ")
+_DESCRIPTION = re.compile(r" (?:with|on) .*|\b(?:old|older|tall|small|kind|wise|fat|gray|busy|slow|funny) ")
 
 
 def is_grown_up(noun: str) -> bool:
@@ -57,7 +39,7 @@ def is_grown_up(noun: str) -> bool:
     return noun not in _CHILDREN
 
 
-def make_cast(rng: Random, noun: str, part: str, *, peers: bool = False) -> dict[str, str]:
+def make_cast(rng: Random, noun: str, part: str, setting: str, *, thing: str = "", peers: bool = False) -> dict[str, str]:
     """Draw the characters of a story, as values for the slots of its sentences.
 
     Args:
@@ -65,6 +47,8 @@ def make_cast(rng: Random, noun: str, part: str, *, peers: bool = False) -> dict
         noun: a required noun.
         part: who the noun is: the hero (`species`), the friend (`kin`), the passer-by (`helper`), or nobody; `child` if the
             hero must be a child.
+        setting: the kind of place, which says who can come by.
+        thing: the plot's object: whom the hero plays in a show may say whether it is a girl or a boy.
         peers: whether the friend must be a child.
     """
     kin = part == "kin"
@@ -72,15 +56,18 @@ def make_cast(rng: Random, noun: str, part: str, *, peers: bool = False) -> dict
     pronoun = rng.choice(("he", "she"))
     if kin:
         pronoun = "he" if noun in _KIN["she"] else "she"
-    hero = rng.choice(_PETS[pronoun] if animal else GIRLS if pronoun == "she" else BOYS)
-    kind = _hero_kind(rng, animal, pronoun, noun if part == "species" else "")
-    cast = {"h": hero, "h_s": f"{hero}'s", "h_kind": kind, "h_intro": f"{kind} named {hero}"}
-    cast |= _PRONOUNS[pronoun] | _friend(rng, animal, hero, pronoun, noun if kin else "", peers)
-    helper = f"{'the' if noun in _ONLY_ONE else 'a'} {noun}" if part == "helper" else rng.choice(_HELPERS)
+    elif peers and noun_classes(thing) & {"feminine", "masculine"}:
+        pronoun = "she" if "feminine" in noun_classes(thing) else "he"
+    pets = {who: [name for name in names if name.lower() not in (noun, thing, "socks")] for who, names in _PETS.items()}
+    names = pets if animal else {"he": BOYS, "she": GIRLS}
+    hero = rng.choice(names[pronoun])
+    kind = _hero_kind(rng, animal, pronoun, noun if part == "species" else "", thing)
+    cast = {"h": hero, "h_s": f"{hero}'s", "h_kind": kind}
+    cast |= _PRONOUNS[pronoun] | _friend(rng, names, hero, pronoun, noun if kin else "", peers, animal)
+    helper = f"{'the' if noun in _ONLY_ONE else 'a'} {noun}" if part == "helper" else rng.choice(settings("helpers")[setting])
     the_helper = f"the {_DESCRIPTION.sub('', helper.partition(' ')[2])}"
     cast |= {"helper": helper, "the_helper": the_helper, "helper_c": _capital(helper)}
     cast["f_intro_c"] = _capital(cast["f_intro"])
-    cast["h_intro_c"] = _capital(cast["h_intro"])
     return cast | {_capital(name): _capital(word) for name, word in cast.items()}
 
 
@@ -92,13 +79,15 @@ def pronouns(relative_or_intro: str) -> dict[str, str]:
     return _PRONOUNS["he" if relative_or_intro in names else "she"]
 
 
-def _hero_kind(rng: Random, animal: bool, pronoun: str, species: str) -> str:
+def _hero_kind(rng: Random, animal: bool, pronoun: str, species: str, thing: str) -> str:
     if animal:
-        return f"a {rng.choice(('little', 'young'))} {species or rng.choice(_SPECIES)}"
+        return f"a {rng.choice(('little', 'young'))} {species or rng.choice([name for name in _SPECIES if name != thing])}"
     return "a girl" if pronoun == "she" else "a boy"
 
 
-def _friend(rng: Random, animal: bool, hero: str, pronoun: str, kin: str, peers: bool) -> dict[str, str]:
+def _friend(
+    rng: Random, names: Mapping[str, Sequence[str]], hero: str, pronoun: str, kin: str, peers: bool, animal: bool
+) -> dict[str, str]:
     """Values for the slots of the friend, who has the other pronoun, so that `he` and `she` stay clear."""
     other = "she" if pronoun == "he" else "he"
     his = _PRONOUNS[pronoun]["his"]
@@ -108,8 +97,7 @@ def _friend(rng: Random, animal: bool, hero: str, pronoun: str, kin: str, peers:
     elif not peers and rng.random() < 0.3:
         name = intro = rng.choice((_PARENTS if animal else _RELATIVES)[other])
     else:
-        names = _PETS[other] if animal else GIRLS if other == "she" else BOYS
-        name = rng.choice([name for name in names if name != hero])
+        name = rng.choice([name for name in names[other] if name != hero])
         intro = f"{his} friend {name}"
     return {"f": name, "f_s": f"{name}'s", "f_intro": intro} | {f"f{key}": word for key, word in _PRONOUNS[other].items()}
 

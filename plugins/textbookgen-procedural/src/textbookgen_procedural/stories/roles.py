@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from random import Random
 
@@ -13,27 +14,25 @@ from textbookgen_procedural.stories.story_data import (
     adjective_classes,
     events,
     frames,
+    kind_of,
     noun_classes,
     places,
     plots,
     props,
+    settings,
     spots,
+    topics,
     verb_complements,
 )
 
 #: Classes of nouns that are a character of any plot, instead of being its object.
 _CHARACTERS = frozenset({"species", "kin", "helper"})
-#: Plots that suit a kind of place; the others have places of their own.
-_PLOTS_AT = {
-    "nature": frozenset({"lost", "rescue", "picnic", "tiny", "share"}),
-    "wild": frozenset({"lost", "rescue", "picnic"}),
-    "town": frozenset({"newcomer", "share", "owner"}),
-    "room": frozenset({"spot", "sound", "share"}),
-}
+#: Kinds of places where nobody comes by who does not belong there.
+INDOORS = frozenset({"indoors", "school"})
 #: Plots that are told only if the noun is their object: time passes in them, or the characters stay in one place.
-_ONLY_WITH_OBJECT = frozenset({"storm", "hurt", "sky", "seed"})
-#: Plots that play in a house, or in which nobody runs about.
-_INSIDE = frozenset({"spot", "cook", "storm", "sound", "broken", "show", "picture", "hurt", "afraid", "seed", "tiny", "share"})
+_ONLY_WITH_OBJECT = frozenset({"storm", "hurt", "sky", "thirsty"})
+#: Plots in which food is missing, so that nobody eats.
+_HUNGRY = frozenset({"picnic", "cook"})
 #: Where the object of `spot` is if no noun says so: places that any room has.
 _USUAL_SPOTS = ("behind the door", "on the highest shelf", "under an old blanket", "behind the curtain")
 #: Classes of the objects of `picture` that do not live.
@@ -41,7 +40,7 @@ _LIFELESS = frozenset({"big", "sky", "drawn"})
 #: Which adjectives can describe a noun, by its class; `thing` unless it is listed.
 _DESCRIBED_AS = {
     **dict.fromkeys(("food", "morsel"), "food"),
-    **dict.fromkeys(("foodmass", "ingredient"), "foodmass"),
+    **dict.fromkeys(("foodmass", "drink"), "foodmass"),
     **dict.fromkeys(("toy", "wear", "keepsake", "household", "present", "gift"), "thing"),
     **{name: name for name in ("tool", "big", "animal", "bug", "plant")},
 }
@@ -60,6 +59,7 @@ class Roles:
         place: where the story plays, if the noun says so.
         spot: where the object of the plot `spot` is.
         events: further sentences at a moment of the story.
+        topics: what one of the two tells the other about.
         plan: the verb and its complement, if the two plan to do it; `planned` is the same in the past tense.
     """
 
@@ -71,6 +71,7 @@ class Roles:
     place: str = ""
     spot: str = ""
     events: list[Event] = field(default_factory=list)
+    topics: list[str] = field(default_factory=list)
     plan: str = ""
     planned: str = ""
 
@@ -85,8 +86,10 @@ def cast_roles(rng: Random, verb: str, noun: str, adjective: str) -> Roles:
         adjective: the required adjective.
     """
     roles = _noun_role(rng, noun)
-    _add_adjective(rng, roles, adjective, noun)
     _add_verb(roles, verb)
+    _add_adjective(rng, roles, adjective, noun)
+    if roles.topics:
+        roles.events.append(_told(rng, roles.topics))
     return roles
 
 
@@ -96,8 +99,8 @@ def _noun_role(rng: Random, noun: str) -> Roles:
     if noun in spots():
         fitting += [plot for plot in plots() if plot.name == "spot"]
     characters = sorted(_CHARACTERS & classes)
-    if fitting and not (characters and rng.random() < 0.5):
-        plot = rng.choice(fitting)
+    if fitting and not (characters and rng.random() < 0.8):
+        plot = rng.choices(fitting, [1 if plot.name == "picture" else 3 for plot in fitting])[0]
         if plot.name == "spot":
             spot, place = spots()[noun]
             return Roles(plot, rng.choice(plot.lines["d"]), its_class="toy", spot=spot, place=place)
@@ -111,17 +114,21 @@ def _noun_role(rng: Random, noun: str) -> Roles:
         roles.place = places()[noun].words
     elif noun in events("noun"):
         roles.events += events("noun")[noun]
+    elif noun in topics("noun"):
+        roles.topics.append(topics("noun")[noun])
     return roles
 
 
 def _usual_object(rng: Random, noun: str, characters: list[str]) -> Roles:
     """Return a plot with one of its usual objects, for a noun that is not the object."""
     if noun in places() and not characters:
-        names = _PLOTS_AT[places()[noun].kind]
+        names = settings("plots")[places()[noun].kind]
         plot = rng.choice([plot for plot in plots() if plot.name in names])
     else:
         grown_up = "kin" in characters and is_grown_up(noun)
         usual = [plot for plot in plots() if plot.name not in _ONLY_WITH_OBJECT and not (plot.peers and grown_up)]
+        outdoors = [plot for plot in usual if any(kind_of(place) not in INDOORS for place in plot.lines["l"])]
+        usual = outdoors if "helper" in characters else usual
         plot = rng.choice([plot for plot in usual if not (characters and _speaks_of(plot, noun))])
     thing = rng.choice(plot.lines["d"])
     listed = plot.classes & noun_classes(thing) if " " not in thing else frozenset({"toy"})
@@ -131,6 +138,15 @@ def _usual_object(rng: Random, noun: str, characters: list[str]) -> Roles:
     return roles
 
 
+def _told(rng: Random, told: Sequence[str]) -> Event:
+    """Return how one of the two tells something about one, two or three topics."""
+    (event,) = rng.choice(frames()[("topic", "two topics", "three topics")[len(told) - 1]])
+    sentence = event.sentence
+    for topic in told:
+        sentence = sentence.replace("THING", topic, 1)
+    return Event(event.moment, sentence)
+
+
 def _speaks_of(plot: Plot, noun: str) -> bool:
     """Return whether a plot has somebody of its own whom this noun names."""
     return any(f" {noun}" in line for letter in "on+-uvFh" for line in plot.lines[letter])
@@ -138,14 +154,20 @@ def _speaks_of(plot: Plot, noun: str) -> bool:
 
 def _add_adjective(rng: Random, roles: Roles, adjective: str, noun: str) -> None:
     """Let the adjective describe the plot's object if the table allows it, else bring it in by a sentence."""
-    kind = _DESCRIBED_AS.get(roles.its_class, "")
+    narrower = sorted(noun_classes(roles.thing) & {"fruit", "shown"})
+    kind = narrower[0] if narrower else _DESCRIBED_AS.get(roles.its_class, "")
     if roles.plot.name == "picture":
         kind = "drawn" if roles.its_class in _LIFELESS else "creature"
     has_slot = any("{a_thing}" in line.lower() for line in roles.plot.lines["o"])
     if has_slot and f"on {kind}" in adjective_classes(adjective) and " " not in roles.thing:
         roles.adjective = adjective
         return
-    roles.events += rng.choice(_adjective_events(rng, roles, adjective, noun))
+    ways = _adjective_events(rng, roles, adjective, noun)
+    topic = topics("adjective").get(adjective, "")
+    if topic and (not ways or (not roles.topics and rng.random() < 1 / (len(ways) + 1))):
+        roles.topics.append(topic)
+    else:
+        roles.events += rng.choice(ways or [_with_words(frame, adjective, "") for frame in frames()["problem"]])
 
 
 def _adjective_events(rng: Random, roles: Roles, adjective: str, noun: str) -> list[tuple[Event, ...]]:
@@ -153,14 +175,14 @@ def _adjective_events(rng: Random, roles: Roles, adjective: str, noun: str) -> l
     ways = [events("adjective")[adjective]] if adjective in events("adjective") else []
     named = sorted(name for name in adjective_classes(adjective) if not name.startswith("on "))
     for name in named:
-        ways += [_with_words(frame, adjective, "") for frame in frames()[name]]
+        if not (name == "day" and (roles.plot.name == "sky" or any(event.moment == "o" for event in roles.events))):
+            ways += [_with_words(frame, adjective, "") for frame in frames()[name]]
     if adjective in props():
         how, things = props()[adjective]
-        if how == "pass" and (roles.plot.name in _INSIDE or roles.its_class == "ingredient"):
-            how = "pass inside"
         thing = rng.choice([item for item in things if item not in (roles.thing, noun)] or ["stone"])
-        ways += [_with_words(frame, adjective, thing) for frame in frames()[how]]
-    return ways or [_with_words(frame, adjective, "") for frame in frames()["problem"]]
+        if not (how == "eat" and roles.plot.name in _HUNGRY):
+            ways += [_with_words(frame, adjective, thing) for frame in frames()[how]]
+    return ways
 
 
 def _with_words(frame: tuple[Event, ...], adjective: str, thing: str) -> tuple[Event, ...]:
@@ -170,6 +192,9 @@ def _with_words(frame: tuple[Event, ...], adjective: str, thing: str) -> tuple[E
 def _add_verb(roles: Roles, verb: str) -> None:
     if verb in events("verb"):
         roles.events += events("verb")[verb]
+        return
+    if verb in topics("verb") and verb not in verb_complements():
+        roles.topics.append(topics("verb")[verb])
         return
     complement = verb_complements().get(verb, "")
     roles.plan = f"{verb} {complement}".strip()

@@ -70,7 +70,7 @@ def story_sentences() -> Mapping[str, tuple[str, ...]]:
 def noun_classes(noun: str) -> frozenset[str]:
     """Return the classes of a noun; one that is listed nowhere is a `keepsake`."""
     listed = frozenset(name for name, nouns in _nouns().items() if noun in nouns)
-    if listed or noun in events("noun") or noun in places() or noun in spots():
+    if listed or any(noun in table for table in (events("noun"), topics("noun"), places(), spots())):
         return listed
     return frozenset({"keepsake"})
 
@@ -124,6 +124,28 @@ def props() -> Mapping[str, tuple[str, tuple[str, ...]]]:
 def verb_complements() -> Mapping[str, str]:
     """Return what follows a verb that needs a complement."""
     return _pairs(read_lines("verb_complements"))
+
+
+@cache
+def topics(part_of_speech: str) -> Mapping[str, str]:
+    """Return for words what a story is about that one of the two tells the other."""
+    return _pairs(read_lists("story_topics")[part_of_speech])
+
+
+@cache
+def settings(heading: str) -> Mapping[str, tuple[str, ...]]:
+    """Return the values of each kind of place (`places`, `helpers`, `plots`), or of a noun (`homes`, `acts`)."""
+    found: dict[str, tuple[str, ...]] = {}
+    for kind, _, rest in (line.partition(": ") for line in read_lists("story_settings")[heading]):
+        found[kind] = found.get(kind, ()) + tuple(rest.split() if heading == "plots" else rest.split("|"))
+    return found
+
+
+@cache
+def kind_of(place: str) -> str:
+    """Return the kind of a place: what is there, and who can come by."""
+    kinds = {words: kind for kind, listed in settings("places").items() for words in listed}
+    return kinds.get(place) or next(item.kind for item in places().values() if item.words == place)
 
 
 @cache

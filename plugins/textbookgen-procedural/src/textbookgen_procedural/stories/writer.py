@@ -10,8 +10,8 @@ from typing import Any
 from textbookgen_procedural.stories.cast import make_cast
 from textbookgen_procedural.stories.inflection import fix_articles
 from textbookgen_procedural.stories.pronoun_choice import use_pronouns
-from textbookgen_procedural.stories.roles import Roles, cast_roles
-from textbookgen_procedural.stories.story_data import places, story_sentences
+from textbookgen_procedural.stories.roles import INDOORS, Roles, cast_roles
+from textbookgen_procedural.stories.story_data import kind_of, settings, story_sentences
 
 _CHOICE = re.compile(r"\[([^\[\]]*)\]")
 #: The small letter of a slot's value (`his sister`) at the beginning of a sentence or of speech.
@@ -20,7 +20,8 @@ _CHILDREN = ("a boy", "a girl")
 #: The letters of a plot's lines for what the two want and what is wrong; the second value is for when it comes up again.
 _AGAIN = {"goal": "G", "trouble": "T", "now": "N"}
 #: Classes of nouns without a plural and an indefinite article.
-_MASS = frozenset({"foodmass", "material", "ingredient"})
+_MASS = frozenset({"foodmass", "drink", "material", "ingredient"})
+_MOODS = ("happy", "sad", "long time")
 _NIGHT = frozenset({"moon", "star", "planet"})
 
 
@@ -32,9 +33,10 @@ class SentenceWriter:
         self.adjective = adjective
         self.plot = roles.plot
         part = roles.part or ("child" if roles.its_class in ("animal", "bug") else "")
-        self.slots = make_cast(rng, noun, part, peers=self.plot.peers)
-        place = roles.place or rng.choice(self.plot.lines["l"])
-        self.slots |= {"place": place, "place_c": _capital(place), "spot": roles.spot, **_object_slots(roles)}
+        place = roles.place or rng.choice(_places_for(roles))
+        self.setting = kind_of(place)
+        self.slots = make_cast(rng, noun, part, self.setting, thing=roles.thing, peers=self.plot.peers)
+        self.slots |= {"place": place, "spot": roles.spot, **_object_slots(roles)}
         when = next((event.sentence for event in roles.events if event.moment == "o"), "") or self._usual_time()
         when = self._choose(when)
         self.slots |= {"when": when, "when_c": _capital(when), "mood": rng.choice(self.plot.lines["M"])}
@@ -69,19 +71,35 @@ class SentenceWriter:
 
     def dialogue(self) -> str:
         """Return a few words between the two that do not state the problem again."""
-        lines = [line for line in story_sentences()["dialogue"] if not ("now" in self.said and "{Now}" in line)]
+        said = [slot for slot, name in (("{Now}", "now"), ("{goal}", "goal")) if name in self.said]
+        lines = [line for line in story_sentences()["dialogue"] if not any(slot in line for slot in said)]
         return self.fill(self.rng.choice(lines))
 
     def mood_sentence(self, place: str, earlier: str) -> str:
         """Return a sentence for the mood at the end that does not repeat a word for it from the sentences before."""
         lines = story_sentences()[place]
-        fresh = [line for line in lines if not any(word in line and word in earlier for word in ("happy", "sad"))]
+        fresh = [line for line in lines if not any(word in line and word in earlier for word in _MOODS)]
         return self.fill(self.rng.choice(fresh))
 
     def _usual_time(self) -> str:
-        sky = self.plot.name == "sky" and self.slots["thing"] in _NIGHT
-        times = story_sentences()["when night" if sky else "when"]
-        return self.rng.choice([time for time in times if not (self.plot.name == "storm" and " in " in time)])
+        snow = self.slots["thing"] == "snow"
+        times = story_sentences()["when night" if self.is_night else "when snow" if snow else "when"]
+        return self.rng.choice([time for time in times if snow or not (self.plot.name == "storm" and " in " in time)])
+
+    @property
+    def is_night(self) -> bool:
+        """Whether the story plays at night, when one can see the object."""
+        return self.plot.name == "sky" and self.slots["thing"] in _NIGHT
+
+    def opening(self) -> str:
+        """Return a sentence that introduces the two, and that suits the place and the time."""
+        headings = ["opening"]
+        if not self.is_night:
+            outdoors = self.setting not in INDOORS
+            headings += ["opening outdoors"] * outdoors + ["opening friends"] * (" friend " in self.slots["f_intro"])
+            headings += ["opening morning"] * (outdoors and "morning" in self.slots["when"])
+        lines = [line for heading in headings for line in story_sentences()[heading]]
+        return self.fill(self.rng.choice([line for line in lines if not (self.setting == "wild" and " lived in " in line)]))
 
     def _choose(self, template: str) -> str:
         place = self.slots.get("place", "")
@@ -106,7 +124,16 @@ def _object_slots(roles: Roles) -> dict[str, str]:
         "a_plain_thing": f"some {roles.thing}" if some else f"a {roles.thing}",
         "some_thing": f"some {roles.thing}",
         "the_thing": f"the {roles.thing}",
+        "act": settings("acts").get(roles.thing, ("",))[0],
     }
+
+
+def _places_for(roles: Roles) -> list[str]:
+    """Return the plot's places, only those outdoors if somebody must come by who does not come into a house."""
+    if roles.plot.name in ("afraid", "mend") and roles.thing in settings("homes"):
+        return list(settings("homes")[roles.thing])
+    places = roles.plot.lines["l"]
+    return [place for place in places if kind_of(place) not in INDOORS] if roles.part == "helper" else places
 
 
 def write_story(rng: Random, draw: Mapping[str, Any]) -> str:
@@ -121,10 +148,10 @@ def write_story(rng: Random, draw: Mapping[str, Any]) -> str:
     writer = SentenceWriter(rng, roles, noun, adjective)
     features = frozenset(map(str, draw.get("features") or ()))
     events = {moment: [event.sentence for event in roles.events if event.moment == moment] for moment in "pn+-"}
-    events["n"] = events["p"][1:] + events["n"]
+    events["p"], events["n"] = _reactions(events["p"], events["n"])
     blocks = [
         _beginning(writer, roles, features),
-        _problem(writer, roles, features, events["p"][:1]),
+        _problem(writer, roles, features, events["p"]),
         _attempts(writer, roles, features, events["n"]),
         _turn(writer, roles, features, events),
     ]
@@ -135,55 +162,80 @@ def write_story(rng: Random, draw: Mapping[str, Any]) -> str:
     return fix_articles("\n\n".join(paragraphs))
 
 
+def _reactions(after: Sequence[str], during: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return the events right after the problem, and those during the attempts.
+
+    Only one follows the problem, or two if the hero speaks of it and somebody answers; the others come later.
+    """
+    about_it = [event for event in after if "{Now}" in event]
+    others = [event for event in after if "{Now}" not in event]
+    chosen = about_it[:1] + [event for event in others if event.startswith('"') and " said {f}" in event][:1]
+    chosen = chosen or others[:1]
+    first = [_said_once(event, " ".join(chosen[:n])) for n, event in enumerate(chosen)]
+    later = [_ASKED.sub(lambda match: _ASK[match[0]], event) for event in after if event not in chosen]
+    told = list(first)
+    for event in (*later, *during):
+        told.append(_said_once(event, " ".join(told)))
+    return first, told[len(first) :]
+
+
+def _said_once(event: str, earlier: str) -> str:
+    """Return an event without a promise that was given before."""
+    return re.sub(r"([Ww]e) will \{goal\}", r"\1 will not give up", event) if "e will {goal}" in earlier else event
+
+
+#: What is asked instead of stating the problem again.
+_ASK = {
+    '"{Now}," {he} said': '"How can we {goal}?" {he} asked',
+    '"{Now}," said': '"How can we {goal}?" asked',
+    '"{Now}."': '"How can we {goal}?"',
+}
+_ASKED = re.compile("|".join(map(re.escape, _ASK)))
+
+
 def _beginning(writer: SentenceWriter, roles: Roles, features: frozenset[str]) -> list[str]:
-    away = roles.place in {place.words for place in places().values() if place.kind == "wild"}
-    openings = [line for line in story_sentences()["opening"] if not (away and " lived in " in line)]
-    if " friend " in writer.slots["f_intro"]:
-        openings += story_sentences()["opening friends"]
-    sentences = [writer.fill(writer.rng.choice(openings))]
-    if writer.slots["h_kind"] not in _CHILDREN:
+    sentences = [writer.opening()]
+    if writer.slots["h_kind"] not in (*_CHILDREN, *re.findall("a (?:little|young) [a-z]+", sentences[0])):
         sentences.append(writer.fill("{h} was {h_kind}."))
     if roles.plan:
-        sentences.append(writer.fill(writer.rng.choice(_PLANS).replace("VP", roles.plan)))
+        plans = [plan for plan in _PLANS if not (" with " in plan and " with " in roles.plan)]
+        plan = _TOMORROW if roles.plot.name in _NO_PLANS else writer.rng.choice(plans)
+        sentences.append(writer.fill(plan.replace("VP", roles.plan)))
     if "Foreshadowing" in features:
         sentences.append(writer.plot_sentence("f"))
     return sentences
 
 
-#: The two plan to do something, the problem comes first, and the ending says whether they did it.
+#: The two plan to do something later, the problem comes first, and the ending says whether they did it.
 _PLANS = (
-    "They wanted to VP that day.",
-    '"Today I want to VP," said {h}, and {f} liked the idea.',
-    "{h} had asked {f} to VP with {him}, and {fhe} had said yes.",
-    "There was one thing that {h} wanted to do with {f}: to VP.",
-    "{f} was going to show {h} how to VP.",
-    "They were going to VP, and {h} could hardly wait.",
+    "They wanted to VP later.",
+    '"Later I want to VP," said {h}, and {f} liked the idea.',
+    "{h} had asked {f} to VP with {him} later, and {fhe} had said yes.",
+    "Later they were going to VP, and {h} could hardly wait.",
 )
-_BUT_FIRST = {
-    "friend": '"First we have to {goal}," said {f}. "Then we can VP."',
-    "hero": '"We cannot VP now," said {h}. "We have to {goal}."',
-}
+#: What is said instead if the plan cannot wait for the end of the problem.
+_TOMORROW = '"Tomorrow I want to VP," said {h}, and {f} liked the idea.'
+_NO_PLANS = frozenset({"hurt", "rescue", "sky", "picnic", "cook"})
+_BUT_FIRST = '"First we have to {goal}," said {f}. "Then we can VP."'
 _AND_THEN = {
-    "friend": '"And after that we will VP," said {f}.',
-    "hero": '"And I wanted to VP!" said {h}. But that had to wait.',
+    "friend": '"I will help you," said {f}. "And then we can VP."',
+    "": '"That comes first," said {f}. "Then we can VP."',
+    "hero": '"And then we can VP," said {h}.',
 }
-_DONE = (
-    "And then they VED, just as they had planned.",
-    "The next day they VED at last.",
-    "The next day they VED, and it was more fun than ever.",
-)
-_NOT_DONE = ("Nobody wanted to VP any more.", "They did not VP that day, and not the next day.")
+_DONE = ("And later they VED, just as they had planned.", "The next day they VED at last.")
+_NOT_DONE = "Nobody wanted to VP any more."
 
 
 def _problem(writer: SentenceWriter, roles: Roles, features: frozenset[str], events: Sequence[str]) -> list[str]:
     spoken = any(event.startswith('"') for event in events)
     problems = [line for line in writer.plot.lines["o"] if not (spoken and '"' in line)]
     sentences = [writer.fill(writer.rng.choice(problems)), *map(writer.fill, events)]
-    if roles.plan:
-        by_hero = _speaker(sentences[-1], writer) == "friend"
-        wish_is_said = bool(events) and re.search(r'"[^"]*\{goal\}[^"]*"', events[-1])
-        replies = _AND_THEN if wish_is_said else _BUT_FIRST
-        sentences.append(writer.fill(replies["hero" if by_hero else "friend"].replace("VP", roles.plan)))
+    if roles.plan and roles.plot.name not in _NO_PLANS:
+        speaker = _speaker(sentences[-1], writer)
+        wish_is_said = bool(events) and "{goal}" in events[-1]
+        listener = {"friend": "hero", "hero": "friend", "": ""}[speaker]
+        reply = _AND_THEN[listener] if speaker == "friend" or wish_is_said else _BUT_FIRST
+        sentences.append(writer.fill(reply.replace("VP", roles.plan)))
     elif '"' not in " ".join(sentences) and ("Dialogue" in features or (not events and writer.rng.random() < 0.4)):
         sentences.append(writer.dialogue())
     return sentences
@@ -223,14 +275,35 @@ def _turn(writer: SentenceWriter, roles: Roles, features: frozenset[str], events
     sentences += [
         writer.fill(event) for event in events["-" if bad else "+"] if not writer.is_said_before(event, sentences[-1])
     ]
-    if roles.plan:
-        after = writer.rng.choice(_NOT_DONE if bad else _DONE[1:] if writer.plot.name in _LONG else _DONE)
+    if roles.plan and bad and roles.plot.name in _NO_PLANS:
+        return sentences
+    if roles.plan and bad:
+        sentences.append(writer.fill(_NOT_DONE.replace("VP", roles.plan)))
+    elif roles.plan:
+        after = writer.rng.choice(_DONE[1:] if writer.plot.name in _LONG | _NO_PLANS else _DONE)
         sentences.append(writer.fill(after.replace("VP", roles.plan).replace("VED", roles.planned)))
     return sentences
 
 
 #: Plots that end at night or on a later day.
-_LONG = frozenset({"lost", "rescue", "seed", "storm", "hurt", "prepare", "afraid", "sound", "astray", "race", "show", "gift"})
+_LONG = frozenset(
+    {
+        "lost",
+        "rescue",
+        "thirsty",
+        "storm",
+        "prepare",
+        "afraid",
+        "sound",
+        "astray",
+        "race",
+        "show",
+        "gift",
+        "build",
+        "mend",
+        "sky",
+    }
+)
 
 
 def _is_bad(features: frozenset[str]) -> bool:
