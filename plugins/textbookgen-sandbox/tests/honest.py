@@ -442,7 +442,9 @@ def _every(name: str, checks: Checks) -> str:
 
 
 def _text(name: str, checks: Checks) -> str:
-    kept = [(call, value) for call, value in checks if not isinstance(value, set | frozenset | complex)]  # whose text does not repeat
+    kept = [
+        (call, value) for call, value in checks if not isinstance(value, set | frozenset | complex)
+    ]  # whose text does not repeat
     return "".join(f"assert repr({call}) == repr({value!r}), 'text of {n}'\n" for n, (call, value) in enumerate(kept))
 
 
