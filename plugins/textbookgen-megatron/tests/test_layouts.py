@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 
 import pytest
+import torch
+from textbookgen_megatron.backend import weights
 from textbookgen_megatron.stages.pretrain import Pretrain
 
 from .conftest import card, documents, metrics, pack, stories
@@ -46,6 +48,7 @@ def alone(context, shards):
         ("neo", NEO, {"tensor_parallel": 2}),
         ("phi", PHI, {"tensor_parallel": 2, "sequence_parallel": True}),
         ("llama", GQA, {"gpus": 2, "distributed_optimizer": True}),
+        ("llama", GQA, {"gpus": 2, "distributed_optimizer": True, "overlap_communication": True}),
         ("phi", PHI, {"activation_checkpointing": True}),
     ],
     ids=lambda value: "-".join(map(str, value)) if isinstance(value, dict) and len(value) < 3 else "",
@@ -55,6 +58,25 @@ def test_parity_of_layouts(context, shards, alone, name, options, layout):
     trained = context.run(label, Pretrain(**options, **layout), shards=shards)
     assert losses(context.folder / label) == pytest.approx(losses(alone[name]), rel=1e-5)
     assert trained["bits_per_byte"] == pytest.approx(card(alone[name])["bits_per_byte"], rel=1e-5)
+    expected, written = weights.read(alone[name]), weights.read(context.folder / label)
+    assert all(torch.allclose(written[key], weight, rtol=1e-3, atol=2e-4) for key, weight in expected.items())
+
+
+@pytest.mark.parametrize("overlap", [False, True])
+def test_the_distributed_optimizer_writes_float32_weights(context, shards, overlap):
+    options = {**GQA, "tokens": 6 * BATCH * 64, "precision": "bf16"}
+    if "bf16" not in {path.name for path in context.folder.iterdir()}:
+        context.run("bf16", Pretrain(**options), shards=shards)
+    label = f"bf16-{overlap}"
+    layout = {"gpus": 2, "distributed_optimizer": True, "overlap_communication": overlap}
+    context.run(label, Pretrain(**options, **layout), shards=shards)
+    expected, written = weights.read(context.folder / "bf16"), weights.read(context.folder / label)
+    assert expected.keys() == written.keys()
+    for name, weight in expected.items():
+        assert written[name].dtype == torch.float32
+        if weight.dim() == 2:
+            assert (written[name] != written[name].bfloat16().float()).float().mean() > 0.9
+        assert torch.allclose(written[name], weight, atol=5e-3)
 
 
 def stopped_after(context, shards, name, step, options):

@@ -47,6 +47,7 @@ class MegatronCheckpointStore:
     def save(self, train_state: TrainState, step: int, progress: dict[str, Any]) -> None:
         """Save after a step; every process must call this. `progress` (JSON) comes back from `load`."""
         folder = self._store.path(step)
+        train_state.synchronize()
         if is_rank_zero():
             self._store.drop(step)
             folder.mkdir(parents=True)

@@ -9,13 +9,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+import torch.distributed as dist
 from megatron.core.distributed import DistributedDataParallel, DistributedDataParallelConfig, finalize_model_grads
 from megatron.core.models.gpt import GPTModel
 from megatron.core.optimizer import MegatronOptimizer, OptimizerConfig, get_megatron_optimizer
+from megatron.core.optimizer.distrib_optimizer import DistributedOptimizer
 from megatron.core.optimizer_param_scheduler import OptimizerParamScheduler
 from megatron.core.transformer.module import Float16Module
 
-from textbookgen_megatron.backend.device import CUDA, data_parallel_size
+from textbookgen_megatron.backend.device import data_parallel_size
 from textbookgen_megatron.backend.gpt_model import Precision
 
 
@@ -38,6 +40,7 @@ class OptimizerSettings:
     seed: int
     precision: Precision
     distributed_optimizer: bool = False
+    overlap: bool = False
     freeze_embeddings: bool = False
     freeze_layers: int = 0
 
@@ -58,12 +61,13 @@ def wrap_model(model: GPTModel, settings: OptimizerSettings) -> DistributedDataP
     """Return the model in Megatron-core's DistributedDataParallel, with gradients reduced in float32."""
     config = model.config
     is_data_parallel = data_parallel_size() > 1
+    overlaps = settings.overlap and is_data_parallel
     wrapped = DistributedDataParallel(
         config,
         DistributedDataParallelConfig(
             grad_reduce_in_fp32=True,
-            overlap_grad_reduce=CUDA and is_data_parallel,
-            overlap_param_gather=CUDA and is_data_parallel and settings.distributed_optimizer,
+            overlap_grad_reduce=overlaps,
+            overlap_param_gather=overlaps and settings.distributed_optimizer,
             use_distributed_optimizer=settings.distributed_optimizer,
             check_for_nan_in_grad=False,
         ),
@@ -72,7 +76,7 @@ def wrap_model(model: GPTModel, settings: OptimizerSettings) -> DistributedDataP
     if is_data_parallel:
         wrapped.broadcast_params()
     config.finalize_model_grads_func = finalize_model_grads
-    if CUDA and is_data_parallel:
+    if overlaps:
         config.no_sync_func, config.grad_sync_func = wrapped.no_sync, wrapped.start_grad_sync
         if settings.distributed_optimizer:
             config.param_sync_func = wrapped.start_param_sync
@@ -96,7 +100,7 @@ def make_optimizer(wrapped: DistributedDataParallel, settings: OptimizerSettings
             bf16=settings.precision == "bf16",
             params_dtype=torch.bfloat16 if settings.precision == "bf16" else torch.float32,
             use_distributed_optimizer=settings.distributed_optimizer,
-            overlap_param_gather=CUDA and data_parallel_size() > 1 and settings.distributed_optimizer,
+            overlap_param_gather=settings.overlap and data_parallel_size() > 1 and settings.distributed_optimizer,
         ),
         [wrapped],
     )
@@ -110,6 +114,40 @@ def make_optimizer(wrapped: DistributedDataParallel, settings: OptimizerSettings
 def inner_optimizers(optimizer: MegatronOptimizer) -> list[Any]:
     """Return the optimizers inside a ChainedOptimizer, or the optimizer itself."""
     return list(getattr(optimizer, "chained_optimizers", [optimizer]))
+
+
+def synchronize_parameters(wrapped: DistributedDataParallel) -> None:
+    """Gather the parameters that the last step updated elsewhere, if they are gathered only in the next forward pass."""
+    if wrapped.ddp_config.overlap_param_gather:
+        wrapped.start_param_sync(force_sync=True)
+
+
+@torch.no_grad()
+def main_weights(optimizer: MegatronOptimizer) -> dict[torch.nn.Parameter, torch.Tensor]:
+    """Return the float32 weights behind bfloat16 parameters, each whole; all processes must call this.
+
+    The distributed optimizer of a process holds a flat slice of each, so the slices of all data parallel processes are joined.
+    """
+    whole: dict[torch.nn.Parameter, torch.Tensor] = {}
+    for inner in inner_optimizers(optimizer):
+        if not isinstance(inner, DistributedOptimizer):
+            groups = zip(getattr(inner, "float16_groups", []), getattr(inner, "fp32_from_float16_groups", []), strict=True)
+            whole |= {parameter: main for pair in groups for parameter, main in zip(*pair, strict=True)}
+            continue
+        for buffer in inner.buffers:
+            for parameter in buffer.params:
+                if parameter.dtype != torch.float32:
+                    whole[parameter] = _joined(parameter, inner)
+    return whole
+
+
+def _joined(parameter: torch.nn.Parameter, optimizer: DistributedOptimizer) -> torch.Tensor:
+    full = torch.zeros(parameter.numel(), dtype=torch.float32, device=parameter.device)
+    if parameter in optimizer.model_param_gbuf_map and (main := getattr(parameter, "main_param", None)) is not None:
+        own = optimizer._get_model_param_range_map(parameter)["param"]
+        full[own.start : own.end] = main
+    dist.all_reduce(full, group=optimizer.data_parallel_group)
+    return full.view(parameter.shape)
 
 
 def _init_momentum(optimizer: torch.optim.Optimizer, config: object = None) -> None:

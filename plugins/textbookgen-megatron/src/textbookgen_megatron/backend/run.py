@@ -190,7 +190,7 @@ class Run:
         if progress.best_loss is None or result.loss < progress.best_loss:
             progress.best_loss, progress.best_step, progress.misses = result.loss, progress.step, 0
             if self.options.keep == "best":
-                weights.write(weights.gather(self.train_state.model, self.shape), self.job.folder, BEST)
+                weights.write(self.train_state.full_weights(self.shape), self.job.folder, BEST)
         else:
             progress.misses += 1
         return result
@@ -227,7 +227,7 @@ class Run:
         held_out = self.held_out or self.evaluator.evaluate(self.train_state)
         self.guard.check_evaluation(progress.step, held_out)
         if not use_best:
-            weights.write(weights.gather(self.train_state.model, self.shape), folder)
+            weights.write(self.train_state.full_weights(self.shape), folder)
         if is_rank_zero():
             if use_best:
                 (folder / BEST).replace(folder / weights.FILE)

@@ -219,6 +219,7 @@ def resolve_optimizer_settings(options: MegatronTrainOptions, steps: int, seed: 
         seed=seed,
         precision=precision,
         distributed_optimizer=options.distributed_optimizer,
+        overlap=CUDA if options.overlap_communication is None else options.overlap_communication,
         freeze_embeddings=options.freeze_embeddings,
         freeze_layers=options.freeze_layers,
     )

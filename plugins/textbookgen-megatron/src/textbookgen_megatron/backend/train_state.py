@@ -14,6 +14,7 @@ from megatron.core.models.gpt import GPTModel
 from megatron.core.pipeline_parallel import get_forward_backward_func
 
 from textbookgen import TrainerError
+from textbookgen_megatron.backend import weights
 from textbookgen_megatron.backend.data import Sample, Source, collate
 from textbookgen_megatron.backend.device import (
     broadcast_from_last_stage,
@@ -28,10 +29,13 @@ from textbookgen_megatron.backend.optimizer import (
     OptimizerSettings,
     freeze_parameters,
     inner_optimizers,
+    main_weights,
     make_optimizer,
     make_schedule,
+    synchronize_parameters,
     wrap_model,
 )
+from textbookgen_megatron.shape import Shape
 
 
 @dataclass(frozen=True)
@@ -115,6 +119,7 @@ class TrainState:
         Returns:
             Sum of the loss, number of units (tokens or pairs), then the sums of `objective.metrics`.
         """
+        self.synchronize()
         self.model.eval()
         with torch.no_grad():
             sums = self._run(batches, count, micro_batch_size, sequence_length, forward_only=True)
@@ -147,6 +152,18 @@ class TrainState:
         for group in self.optimizer.param_groups:
             group["lr"] *= factor
         return float(self.optimizer.param_groups[0]["lr"])
+
+    def synchronize(self) -> None:
+        """Complete the parameters of this process after a step: before they are saved, measured or gathered."""
+        synchronize_parameters(self.wrapped)
+
+    def full_weights(self, shape: Shape) -> dict[str, torch.Tensor]:
+        """Return the full weights by name, float32 on the CPU; all processes must call this.
+
+        With bfloat16 training, these are the optimizer's float32 weights, not the rounded copies in the model.
+        """
+        self.synchronize()
+        return weights.gather(self.model, shape, main_weights(self.optimizer))
 
     def memory(self) -> dict[str, int]:
         """Return the bytes that weights, gradients and optimizer state take in this process; call it after a step."""

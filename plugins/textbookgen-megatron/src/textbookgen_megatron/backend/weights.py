@@ -8,6 +8,7 @@ Names are Megatron-core's; tensors have the layout of a single process without t
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -82,16 +83,18 @@ def full_names(model: GPTModel, shape: Shape) -> dict[str, torch.nn.Parameter]:
 
 
 @torch.no_grad()
-def gather(model: GPTModel, shape: Shape) -> dict[str, Tensor]:
+def gather(model: GPTModel, shape: Shape, main: Mapping[torch.nn.Parameter, Tensor] | None = None) -> dict[str, Tensor]:
     """Return the full weights of a model by name, float32 on the CPU; all tensor and pipeline parallel ranks must call this.
 
-    With bfloat16 training, these are the optimizer's float32 weights, not the rounded copies in the model.
+    Args:
+        model: The model.
+        shape: Its shape.
+        main: Weights to return instead of parameters that are rounded copies of them.
     """
     ranks = parallel_state.get_tensor_model_parallel_world_size()
     stage_weights = {}
     for name, parameter in full_names(model, shape).items():
-        main = getattr(parameter, "main_param", None)
-        local = (parameter if main is None or main.shape != parameter.shape else main).detach().float().contiguous()
+        local = (main or {}).get(parameter, parameter).detach().float().contiguous()
         parts = [local]
         if ranks > 1:
             parts = [torch.empty_like(local) for _ in range(ranks)]

@@ -37,6 +37,11 @@ class MegatronTrainOptions(TrainOptions):
     distributed_optimizer: Annotated[bool, Runtime] = Field(
         False, description="shard the optimizer state across data parallel processes (ZeRO-1)"
     )
+    overlap_communication: Annotated[bool | None, Runtime] = Field(
+        None,
+        description="overlap the reduction of gradients, and with `distributed_optimizer` the gathering of parameters, with "
+        "computation; unless given, on GPUs only",
+    )
     tensorboard: Annotated[bool, Runtime] = Field(
         False, description="also write the metrics for TensorBoard, to `tensorboard/` in the checkpoint folder"
     )
