@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 import threading
 import traceback
@@ -35,7 +36,9 @@ def plugin_boundary(plugin: str, method: str) -> Iterator[None]:
         yield
     except TextbookgenError:
         raise
-    except (Exception, SystemExit) as error:
+    except (KeyboardInterrupt, GeneratorExit, asyncio.CancelledError):
+        raise
+    except BaseException as error:  # SystemExit, and panics of libraries in Rust, are not of the class Exception
         full = disk_full(error)
         if full is not None:
             raise full from error

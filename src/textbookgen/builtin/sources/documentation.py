@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import gzip
 import os
 import re
 import site
@@ -21,6 +20,7 @@ from pydantic import Field, PrivateAttr
 from textbookgen.api.errors import MissingRequirement, RunError
 from textbookgen.api.hashing import document_id, stable_hash
 from textbookgen.api.stage import Estimate, Source
+from textbookgen.builtin.sources.compressed import DAMAGED, read_at_most
 from textbookgen.builtin.sources.prose import prose_of, read_manual
 from textbookgen.builtin.sources.reading import digest_of, in_batches
 
@@ -28,6 +28,7 @@ Origin = Literal["packages", "python", "docstrings", "folders", "manuals"]
 _ORIGINS: tuple[Origin, ...] = ("packages", "python", "docstrings", "folders", "manuals")
 _ROWS_PER_FRAME = 500
 _MAX_BYTES = 2 * 2**20  # of a file
+_MAX_TEXT_BYTES = 32 * 2**20  # of a file after decompression
 _PROSE_SHARE = 0.1  # of the bytes of a file, for estimates
 _TEXTS = (".md", ".rst", ".txt", ".md.gz", ".rst.gz", ".txt.gz")
 _EXCLUDED = re.compile(
@@ -248,9 +249,8 @@ _FINDERS = {
 def _read(file: _File) -> tuple[str, str | None]:
     """Return the text of a file with paragraphs of prose, and the licence that it states; empty if it cannot be read."""
     try:
-        data = gzip.decompress(Path(file.path).read_bytes()) if file.path.endswith(".gz") else Path(file.path).read_bytes()
-        text = data.decode("utf-8-sig")
-    except (OSError, EOFError, UnicodeDecodeError):
+        text = (read_at_most(Path(file.path), _MAX_TEXT_BYTES) or b"").decode("utf-8-sig")
+    except (OSError, *DAMAGED, UnicodeDecodeError):
         return "", None
     if file.origin == "manuals":
         return read_manual(text), None

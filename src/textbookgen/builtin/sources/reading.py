@@ -7,7 +7,6 @@ import hashlib
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, TypeVar
@@ -17,13 +16,14 @@ from pydantic import BeforeValidator, Field, PrivateAttr
 
 from textbookgen.api.annotations import Runtime
 from textbookgen.api.errors import Diagnostic, MissingRequirement, RunError
+from textbookgen.api.hashing import content_digest
 from textbookgen.api.stage import Estimate, Source
+from textbookgen.builtin.sources.compressed import check_lines
 
 #: Why documents are passed over.
 EMPTY = "empty text"
 ROWS_PER_FRAME = 1_000  # enough for polars to be efficient, few enough that long documents fit in memory
 BYTES_PER_TOKEN = 4.0  # a rule of thumb, used in estimates only
-_BLOCK, _MAX_HASHED, _SAMPLED_BLOCKS = 2**20, 2**28, 256  # of a content digest: bytes, bytes, and a count
 Row = dict[str, str]
 Item = TypeVar("Item")
 
@@ -109,6 +109,8 @@ class FileSource(Source):
         if not files:
             raise RunError(f"no file matches '{', '.join(self.path)}'", place="path")
         for file in files:
+            if not is_remote(file):
+                check_lines(file)
             try:
                 yield from self.read_file(file)
             except (pl.exceptions.PolarsError, OSError) as error:
@@ -142,26 +144,4 @@ def _matches(path: str) -> list[str]:
 def _file_state(file: str) -> str:
     if is_remote(file):
         return file
-    stat = Path(file).stat()
-    return f"{file} {stat.st_size} {_content_digest(file, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)}"
-
-
-@lru_cache(maxsize=100_000)
-def _content_digest(file: str, size: int, *_times: int) -> str:
-    """Return a digest of a file's content: of all of it, or of a file over 256 MiB of 256 blocks of 1 MiB at equal distances.
-
-    The times are arguments only so that a file that changes while the program runs is read again.
-    """
-    digest = hashlib.blake2b(digest_size=16)
-    step = 1 if size <= _MAX_HASHED else size // _SAMPLED_BLOCKS
-    with Path(file).open("rb") as content:
-        if step == 1:
-            while block := content.read(_BLOCK):
-                digest.update(block)
-        else:
-            for number in range(_SAMPLED_BLOCKS):
-                content.seek(number * step)
-                digest.update(content.read(_BLOCK))
-            content.seek(-_BLOCK, 2)
-            digest.update(content.read())
-    return digest.hexdigest()
+    return f"{file} {Path(file).stat().st_size} {content_digest(Path(file))}"

@@ -12,6 +12,7 @@ from pydantic import Field
 
 from textbookgen.api.errors import Diagnostic
 from textbookgen.api.hashing import document_id
+from textbookgen.builtin.sources.compressed import MAX_RECORD_BYTES, too_large
 from textbookgen.builtin.sources.reading import EMPTY, ROWS_PER_FRAME, FileSource, Row, is_remote
 
 
@@ -38,7 +39,7 @@ class Text(FileSource):
         number = 0
         if not is_remote(file) and not Path(file).stat().st_size:
             self.pass_over(EMPTY)
-        for text in self._split(_lines(file)):
+        for text in self._split(_lines(file), file):
             if not text.strip():
                 self.pass_over(EMPTY)
                 continue
@@ -49,18 +50,28 @@ class Text(FileSource):
         """Return what a file must be."""
         return "it must be UTF-8 text"
 
-    def _split(self, lines: Iterator[str]) -> Iterator[str]:
+    def _split(self, lines: Iterator[str], file: str) -> Iterator[str]:
         if self.per == "line":
             yield from lines
             return
         for inside, group in groupby(lines, key=self._is_content):
             if inside:
-                yield "\n".join(group)
+                yield "\n".join(_bounded(group, file))
 
     def _is_content(self, line: str) -> bool:
         if self.per == "paragraph":
             return bool(line.strip())
         return self.separator is None or line.strip() != self.separator
+
+
+def _bounded(lines: Iterable[str], file: str) -> Iterator[str]:
+    """Yield the lines of one document; refuse one that is too large for the memory."""
+    size = 0
+    for line in lines:
+        size += len(line)
+        if size > MAX_RECORD_BYTES:
+            raise too_large(file, "a document", MAX_RECORD_BYTES)
+        yield line
 
 
 def _lines(file: str) -> Iterator[str]:
