@@ -137,7 +137,7 @@ def degraded() -> Iterator[Worker]:
     """A worker without namespaces, as `unsafe` uses where there are none."""
     if not (seccomp.is_supported() and landlock.abi_version()):
         pytest.skip("neither Landlock nor a seccomp filter here")
-    worker = Worker(64, without_namespaces=True)
+    worker = Worker(64, "none")
     yield worker
     worker.close()
 

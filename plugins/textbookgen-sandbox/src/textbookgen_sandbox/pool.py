@@ -13,18 +13,21 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, cast, get_args
+from typing import Any, Literal, cast, get_args
 
 from textbookgen import PluginError, RunError
-from textbookgen_sandbox.worker import channel, isolation
+from textbookgen_sandbox import bubblewrap
+from textbookgen_sandbox.worker import channel, filesystem, isolation
 from textbookgen_sandbox.worker.expectations import Expectation, Kind
 from textbookgen_sandbox.worker.supervisor import WALL_CLOCK_FACTOR
 
 #: The worker is imported by path and the path removed at once, so that no module beside it hides one of the standard library.
 _START = (
     "import sys; sys.path.insert(0, {folder!r}); from worker.server import main; del sys.path[0]; "
-    "main({channel}, {memory}, {without_namespaces})"
+    "main({channel}, {memory}, {walls!r})"
 )
+IsolationName = Literal["auto", "builtin", "bubblewrap"]
+Walls = Literal["builtin", "bubblewrap", "none"]
 _OVERFLOW_ID = 65534  # user and group id without any rights (the kernel's overflow id)
 _GRACE_SECONDS = 60.0  # for an interpreter to start on a busy machine
 _MAX_PROGRAM = 4 << 20  # characters of a program with its tests
@@ -82,21 +85,23 @@ class Worker:
 
     Args:
         memory_mib: MiB of memory a program may use beyond the interpreter itself.
-        without_namespaces: rely on Landlock, seccomp and limits alone.
+        walls: who sets up namespaces and files; with "none", Landlock, seccomp and limits are all there is.
     """
 
-    def __init__(self, memory_mib: int, without_namespaces: bool = False) -> None:
+    def __init__(self, memory_mib: int, walls: Walls = "builtin") -> None:
         self.channel, worker_end = socket.socketpair()
         with worker_end:
-            self.process = self._start(worker_end.fileno(), memory_mib, without_namespaces)
+            self.process = self._start(worker_end.fileno(), memory_mib, walls)
         self.missing: tuple[str, ...] = self._set_up()
 
-    def _start(self, fd: int, memory_mib: int, without_namespaces: bool) -> subprocess.Popen[bytes]:
-        folder = str(Path(__file__).parent)
-        code = _START.format(folder=folder, channel=fd, memory=memory_mib, without_namespaces=without_namespaces)
+    def _start(self, fd: int, memory_mib: int, walls: Walls) -> subprocess.Popen[bytes]:
+        package = Path(__file__).parent
+        folder = filesystem.PACKAGE if walls == "bubblewrap" else str(package)
+        code = _START.format(folder=folder, channel=fd, memory=memory_mib, walls=walls)
+        command = [isolation.interpreter(), "-S", "-s", "-P", "-B", "-X", "utf8", "-c", code]
         return subprocess.Popen(
-            [isolation.interpreter(), "-S", "-s", "-P", "-B", "-X", "utf8", "-c", code],
-            env={"PYTHONHASHSEED": "0", "MALLOC_ARENA_MAX": "1"},  # sets in the same order on every run
+            bubblewrap.command(command, str(package)) if walls == "bubblewrap" else command,
+            env=filesystem.ENVIRONMENT,
             stdin=subprocess.DEVNULL,
             pass_fds=(fd,),
             cwd="/",
@@ -197,14 +202,33 @@ def _map_users(pid: int) -> bool:
     return False
 
 
+def choose_walls(name: IsolationName) -> Walls:
+    """Return who sets up namespaces and files.
+
+    With "auto" that is bubblewrap where it is installed, except for a host that runs as root: there this package can run
+    programs as another user, and bubblewrap cannot.
+
+    Raises:
+        PluginError: bubblewrap is asked for and not installed.
+    """
+    if name == "bubblewrap" and not bubblewrap.find():
+        raise PluginError(
+            "bubblewrap is not installed", hint='install it (`apt install bubblewrap`), or set isolation = "builtin"'
+        )
+    if name == "auto":
+        return "bubblewrap" if bubblewrap.find() and os.geteuid() != 0 else "builtin"
+    return name
+
+
 class Pool:
     """A fixed number of workers, each started when first needed; `run` may be called from any thread.
 
     Every method that needs a worker raises PluginError if the machine offers less isolation than needed and `unsafe` is false.
     """
 
-    def __init__(self, workers: int, memory_mib: int, unsafe: bool = False) -> None:
+    def __init__(self, workers: int, memory_mib: int, unsafe: bool = False, isolation: IsolationName = "auto") -> None:
         self.memory_mib = memory_mib
+        self.walls = choose_walls(isolation)
         self.unsafe = unsafe
         self._idle: queue.LifoQueue[Worker | None] = queue.LifoQueue()
         self._all: list[Worker] = []
@@ -229,7 +253,7 @@ class Pool:
             self._idle.put(worker)
 
     def _start_worker(self) -> Worker:
-        worker = Worker(self.memory_mib)
+        worker = Worker(self.memory_mib, self.walls)
         if worker.missing:
             worker.close()
             if not self.unsafe:
@@ -238,7 +262,7 @@ class Pool:
                     hint="allow unprivileged user namespaces (in a container: --security-opt seccomp=unconfined), or set "
                     "`unsafe = true` if you trust the programs or the machine is expendable",
                 )
-            worker = Worker(self.memory_mib, without_namespaces=True)
+            worker = Worker(self.memory_mib, "none")
         with self._lock:
             self._all.append(worker)
         return worker
@@ -276,19 +300,20 @@ class Pool:
             worker.close()
 
 
-_pools: dict[tuple[int, int, bool], Pool] = {}
+_pools: dict[tuple[int, int, bool, IsolationName], Pool] = {}
 _pools_lock = threading.Lock()
 
 
-def open_pool(workers: int | None, memory_mib: int, unsafe: bool = False) -> Pool:
+def open_pool(workers: int | None, memory_mib: int, unsafe: bool = False, isolation: IsolationName = "auto") -> Pool:
     """Return this process's pool with these options, started on first use and kept until the process ends.
 
     Args:
         workers: number of workers; one per available CPU core if None.
         memory_mib: MiB of memory a program may use beyond the interpreter itself.
         unsafe: run programs even if the machine cannot isolate them fully.
+        isolation: who sets up namespaces and files.
     """
-    key = (workers or len(os.sched_getaffinity(0)), memory_mib, unsafe)
+    key = (workers or len(os.sched_getaffinity(0)), memory_mib, unsafe, isolation)
     with _pools_lock:
         if key not in _pools:
             _pools[key] = Pool(*key)

@@ -8,7 +8,7 @@ import polars as pl
 from pydantic import Field
 
 from textbookgen import Filter, Runtime, StageInputs
-from textbookgen_sandbox.pool import Outcome, Pool, open_pool
+from textbookgen_sandbox.pool import IsolationName, Outcome, Pool, open_pool
 
 MAX_DETAIL_LINES = 12
 VERDICTS: dict[str, type[pl.DataType]] = {
@@ -32,6 +32,9 @@ class ProgramFilter(Filter):
     workers: Annotated[int | None, Runtime] = Field(
         None, gt=0, description="number of programs run in parallel (default: one per CPU core)"
     )
+    isolation: Annotated[IsolationName, Runtime] = Field(
+        "auto", description="who sets up namespaces and files: this package, or bubblewrap where it is installed"
+    )
     unsafe: Annotated[bool, Runtime] = Field(False, description="run programs even if this machine cannot isolate them fully")
 
     def prepare(self, inputs: StageInputs) -> None:
@@ -43,7 +46,7 @@ class ProgramFilter(Filter):
         self._pool().check()
 
     def _pool(self) -> Pool:
-        return open_pool(self.workers, self.memory_mib, self.unsafe)
+        return open_pool(self.workers, self.memory_mib, self.unsafe, self.isolation)
 
 
 def failure_detail(outcome: Outcome) -> str | None:

@@ -15,6 +15,8 @@ from . import syscalls
 
 WORKDIR = "/tmp"  # where a program runs: empty, writable, small
 WORKDIR_MIB = 16
+PACKAGE = "/sandbox"  # where a worker that bubblewrap started finds this package, until it has imported it
+ENVIRONMENT = {"PYTHONHASHSEED": "0", "MALLOC_ARENA_MAX": "1"}  # of workers; sets are in the same order on every run
 DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
 _LIBRARIES = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/share/zoneinfo")
 
@@ -40,7 +42,7 @@ def enter_private_root(readable: list[str]) -> None:
     os.chdir("/")
     for path in readable:
         _bind("/old", path)
-    for path in _package_folders():
+    for path in package_folders():
         syscalls.mount("tmpfs", path, "tmpfs", syscalls.MS_NOSUID | syscalls.MS_NODEV, "size=4k,nr_inodes=2")
     for path in DEVICES:
         _bind("/old", path)
@@ -60,7 +62,7 @@ def mount_workdir(replace: bool) -> None:
     syscalls.mount("tmpfs", WORKDIR, "tmpfs", flags, f"size={WORKDIR_MIB}m,nr_inodes=1k,mode=1777")
 
 
-def _package_folders() -> list[str]:
+def package_folders() -> list[str]:
     """Return the folders of installed packages beside the standard library; they are hidden."""
     library = Path(sysconfig.get_path("stdlib")).parent
     return [str(path) for name in ("site-packages", "dist-packages") for path in library.glob(f"*/{name}") if path.is_dir()]

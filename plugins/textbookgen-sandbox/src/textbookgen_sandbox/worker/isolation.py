@@ -9,6 +9,7 @@ Landlock ruleset and a seccomp filter.
 from __future__ import annotations
 
 import atexit
+import mmap
 import os
 import resource
 import shutil
@@ -22,6 +23,7 @@ from pathlib import Path
 from . import filesystem, landlock, seccomp, syscalls
 
 PROGRAM_USER = 1000  # user and group id of a program inside; if the host runs as root, mapped to an unprivileged id outside
+_NO_SECCOMP = "a seccomp filter (system calls are listed for x86_64 and aarch64 only)"
 _NAMESPACES = (
     syscalls.CLONE_NEWUSER
     | syscalls.CLONE_NEWNS
@@ -79,9 +81,26 @@ def isolate(request_user_mapping: Callable[[], bool]) -> Isolation:
     except OSError as error:
         isolation.missing.append(f"separate namespaces ({error.strerror or error})")
     if not isolation.seccomp:
-        isolation.missing.append("a seccomp filter (system calls are listed for x86_64 and aarch64 only)")
+        isolation.missing.append(_NO_SECCOMP)
     if not isolation.missing:
         _fork_namespace_init()
+    return isolation
+
+
+def isolate_in_bubblewrap() -> Isolation:
+    """Return the isolation of a process that bubblewrap has put into namespaces and a private root.
+
+    The package, imported by now, and the interpreter's own file are removed from that root.
+    """
+    isolation = _prepare(filesystem.WORKDIR)
+    try:
+        for path in (filesystem.PACKAGE, os.path.realpath(sys.executable)):
+            syscalls.call("umount2", path.encode(), syscalls.MNT_DETACH)
+        isolation.namespaces = True
+    except OSError as error:
+        isolation.missing.append(f"mounts inside bubblewrap ({error.strerror or error})")
+    if not isolation.seccomp:
+        isolation.missing.append(_NO_SECCOMP)
     return isolation
 
 
@@ -186,7 +205,29 @@ def _limit_resources(memory: int, seconds: float) -> None:
 
 def address_space() -> int:
     """Return the bytes of address space this process has; every program starts with as much."""
-    return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0]) * resource.getpagesize()
+    try:
+        return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0]) * resource.getpagesize()
+    except FileNotFoundError:
+        return _measure_address_space()
+
+
+def _measure_address_space() -> int:
+    """Return the address space where there is no /proc: the limit from which on one more page can be mapped."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    page = resource.getpagesize()
+    low, high = 0, 1 << 47
+    try:
+        while high - low > page:
+            middle = (low + high) // 2
+            resource.setrlimit(resource.RLIMIT_AS, (middle, hard))
+            try:
+                mmap.mmap(-1, page).close()
+                high = middle
+            except (OSError, MemoryError):
+                low = middle
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+    return high
 
 
 def interpreter() -> str:

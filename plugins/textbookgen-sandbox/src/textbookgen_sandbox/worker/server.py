@@ -191,8 +191,14 @@ def _read_report(process: ChildProcess, key: str) -> dict[str, Any] | None:
     return report
 
 
-def main(channel: int, memory_mib: int, without_namespaces: bool) -> None:
-    """Preload modules, isolate this process, report to the host what could not be isolated, and serve."""
+def main(channel: int, memory_mib: int, walls: str) -> None:
+    """Preload modules, isolate this process, report to the host what could not be isolated, and serve.
+
+    Args:
+        channel: descriptor of the socket to the host.
+        memory_mib: MiB of memory a program may use beyond the interpreter itself.
+        walls: who sets up namespaces and files: "builtin" this process, "bubblewrap" has already, "none" nobody.
+    """
     host = socket.socket(fileno=channel)
     for name in PRELOADED.split():
         importlib.import_module(name)
@@ -202,7 +208,12 @@ def main(channel: int, memory_mib: int, without_namespaces: bool) -> None:
         send(host, {"unshared": os.getpid()})
         return bool((receive(host)[0] or {}).get("separate_user"))
 
-    state = isolation.isolate_without_namespaces() if without_namespaces else isolation.isolate(request_user_mapping)
+    ways: dict[str, Callable[[], isolation.Isolation]] = {
+        "builtin": lambda: isolation.isolate(request_user_mapping),
+        "bubblewrap": isolation.isolate_in_bubblewrap,
+        "none": isolation.isolate_without_namespaces,
+    }
+    state = ways[walls]()
     sys.path[:] = [path for path in sys.path if Path(path).is_dir()]
     _hide_own_modules()
     gc.collect()
