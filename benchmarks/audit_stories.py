@@ -92,14 +92,14 @@ _FAULTS = {
     "plural nouns have plural verbs": re.compile(
         r"\b[Tt]he (?:scissors|glasses|jeans|pants|teeth|feet|dice) (?:was|is|has)\b|\b[Aa] (?:scissors|jeans|pants|teeth)\b"
     ),
-    "what might be is not told as what is": re.compile(
+    "what might be has no tense of facts": re.compile(
         r"\bIt was (?:\w+ )?(?:hard|difficult|tough|tricky|easy|impossible) to (?!say\b)"
     ),
-    "an idea is not good before it is told": re.compile(r"have an? \w+ idea how\b"),
+    "an idea is not good before it is known": re.compile(r"have an? \w+ idea how\b"),
     "feelings have no reason that does not fit": re.compile(
         r"at the thought that they would never|\b(?:empty|hollow|trapped|broken) (?:inside)?,? because"
     ),
-    "each one has a body of their own": re.compile(r'"[^"]*\b[Ww]e (?:can|will) \w+ their\b'),
+    "pronouns fit the speaker": re.compile(r'"[^"]*\b[Ww]e (?:can|will) \w+ their\b'),
     "an hour does not pass twice": re.compile(r"An hour (?:went by|passed).*An hour (?:went by|passed)", re.DOTALL),
     "no plan is for what is gone": re.compile(r"(?:went home|stayed) hungry.*wanted to (?:eat|share|bake|cook)\b", re.DOTALL),
 }
@@ -108,21 +108,21 @@ _FAULTS = {
 def _check_sense(result: Audit, text: str, words: Sequence[str]) -> None:
     """Check what a program can see of time, place, number and tense."""
     for name, pattern in _FAULTS.items():
-        found = pattern.search(text)
-        result.check(name, found is None, f"{found[0] if found else ''}: {text}", "figure")
+        fault = pattern.search(text)
+        result.check(name, fault is None, f"{fault[0] if fault else ''}: {text}", "figure")
     stranger = _stranger(text, words)
     result.check("only those come by who belong there", not stranger, f"{stranger}: {text}", "figure")
 
 
 def _stranger(text: str, words: Sequence[str]) -> str:
-    """Return somebody in a text, no required word, who is a passer-by at other kinds of places than that of its beginning."""
+    """Return a passer-by in a text, no required word, who is listed only for other kinds of places than its own."""
     opening = " ".join(_SENTENCE.findall(text)[:3]).lower()
     listed = [(kind, place) for kind, words in settings("places").items() for place in words]
     listed += [(place.kind, place.words) for place in places().values()]
-    found = [(opening.find(place), -len(place), kind) for kind, place in listed if re.search(rf"\b{place}\b", opening)]
-    if not found:
+    named = [(opening.find(place), -len(place), kind) for kind, place in listed if re.search(rf"\b{place}\b", opening)]
+    if not named:
         return ""
-    start, length, kind = min(found)
+    start, length, kind = min(named)
     here = set(settings("helpers")[kind])
     others = {helper for listed in settings("helpers").values() for helper in listed} - here
     later = text[start - length :].lower()
@@ -132,7 +132,7 @@ def _stranger(text: str, words: Sequence[str]) -> str:
 
 
 def _comes_by(helper: str, text: str) -> bool:
-    """Return whether somebody speaks in a text, and not only in a story that is told in it."""
+    """Return whether a passer-by speaks in a text, and is not only in a story within the story."""
     return bool(re.search(rf'\b{helper}\b(?! (?:who|that|and))[^.]*[.?]? "|" said {helper}\b', text))
 
 

@@ -168,6 +168,7 @@ def test_a_promise_is_not_given_twice():
         story += write_story(Random(seed), {"verb": "smile", "noun": "hug", "adjective": "gentle"})
         promises = re.findall(r"[Ww]e will (?!not)[a-z ]+", story.split("\n\n")[0])
         assert len(promises) == len(set(promises)), story
+        assert "Then we will not give up" not in story, story
 
 
 def test_a_wish_and_a_problem_are_not_repeated_word_for_word():

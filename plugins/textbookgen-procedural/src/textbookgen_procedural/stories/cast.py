@@ -14,6 +14,8 @@ _PRONOUNS = {
     "he": {"he": "he", "his": "his", "him": "him", "himself": "himself"},
     "she": {"he": "she", "his": "her", "him": "her", "himself": "herself"},
 }
+#: Names of animals that are things in plots.
+_THINGS = ("button", "socks")
 _SPECIES = tuple(name for name in words("species") if name not in ("bee", "snail"))
 _PETS = {"he": words("animal names") + words("animal boys"), "she": words("animal names") + words("animal girls")}
 _RELATIVES = {
@@ -58,7 +60,7 @@ def make_cast(rng: Random, noun: str, part: str, setting: str, *, thing: str = "
         pronoun = "he" if noun in _KIN["she"] else "she"
     elif peers and noun_classes(thing) & {"feminine", "masculine"}:
         pronoun = "she" if "feminine" in noun_classes(thing) else "he"
-    pets = {who: [name for name in names if name.lower() not in (noun, thing, "socks")] for who, names in _PETS.items()}
+    pets = {who: [name for name in names if name.lower() not in (noun, thing, *_THINGS)] for who, names in _PETS.items()}
     names = pets if animal else {"he": BOYS, "she": GIRLS}
     hero = rng.choice(names[pronoun])
     kind = _hero_kind(rng, animal, pronoun, noun if part == "species" else "", thing)

@@ -34,7 +34,7 @@ _ONLY_WITH_OBJECT = frozenset({"storm", "hurt", "sky", "thirsty"})
 #: Plots in which food is missing, so that nobody eats.
 _HUNGRY = frozenset({"picnic", "cook"})
 #: Where the object of `spot` is if no noun says so: places that any room has.
-_USUAL_SPOTS = ("behind the door", "on the highest shelf", "under an old blanket", "behind the curtain")
+_USUAL_SPOTS = ("behind the door", "on the highest shelf", "under an old blanket", "behind a big box")
 #: Classes of the objects of `picture` that do not live.
 _LIFELESS = frozenset({"big", "sky", "drawn"})
 #: Which adjectives can describe a noun, by its class; `thing` unless it is listed.
@@ -138,11 +138,11 @@ def _usual_object(rng: Random, noun: str, characters: list[str]) -> Roles:
     return roles
 
 
-def _told(rng: Random, told: Sequence[str]) -> Event:
+def _told(rng: Random, subjects: Sequence[str]) -> Event:
     """Return how one of the two tells something about one, two or three topics."""
-    (event,) = rng.choice(frames()[("topic", "two topics", "three topics")[len(told) - 1]])
+    (event,) = rng.choice(frames()[("topic", "two topics", "three topics")[len(subjects) - 1]])
     sentence = event.sentence
-    for topic in told:
+    for topic in subjects:
         sentence = sentence.replace("THING", topic, 1)
     return Event(event.moment, sentence)
 

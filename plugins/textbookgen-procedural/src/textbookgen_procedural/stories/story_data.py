@@ -135,10 +135,10 @@ def topics(part_of_speech: str) -> Mapping[str, str]:
 @cache
 def settings(heading: str) -> Mapping[str, tuple[str, ...]]:
     """Return the values of each kind of place (`places`, `helpers`, `plots`), or of a noun (`homes`, `acts`)."""
-    found: dict[str, tuple[str, ...]] = {}
+    table: dict[str, tuple[str, ...]] = {}
     for kind, _, rest in (line.partition(": ") for line in read_lists("story_settings")[heading]):
-        found[kind] = found.get(kind, ()) + tuple(rest.split() if heading == "plots" else rest.split("|"))
-    return found
+        table[kind] = table.get(kind, ()) + tuple(rest.split() if heading == "plots" else rest.split("|"))
+    return table
 
 
 @cache

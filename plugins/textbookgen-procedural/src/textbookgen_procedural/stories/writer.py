@@ -173,15 +173,17 @@ def _reactions(after: Sequence[str], during: Sequence[str]) -> tuple[list[str], 
     chosen = chosen or others[:1]
     first = [_said_once(event, " ".join(chosen[:n])) for n, event in enumerate(chosen)]
     later = [_ASKED.sub(lambda match: _ASK[match[0]], event) for event in after if event not in chosen]
-    told = list(first)
+    sentences = list(first)
     for event in (*later, *during):
-        told.append(_said_once(event, " ".join(told)))
-    return first, told[len(first) :]
+        sentences.append(_said_once(event, " ".join(sentences)))
+    return first, sentences[len(first) :]
 
 
 def _said_once(event: str, earlier: str) -> str:
     """Return an event without a promise that was given before."""
-    return re.sub(r"([Ww]e) will \{goal\}", r"\1 will not give up", event) if "e will {goal}" in earlier else event
+    if "e will {goal}" not in earlier:
+        return event
+    return re.sub(r"(?:Then w|([Ww]))e will \{goal\}", lambda match: f"{match[1] or 'W'}e will not give up", event)
 
 
 #: What is asked instead of stating the problem again.
@@ -220,6 +222,7 @@ _BUT_FIRST = '"First we have to {goal}," said {f}. "Then we can VP."'
 _AND_THEN = {
     "friend": '"I will help you," said {f}. "And then we can VP."',
     "": '"That comes first," said {f}. "Then we can VP."',
+    "?": '"Let us find out," said {f}. "Then we can VP."',
     "hero": '"And then we can VP," said {h}.',
 }
 _DONE = ("And later they VED, just as they had planned.", "The next day they VED at last.")
@@ -231,9 +234,9 @@ def _problem(writer: SentenceWriter, roles: Roles, features: frozenset[str], eve
     problems = [line for line in writer.plot.lines["o"] if not (spoken and '"' in line)]
     sentences = [writer.fill(writer.rng.choice(problems)), *map(writer.fill, events)]
     if roles.plan and roles.plot.name not in _NO_PLANS:
-        speaker = _speaker(sentences[-1], writer)
+        speaker = _speaker(sentences[-1], writer) if events else ""
         wish_is_said = bool(events) and "{goal}" in events[-1]
-        listener = {"friend": "hero", "hero": "friend", "": ""}[speaker]
+        listener = {"friend": "hero", "hero": "friend", "": "?" * sentences[-1].endswith("?")}[speaker]
         reply = _AND_THEN[listener] if speaker == "friend" or wish_is_said else _BUT_FIRST
         sentences.append(writer.fill(reply.replace("VP", roles.plan)))
     elif '"' not in " ".join(sentences) and ("Dialogue" in features or (not events and writer.rng.random() < 0.4)):
@@ -280,7 +283,8 @@ def _turn(writer: SentenceWriter, roles: Roles, features: frozenset[str], events
     if roles.plan and bad:
         sentences.append(writer.fill(_NOT_DONE.replace("VP", roles.plan)))
     elif roles.plan:
-        after = writer.rng.choice(_DONE[1:] if writer.plot.name in _LONG | _NO_PLANS else _DONE)
+        tomorrow = writer.plot.name in _LONG | _NO_PLANS or roles.plan.startswith("plan ")
+        after = writer.rng.choice(_DONE[1:] if tomorrow else _DONE)
         sentences.append(writer.fill(after.replace("VP", roles.plan).replace("VED", roles.planned)))
     return sentences
 
