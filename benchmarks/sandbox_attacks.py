@@ -78,7 +78,7 @@ def cheat(options: argparse.Namespace) -> dict[str, Any]:
     cheats |= {name: (attack.text, attack.tests) for name, attack in attacks.ATTACKS.items() if attack.tests}
     result: dict[str, Any] = {"cheats": len(cheats), "false_passes": {}}
     for mode, isolated in MODES.items():
-        programs = {name: Program(*pair, seconds=1, isolate_tests=isolated) for name, pair in cheats.items()}
+        programs = {name: Program(text, tests, seconds=1, isolate_tests=isolated) for name, (text, tests) in cheats.items()}
         outcomes, _ = run_all(programs, options)
         passed = [name for name, outcome in outcomes.items() if outcome.ok]
         result["false_passes"][mode] = len(passed)

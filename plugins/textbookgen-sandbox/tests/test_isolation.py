@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import stat
@@ -14,7 +15,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from textbookgen_sandbox.pool import Outcome, Pool, Program, Worker
+from textbookgen_sandbox import bubblewrap
+from textbookgen_sandbox.pool import Outcome, Pool, Program, Worker, choose_walls
 from textbookgen_sandbox.stages.tests_pass import PassingTests
 from textbookgen_sandbox.worker import landlock, seccomp
 
@@ -250,3 +252,94 @@ def test_prepare_accepts_a_machine_with_full_isolation(pool: Pool, tmp_path: Pat
         PassingTests(workers=1, memory_mib=64).prepare(StageInputs({}, tmp_path, None))  # type: ignore[arg-type]
     except PluginError as error:
         pytest.fail(str(error))
+
+
+needs_bubblewrap = pytest.mark.skipif(bubblewrap.find() is None, reason="bubblewrap is not installed")
+
+
+@pytest.fixture(scope="module")
+def wrapped() -> Iterator[Pool]:
+    """A pool whose workers bubblewrap starts."""
+    shared = Pool(1, 64, isolation="bubblewrap")
+    try:
+        shared.check()
+    except (PluginError, RunError) as error:
+        shared.close()
+        pytest.skip(f"bubblewrap does not run here: {error}")
+    yield shared
+    shared.close()
+
+
+IN_BUBBLEWRAP = {
+    "only the interpreter": ("import os\nassert any(map(os.path.exists, ('/etc', '/proc', '/sys', '/home', '/srv', '/var')))", "AssertionError"),
+    "not the package": ("open('/sandbox/worker/server.py')", "FileNotFoundError PermissionError"),
+    "not the interpreter's file": ("import os, sys\nassert os.path.getsize(os.path.realpath(sys.executable))", "AssertionError FileNotFoundError PermissionError"),
+    "packages": ("import pydantic", "ModuleNotFoundError"),
+    "write": ("import os\nopen(os.__file__, 'a')", "OSError PermissionError"),
+    "root": ("open('/evil', 'w')", "OSError PermissionError"),
+    "fork": ("import os\nos.fork()", "PermissionError"),
+    "signals": ("import os\nos.kill(-1, 9)", "PermissionError"),
+    "network": ("import socket\nsocket.socket()", "PermissionError"),
+    "environment": ("import os\nassert set(os.environ) - {'PYTHONHASHSEED', 'MALLOC_ARENA_MAX', 'PWD', 'LC_CTYPE'}", "AssertionError"),
+    "mount": ("import ctypes\nassert ctypes.CDLL(None).umount2(b'/tmp', 2) == 0", "AssertionError"),
+    "memory": ("x = bytes(1 << 30)", "memory limit"),
+    "time": ("while True: pass", "time limit"),
+    "exit": ("import os\nos._exit(0)", "exited early"),
+}  # fmt: skip
+
+
+@needs_bubblewrap
+@pytest.mark.parametrize("name", IN_BUBBLEWRAP)
+def test_bubblewrap_holds(name: str, wrapped: Pool):
+    text, reasons = IN_BUBBLEWRAP[name]
+    outcome = wrapped.run(Program(text, seconds=1))
+    assert outcome.reason in re.split(" (?=[A-Z])", reasons), outcome
+
+
+@needs_bubblewrap
+def test_programs_run_in_bubblewrap_as_elsewhere(wrapped: Pool):
+    seen = wrapped.run(Program("import os\nprint(os.getpid(), os.getppid(), os.uname().nodename, sorted({'a', 'b', 'c'}))"))
+    assert seen.stdout == "1 0 sandbox ['a', 'b', 'c']\n"
+    assert wrapped.run(Program("open('x', 'w').write('x')", "assert open('x').read() == 'x'")).ok
+    assert wrapped.run(Program("import os\nassert os.listdir('.') == []")).ok
+    assert wrapped.run(Program("def f(x): return [x]", "assert f(1) == [1]")).ok
+
+
+@needs_bubblewrap
+def test_bubblewrap_serves_an_unprivileged_user(tmp_path: Path):
+    if os.geteuid() != 0 or not shutil.which("setpriv"):
+        pytest.skip("the other tests are run by an ordinary user already, or setpriv is not installed")
+    user = (*_in_reach(tmp_path), "setpriv", "--reuid=12345", "--regid=12345", "--clear-groups", "sh", "-c", 'exec "$0" "$@"')
+    done = run_python(
+        """
+        from textbookgen_sandbox.pool import Pool, Program, choose_walls
+        print(choose_walls("auto"))
+        pool = Pool(1, 64, isolation="auto")
+        for text in ("open('/etc/passwd')", "import os; os.fork()", "open('x', 'w')", "import os; assert os.getuid() == 12345"):
+            print(pool.run(Program(text)).reason)
+        print(pool.run(Program("def f(x): return x", "assert f(1) == 1")).ok)
+        pool.close()
+        """,
+        *user,
+    )
+    if "textbookgen_sandbox" in done.stderr and "ModuleNotFoundError" in done.stderr:
+        pytest.skip("an ordinary user cannot read this checkout")
+    assert done.returncode == 0, done
+    walls, reading, *others = done.stdout.split("\n")
+    assert walls == "bubblewrap"
+    assert reading in ("FileNotFoundError", "PermissionError")
+    assert others == ["PermissionError", "", "", "True", ""], done
+
+
+def test_bubblewrap_is_asked_for_by_name(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(bubblewrap, "find", lambda: None)
+    assert choose_walls("auto") == "builtin"
+    with pytest.raises(PluginError, match="bubblewrap is not installed"):
+        choose_walls("bubblewrap")
+
+
+def test_address_space_is_measured_without_proc(tmp_path: Path):
+    done = run_python(
+        "from textbookgen_sandbox.worker import isolation as i; print(i._measure_address_space() / i.address_space())"
+    )
+    assert abs(float(done.stdout) - 1) < 0.01, done
