@@ -79,6 +79,44 @@ def test_tiling_by_an_integer_factor_preserves_the_logits(shape, factor, noise):
     assert torch.linalg.norm(after - before) / torch.linalg.norm(before) < 1e-5
 
 
+PARTIAL = [PHI, replace(PHI, heads=4, kv_heads=4), OTHERS[2], OTHERS[3]]  # heads with dimensions that are not rotated
+
+
+@pytest.mark.parametrize("noise", [0.0, 1.0])
+@pytest.mark.parametrize("shape", PARTIAL, ids=name_of)
+def test_tiling_with_larger_heads_preserves_the_logits(shape, noise):
+    large = replace(shape, hidden=2 * shape.hidden, ffn=2 * shape.ffn, rotary=shape.rotary_percent / 2)
+    assert (large.head_dim, large.rotary_dim) == (2 * shape.head_dim, shape.rotary_dim)
+    growth.check_growth(shape, large)
+    with process_groups():
+        small = trained(shape)
+        before = logits(shape, small)
+        after = logits(large, growth.tile(small, shape, large, noise=noise, seed=0))
+    assert torch.linalg.norm(after - before) / torch.linalg.norm(before) < 1e-5
+
+
+def test_phi_1_5_grows_to_phi_2():
+    old = Shape("phi", layers=24, hidden=2048, heads=32, kv_heads=32, ffn=8192, vocabulary=51200, sequence_length=2048)
+    new = replace(old, layers=32, hidden=2560, ffn=10240, rotary=old.rotary_dim / 80)
+    growth.check_growth(old, new)
+    assert (old.rotary_dim, new.rotary_dim, new.head_dim) == (32, 32, 80)
+    sources = growth._source_indices(old, new)
+    assert len(sources["qkv"]) == 3 * 2560 and int(sources["qkv"].max()) == 3 * 2048 - 1
+    assert len(sources["heads"]) == 2560 and sources["heads"].bincount(minlength=2048).min() == 1
+    assert sources["heads"][:80].tolist() == [*range(64), *range(32, 48)]
+
+
+def test_reuse_puts_each_head_into_a_larger_one():
+    large = replace(PHI, hidden=64, ffn=256, rotary=0.25)
+    with process_groups():
+        small, fresh = trained(PHI), weights.gather(build_model(large, seed=9), large)
+        grown = growth.reuse(small, fresh, PHI, large)
+    name = "decoder.layers.1.self_attention.linear_qkv.weight"
+    big, old = grown[name].view(2, 3, 32, 64), small[name].view(2, 3, 16, 32)
+    assert torch.equal(big[:, :, :16, :32], old)
+    assert torch.equal(big[:, :, 16:], fresh[name].view(2, 3, 32, 64)[:, :, 16:])
+
+
 def test_noise_breaks_the_symmetry_of_copies():
     large = wider(PHI, 2)
     with process_groups():
@@ -127,10 +165,15 @@ def test_reuse_copies_the_small_matrix_into_a_corner(shape):
     ("change", "problem"),
     [
         ({"layers": 1}, "layers would shrink"),
-        ({"hidden": 40}, "not a multiple"),
+        ({"hidden": 48, "heads": 4, "kv_heads": 4}, "heads would shrink from 16 to 12"),
         ({"hidden": 48, "heads": 3, "kv_heads": 1}, "cannot share keys and values"),
     ],
 )
 def test_impossible_growth_is_reported(change, problem):
     with pytest.raises(TrainerError, match=problem):
         growth.check_growth(PHI, replace(PHI, **change))
+
+
+def test_heads_whose_dimensions_are_all_rotated_keep_their_size():
+    with pytest.raises(TrainerError, match="all of their dimensions are rotated"):
+        growth.check_growth(LLAMA, replace(LLAMA, hidden=64))

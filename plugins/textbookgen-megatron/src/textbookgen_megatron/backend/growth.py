@@ -72,7 +72,7 @@ def check_width(old: Shape, hidden: int) -> None:
         raise TrainerError(
             f"hidden = {hidden} is not a multiple of {group} (the smaller model has heads of {old.head_dim}{groups})",
             place="hidden",
-            hint=f"heads keep their size when a model is enlarged: use {nearest}",
+            hint=f"use {nearest}; or set `heads`, and heads are enlarged",
         )
 
 
@@ -89,11 +89,17 @@ def check_growth(old: Shape, new: Shape) -> None:
                 place=name,
                 hint="growing can only enlarge a model",
             )
-    if new.head_dim != old.head_dim:
+    if new.head_dim < old.head_dim:
         raise TrainerError(
-            f"hidden = {new.hidden} is not a multiple of the head size {old.head_dim}",
-            place="hidden",
-            hint="heads keep their size, which rotary embeddings depend on",
+            f"heads would shrink from {old.head_dim} to {new.head_dim} dimensions",
+            place="heads",
+            hint=f"with hidden = {new.hidden}, use at most {new.hidden // old.head_dim} heads",
+        )
+    if new.head_dim > old.head_dim and old.rotary_dim == old.head_dim:
+        raise TrainerError(
+            f"heads of {old.head_dim} dimensions cannot be enlarged to {new.head_dim}: all of their dimensions are rotated",
+            place="heads",
+            hint="remove `heads`: heads then keep their size, and their number grows with `hidden`",
         )
     if new.heads * old.kv_heads != old.heads * new.kv_heads:
         raise TrainerError(
@@ -107,7 +113,8 @@ def tile(
 ) -> dict[str, Tensor]:
     """Fill each larger matrix with copies of the small one, divided by the number of copies of each input.
 
-    If the width grows by an integer factor and no layers are added, the logits do not change.
+    If the width grows by an integer factor and no layers are added, the logits do not change. Larger heads keep their rotated
+    dimensions first and repeat the others; queries and keys are scaled so that attention scores stay the same.
 
     Args:
         weights: Full weights of the smaller model by Megatron-core's names, float32.
@@ -131,6 +138,8 @@ def tile(
             if kind:
                 tiled = tiled.index_select(axis, sources[kind])
         inputs = axes[1] if len(axes) == 2 else None
+        if "linear_qkv" in name:
+            tiled = tiled * _query_key_scale(old, new).view(-1, *[1] * (tiled.dim() - 1))
         if inputs and not name.startswith("embedding."):  # the input of embeddings is a token id, of which there are no copies
             tiled = _divide_by_copies(tiled, sources[inputs], noise, generator)
         elif new.tied and name.startswith("decoder.final_layernorm."):  # a tied output layer cannot be divided, its input can
@@ -157,6 +166,18 @@ def reuse(
     grown = {}
     for name, source in _source_names(weights, new, layer_map(new.layers, old.layers, rounding)):
         grown[name] = fresh[name].clone()
+        if "linear_qkv" in name:
+            parts = old.heads // old.kv_heads + 2  # queries, key and value of a group, each in its own head
+            large, small = (
+                weight.view(-1, parts, shape.head_dim, *weight.shape[1:])
+                for weight, shape in ((grown[name], new), (weights[source], old))
+            )
+            large[tuple(slice(size) for size in small.shape)] = small
+            continue
+        if name.endswith("linear_proj.weight"):
+            large, small = grown[name].view(new.hidden, new.heads, -1), weights[source].view(old.hidden, old.heads, -1)
+            large[tuple(slice(size) for size in small.shape)] = small
+            continue
         matrices = 2 if new.gated and "linear_fc1" in name else 1
         for large, small in zip(grown[name].chunk(matrices), weights[source].chunk(matrices), strict=True):
             large[tuple(slice(size) for size in small.shape)] = small
@@ -179,19 +200,42 @@ def _source_indices(old: Shape, new: Shape) -> dict[str, Tensor]:
     """
     per_group = old.heads // old.kv_heads
     groups = torch.arange(new.kv_heads) % old.kv_heads
+    inner = _head_sources(old, new)
     ffn = torch.arange(new.ffn) % old.ffn
     return {
         "hidden": torch.arange(new.hidden) % old.hidden,
-        "qkv": _expand_blocks(groups, (per_group + 2) * old.head_dim),
-        "heads": _expand_blocks(groups, per_group * old.head_dim),
+        "qkv": _expand_groups(groups, per_group + 2, inner, old.head_dim),
+        "heads": _expand_groups(groups, per_group, inner, old.head_dim),
         "ffn": ffn,
         "fc1": torch.cat([ffn, ffn + old.ffn]) if old.gated else ffn,
     }
 
 
-def _expand_blocks(blocks: Tensor, size: int) -> Tensor:
-    """Return the indices of all elements of blocks: `[blocks]` to `[blocks * size]`."""
-    return (blocks[:, None] * size + torch.arange(size)).flatten()
+def _head_sources(old: Shape, new: Shape) -> Tensor:
+    """Return the old dimension of a head that each new one copies: the rotated ones once, the others repeated."""
+    rest = old.head_dim - old.rotary_dim
+    repeated = old.rotary_dim + torch.arange(new.head_dim - old.rotary_dim) % max(1, rest)
+    return torch.cat([torch.arange(old.rotary_dim), repeated])
+
+
+def _query_key_scale(old: Shape, new: Shape) -> Tensor:
+    """Return the factor of each row of the query, key and value matrix: 1 for all if heads keep their size.
+
+    A dimension that is repeated `c` times adds its product to the score as often, and the score is divided by the root of the
+    head size (not in GPT-Neo), so queries and keys are multiplied by `c ** -1/2 * (new size / old size) ** 1/4`.
+    """
+    inner = _head_sources(old, new)
+    copies = torch.bincount(inner)[inner].float()
+    ratio = new.head_dim / old.head_dim if new.traits.scaled else 1.0
+    scale = copies.rsqrt() * ratio**0.25
+    per_group = old.heads // old.kv_heads
+    return torch.cat([scale.repeat(per_group + 1), torch.ones(new.head_dim)]).repeat(new.kv_heads)
+
+
+def _expand_groups(groups: Tensor, heads: int, inner: Tensor, head_dim: int) -> Tensor:
+    """Return the old index of each element: `[groups]`, each of `heads` heads whose dimensions copy `inner`, flattened."""
+    places = groups[:, None, None] * heads + torch.arange(heads)[None, :, None]
+    return (places * head_dim + inner).flatten()
 
 
 def _divide_by_copies(tiled: Tensor, sources: Tensor, noise: float, generator: torch.Generator) -> Tensor:

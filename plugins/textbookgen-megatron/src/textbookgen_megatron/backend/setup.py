@@ -38,14 +38,20 @@ def resolve_shape(job: MegatronJob) -> Shape:
     if not isinstance(options, Grow):
         return _with_length(old, length)
     hidden = options.hidden or old.hidden
-    growth.check_width(old, hidden)
+    if options.heads is None:
+        growth.check_width(old, hidden)
+    elif hidden % options.heads:
+        hint = f"heads of one size need a divisor of {hidden}, such as {old.heads if hidden % old.heads == 0 else 1}"
+        raise TrainerError(f"hidden = {hidden} is not a multiple of {options.heads} heads", place="heads", hint=hint)
+    heads = options.heads or max(1, hidden // old.head_dim)
     new = _with_length(
         old,
         length,
         layers=options.layers or old.layers,
         hidden=hidden,
-        heads=max(1, hidden // old.head_dim),
-        kv_heads=max(1, hidden // old.head_dim * old.kv_heads // old.heads),
+        heads=heads,
+        kv_heads=max(1, heads * old.kv_heads // old.heads),
+        rotary=old.rotary_dim * heads / hidden,
         ffn=options.ffn or hidden * old.ffn // old.hidden,
     )
     growth.check_growth(old, new)

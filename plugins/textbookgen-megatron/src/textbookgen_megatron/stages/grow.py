@@ -22,7 +22,13 @@ class Grow(TokenStreamOptions):
     hidden: int | None = Field(
         None,
         gt=0,
-        description="hidden size; heads keep their size, so their number grows; default: that of the smaller model",
+        description="hidden size; default: that of the smaller model",
+    )
+    heads: int | None = Field(
+        None,
+        gt=0,
+        description="number of attention heads, which are enlarged if it grows less than `hidden` (phi-1.5 to phi-2: 32 heads "
+        "of 64 to 32 of 80; needs dimensions that are not rotated); unless given, heads keep their size and their number grows",
     )
     ffn: int | None = Field(None, gt=0, description="intermediate size of the MLP; default: scaled with `hidden`")
     method: Literal["tile", "reuse", "scratch"] = Field(
