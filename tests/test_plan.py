@@ -10,10 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from textbookgen.api.errors import RecipeError
-from textbookgen.recipe.fingerprint import fingerprint
+from textbookgen.recipe.fingerprint import fingerprint, named_files
 from textbookgen.recipe.plan import Plan
 
 Planned = Callable[..., Plan]
+
+ARC = '{{"id": "1", "question": "Q?", "choices": {{"text": ["x", "y"], "label": ["A", "B"]}}, "answerKey": "{answer}"}}\n'
 
 
 def fingerprints(plan: Plan) -> dict[str, str]:
@@ -53,6 +55,40 @@ def test_the_text_of_a_prompt_is_fingerprinted(planned: Planned, folder: Path) -
     before = planned()
     (folder / "echo.md.j2").write_text("Write about a {{ thing }} at the {{ place }}.", encoding="utf-8")
     assert changed(before, planned()) == DOWN_FROM_ECHOES
+
+
+def test_the_content_of_benchmark_files_is_fingerprinted(planned: Planned, folder: Path) -> None:
+    """A changed file of items, or of few-shot examples, runs the evaluation again, and nothing else."""
+    items, examples = folder / "arc.jsonl", folder / "train.jsonl"
+    items.write_text(ARC.format(answer="A"), encoding="utf-8")
+    examples.write_text(ARC.format(answer="A"), encoding="utf-8")
+    recipe = RECIPE.replace(
+        'use = "toy/digits"',
+        f'use = "evaluate"\nrunner = "toy/contains"\nbenchmarks = ["arc_easy@{items}?shots=1&examples={examples}"]',
+    )
+    before = planned(recipe)
+    items.touch()
+    assert changed(before, planned(recipe)) == []
+    items.write_text(ARC.format(answer="B"), encoding="utf-8")
+    after = planned(recipe)
+    assert changed(before, after) == ["report"]
+    examples.write_text(ARC.format(answer="B"), encoding="utf-8")
+    assert changed(after, planned(recipe)) == ["report"]
+
+
+def test_the_files_that_a_benchmark_names(folder: Path) -> None:
+    (folder / "mmlu").mkdir()
+    files = [folder / "a.jsonl", folder / "b.jsonl", folder / "mmlu" / "c.csv"]
+    for file in files:
+        file.write_text("x", encoding="utf-8")
+    assert named_files(f"squad@{files[0]}") == [files[0]]
+    assert named_files(f"arc_easy@{files[0]}?shots=5&examples={files[1]}&form=choice") == files[:2]
+    assert named_files(f"mmlu@{folder / 'mmlu'}") == [files[2]]
+    assert named_files(f"gsm8k?examples={files[1]}") == [files[1]]
+    assert (
+        named_files("humaneval") == named_files("exercises-heldout") == named_files(f"squad@{folder / 'missing.jsonl'}") == []
+    )
+    assert named_files("humaneval@hf://datasets/openai/openai_humaneval/test.parquet") == []
 
 
 def test_labels_are_in_the_address_but_not_in_the_fingerprint(planned: Planned) -> None:

@@ -133,3 +133,15 @@ def test_data_that_cannot_be_read_is_an_error_with_the_task(tasks, model, checkp
     with pytest.raises(RunError, match="lm-evaluation-harness failed") as caught:
         run(tasks, model, checkpoint, tmp_path, "lost")
     assert "include_path" in str(caught.value.hint)
+
+
+def test_another_release_of_the_harness_or_another_task_file_is_another_step(tmp_path, monkeypatch):
+    stage = Tasks(inputs="model", tasks=("mine",), include_path=str(tmp_path))
+    (tmp_path / "mine.yaml").write_text("task: mine\n", encoding="utf-8")
+    before = stage.digest()
+    assert stage.digest() == before and before.startswith(f"lm-eval {module._release()}\n")
+    (tmp_path / "mine.yaml").write_text("task: mine\nnum_fewshot: 1\n", encoding="utf-8")
+    changed = stage.digest()
+    assert changed != before
+    monkeypatch.setattr(module, "version", lambda name: "99.0")
+    assert stage.digest() != changed

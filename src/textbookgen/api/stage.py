@@ -203,6 +203,15 @@ class Stage(BaseModel):
         """
         return ()
 
+    def digest(self) -> str:
+        """Identify what the output depends on besides options and inputs, as it is now; part of the fingerprint if not empty.
+
+        For a source these are the files or services that it reads, such as `api.hashing.content_digest` of each file; for
+        another stage, for example, the version of a library whose figures it reports. Files that an option marked
+        `Opens("benchmark")` names (`NAME@PATH`) are fingerprinted by their content anyway.
+        """
+        return ""
+
     def output_type(self, inputs: Sequence[type[Artifact]]) -> type[Artifact]:
         """Return the artifact type of the output, given the types of the inputs in `from`."""
         return self.output or inputs[0]
@@ -263,10 +272,6 @@ class Source(Stage):
     def passed_over(self) -> Mapping[str, int]:
         """Return how many documents `read` passed over, by reason, such as those without text; called after `read`."""
         return {}
-
-    def digest(self) -> str:
-        """Identify the state of what is read, such as names, sizes and times of files; another digest reads again."""
-        return ""
 
 
 class Transform(_PreparedStage):

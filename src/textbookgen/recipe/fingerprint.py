@@ -5,13 +5,25 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl
 
 from pydantic import BaseModel
 
-from textbookgen.api.annotations import FiltersOption, Input, Label, RuntimeOption, TemplateOption, option_name, options_with
+from textbookgen.api.annotations import (
+    FiltersOption,
+    Input,
+    Label,
+    Opens,
+    RuntimeOption,
+    TemplateOption,
+    option_name,
+    options_with,
+)
 from textbookgen.api.generator import Generator
 from textbookgen.api.grader import Grader
+from textbookgen.api.hashing import content_digest
 from textbookgen.api.stage import Source, Stage
 from textbookgen.api.teacher import Teacher
 from textbookgen.api.teacher_evaluator import TeacherEvaluator
@@ -78,7 +90,7 @@ def step_facts(
         _filter_facts(component, prompts, reads_steps=f"accept.{number}" in inputs)
         for number, component in enumerate(connections.filters)
     ]
-    facts |= {"seed": seed, "filters": filters}
+    facts |= {"seed": seed, "filters": filters, **_outside_facts(stage, use)}
     if isinstance(stage, Generator | Grader):
         teacher = connections.teacher
         facts["prompts"] = _template_sources(stage, prompts)
@@ -96,11 +108,41 @@ def step_facts(
 
 def _filter_facts(component: PlannedFilter, prompts: Prompts, *, reads_steps: bool) -> dict[str, Any]:
     """Return what determines the verdicts of a filter in `accept`: of a grader, also its prompts and its teacher."""
-    facts = component_facts(component)
+    facts = component_facts(component) | _outside_facts(component.options, component.use)
     if isinstance(component.options, Grader):
         facts["prompts"] = _template_sources(component.options, prompts)
         facts["teacher"] = component.teacher and _teacher_facts(component.teacher, reads_steps=reads_steps)
     return facts
+
+
+def _outside_facts(stage: Stage, use: str) -> dict[str, Any]:
+    """Return what a stage reads from outside the recipe: its digest, and the content of the files of its benchmarks.
+
+    Empty for most stages, whose fingerprints do not depend on it.
+    """
+    with plugin_boundary(f"stage `{use}`", "digest"):
+        digest = stage.digest()
+    options = [option for option, mark in options_with(type(stage), Opens) if mark.what == "benchmark"]
+    names = {name for option in options for name in _values(stage, option)}
+    files = {str(file): content_digest(file) for name in sorted(names) for file in named_files(name)}
+    return ({"digest": digest} if digest else {}) | ({"files": files} if files else {})
+
+
+def _values(stage: Stage, option: str) -> tuple[str, ...]:
+    value = getattr(stage, option)
+    return (value,) if isinstance(value, str) else tuple(value or ())
+
+
+def named_files(name: str) -> list[Path]:
+    """Return the files that the name of a benchmark says to read, such as `arc_easy@test.jsonl?examples=train.jsonl`.
+
+    These are the path after `@` and the parameters that are paths; of a folder, all files in it. Addresses and files that do
+    not exist are left out: `recipe check` reports the latter.
+    """
+    path, _, query = name.partition("?")
+    _, _, path = path.partition("@")
+    places = [Path(value) for value in (path, *(value for _, value in parse_qsl(query))) if value and "://" not in value]
+    return sorted({file for place in places for file in (place.rglob("*") if place.is_dir() else [place]) if file.is_file()})
 
 
 def source_facts(stage: Source, use: str, limit: int | None) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from pydantic import Field
 from textbookgen import Checkpoint, Diagnostic, Evaluator, Input, Labels, MissingRequirement, RunError, Runtime, StageInputs
 from textbookgen.api.cards import CheckpointCard
 from textbookgen.api.files import write_frame, write_json
+from textbookgen.api.hashing import content_digest
 from textbookgen.api.rows import ITEM_SCORES, report_table
 
 _INSTALL = "pip install 'textbookgen-lm-eval[harness]'"
@@ -61,6 +62,15 @@ class Tasks(Evaluator):
             if task not in known:
                 problem = f"lm-evaluation-harness {_release()} has no task '{task}'"
                 yield Diagnostic("tasks", problem, "`python -m lm_eval ls tasks` lists them")
+
+    def digest(self) -> str:
+        """Identify the release of lm-evaluation-harness, which may change tasks and metrics, and the files in `include_path`.
+
+        Data sets on the Hub, and files outside of that folder that a task names, are not part of it.
+        """
+        folder = Path(self.include_path) if self.include_path is not None else None
+        files = sorted(file for file in folder.rglob("*") if file.is_file()) if folder and folder.is_dir() else []
+        return "\n".join([f"lm-eval {_release()}", *(f"{file} {content_digest(file)}" for file in files)])
 
     def evaluate(self, inputs: StageInputs, out: Path) -> pl.DataFrame:
         """Return the figures.
