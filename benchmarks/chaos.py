@@ -105,16 +105,21 @@ class Campaign:
         deadline = time.monotonic() + self.options.minutes * 60
         while time.monotonic() < deadline and (not self.options.trials or self.trials.total() < self.options.trials):
             kind = self.rng.choices(kinds, [KINDS[kind][1] for kind in kinds])[0]
-            self._trial(kind, self.trials.total())
+            try:
+                baseline = self.baseline(training=kind == "kill trainer")
+            except Loss as loss:
+                print(f"no trials of '{kind}': {loss}", flush=True)
+                kinds.remove(kind)
+                continue
+            self._trial(kind, self.trials.total(), baseline)
 
-    def _trial(self, kind: str, number: int) -> None:
+    def _trial(self, kind: str, number: int, baseline: Baseline) -> None:
         folder = self.folder / f"trial-{number}"
         folder.mkdir()
         rng = random.Random(f"{self.options.seed}/{number}")
-        training = kind == "kill trainer"
         started, problem = time.monotonic(), ""
         with server_for(kind, rng) as server:
-            trial = Trial(folder, self.web, rng, self.baseline(training=training), server, training)
+            trial = Trial(folder, self.web, rng, baseline, server, training=kind == "kill trainer")
             try:
                 KINDS[kind][0](trial)
                 self._check_requests(trial)

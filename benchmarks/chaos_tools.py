@@ -86,12 +86,7 @@ hidden = 16
 heads = 2
 tokens = 4_000
 batch_size = 4
-save_every = 5
-[stage.scores]
-use = "evaluate"
-from = "model"
-benchmarks = ["exercises-heldout:2"]
-max_tokens = 4
+checkpoint_every = 5
 """
 _VOLATILE = ("metrics.jsonl", "checkpoint.json", "training_args.bin")  # they hold times
 _STORED = ("data", "verdicts", "out")
