@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import polars as pl
 import pytest
+from conftest import RECIPE
 
 from textbookgen.api.errors import PluginError, RecipeError, RunError, TeacherBusy, TextbookgenError
 from textbookgen.api.hookspecs import hookimpl
@@ -165,3 +166,33 @@ def test_an_output_that_does_not_fit_on_the_disk_is_a_warning(planned: Callable[
     assert list(disk_warnings(small, tmp_path / "none" / "work")) == []
     (warning,) = disk_warnings(large, tmp_path / "none" / "work")
     assert "931,322,574.6 GiB" in warning and "GiB free" in warning
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("x", "must be a list (got 'x'); write [\"x\"]"),
+        ({"use": "sample", "share": 0.5}, 'write [{ use = "sample", share = 0.5 }]'),
+        ([{"share": 0.5}], "a table of a filter needs the key 'use'"),
+        (["nosuch"], "there is no stage 'nosuch'"),
+        ([3], "accept[0] must be a string or a table (got 3)"),
+    ],
+)
+def test_a_filter_that_is_written_in_another_way_is_explained(planned: Callable[..., Plan], value: Any, message: str) -> None:
+    with pytest.raises(RecipeError) as caught:
+        planned(sets={"stage.echoes.accept": value})
+    (diagnostic,) = caught.value.diagnostics
+    assert message in str(diagnostic)
+
+
+def test_one_list_that_is_not_there_is_one_complaint(planned: Callable[..., Plan]) -> None:
+    with pytest.raises(RecipeError) as caught:
+        planned(RECIPE.replace('thing = ["cat", "dog", "owl", "eel"]', 'thing = "@nowhere.txt"'))
+    (diagnostic,) = caught.value.diagnostics
+    assert "nowhere.txt" in diagnostic.problem and diagnostic.place.endswith("[sampler.things] thing")
+
+
+def test_an_empty_list_is_explained_without_terms_of_the_library(planned: Callable[..., Plan]) -> None:
+    with pytest.raises(RecipeError) as caught:
+        planned(sets={"sampler.things.thing": []})
+    assert "must have at least 1 item (got [])" in str(caught.value)

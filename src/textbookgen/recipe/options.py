@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -147,7 +148,7 @@ class _Rejected:
 
     def add(self, problem: ErrorDetails) -> None:
         known = _MESSAGES.get(problem["type"])
-        text = problem["msg"].replace("Input should be", "must be").replace("Input should", "must") if known is None else known
+        text = _in_words(problem["msg"]) if known is None else known
         reasons = self.others if known is None else self.types
         if text and text not in reasons:
             reasons.append(text)
@@ -156,10 +157,16 @@ class _Rejected:
         reasons = [f"must be {' or '.join(self.types)}"] if self.types else []
         where = "".join(f"[{item}]" if isinstance(item, int) else f".{item}" for item in path[1:])
         problem = f"{self.key}{where} " if where else ""
-        example = f"; write {as_toml([self.value])}" if self.types == ["a list"] and isinstance(self.value, str) else ""
+        example = f"; write {as_toml([self.value])}" if self.types == ["a list"] and isinstance(self.value, str | dict) else ""
         return OptionError(
             self.key, f"{problem}{' or '.join([*reasons, *self.others])} (got {self.value!r}){example}".strip(), self.hint
         )
+
+
+def _in_words(message: str) -> str:
+    """Return a message of pydantic without its terms for values."""
+    message = re.sub(r"^(?:Input|Value|\w+) should ", "must ", message)
+    return re.sub(r" after validation, not .*$", "", message)
 
 
 def _path_in(options: Mapping[str, Any], location: Iterable[int | str]) -> tuple[int | str, ...]:

@@ -237,6 +237,9 @@ class Plugins:
 
         options = {"use": use} if isinstance(use, str) else dict(use)
         name = str(options.pop("use", ""))
+        if not name:
+            hint = 'write the name of a filter, as in { use = "sample", share = 0.5 }'
+            raise PluginError("a table of a filter needs the key 'use'", hint=hint)
         kind = self.find("stage", name)
         if not issubclass(kind, Filter):
             hint = "use a stage of the family Filter: `textbookgen stage list` shows them"
