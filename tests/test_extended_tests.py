@@ -141,6 +141,86 @@ def test_arguments_have_the_types_that_json_lost(tmp_path: Path, runner: Any) ->
     assert not passed(Author(dict.fromkeys(others, "pass"), items), items, runner)["passed"].any()
 
 
+CLOSE = {  # HumanEval/0, with the columns and values of the released file
+    "task_id": "HumanEval/0",
+    "prompt": "from typing import List\n\n\ndef has_close_elements(numbers: List[float], threshold: float) -> bool:\n"
+    '    """ Check if in given list of numbers, are any two numbers closer to each other than\n    given threshold.\n'
+    "    >>> has_close_elements([1.0, 2.0, 3.0], 0.5)\n    False\n    >>> has_close_elements([1.0, 2.8, 3.0, 4.0, 5.0, 2.0], 0.3)\n"
+    '    True\n    """\n',
+    "entry_point": "has_close_elements",
+    "canonical_solution": "\n    sorted_numbers = sorted(numbers)\n    for i in range(len(sorted_numbers) - 1):\n"
+    "        if sorted_numbers[i + 1] - sorted_numbers[i] < threshold:\n            return True\n    return False\n\n",
+    "base_input": [[[1.0, 2.0, 3.9, 4.0, 5.0, 2.2], 0.3], [[1.0, 2.0, 3.9, 4.0, 5.0, 2.2], 0.05]],
+    "atol": 0,
+    "plus_input": [[[1.0, 5.0, 1.1], 0.5], [[], 0.1], [[1.0, 1.0], 0.0]],
+    "contract": '\n    assert isinstance(threshold, float) and threshold >= 0, "invalid inputs" # $_CONTRACT_$\n',
+}
+CLOSE_BODIES = {
+    CLOSE["canonical_solution"]: True,
+    "    return any(abs(a - b) < threshold for i, a in enumerate(numbers) for b in numbers[:i])\n": True,
+    "    return any(abs(a - b) < threshold for a, b in zip(numbers, numbers[1:]))\n": False,
+    "    return False\n": False,
+}
+IS_FLOATS = (
+    "def is_floats(x) -> bool:\n    # check if it is float; List[float]; Tuple[float]\n    if isinstance(x, float):\n        return True\n"
+    "    if isinstance(x, (list, tuple)):\n        return all(isinstance(i, float) for i in x)\n"
+    "    if isinstance(x, np.ndarray):\n        return x.dtype == np.float64 or x.dtype == np.float32\n    return False\n\n\n"
+)
+ASSERTION = (
+    "def assertion(out, exp, atol):\n    exact_match = out == exp\n\n    if atol == 0 and is_floats(exp):\n        atol = 1e-6\n"
+    "    if not exact_match and atol != 0:\n        assert np.allclose(out, exp, rtol=1e-07, atol=atol)\n"
+    '    else:\n        assert exact_match, f"out: {out}, exp: {exp}"\n\n\n'
+)
+LOOP = "for i, (inp, exp) in enumerate(zip(inputs, results)):\n"
+
+
+def hub_rows() -> dict[str, dict[str, Any]]:
+    """A row of `evalplus/humanevalplus` and one of `evalplus/mbppplus`, whose programs use numpy."""
+    inputs = [*CLOSE["base_input"], *CLOSE["plus_input"]]
+    check = (
+        f"\n\nimport numpy as np\n\n{IS_FLOATS}{ASSERTION}def check(candidate):\n    inputs = {inputs}\n"
+        f"    results = [True, False, True, False, False]\n    {LOOP}        assertion(candidate(*inp), exp, 0)\n"
+    )
+    human = {name: CLOSE[name] for name in ("task_id", "prompt", "canonical_solution", "entry_point")} | {"test": check}
+    mbpp = {
+        "task_id": 623,
+        "code": "\ndef halves(xs):\n    return [x / 2 for x in xs]\n",
+        "prompt": "Write a function to halve each number.",
+        "source_file": "Benchmark Questions Verification V2.ipynb",
+        "test_imports": ["import math"],
+        "test_list": ["assert halves([2, 4])==[1.0, 2.0]", "assert math.isclose(halves([1])[0], 0.5)"],
+        "test": f"import numpy as np\nfrom math import inf\n\n{IS_FLOATS}{ASSERTION}inputs = [[[2, 4]], [[1, 3, inf]], [[]]]\n"
+        f"results = [[1.0, 2.0], [0.5, 1.5, inf], []]\n{LOOP}    assertion(halves(*inp), exp, 0)\n",
+    }
+    return {"humaneval-plus": human, "mbpp-plus": mbpp}
+
+
+def verdicts(items: list[BenchmarkItem], body: str, runner: Any) -> tuple[bool, bool | None]:
+    (result,) = passed(Author({items[0].entry_point: body}, items), items, runner).iter_rows(named=True)
+    return result["passed"], result.get("base_passed")
+
+
+def test_the_released_files_and_those_of_the_hub_give_the_same_verdicts(tmp_path: Path, runner: Any) -> None:
+    pl.DataFrame([hub_rows()["humaneval-plus"]]).write_parquet(tmp_path / "test.parquet")
+    released = list(items_of("humaneval-plus", [CLOSE], tmp_path))
+    hub = list(open_benchmark(f"humaneval-plus@{tmp_path / 'test.parquet'}").items())
+    assert (hub[0].id, hub[0].prompt, hub[0].entry_point) == (released[0].id, released[0].prompt, released[0].entry_point)
+    for body, right in CLOSE_BODIES.items():
+        assert verdicts(released, body, runner)[0] is verdicts(hub, body, runner)[0] is right, body
+
+
+def test_mbpp_plus_of_the_hub(tmp_path: Path, runner: Any) -> None:
+    """Tasks outside of MBPP's test split count, results are close where they are floats, base tests are reported apart."""
+    pl.DataFrame([hub_rows()["mbpp-plus"]]).write_parquet(tmp_path / "test.parquet")
+    items = list(open_benchmark(f"mbpp-plus@{tmp_path / 'test.parquet'}").items())
+    assert items[0].id == "Mbpp/623" and items[0].prompt.startswith(
+        '"""\nWrite a function to halve each number.\nassert halves'
+    )
+    assert verdicts(items, items[0].solution, runner) == (True, True)
+    assert verdicts(items, "def halves(xs):\n    return [x * 0.5 + 1e-8 for x in xs]\n", runner)[0]
+    assert verdicts(items, "def halves(xs):\n    return [x / 2 for x in xs[:2]]\n", runner) == (False, True)
+
+
 def test_a_file_that_is_not_json_lines_is_refused(tmp_path: Path) -> None:
     (tmp_path / "plus.jsonl").write_text("no json\n", encoding="utf-8")
     with pytest.raises(RunError, match="cannot read the benchmark `mbpp-plus`"):

@@ -24,8 +24,11 @@ def mbpp(row: Row, number: int) -> BenchmarkItem | None:
     A file may contain all 974 tasks; only the test split, ids 11 to 510, is used. Rows may be of the full or of the
     sanitized set.
     """
-    if not 11 <= row["task_id"] <= 510:
-        return None
+    return mbpp_item(row) if 11 <= row["task_id"] <= 510 else None
+
+
+def mbpp_item(row: Row) -> BenchmarkItem:
+    """Return an item of MBPP, of any split."""
     task = row["text"] if "text" in row else row["prompt"]
     setup = row["test_setup_code"] if "test_setup_code" in row else "\n".join(row["test_imports"] or ())
     quoted = f"{task.strip()}\n{row['test_list'][0]}".replace("\\", "\\\\").replace('"""', '\\"\\"\\"')

@@ -1,7 +1,9 @@
 """HumanEval+ and MBPP+: more tests for the problems of HumanEval and MBPP, in the files of EvalPlus (arXiv 2305.01210).
 
-A row has `base_input` and `plus_input`, lists of arguments, and a solution that is known to be right. Expected results are
-those of that solution, which runs with the tests in the sandbox. Results are compared as EvalPlus compares them.
+A row of EvalPlus's releases (JSON Lines) has `base_input` and `plus_input`, lists of arguments, and a solution that is known
+to be right. Expected results are those of that solution, which runs with the tests in the sandbox. Results are compared as
+EvalPlus compares them. A row of its data sets on the Hugging Face Hub (parquet) is one of HumanEval or MBPP, whose `test` is a
+program with arguments and results.
 """
 
 from __future__ import annotations
@@ -9,14 +11,16 @@ from __future__ import annotations
 import ast
 import gzip
 import json
+import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from textbookgen.api.benchmark import BenchmarkItem
 from textbookgen.api.errors import RunError
-from textbookgen.builtin.benchmarks.table import Row, reading
+from textbookgen.builtin.benchmarks.code import human_eval, mbpp_item
+from textbookgen.builtin.benchmarks.table import Row, read_rows, reading
 
 #: What compares two results: the sandbox runs it in the process of the tests, where only the standard library is available.
 _COMPARISON = """
@@ -90,7 +94,7 @@ class ExtendedTests:
     Attributes:
         name: `humaneval-plus` or `mbpp-plus`.
         stop: texts that end a completion.
-        address: the file, JSON Lines, also compressed with gzip.
+        address: the file: JSON Lines, also compressed with gzip, or parquet, which may also be an address.
     """
 
     name: str
@@ -103,9 +107,11 @@ class ExtendedTests:
         Raises:
             RunError: the file cannot be read, or lacks a column.
         """
-        for row in _json_lines(self.name, self.address):
+        dataset, is_parquet = self.name.removesuffix("-plus"), self.address.endswith(".parquet")
+        rows = read_rows(self.name, self.address).iter_rows(named=True) if is_parquet else _json_lines(self.name, self.address)
+        for row in rows:
             with reading(row, self.name, self.address):
-                yield _item(self.name.removesuffix("-plus"), row)
+                yield _hub_item(dataset, row) if "test" in row and "plus_input" not in row else _item(dataset, row)
 
 
 def _json_lines(name: str, address: str) -> Iterator[Row]:
@@ -117,8 +123,31 @@ def _json_lines(name: str, address: str) -> Iterator[Row]:
                 if line.strip():
                     yield json.loads(line)
     except (OSError, ValueError) as error:
-        hint = f"write `{name}@PATH` with a file of EvalPlus that ends in .jsonl or .jsonl.gz"
+        hint = f"write `{name}@PATH` with a file of EvalPlus that ends in .jsonl, .jsonl.gz or .parquet"
         raise RunError(f"cannot read the benchmark `{name}` from '{address}': {error}", hint=hint) from error
+
+
+#: What the programs on the Hub use of numpy, which the process of the tests does not have.
+_NUMPY = """
+class np:
+    class ndarray: pass
+
+    @staticmethod
+    def allclose(value, expected, rtol, atol):
+        if isinstance(expected, (list, tuple)):
+            return len(value) == len(expected) and all(np.allclose(*pair, rtol, atol) for pair in zip(value, expected))
+        return value == expected or abs(value - expected) <= atol + rtol * abs(expected)
+"""
+
+
+def _hub_item(dataset: str, row: Row) -> BenchmarkItem:
+    """Return an item of the data set on the Hub; that of HumanEval+ does not say which tests are those of HumanEval."""
+    tests = _NUMPY + re.sub(r"^import numpy as np$", "", row["test"], flags=re.MULTILINE)
+    if dataset == "humaneval":
+        return human_eval({**row, "test": tests}, 0)
+    item = mbpp_item(row)
+    imports = "\n".join(row["test_imports"] or ())
+    return replace(item, id=f"Mbpp/{row['task_id']}", tests=f"{imports}\n{tests}\n", base_tests=item.tests)
 
 
 def _item(dataset: str, row: Row) -> BenchmarkItem:
