@@ -116,18 +116,17 @@ def _check_sense(result: Audit, text: str, words: Sequence[str]) -> None:
 
 def _stranger(text: str, words: Sequence[str]) -> str:
     """Return a passer-by in a text, no required word, who is listed only for other kinds of places than its own."""
-    opening = " ".join(_SENTENCE.findall(text)[:3]).lower()
+    opening = " ".join(part for part in _SENTENCE.findall(text)[:4] if " lived in " not in part).lower()
     listed = [(kind, place) for kind, words in settings("places").items() for place in words]
     listed += [(place.kind, place.words) for place in places().values()]
     named = [(opening.find(place), -len(place), kind) for kind, place in listed if re.search(rf"\b{place}\b", opening)]
     if not named:
         return ""
-    start, length, kind = min(named)
+    kind = min(named)[2]
     here = set(settings("helpers")[kind])
     others = {helper for listed in settings("helpers").values() for helper in listed} - here
-    later = text[start - length :].lower()
     unnamed = [helper for helper in sorted(others) if helper.startswith(("a ", "an ")) and helper.split()[-1] not in words]
-    present = (helper for helper in unnamed if _comes_by(helper, later))
+    present = (helper for helper in unnamed if _comes_by(helper, text.lower()))
     return next((helper for helper in present if not any(helper in own for own in here)), "")
 
 
