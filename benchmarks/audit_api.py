@@ -270,7 +270,7 @@ def make_requests(documents: int, seed: int = 0) -> list[dict[str, Any]]:
     import polars as pl
     from textbookgen_api.requests import Requests
 
-    source = Requests(path="household", count=documents, seed=seed, outside_share=0.12, sequence_share=0.12)
+    source = Requests(path="household", count=documents, seed=seed, outside_share=0.12, sequence_share=0.2)
     return pl.concat(source.read()).to_dicts()
 
 
