@@ -15,7 +15,6 @@ import argparse
 import gzip
 import importlib.util
 import json
-import resource
 import socket
 import sys
 import time
@@ -39,19 +38,15 @@ def load(name: str) -> ModuleType:
     return module
 
 
-def cpu() -> float:
-    """Return the CPU seconds of this process and of its children that have ended."""
-    usages = map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
-
-
 def run_all(programs: dict[str, Program], options: argparse.Namespace) -> tuple[dict[str, Outcome], float]:
     """Run programs in a pool of their own; return outcomes by name, and CPU seconds of all processes."""
-    before = cpu()
     pool = Pool(options.workers, 256, isolation=options.isolation)
+    pool.check()
+    before = time.process_time()
     outcomes = dict(zip(programs, pool.map(programs.values()), strict=True))
     pool.close()
-    return outcomes, cpu() - before
+    host = time.process_time() - before
+    return outcomes, host + sum(outcome.cpu_seconds + outcome.worker_seconds for outcome in outcomes.values())
 
 
 def reference_solutions(folder: Path) -> Iterator[tuple[str, str, str]]:

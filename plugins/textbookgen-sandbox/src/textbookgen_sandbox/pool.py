@@ -66,6 +66,7 @@ class Outcome:
         stderr: the end of what it wrote to stderr.
         seconds: wall-clock seconds it took.
         cpu_seconds: CPU seconds of its processes.
+        worker_seconds: CPU seconds of the worker that forked and watched them.
         snippets: number of snippets of a page.
         expectations: what a page states about outputs and values, and what they were.
     """
@@ -78,6 +79,7 @@ class Outcome:
     cpu_seconds: float
     snippets: int = 0
     expectations: tuple[Expectation, ...] = ()
+    worker_seconds: float = 0.0
 
 
 class Worker:
@@ -170,7 +172,8 @@ def _worker_ended() -> RunError:
 def _parse_outcome(message: dict[str, Any]) -> Outcome:
     """Return the outcome in a worker's message; malformed expectations, which the program can forge, are left out."""
     streams = message["stdout"], message["stderr"]
-    outcome = Outcome(message["ok"], message["reason"], *streams, message["seconds"], message["cpu"])
+    timing = message["seconds"], message["cpu"]
+    outcome = Outcome(message["ok"], message["reason"], *streams, *timing, worker_seconds=message["worker"])
     snippets, expectations = message.get("snippets"), message.get("expectations")
     if not isinstance(snippets, int) or not isinstance(expectations, list):
         return outcome

@@ -13,61 +13,17 @@ from collections.abc import Iterator, Sequence
 from difflib import SequenceMatcher
 from typing import Literal
 
+from textbookgen_sandbox.worker import claims
 from textbookgen_sandbox.worker.expectations import Expectation
 
 Judgement = Literal["right", "wrong", "remark"]
 
-_ARROW = r"(?:[-=~]*>+|→|⇒|➜|➔|=(?!=))"
-_VERB = (
-    r"(?:prints?|printing|printed|outputs?|displays?|shows?|results?|returns?|returned|gives?|yields?|produces?|evaluates|expected|"
-    r"answer|equals)"
-)
-#: What may precede a claimed output.
-_LEAD_IN = re.compile(
-    rf"^\W{{0,2}}(?:{_ARROW}|(?:(?:this|it|the|that|line|code|call|sample|console|final|will|should|would|also|now|and|so|\d)\s+)*"
-    rf"{_VERB}\b(?:\s+(?:output|result|value|be|in|out|is|to|as))*\s*(?:{_ARROW}|:|(?=\s)|$)|should be\b|will be\b)\s*",
-    re.IGNORECASE,
-)
-#: The first words of a description of the output, as opposed to the output.
-_DESCRIPTION = re.compile(
-    r"(?:the|a|an|each|all|every|both|any|this|that|these|those|its?|his|her|their|our|your|my|one|only|same|first|last|second|how|"
-    r"what|whether|why|when|where|if|no|nothing|as|like|from|on|with|without|for|by|because|some|something|numbers?|lines?|words?|"
-    r"values?|items?|elements?|characters?|either|different|depends|twice|again|multiple|several|\w+ing)\b",
-    re.IGNORECASE,
-)
-_VARIES = re.compile(
-    r"\b(?:e\.g\.|for example|for instance|such as|something like|similar|varies|vary|random|different each|depends|may differ|"
-    r"address|example)",
-    re.IGNORECASE,
-)
-_APPROXIMATELY = re.compile(
-    r"^(?:~|≈|about|approximately|approx\.?|roughly|around|ca\.?|circa|nearly|almost)\s*|\s*\(?approx(?:imately|\.)?\)?$", re.I
-)
-#: What explains an output, behind it.
-_ASIDE = re.compile(
-    r"\s+(?:\(|\[|[-–—]{1,2}\s|<-|←|(?:because|since|as|for|not|but|and not|which|when|if|after|from|due|instead)\b|"
-    r"[=≈#]|//)|"
-    r"\s*(?:[;:!]|,\s+(?=[a-z])|\.\s)|\s*\(|\s+[a-z]+ing\b"
-)
-_VALUE_AT_END = re.compile(
-    r"\b(?:result|output|answer|sum|total|value|length|count|average|mean|it|this|that)(?:\s+\w+)?\s+"
-    r"(?:is|are|equals?|becomes|will be|should be)(?: now)?\s+(?P<value>[^\s].*?)\.?$",
-    re.IGNORECASE,
-)
 _ADDRESS = re.compile(r"\b0x[0-9a-fA-F]{4,}")
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?")
 _WORD = re.compile(r"\w+")
 _ELLIPSIS = re.compile(r"\.\.\.|…")
 _SEPARATORS = re.compile(r"(?:[\s,;|/]|\\n|\b(?:and|then)\b)+")
-_EACH_ON_A_LINE = re.compile(
-    r"\s*[\[(]?\b(?:each )?(?:one per line|on (?:a )?(?:its own|separate|new|different|individual) lines?)\b[\])]?\s*$", re.I
-)
 _QUOTES = str.maketrans({"\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201d": '"', "\u00a0": " "})
-_REMARK = re.compile(
-    r"(?:debug|done|ok(?:ay)?|total|results?|outputs?|tests?|examples?|works|yes|no|same|wrong|correct|right|bad|good|nice|oops|"
-    r"error|unchanged|changed|nothing|finally|start|end|usage|demo|try|todo|note|important|careful|empty|blank|success)[.!?]?",
-    re.IGNORECASE,
-)
 _MIN_ALIKE = 0.9  # from which a text is the output with a slip, whatever its first words
 _MIN_RESEMBLANCE = {"comment": 0.55, "below": 0.6, "block": 0.4, "sentence": 0.7, "value": 1.1}
 _PLAIN_WORD = re.compile(r"[^\W\d]\w*[.!?]?")
@@ -106,9 +62,9 @@ def _variants(expected: str) -> Iterator[str]:
     rest = _without_lead_in(text)
     if rest != text:
         yield _normal(rest)
-    if match := _VALUE_AT_END.search(rest):
+    if match := claims.VALUE_AT_END.search(rest):
         yield _normal(match["value"])
-    without_place = _EACH_ON_A_LINE.sub("", rest)
+    without_place = claims.EACH_ON_A_LINE.sub("", rest)
     if without_place != rest:
         yield _normal(without_place)
 
@@ -116,7 +72,7 @@ def _variants(expected: str) -> Iterator[str]:
 def _without_lead_in(text: str) -> str:
     """Return a text without the words and arrows before an output."""
     for _ in range(3):
-        match = _LEAD_IN.match(text)
+        match = claims.LEAD_IN.match(text)
         if match is None or not match[0].strip() or match.end() == len(text):
             break
         text = text[match.end() :].strip()
@@ -133,11 +89,11 @@ def _equals(expected: str, printed: str) -> bool:
     """Return whether an expected text is an output, both normalized, apart from an aside, layout or what `...` leaves out."""
     if expected == printed or _same_value(expected, printed) or _close(expected, printed):
         return True
-    if printed and expected.startswith(printed) and _ASIDE.match(expected[len(printed) :]):
+    if printed and expected.startswith(printed) and claims.ASIDE.match(expected[len(printed) :]):
         return True
     for quote in "'\"`":
         if expected.startswith(f"{quote}{printed}{quote}") and (
-            not expected[len(printed) + 2 :] or _ASIDE.match(expected[len(printed) + 2 :])
+            not expected[len(printed) + 2 :] or claims.ASIDE.match(expected[len(printed) + 2 :])
         ):
             return True
     if _ELLIPSIS.search(expected) and _matches_ellipsis(expected, printed):
@@ -164,7 +120,7 @@ def _same_value(expected: str, printed: str) -> bool:
 
 def _close(expected: str, printed: str) -> bool:
     """Return whether an expected number that is said to be approximate is the printed one, rounded."""
-    number = _APPROXIMATELY.sub("", expected)
+    number = claims.APPROXIMATELY.sub("", expected)
     if number == expected or not _NUMBER.fullmatch(number) or not _NUMBER.fullmatch(printed):
         return False
     digits = len(number.partition(".")[2])
@@ -187,19 +143,19 @@ def _is_value(text: str) -> bool:
         return False
     rest = text[start.end() :]
     value = start[0].startswith("<") or start[0] in ("None", "True", "False") or _literal(start[0]) is not None
-    return value and (not rest or bool(_ASIDE.match(rest)) or bool(re.fullmatch(r"(?:[\s,]+-?[\d.]+)+", rest)))
+    return value and (not rest or bool(claims.ASIDE.match(rest)) or bool(re.fullmatch(r"(?:[\s,]+-?[\d.]+)+", rest)))
 
 
 def _claims(expected: str, printed: Sequence[str], min_resemblance: float) -> bool:
     """Return whether a text that is not the output claims to be it."""
     text = _normal(expected)
-    if not text or _VARIES.search(text):
+    if not text or claims.VARIES.search(text):
         return False
     rest = _without_lead_in(text)
     output = " ".join(" ".join(printed).split())
-    if _is_value(rest) or _is_value(_APPROXIMATELY.sub("", rest)):
+    if _is_value(rest) or _is_value(claims.APPROXIMATELY.sub("", rest)):
         return True
-    if (match := _VALUE_AT_END.search(rest)) and _is_value(match["value"]):
+    if (match := claims.VALUE_AT_END.search(rest)) and _is_value(match["value"]):
         return True
     if _resemblance(text, output) >= _MIN_ALIKE:
         return True
@@ -207,10 +163,10 @@ def _claims(expected: str, printed: Sequence[str], min_resemblance: float) -> bo
         return False
     starts_alike = rest.split()[:1] == output.split()[:1]
     if rest != text:
-        describes = bool(_DESCRIPTION.match(rest)) and not starts_alike
+        describes = bool(claims.DESCRIPTION.match(rest)) and not starts_alike
         return not describes and len(rest.split()) <= max(3, 2 * len(output.split()))
     if _PLAIN_WORD.fullmatch(rest):
-        return bool(_PLAIN_WORD.fullmatch(output)) and not _REMARK.fullmatch(rest)
+        return bool(_PLAIN_WORD.fullmatch(output)) and not claims.REMARK.fullmatch(rest)
     candidates = [output, *(" ".join(item.split()) for item in printed)]
     return max(_resemblance(rest, candidate) for candidate in candidates) >= min_resemblance
 
@@ -246,14 +202,11 @@ def _judge_lines(expected: str, printed: Sequence[str], min_resemblance: float) 
     ]
     if any(_lines_equal(beginning, output) for beginning in beginnings for output in outputs):
         return "right"
-    if _VARIES.search(expected):
+    if claims.VARIES.search(expected):
         return "remark"
     if has_lead_in:
-        return (
-            "remark"
-            if _DESCRIPTION.match(lines[0]) and not any(lines[0].split()[:1] == output[0].split()[:1] for output in outputs)
-            else "wrong"
-        )
+        starts_alike = any(lines[0].split()[:1] == output[0].split()[:1] for output in outputs)
+        return "remark" if claims.DESCRIPTION.match(lines[0]) and not starts_alike else "wrong"
     if all(_is_value(_normal(line)) for line in lines) or (_is_value(_normal(lines[0])) and len(lines) > 1):
         return "wrong"
     best = max(_resemblance(" ".join(lines), " ".join(output)) for output in outputs)
@@ -271,7 +224,7 @@ def _without_heading(lines: list[str]) -> tuple[list[str], bool]:
             lines = lines[1:]
             continue
         rest = _without_lead_in(first)
-        heading = _LEAD_IN.match(first)
+        heading = claims.LEAD_IN.match(first)
         if heading and (heading.end() == len(first) or re.fullmatch(r"[\w\s'()]{0,60}:", first)):
             lines, has_lead_in = lines[1:], True
             continue

@@ -28,7 +28,7 @@ class Doctest(ProgramFilter):
     """
 
     name: ClassVar[str] = "doctest"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     def decide(self, docs: pl.DataFrame) -> pl.DataFrame:
         """Return verdicts in the order of the documents; the detail lists expected and printed text by line."""

@@ -21,6 +21,7 @@ class PassingTests(ProgramFilter):
     """
 
     name: ClassVar[str] = "tests-pass"
+    version: ClassVar[int] = 2
 
     tests: str = Field(
         "textbooks.tests", description="column of the tests, run after the program; the column and its values are optional"

@@ -93,16 +93,20 @@ def borrow_function(perform: Perform, number: int, kind: str, name: str, docstri
     stand_in: Any = coroutine if kind == "async" else function
     stand_in.__name__ = stand_in.__qualname__ = str(name)
     stand_in.__doc__, stand_in.__module__ = docstring, "__main__"
-    set_signature(stand_in, parameters)
+    if parameters:
+        set_signature(stand_in, parameters)
     return stand_in
 
 
-def describe_function(function: Any) -> list[Any]:
-    """Return kind, name, docstring and parameters of a Python function; a parameter is its name, kind and optionality."""
+def describe_function(function: Any, with_signature: bool) -> list[Any]:
+    """Return kind, name, docstring and parameters of a Python function; a parameter is its name, kind and optionality.
+
+    Parameters are left out unless `with_signature`: few programs ask, and to make a signature takes as long as a call.
+    """
     code = function.__code__
     kind = "async" if code.co_flags & inspect.CO_COROUTINE else "function"
     docstring = function.__doc__ if isinstance(function.__doc__, str) else None
-    return [kind, str(function.__name__), docstring, _parameters(function, code)]
+    return [kind, str(function.__name__), docstring, _parameters(function, code) if with_signature else []]
 
 
 def _parameters(function: Any, code: types.CodeType) -> list[list[Any]]:

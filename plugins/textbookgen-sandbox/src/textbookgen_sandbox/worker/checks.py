@@ -16,25 +16,43 @@ from . import execution
 from .namespaces import LookUp, create_tests_module
 
 TESTS_FILE = "tests.py"
+_RUNNERS = frozenset({"main", "TextTestRunner", "testmod", "globals", "TestLoader"})
 
 
-def read_tests(source: str) -> ast.Module:
-    """Return tests as a syntax tree; an interpreter session becomes a call that runs it.
+@dataclass(frozen=True)
+class Tests:
+    """Tests, compiled.
+
+    Attributes:
+        source: the text; an interpreter session as a call that runs it.
+        code: the code.
+        names: names and attributes that it uses, in sessions and functions of its own, too.
+    """
+
+    source: str
+    code: types.CodeType
+    names: frozenset[str]
+
+
+def read_tests(source: str) -> Tests:
+    """Compile tests.
 
     Raises:
         SyntaxError: the tests are neither Python nor a session.
     """
     if source.lstrip().startswith(">>>"):
-        return ast.parse(f"__sandbox_session__({source!r})", TESTS_FILE)
-    return execution.parse_source(source, TESTS_FILE)
+        source = f"__sandbox_session__({source!r})"
+    code = execution.compile_source(source, TESTS_FILE)
+    return Tests(source, code, frozenset(_names(code)))
 
 
-def names_used(tree: ast.Module) -> set[str]:
-    """Return the names that tests use, in sessions of their own, too."""
-    names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
-    for text in (node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)):
-        if ">>>" in text:
-            names |= set(_session_names(text))
+def _names(code: types.CodeType) -> set[str]:
+    names = set(code.co_names)
+    for constant in code.co_consts:
+        if type(constant) is types.CodeType:
+            names |= _names(constant)
+        elif type(constant) is str and ">>>" in constant:
+            names.update(_session_names(constant))
     return names
 
 
@@ -44,12 +62,6 @@ def _session_names(text: str) -> Iterable[str]:
             yield from (node.id for node in ast.walk(ast.parse(example.source)) if isinstance(node, ast.Name))
         except SyntaxError:
             continue
-
-
-def names_mentioned(tree: ast.Module) -> set[str]:
-    """Return the names and attributes that tests use."""
-    attributes = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
-    return attributes | {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
 
 
 @dataclass(frozen=True)
@@ -69,18 +81,19 @@ class ProgramGlobals:
     shared: bool
 
 
-def run(tree: ast.Module, program: ProgramGlobals) -> None:
+def run(tests: Tests, program: ProgramGlobals) -> None:
     """Run tests in their own namespace, and then what they define and do not run themselves.
 
     Raises:
         AssertionError: a test failed.
         BaseException: what else the tests raise.
     """
-    namespace = create_tests_module(tree, program.look_up, program.used, shared=program.shared)
-    doctest.testmod = _replaced_testmod(namespace, program, doctest.testmod)
+    namespace = create_tests_module(tests.source, program.look_up, program.used, shared=program.shared)
+    if "testmod" in tests.names:
+        doctest.testmod = _replaced_testmod(namespace, program, doctest.testmod)
     namespace["__builtins__"]["__sandbox_session__"] = lambda text: _run_session(text, "tests", namespace)
-    exec(compile(tree, TESTS_FILE, "exec", dont_inherit=True), namespace)
-    _run_what_is_left(tree, namespace)
+    exec(tests.code, namespace)
+    _run_what_is_left(tests, namespace)
 
 
 def _run_session(text: str, name: str, namespace: dict[str, Any]) -> None:
@@ -132,27 +145,32 @@ def _docstrings(program: ProgramGlobals) -> Iterable[tuple[str, str]]:
                 yield label, docstring
 
 
-def _run_what_is_left(tree: ast.Module, namespace: dict[str, Any]) -> None:
+def _run_what_is_left(tests: Tests, namespace: dict[str, Any]) -> None:
     """Run the `test_…` functions and test cases that the tests define and never mention again, as pytest would.
 
     Raises:
         AssertionError: a test case failed.
         BaseException: what a function raises.
     """
-    mentioned = names_mentioned(tree)
-    if {"main", "TextTestRunner", "testmod", "globals", "TestLoader"} & mentioned:
+    if _RUNNERS & tests.names:
         return  # they run what they define in their own way
-    for node in tree.body:
-        name = getattr(node, "name", "")
-        found = namespace.get(name) if isinstance(node, ast.FunctionDef | ast.ClassDef) else None
-        if name in mentioned or found is None:
+    for name, found in list(namespace.items()):
+        if name in tests.names and _is_loaded(tests.source, name):
             continue
-        if isinstance(found, types.FunctionType) and name.startswith("test") and not _needs_arguments(found):
-            found()
-        elif isinstance(found, type) and issubclass(found, unittest.TestCase):
-            _run_case(found)
-        elif isinstance(found, type) and name.startswith("Test") and type(found) is type:
-            _run_class(found)
+        if isinstance(found, types.FunctionType):
+            if name.startswith("test") and found.__code__.co_filename == TESTS_FILE and not _needs_arguments(found):
+                found()
+        elif isinstance(found, type) and found.__module__ == "__main__":
+            if issubclass(found, unittest.TestCase):
+                _run_case(found)
+            elif name.startswith("Test") and type(found) is type:
+                _run_class(found)
+
+
+def _is_loaded(source: str, name: str) -> bool:
+    """Return whether source uses a name, other than to assign it."""
+    nodes = ast.walk(ast.parse(source))
+    return any(isinstance(node, ast.Name) and node.id == name and isinstance(node.ctx, ast.Load) for node in nodes)
 
 
 def _needs_arguments(function: types.FunctionType) -> bool:

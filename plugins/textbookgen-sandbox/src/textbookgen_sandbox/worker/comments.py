@@ -2,24 +2,12 @@
 
 from __future__ import annotations
 
-import builtins
 import io
 import re
 import tokenize
 from dataclasses import dataclass
 
-_ERROR_NAMES = frozenset(
-    name for name, kind in vars(builtins).items() if isinstance(kind, type) and issubclass(kind, Exception)
-)
-_ANNOUNCES = re.compile(
-    r"\b(?:raises?|raising|fails?|crash(?:es)?|"
-    r"(?:causes?|gives|throws|produces|leads to) (?:an? )?(?:error|exception))\b|^error\b",
-    re.I,
-)
-_STATES_ERROR = re.compile(
-    r"^(?:[-=]*>+|→|⇒)?\s*(?:(?:this|it|will|would)\s+)*(?:raises?:?\s+)?(?:an?\s+)?(?P<name>\w+)\b(?P<rest>.*)", re.I
-)
-_CONDITION = re.compile(r"\b(?:if|when|unless|otherwise|without|for|not|would)\b", re.I)
+from . import claims
 
 
 @dataclass(frozen=True)
@@ -70,15 +58,15 @@ def read_comments(source: str) -> Comments:
 
 def announces(text: str, error: BaseException) -> bool:
     """Return whether a text says that an error occurs: by its name, that of a class it derives from, or in general."""
-    named = [name for name in re.findall(r"\w+", text) if name in _ERROR_NAMES or name.endswith(("Error", "Exception"))]
+    named = [name for name in re.findall(r"\w+", text) if name in claims.ERROR_NAMES or name.endswith(("Error", "Exception"))]
     if named:
         return any(kind.__name__ in named for kind in type(error).__mro__)
-    return bool(_ANNOUNCES.search(text))
+    return bool(claims.ANNOUNCES_ERROR.search(text))
 
 
 def stated_error(comment: str) -> str | None:
     """Return the name of the error that a comment says is raised, without conditions; None if it says no such thing."""
-    match = _STATES_ERROR.match(comment)
-    if match is None or match["name"] not in _ERROR_NAMES or _CONDITION.search(match["rest"]):
+    match = claims.STATES_ERROR.match(comment)
+    if match is None or match["name"] not in claims.ERROR_NAMES or claims.CONDITION.search(match["rest"]):
         return None
     return match["name"]

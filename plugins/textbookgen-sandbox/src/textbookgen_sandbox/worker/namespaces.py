@@ -30,12 +30,15 @@ class ProgramNames(dict[str, Any]):
     """
 
     def __init__(self, look_up: LookUp, replaced: Iterable[str]) -> None:
-        super().__init__(_PRISTINE)
+        # Others follow when they are used: to copy them all would write to the pages of each, which processes share.
+        super().__init__(__import__=_PRISTINE["__import__"], __build_class__=_PRISTINE["__build_class__"])
         self._look_up = look_up
-        for name in replaced:
-            del self[name]
+        self._replaced = frozenset(replaced)
 
     def __missing__(self, name: str) -> Any:
+        if name in _PRISTINE and name not in self._replaced:
+            value = self[name] = _PRISTINE[name]
+            return value
         if type(name) is not str or name.startswith("__"):
             raise KeyError(name)
         return self._look_up(name)
@@ -46,40 +49,40 @@ class TestsModule(types.ModuleType):
 
     def __getattr__(self, name: str) -> Any:
         try:
-            if name in _ASKED_BY_UNITTEST:
+            if name in _ASKED_BY_UNITTEST or name.startswith("__"):
                 raise KeyError(name)
-            return self.__dict__["__builtins__"].__missing__(name)
+            return self.__dict__["__builtins__"]._look_up(name)
         except KeyError:
             raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}") from None
 
 
-def create_tests_module(tests: ast.Module, look_up: LookUp, program_names: Iterable[str], *, shared: bool) -> dict[str, Any]:
+def create_tests_module(source: str, look_up: LookUp, used: Iterable[str], *, shared: bool) -> dict[str, Any]:
     """Create the module of the tests, register it as `__main__`, and return its globals.
 
     Args:
-        tests: the tests.
+        source: the tests.
         look_up: returns a global of the program.
-        program_names: the names of the program's globals, as far as tests use them.
+        used: the names of the program's globals that tests use.
         shared: whether the program runs in this process.
     """
     module = (TestsModule if shared else types.ModuleType)("__main__")
-    vars(module)["__builtins__"] = ProgramNames(look_up, replaced_builtins(tests, set(program_names)))
+    vars(module)["__builtins__"] = ProgramNames(look_up, replaced_builtins(source, set(used)))
     sys.modules["__main__"] = module
     return vars(module)
 
 
-def replaced_builtins(tests: ast.Module, program_names: set[str]) -> set[str]:
+def replaced_builtins(source: str, used: set[str]) -> set[str]:
     """Return the built-ins that the tests mean the program's functions by.
 
     Some exercises ask for a function called `sum`; but a program that defines `abs` or `all` beside what it was asked for would
     decide its own tests. A program's function of such a name is used where tests use no other of the program's names, or where
     an assertion compares a call of it with constants alone: `assert sum([1, 2]) == 3`.
     """
-    used = {node.id for node in ast.walk(tests) if isinstance(node, ast.Name)} & program_names
-    candidates = {name for name in used if hasattr(builtins, name)} - _NOT_REPLACED
+    candidates = {name for name in used if name in _PRISTINE} - _NOT_REPLACED
     if not candidates or candidates == used:
         return candidates
-    return {name for name in candidates if any(_tests_directly(node, name) for node in ast.walk(tests))}
+    nodes = list(ast.walk(ast.parse(source)))
+    return {name for name in candidates if any(_tests_directly(node, name) for node in nodes)}
 
 
 def _tests_directly(node: ast.AST, name: str) -> bool:

@@ -25,7 +25,6 @@ _TO_PLAIN: dict[Any, Callable[[Any], Any]] = {
     float: float.__float__,
     str: str.__str__,
 }  # these ignore what a class of the program overrides
-REPLACEABLE = ("input", "print")  # built-ins that tests replace for the program, too
 _PLAIN_ARGUMENTS = (str, int, float, bool, bytes, type(None))  # of errors; others are sent as text
 _BORROW: dict[str, Callable[..., Any]] = {"lent": borrow_object, "function": borrow_function, "type": borrow_class}
 _MAX_CAUSES = 3
@@ -49,7 +48,7 @@ class CapturedOutput(io.TextIOWrapper):
         """Return what was written, also past the text layer: as text, or as bytes where it is none."""
         data = self.bytes.getvalue()
         try:
-            return {"printed": data.decode()} if data else {}
+            return {"printed": data.decode()}
         except UnicodeDecodeError:
             return {"printed_bytes": data.hex()}
 
@@ -76,7 +75,9 @@ class TestsInput(io.TextIOBase):
 class ObjectServer:
     """Numbers the program's objects, so that tests can refer to them, and operates on them."""
 
-    def __init__(self, namespace: dict[str, Any], fd: int) -> None:
+    def __init__(self, namespace: dict[str, Any], fd: int, with_signatures: bool = False) -> None:
+        self.with_signatures = with_signatures  # of functions: whether the program asks for them
+        self.captured: CapturedOutput | None = None  # unused so far
         self.namespace = namespace
         self.objects: list[Any] = []
         self.numbers: dict[int, int] = {}
@@ -89,6 +90,7 @@ class ObjectServer:
         self.codec = serialization.Codec(self.shared, self._reference, self._resolve, lambda module, name: True)
         self.connection = Connection(fd, self.answer)
         self.depth = 0
+        self.send_signatures = False
 
     # -- References
 
@@ -101,7 +103,7 @@ class ObjectServer:
         if isinstance(value, type):
             return ["class", number]
         if type(value) is types.FunctionType and not value.__dict__:  # the most frequent case, described in one message
-            return ["function", number, *describe_function(value)]
+            return ["function", number, *describe_function(value, self.send_signatures)]
         return ["object", number, self._number(type(value))]
 
     def _number(self, value: Any) -> int:
@@ -115,6 +117,8 @@ class ObjectServer:
         if kind == "yours":
             return self.objects[number]
         if number not in self.borrowed:
+            if kind == "function" and not self.with_signatures:
+                description[-1] = []
             self.borrowed[number] = _BORROW[kind](self.call_back, number, *description)
             self.borrowed_numbers[id(self.borrowed[number])] = number
         return self.borrowed[number]
@@ -156,8 +160,9 @@ class ObjectServer:
 
     def answer(self, request: Message) -> Message:
         """Perform a requested operation; reply with its value or error, what it printed, and what it changed."""
-        stdout, stdin, replaceable = sys.stdout, sys.stdin, [getattr(builtins, name) for name in REPLACEABLE]
-        sys.stdout = captured = CapturedOutput()
+        stdout, stdin, printing, asking = sys.stdout, sys.stdin, builtins.print, builtins.input
+        captured, self.captured = self.captured or CapturedOutput(), None
+        sys.stdout = captured
         self.depth += 1
         try:
             reply = self._perform(request)
@@ -166,17 +171,19 @@ class ObjectServer:
         finally:
             self.depth -= 1
             sys.stdout, sys.stdin = stdout, stdin
-            for name, own in zip(REPLACEABLE, replaceable, strict=True):
-                setattr(builtins, name, own)
-        reply |= captured.message()
+            builtins.print, builtins.input = printing, asking
+        if captured.bytes.tell():
+            reply |= captured.message()
+        else:
+            self.captured = captured
         self._add_changes(reply)
         return reply
 
     def _perform(self, request: Message) -> Message:
         self._accept(request)
         decode = self.codec.decode
-        for name, value in request.get("builtins", {}).items():
-            setattr(builtins, name, decode(value))
+        if "builtins" in request:
+            builtins.print, builtins.input = map(decode, request["builtins"])
         if "stdin" in request:
             sys.stdin = TestsInput(*map(decode, request["stdin"]))
         if "random" in request:
@@ -229,11 +236,14 @@ class ObjectServer:
 
     # -- Operations that tests can request: `do_NAME` performs the operation NAME on the object of a number.
 
-    def do_names(self, _: Any, wanted: list[str], with_random: bool) -> tuple[list[str], dict[str, Any]]:
+    def do_names(
+        self, _: Any, wanted: list[str], *, with_random: bool, with_signatures: bool
+    ) -> tuple[list[str], dict[str, Any]]:
         """Return which of these globals the program has, and those that the tests' process may keep: functions and the like.
 
         Plain values are not among these; they are read when the tests use them.
         """
+        self.send_signatures = with_signatures
         if with_random:
             self.random_state = random.Random(0).getstate()  # as both processes began
         present = {name: self.namespace[name] for name in wanted if name in self.namespace}

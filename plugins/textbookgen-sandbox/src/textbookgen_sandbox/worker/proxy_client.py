@@ -15,7 +15,7 @@ from typing import Any
 
 from . import serialization
 from .borrowed import SPECIAL, borrow_function, describe_function, make_error
-from .object_server import PLAIN, REPLACEABLE, is_method
+from .object_server import PLAIN, is_method
 from .proxies import FORWARDS, EnumProxyClass, ObjectProxy, ProxyClass, forward_method
 from .rpc import Connection, Message
 from .shared_values import SharedValues
@@ -41,7 +41,8 @@ _FORBIDDEN_BUILTINS = frozenset(
 )
 _FUNCTIONS = frozenset({"function", "method", "builtin_function_or_method"})
 _OWN_MEMBERS = frozenset({"__module__", "__qualname__", "__classcell__", "__dict__", "__weakref__", "__firstlineno__"})
-_DATACLASS_FUNCTIONS = ("asdict", "astuple", "replace")
+_DATACLASS_FUNCTIONS = frozenset({"asdict", "astuple", "replace"})
+_SIGNATURE_FUNCTIONS = frozenset({"signature", "getfullargspec", "Signature"})
 
 
 class ProxyClient:
@@ -50,24 +51,26 @@ class ProxyClient:
     Args:
         fd: the socket.
         tests_module: the module in whose name the tests run; the program may use attributes of objects of its classes.
-        share_random: whether the state of `random` is one for both processes.
+        names: names and attributes that tests use. If `random` is among them, its state is one for both processes.
     """
 
-    def __init__(self, fd: int, tests_module: str, share_random: bool = False) -> None:
+    def __init__(self, fd: int, tests_module: str, names: frozenset[str]) -> None:
+        self.wanted = names
+        self.with_signatures = not names.isdisjoint(_SIGNATURE_FUNCTIONS)
         self.lent: list[Any] = []  # objects of the tests that the program was passed
         self.lent_numbers: dict[int, int] = {}
         self.classes: dict[int, type] = {}
         self.objects: dict[int, Any] = {}
         self.names: dict[str, Any] = {}  # globals of the program that stay the same until it says otherwise
         self.tests_module = tests_module
-        self.random_state = random.getstate() if share_random else None
+        self.random_state = random.getstate() if "random" in names else None
         self.stdin = sys.stdin
-        self.patched = {name: getattr(builtins, name) for name in REPLACEABLE}
+        self.builtins = builtins.print, builtins.input
         self.shared = SharedValues(0)
         self.codec = serialization.Codec(self.shared, self._reference, self._resolve, _is_allowed)
         self.connection = Connection(fd, self.answer)
         self.depth = 0
-        for name in _DATACLASS_FUNCTIONS:
+        for name in _DATACLASS_FUNCTIONS & names:
             setattr(dataclasses, name, self._dataclass_function(name, getattr(dataclasses, name)))
 
     # -- References
@@ -82,7 +85,7 @@ class ProxyClient:
             return ["yours", number]
         number = self._lend(value)
         if type(value) is types.FunctionType:
-            return ["function", number, *describe_function(value)]
+            return ["function", number, *describe_function(value, with_signature=True)]
         if isinstance(value, type):
             errors = (base.__name__ for base in value.__mro__ if base.__module__ == "builtins")
             return ["type", number, value.__name__, next(errors) if issubclass(value, BaseException) else ""]
@@ -180,8 +183,10 @@ class ProxyClient:
     def call(self, number: int, args: tuple[Any, ...], named: dict[str, Any], operation: str = "call") -> Any:
         """Call an object of the program, or perform another operation on it; mutable values it changes are updated here."""
         reply = self.connection.request(self._message(number, args, named, operation))
-        _print_output(reply)
-        self._accept(reply)
+        if "printed" in reply or "printed_bytes" in reply:
+            _print_output(reply)
+        if len(reply) > 1:
+            self._accept(reply)
         if "raised" in reply:
             raise self._error(reply, may_stop=operation == "special" and args[:1] == ("__next__",))
         return self.codec.decode(reply["value"])
@@ -211,9 +216,8 @@ class ProxyClient:
         if self.random_state is not None and (state := random.getstate()) != self.random_state:
             self.random_state = state
             message["random"] = self.codec.encode(state)
-        now = {name: getattr(builtins, name) for name in self.patched}
-        if replaced := {name: value for name, value in now.items() if value is not self.patched[name]}:
-            message["builtins"] = {name: self.codec.encode(value) for name, value in replaced.items()}
+        if builtins.print is not self.builtins[0] or builtins.input is not self.builtins[1]:
+            message["builtins"] = [self.codec.encode(builtins.print), self.codec.encode(builtins.input)]
         if sys.stdin is not self.stdin:
             stdin = sys.stdin
             message["stdin"] = [self.codec.encode(lambda: stdin.readline()), self.codec.encode(lambda: stdin.read())]
@@ -256,13 +260,15 @@ class ProxyClient:
 
     # -- Names of the program
 
-    def import_names(self, wanted: set[str]) -> list[str]:
-        """Ask which of these globals the program has, and for functions, classes and modules among them, all at once.
+    def import_names(self) -> list[str]:
+        """Ask which of the names in tests are the program's, and for functions, classes and modules among them, all at once.
 
         Plain values are asked for when tests use them.
         """
+        wanted = self.wanted
         names = sorted(name for name in wanted if not name.startswith("__"))
-        present, found = self.call(-1, (names, self.random_state is not None), {}, "names")
+        options = {"with_random": self.random_state is not None, "with_signatures": self.with_signatures}
+        present, found = self.call(-1, (names,), options, "names")
         self.names = {str(name): value for name, value in dict(found).items() if name in wanted}
         return [name for name in present if name in wanted]
 

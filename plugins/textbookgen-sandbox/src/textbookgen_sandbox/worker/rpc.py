@@ -52,6 +52,10 @@ class Connection:
                 return
             self._send(self._answer(message))
 
+    def close(self) -> None:
+        """Close this end, which ends `serve` at the other."""
+        self._channel.close()
+
     def _send(self, message: Message) -> None:
         body = json.dumps(message).encode()
         try:

@@ -8,7 +8,9 @@ reaches the program's objects through proxies over a socket. In both modes the t
 from __future__ import annotations
 
 import signal
+import socket
 import sys
+import threading
 import types
 from collections.abc import Callable
 from typing import Any
@@ -19,6 +21,8 @@ from .proxy_client import ProxyClient
 from .rpc import ConnectionLost
 
 _PROGRAM_FILE = "program.py"
+_WARM_PROGRAM = "def echo(value):\n    return value\n"
+_WARM_TESTS = "for value in range(60):\n    assert echo(value) == value and echo([value]) == [value] and echo('a') == 'a'\n"
 _EXITS = frozenset({"exit", "quit", "SystemExit", "main"})  # names in tests that end a process on purpose
 
 
@@ -34,20 +38,22 @@ def run_together(source: str, tests: str, report_fd: int, key: str) -> None:
     namespace: dict[str, Any] = vars(execution.create_module("__main__"))
     report = _accept_exit(execution.attempt(lambda: execution.run(source, _PROGRAM_FILE, namespace), then_finish=not tests))
     if tests and report["ended"]:
-        tree: list[Any] = []
-        report = execution.attempt(lambda: _run_beside(tests, namespace, tree))
-        if not (tree and _EXITS & checks.names_mentioned(tree[0])):
+        read: list[checks.Tests] = []
+        report = execution.attempt(lambda: _run_beside(tests, namespace, read.append))
+        if not (read and _EXITS & read[0].names):
             report.pop("code", None)  # tests that never exit have not ended if something did
         report = _accept_exit(report)
     execution.send_report(report_fd, {**report, "key": key})
     execution.exit_now()
 
 
-def _run_beside(tests: str, program: dict[str, Any], tree: list[Any]) -> None:
-    tree.append(checks.read_tests(tests))
+def _run_beside(source: str, program: dict[str, Any], keep: Callable[[checks.Tests], None]) -> None:
+    tests = checks.read_tests(source)
+    keep(tests)
     names = [name for name in program if not name.startswith("__")]
+    used = [name for name in names if name in tests.names]
     with _MarkedExits(program):
-        checks.run(tree[0], checks.ProgramGlobals(program.__getitem__, names, lambda: names, shared=True))
+        checks.run(tests, checks.ProgramGlobals(program.__getitem__, used, lambda: names, shared=True))
 
 
 class _MarkedExits:
@@ -73,7 +79,7 @@ def serve_program(source: str, rpc_fd: int, report_fd: int) -> None:
     report = _accept_exit(report)
     execution.send_report(report_fd, report)
     if report["ended"]:
-        ObjectServer(namespace, rpc_fd).connection.serve()
+        ObjectServer(namespace, rpc_fd, with_signatures="inspect" in source).connection.serve()
     _wait_for_supervisor()
 
 
@@ -92,11 +98,33 @@ def run_tests(tests_fd: int, rpc_fd: int, report_fd: int) -> None:
 
 
 def _run_on_proxies(source: str, rpc_fd: int, keep: Callable[[ProxyClient], None]) -> None:
-    tree = checks.read_tests(source)
-    client = ProxyClient(rpc_fd, "__main__", share_random="random" in source)
+    tests = checks.read_tests(source)
+    client = ProxyClient(rpc_fd, "__main__", tests.names)
     keep(client)
-    used = client.import_names(checks.names_used(tree))
-    checks.run(tree, checks.ProgramGlobals(client.look_up, used, client.defined_names, shared=False))
+    used = client.import_names()
+    checks.run(tests, checks.ProgramGlobals(client.look_up, used, client.defined_names, shared=False))
+
+
+def warm_up() -> None:
+    """Test a function through proxies once, so that the interpreter has adapted this package's code before it is forked.
+
+    Otherwise each child adapts it anew, and copies the pages that are written to.
+    """
+    main, size = sys.modules["__main__"], threading.stack_size(1 << 18)
+    ends = socket.socketpair()
+    served: dict[str, Any] = vars(execution.create_module("__main__"))
+    execution.run(_WARM_PROGRAM, _PROGRAM_FILE, served)
+    server = ObjectServer(served, ends[0].detach())
+    thread = threading.Thread(target=server.connection.serve)
+    thread.start()
+    tests = checks.read_tests(_WARM_TESTS)
+    client = ProxyClient(ends[1].detach(), "__main__", tests.names)
+    checks.run(tests, checks.ProgramGlobals(client.look_up, client.import_names(), client.defined_names, shared=False))
+    client.connection.close()
+    thread.join()
+    server.connection.close()
+    sys.modules["__main__"] = main
+    threading.stack_size(size)
 
 
 def _accept_exit(report: dict[str, Any]) -> dict[str, Any]:

@@ -98,6 +98,8 @@ class Codec:
     def encode_changes(self, *, all_of_them: bool) -> list[Encoded]:
         """Return the mutable values that changed since the last message, with their content."""
         changed = self.shared.changed(all_of_them=all_of_them)
+        if not changed:
+            return []
         values = ((number, self.shared.values[number]) for number in changed)
         return [self.encode_content(number, value, type(value)) for number, value in values if self.shared.is_changed(number)]
 

@@ -65,6 +65,8 @@ class SharedValues:
 
     def changed(self, *, all_of_them: bool) -> list[int]:
         """Return the numbers of the values that changed; unless `all_of_them`, large ones may be left for later."""
+        if not self.values:
+            return []
         left, found = _MAX_FOLLOWED, []
         for number, value in list(self.values.items()):
             if not all_of_them and len(value) >= left:
@@ -76,6 +78,8 @@ class SharedValues:
 
     def prune(self) -> None:
         """Forget values that nothing else refers to here, then the oldest, down to the limit."""
+        if not self.values:
+            return
         left, superfluous = _MAX_FOLLOWED, []
         for number, value in reversed(list(self.values.items())):
             left -= len(value) + 1
@@ -91,6 +95,8 @@ class SharedValues:
 
     def take_forgotten(self) -> list[int]:
         """Return the numbers that the other process has to forget, too."""
+        if not self._forgotten:
+            return []
         numbers, self._forgotten = self._forgotten, []
         return numbers
 

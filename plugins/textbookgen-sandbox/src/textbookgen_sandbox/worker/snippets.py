@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, TypeGuard
 
-from . import execution
+from . import claims, execution
 from .code_blocks import CodeBlock, find_code_blocks
 from .comments import CommentGroup, Comments, announces, read_comments, stated_error
 from .expectations import MAX_EXPECTATIONS, Expectation
@@ -18,24 +18,7 @@ from .output_log import PAGE_FILE, OutputLog
 from .sessions import DocstringExamples, docstring_examples, run_session
 
 _MAX_CANDIDATES = 20  # stretches of output that one block of output may show
-_TRACEBACK = re.compile(r"^Traceback \(most recent call last\)|^\s*(?:\w+\.)*\w*(?:Error|Exception)\b(?::|\s*$)", re.M)
-_LEAD_IN = re.compile(r"^(?:[-=]+>|→|⇒)|^(?:[\w']+ ){0,4}?(?:outputs?|prints?|results?|displays?|shows?)\b[^\n]*", re.I)
-#: A paragraph that says that what follows is the output, and one that speaks of another run of the program.
-_SAYS_OUTPUT = re.compile(r"\b(?:output|prints?|printed|displays?|produces|results?|see|shows?|shown|yields|gives)\b", re.I)
-_HYPOTHETICAL = re.compile(
-    r"\b(?:if|would|suppose|imagine|changed?|instead|might|could|may|vary|varies|differ|different|exercise|input)\b", re.I
-)
 _MAX_LEAD_IN_WORDS = 30
-_SAME_LINE = re.compile(
-    r"^\W*(?:(?:expected|sample|console|program|the|its)\W+)*(?:output|prints|displays)\W*(?::|→|->|=>)\W*?(?P<rest>\S[^\n]*)",
-    re.I,
-)
-_SENTENCE = re.compile(
-    r"^(?:this|it|the (?:code|program|snippet|output|result|last line|call)|running (?:this|it)(?: code| program| snippet)?)"
-    r"\b[^`.\n]{0,40}?"
-    r"\b(?:prints?|outputs?|displays?|is|gives|produces|yields)\b(?: out)?:? `(?P<text>[^`\n]+)`(?P<rest>[^\n]*)",
-    re.I,
-)
 
 
 @dataclass
@@ -183,7 +166,7 @@ class PageRun:
     def _shown_in_group(self, snippet: Snippet, group: CommentGroup) -> Iterator[Expectation]:
         """Yield what lines of comments may state about the output of what is above them."""
         text = "\n".join(group.lines)
-        has_lead_in = bool(_LEAD_IN.match(text))
+        has_lead_in = bool(claims.HEADING.match(text))
         if group.column:
             above = _statement_above(snippet.tree, group)
             printed = self.log.of_lines(above.lineno, above.end_lineno or 0) if above else []
@@ -223,15 +206,17 @@ class PageRun:
             return
         candidates = [candidates[-1], *candidates[:-1]]
         line = block.end + 1
-        if (match := _SAME_LINE.match(paragraph)) and not _HYPOTHETICAL.search(paragraph):
+        if (match := claims.SAME_LINE.match(paragraph)) and not claims.HYPOTHETICAL.search(paragraph):
             yield Expectation(line, match["rest"].strip("*_` "), [*candidates, *self._lines(block)], "sentence")
-        elif (match := _SENTENCE.match(paragraph)) and not _HYPOTHETICAL.search(match["rest"]):
+        elif (match := claims.SENTENCE.match(paragraph)) and not claims.HYPOTHETICAL.search(match["rest"]):
             yield Expectation(line, match["text"], [*candidates, *self._lines(block)], "sentence")
-        if shown is None or _TRACEBACK.search(shown.code) or ">>> " in shown.code or not shown.code.strip():
+        if shown is None or claims.TRACEBACK.search(shown.code) or ">>> " in shown.code or not shown.code.strip():
             return
         last = text_below.strip().split("\n\n")[-1]
-        says_output = bool(_SAYS_OUTPUT.search(last)) and len(last.split()) <= _MAX_LEAD_IN_WORDS and "\n#" not in f"\n{last}"
-        if not text_below.strip() or (says_output and not _HYPOTHETICAL.search(last)):
+        says_output = (
+            bool(claims.SAYS_OUTPUT.search(last)) and len(last.split()) <= _MAX_LEAD_IN_WORDS and "\n#" not in f"\n{last}"
+        )
+        if not text_below.strip() or (says_output and not claims.HYPOTHETICAL.search(last)):
             marker = "Output:\n" if says_output or shown.language in ("output", "console", "stdout") else ""
             yield Expectation(shown.first_line + 1, marker + _without_command(shown.code), candidates, "block")
 
