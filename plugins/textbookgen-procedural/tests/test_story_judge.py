@@ -117,6 +117,54 @@ def test_strangers_lower_consistency_and_are_named():
     assert introduced.consistency == judge_story(LILY, GOOD).consistency
 
 
+KITE = "Lily had a red kite. One windy day the string slipped, and the kite flew away. Lily ran after the kite. She was sad."
+FOUND = " At last Lily saw the kite in a tree. She climbed up and took the kite home. Lily was happy, and she held the string tight."
+TEA, CAREFUL = " She had tea with her mom. The tea was sweet.", " From that day on Lily was careful."
+POND = " The frog swam in the pond. Ben gave the frog a leaf. The frog jumped on the leaf and was happy. Ben laughed, too."
+
+
+def test_two_stories_put_together_are_told_from_one():
+    one, two = judge_story("", KITE + FOUND), judge_story("", KITE + POND)
+    assert one.consistency >= 9 and two.consistency <= 4 and two.plot < one.plot
+    (note,) = [fault for fault in two.faults["consistency"] if "something else" in fault]
+    assert "Ben" in note
+    assert not any("something else" in fault for fault in one.faults["consistency"])
+
+
+@pytest.mark.parametrize(
+    ("original", "damaged", "fault"),
+    [
+        (FOUND, ' "Where is it?"' + FOUND, "nobody says"),
+        (FOUND + TEA + CAREFUL, CAREFUL + FOUND + TEA, "an ending too early"),
+        (
+            " She saw a boat. The boat was blue." + FOUND,
+            " The boat was blue. She saw a boat." + FOUND,
+            "introduced twice: a boat",
+        ),
+    ],
+)
+def test_faults_of_order_are_named(original: str, damaged: str, fault: str):
+    good, bad = judge_story("", KITE + original), judge_story("", KITE + damaged)
+    assert any(fault in note for note in bad.faults["plot"]), bad.faults
+    assert not any(fault in note for note in good.faults["plot"])
+    assert bad.plot < good.plot
+
+
+def test_in_the_end_does_not_end_a_story_and_will_is_a_name():
+    text = KITE + " In the end Will and Lily agreed to look for it. Will looked here, and Lily looked there." + FOUND
+    judged = judge_story("", text.replace("Lily had", "Lily and her friend Will had"))
+    assert not judged.faults["grammar"]
+    assert not any("too early" in note for note in judged.faults["plot"])
+
+
+def test_low_grades_are_not_praised():
+    judged = judge_story(
+        LILY, " fell. Max met Nora. Nora gave Max a lamp. Max was proud. Nora told Jo about the lamp. Jo was glad."
+    )
+    for name in ("creativity", "consistency", "plot"):
+        assert getattr(judged, name) > 6 or judged.faults[name], name
+
+
 @pytest.mark.parametrize(
     ("text", "groups"),
     [

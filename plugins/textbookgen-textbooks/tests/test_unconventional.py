@@ -83,6 +83,27 @@ def test_execution_finds_how_many_steps_a_solution_does(judged: pl.DataFrame):
     assert (places.filter(place=3)["textbooks.steps_done"] <= 0.25).mean() > 0.9  # type: ignore[operator]
 
 
+def test_a_right_beginning_counts_though_the_rest_is_wrong(runner: PassingTests):
+    rows = []
+    for number in range(6):
+        problem = draw_problem(4, 4, Random(number))
+        *lines, last = solution_of(problem.steps).splitlines(keepends=True)
+        bodies = {
+            "wrong last": [*lines, "    return None\n"],
+            "error at the end": [*lines, "    return result + undefined\n"],
+            "no return": lines,
+            "wrong first": [lines[0].replace("result =", "unused ="), *lines[1:], last],
+        }
+        for kind, body in bodies.items():
+            row = {**problem_row(problem), "id": f"{kind}/{number}", "text": problem.prompt + "".join(body), "parents": []}
+            rows.append({**row, "kind": "solution", "textbooks.completion": "".join(body)})
+    judged = judge_solutions(rows, runner).with_columns(case=pl.col("id").str.split("/").list.first())
+    assert not judged["textbooks.passed"].any()
+    for kind in ("wrong last", "error at the end", "no return"):
+        assert judged.filter(case=kind)["textbooks.steps_done"].to_list() == [0.75] * 6, kind
+    assert judged.filter(case="wrong first")["textbooks.steps_done"].max() < 0.75  # type: ignore[operator]
+
+
 @pytest.mark.parametrize(("noise", "low", "high"), [(0.0, 0.97, 1.0), (1.0, 0.85, 0.99), (40.0, -0.4, 0.6)])
 def test_the_rank_correlation_tells_good_graders_from_bad_ones(judged: pl.DataFrame, noise: float, low: float, high: float):
     rng, truth = Random(5), judged["textbooks.steps_done"].to_list()

@@ -20,6 +20,13 @@ _NOTED_GAP = 0.25  # of the continuity, from which the assessment names it
 _USUAL_RISE = 0.1  # of the mood
 _MAX_DISORDER = 5.0  # points of plot that the order of sentences can cost, which the sum of its faults approaches
 _MAX_LEVEL = 12.0  # school grade; a sentence of 200 words is not for the university
+#: What is said of a grade below `_REMARKED` that no single fault explains.
+_REMARKS = {
+    "creativity": "its ideas do not make a story",
+    "consistency": "the sentences are too broken to fit together",
+    "plot": "what happens does not follow from what went before",
+}
+_REMARKED = 6.5
 _FULL_LENGTH = 40  # words of a completion from which its length costs nothing
 
 
@@ -58,6 +65,9 @@ def judge_story(beginning: str, completion: str) -> Judgement:
     )
     consistency = min(consistency, 2 + grammar)
     plot = min(plot, 1 + grammar)
+    for criterion, value in (("creativity", creativity), ("consistency", consistency), ("plot", plot)):
+        if value < _REMARKED and not faults[criterion]:
+            faults[criterion] = [_REMARKS[criterion]]
     return Judgement(_grade(grammar), _grade(creativity), _grade(consistency), _grade(plot), _age_group(story, grammar), faults)
 
 
