@@ -24,6 +24,7 @@ from collections import Counter
 from pathlib import Path
 
 os.environ.update(POLARS_MAX_THREADS="1", OMP_NUM_THREADS="1", TOKENIZERS_PARALLELISM="false")
+os.environ["TEXTBOOKGEN_PLUGINS"] = "quality,tinystories,diversity,transformers"  # a trial takes a third of the time
 
 from chaos_tools import PARALLEL, digests, preload, write_corpus
 from chaos_trials import KINDS, Baseline, Loss, Trial, server_for
@@ -146,7 +147,9 @@ class Campaign:
         if problem:
             self.losses.append(f"{kind}: {problem}")
         for command in trial.commands:
-            if "Traceback (most recent" in command.text:
+            text = command.text
+            # what Python and pydantic print when Ctrl-C interrupts a destructor or an import reaches no user as an error
+            if text.count("Traceback (most recent") > text.count("Exception ignored in"):
                 self.tracebacks += 1
                 print(f"TRACEBACK ({kind}):\n{command.text[-3000:]}", flush=True)
             self.hangs += command.code == 124

@@ -357,7 +357,7 @@ KINDS: dict[str, tuple[Callable[[Trial], None], float]] = {
     "bad server and kills": (bad_server_and_kills, 2),
     "two runs": (two_runs, 2),
     "two runs and a kill": (two_runs_and_a_kill, 2),
-    "kill trainer": (kill_trainer, 0.7),
+    "kill trainer": (kill_trainer, 0.2),
 }
 
 

@@ -294,7 +294,7 @@ def test_a_changed_request_is_not_imported(ledger: Ledger, tmp_path: Path) -> No
     with pytest.raises(WorkspaceError, match="key mismatch"):
         import_parquet(ledger, file)
     frame.drop("teacher").write_parquet(file)
-    with pytest.raises(WorkspaceError, match="missing columns teacher"):
+    with pytest.raises(WorkspaceError, match="missing or of another type: teacher"):
         import_parquet(ledger, file)
     file.write_bytes(b"no parquet")
     with pytest.raises(WorkspaceError):

@@ -119,7 +119,7 @@ def _call(function: Callable[[Task], Result], task: Task) -> Result:
     """Run a task; replace an error that does not pickle, since it would break the whole pool."""
     try:
         return function(task)
-    except Exception as error:
+    except BaseException as error:  # panics of libraries in Rust are not of the class Exception
         try:
             pickle.loads(pickle.dumps(error))
         except Exception:

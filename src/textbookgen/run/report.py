@@ -24,7 +24,7 @@ def write_report(run: RunFolder, workspace: Workspace, summary: RunSummary) -> N
 
 def report_text(run: RunFolder) -> str:
     """Return the report as it was written."""
-    return run.report.read_text(encoding="utf-8")
+    return run.report.read_text(encoding="utf-8", errors="replace")
 
 
 def format_duration(seconds: float) -> str:

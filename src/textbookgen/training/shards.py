@@ -28,6 +28,8 @@ MAGIC, VERSION = b"MMIDIDX\x00\x00", 1
 HEADER = "<9sQBQQ"
 #: Megatron's dtype codes.
 DTYPES = {1: "uint8", 2: "int8", 3: "int16", 4: "int32", 5: "int64", 8: "uint16"}
+_INDEX_BYTES_PER_DOCUMENT = 12  # an int32 and an int64
+_DOCUMENTS_AT_ONCE = 2**20  # whose places are compared
 _PACK_AGAIN = "remove the folder and run the recipe again to pack the shards again"
 
 
@@ -50,6 +52,8 @@ class TokenFile:
                 magic, version, code, documents, _ = struct.unpack(HEADER, file.read(struct.calcsize(HEADER)))
             if (magic, version) != (MAGIC, VERSION) or code not in DTYPES:
                 raise ValueError("not an index in Megatron's format")
+            if documents > index.stat().st_size // _INDEX_BYTES_PER_DOCUMENT:
+                raise ValueError(f"the index is too short for {documents:,} documents")
             start = struct.calcsize(HEADER)
             self.lengths: NDArray[np.int32] = np.memmap(index, np.int32, "r", start, (documents,))
             self._starts: NDArray[np.int64] = np.memmap(index, np.int64, "r", start + self.lengths.nbytes, (documents,))
@@ -62,8 +66,16 @@ class TokenFile:
 
     @property
     def is_consistent(self) -> bool:
-        """Whether the file holds as many tokens as its index says."""
-        return int(self.lengths.sum(dtype="int64")) == len(self._tokens)
+        """Whether the file holds the tokens that its index says, one document after the other."""
+        total = 0
+        for first in range(0, len(self), _DOCUMENTS_AT_ONCE):
+            lengths = self.lengths[first : first + _DOCUMENTS_AT_ONCE].astype("int64")
+            ends = total + lengths.cumsum()
+            starts = (ends - lengths) * self._tokens.itemsize
+            if (lengths < 0).any() or (self._starts[first : first + _DOCUMENTS_AT_ONCE] != starts).any():
+                return False
+            total = int(ends[-1])
+        return total == len(self._tokens)
 
     @property
     def tokens(self) -> int:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import polars as pl
 from polars.io.plugins import register_io_source
 
 from textbookgen.api.errors import WorkspaceError
 from textbookgen.api.files import atomic_path
-from textbookgen.api.teacher import Reply, Request
+from textbookgen.api.teacher import Finish, Reply, Request
 from textbookgen.storage.ledger.keys import canonical_json, ledger_key
 from textbookgen.storage.ledger.records import LedgerEntry, request_from_dict, request_to_dict
 from textbookgen.storage.ledger.store import Ledger
@@ -34,6 +35,10 @@ SCHEMA: dict[str, pl.DataType] = {
 }
 #: Replies held in memory at once, and rows of a row group.
 BATCH_ROWS = 5_000
+#: What reading a file raises that is damaged, or holds times that Python cannot represent.
+_UNREADABLE = (OSError, pl.exceptions.PolarsError, ArithmeticError, ValueError)
+_GET_AGAIN = "the file was damaged or edited: get it again"
+_MAX_TOKENS = 2**53  # more than any reply has, and few enough to be summed
 _TOKEN_COUNTS = ("tokens_in", "tokens_out", "tokens_cached", "tokens_reasoning")
 
 
@@ -79,20 +84,19 @@ def import_parquet(ledger: Ledger, path: Path) -> int:
     replies_before = _count(ledger)
     try:
         scan = pl.scan_parquet(path, glob=False)
-        missing = SCHEMA.keys() - set(scan.collect_schema().names())
+        schema = scan.collect_schema()
+        wrong = sorted(name for name, kind in SCHEMA.items() if schema.get(name) != kind)
+        if wrong:
+            problem = f"not a ledger export: missing or of another type: {', '.join(wrong)}"
+            raise WorkspaceError(problem, place=str(path), hint="write one with `textbookgen teacher ledger --export FILE`")
         total = int(scan.select(pl.len()).collect().item())
-    except (OSError, pl.exceptions.PolarsError) as error:
-        raise WorkspaceError(f"cannot read the file as parquet: {error}", place=str(path)) from error
-    if missing:
-        raise WorkspaceError(
-            f"not a ledger export: missing columns {', '.join(sorted(missing))}",
-            place=str(path),
-            hint="write one with `textbookgen teacher ledger --export FILE`",
-        )
-    for first in range(0, total, BATCH_ROWS):
-        for row in scan.select(list(SCHEMA)).slice(first, BATCH_ROWS).collect().iter_rows(named=True):
-            _put(ledger, row, _checked_request(row, path))
-        ledger.flush()
+        for first in range(0, total, BATCH_ROWS):
+            for row in scan.select(list(SCHEMA)).slice(first, BATCH_ROWS).collect().iter_rows(named=True):
+                request, reply, identity, at = _checked(row, path)
+                ledger.put(row["key"], request, reply, identity, at=at)
+            ledger.flush()
+    except _UNREADABLE as error:
+        raise WorkspaceError(f"cannot read the file as parquet: {error}", place=str(path), hint=_GET_AGAIN) from error
     return _count(ledger) - replies_before
 
 
@@ -113,24 +117,30 @@ def _row(entry: LedgerEntry) -> dict[str, Any]:
     }
 
 
-def _checked_request(row: dict[str, Any], path: Path) -> Request:
-    """Return a row's request, after comparing the row's key with that of the request and the teacher."""
+def _checked(row: dict[str, Any], path: Path) -> tuple[Request, Reply, str, datetime]:
+    """Return what a row holds, in the order that `Ledger.put` takes it, after comparing its key and checking its figures."""
+    problem = f"key mismatch: reply {row['key']} does not belong to its request"
     try:
         request = request_from_dict(json.loads(row["request"]))
-        reads_draw = bool(json.loads(row["teacher"]).get("reads_draw"))
-        if ledger_key(row["teacher"], request, reads_draw=reads_draw) == row["key"]:
-            return request
-    except (ValueError, KeyError, TypeError, AttributeError):
+        teacher = json.loads(row["teacher"])
+        if ledger_key(row["teacher"], request, reads_draw=bool(teacher.get("reads_draw"))) == row["key"]:
+            problem = f"impossible figures of reply {row['key']}"
+            if _is_teacher(teacher) and _is_reply(row):
+                counts = {name: row[name] for name in _TOKEN_COUNTS}
+                reply = Reply(row["text"], finish=row["finish"], cost_usd=row["cost_usd"], **counts)
+                return request, reply, row["teacher"], row["at"].astimezone(UTC)
+    except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError):
         pass  # not the JSON that an export contains: reported like any other change
-    raise WorkspaceError(
-        f"key mismatch: reply {row['key']} does not belong to its request",
-        place=str(path),
-        hint="the file was damaged or edited; this reply and those after it were not imported: get the file again",
-    )
+    raise WorkspaceError(problem, place=str(path), hint=f"this reply and those after it were not imported: {_GET_AGAIN}")
 
 
-def _put(ledger: Ledger, row: dict[str, Any], request: Request) -> None:
-    at: datetime = row["at"]
-    counts = {name: row[name] for name in _TOKEN_COUNTS}
-    reply = Reply(row["text"], finish=row["finish"], cost_usd=row["cost_usd"], **counts)
-    ledger.put(row["key"], request, reply, row["teacher"], at=at.astimezone(UTC))
+def _is_teacher(teacher: Any) -> bool:
+    """Return whether a value has what every identity of a teacher has, which totals and traces read."""
+    return isinstance(teacher.get("use"), str) and isinstance(teacher.get("options"), dict)
+
+
+def _is_reply(row: dict[str, Any]) -> bool:
+    """Return whether a row has a text, and counts and a cost that a reply can have."""
+    counts = all(row[name] is not None and 0 <= row[name] <= _MAX_TOKENS for name in _TOKEN_COUNTS)
+    cost = row["cost_usd"] is not None and math.isfinite(row["cost_usd"]) and row["cost_usd"] >= 0
+    return counts and cost and row["text"] is not None and row["finish"] in get_args(Finish)

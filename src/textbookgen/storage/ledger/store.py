@@ -73,7 +73,9 @@ class Ledger:
         self._pending_identities: set[str] = set()
         self._pending_replies: dict[str, Reply] = {}
         self._closed = False
-        self._compress = zstandard.ZstdCompressor(level=3, write_checksum=True).compress  # reused: building one costs more than a short text
+        self._compress = zstandard.ZstdCompressor(
+            level=3, write_checksum=True
+        ).compress  # reused: building one costs more than a short text
         _create(path)
         with self._translate_errors():
             self._connection = _connect(path)
