@@ -55,6 +55,9 @@ class Program:
     is_page: bool = False
 
 
+_TRIVIAL = Program("pass", seconds=10.0)
+
+
 @dataclass(frozen=True)
 class Outcome:
     """How a program ended.
@@ -271,14 +274,24 @@ class Pool:
         return worker
 
     def check(self) -> None:
-        """Start a worker if there is none yet, to find out what isolation the machine offers."""
-        with self._worker():
-            pass
+        """Run a trivial program, to find out what isolation the machine offers and whether workers serve.
+
+        Raises:
+            PluginError: the machine offers less isolation than needed, and `unsafe` is false.
+            RunError: programs do not run here.
+        """
+        with self._worker() as worker:
+            outcome = worker.run(_TRIVIAL)
+        if not outcome.ok:
+            raise RunError(f"the sandbox cannot run programs here: {outcome.reason}", hint=outcome.stderr[-500:])
 
     def run(self, program: Program) -> Outcome:
         """Run one program as soon as a worker is free.
 
         Whatever the program does is a verdict: one whose worker ends is tried again with another, and is then `killed`.
+
+        Raises:
+            RunError: the worker of a trivial program ends, too.
         """
         if len(program.text) + len(program.tests) > _MAX_PROGRAM:
             return Outcome(False, "memory limit", "", f"the program has more than {_MAX_PROGRAM:,} characters", 0.0, 0.0)
@@ -290,6 +303,7 @@ class Pool:
                 except RunError as error:
                     problem = error.problem
                     worker.end()
+        self.check()
         return Outcome(False, "killed", "", problem, 0.0, 0.0)
 
     def map(self, programs: Iterable[Program]) -> Iterator[Outcome]:
