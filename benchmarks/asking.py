@@ -96,7 +96,7 @@ def _pipeline(use: str, model: str, address: str, requests: int, parallel: int) 
         run_plan(make_plan(read_recipe(recipe), plugins), Workspace(Path(folder, "work")), plugins, executor="serial")
         import polars as pl
 
-        rows = pl.scan_parquet(f"{folder}/work/steps/*/data/*.parquet").select(pl.len()).collect().item()
+        rows = pl.scan_parquet(Path(folder, "work", "steps", "*", "data", "*.parquet")).select(pl.len()).collect().item()
         assert rows == requests, rows
 
 

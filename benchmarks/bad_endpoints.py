@@ -64,7 +64,8 @@ def run(faults: tuple[str, ...], requests: int, parallel: int) -> dict[str, floa
         address = f"http://127.0.0.1:{server.stdout.readline().strip()}"
         recipe = Path(folder, "recipe.toml")
         recipe.write_text(RECIPE.format(address=address, parallel=parallel, requests=requests))
-        command = [sys.executable, "-m", "textbookgen", "recipe", "run", str(recipe), "--work", f"{folder}/work", "--quiet"]
+        work = Path(folder, "work")
+        command = [sys.executable, "-m", "textbookgen", "recipe", "run", str(recipe), "--work", str(work), "--quiet"]
         start = time.monotonic()
         code = subprocess.run(
             command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=300, check=False

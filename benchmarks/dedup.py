@@ -154,7 +154,7 @@ def main() -> None:
         write(warm, 200, arguments.seed, arguments.short)
         pairs = true_pairs(corpus)
         documents = (
-            pl.scan_parquet(f"{corpus}/part-*.parquet")
+            pl.scan_parquet(Path(corpus, "part-*.parquet"))
             .select("id", "kind", "source", bytes=pl.col("text").str.len_bytes())
             .collect()
         )

@@ -37,7 +37,7 @@ def ours(folder: Path) -> list[str]:
     with tempfile.TemporaryDirectory(dir=folder) as sketches:
         for part in parts_of(folder):
             stage.sketch(pl.read_parquet(part, columns=["id", "text"])).write_parquet(Path(sketches) / part.name)
-        verdicts = stage.decide(pl.scan_parquet(f"{sketches}/*.parquet"), pl.scan_parquet(f"{folder}/part-*.parquet"))
+        verdicts = stage.decide(pl.scan_parquet(Path(sketches, "*.parquet")), pl.scan_parquet(Path(folder, "part-*.parquet")))
     return verdicts.filter(~pl.col("keep"))["id"].to_list()
 
 
@@ -129,12 +129,13 @@ def datatrove(folder: Path) -> list[str]:
         return (Document(text=text, id=key) for key, text in texts(folder))
 
     with tempfile.TemporaryDirectory(dir=folder) as out:
-        for _ in MinhashDedupSignature(f"{out}/signatures", config=config).run(rows(), 0, 1) or ():
+        signatures, buckets, remove = (Path(out, name) for name in ("signatures", "buckets", "remove"))
+        for _ in MinhashDedupSignature(str(signatures), config=config).run(rows(), 0, 1) or ():
             pass
         for bucket in range(config.num_buckets):
-            MinhashDedupBuckets(f"{out}/signatures", f"{out}/buckets", config=config).run(None, bucket, config.num_buckets)
-        MinhashDedupCluster(f"{out}/buckets", f"{out}/remove", config=config).run(None, 0, 1)
-        kept = {document.id for document in MinhashDedupFilter(f"{out}/remove").run(rows(), 0, 1)}
+            MinhashDedupBuckets(str(signatures), str(buckets), config=config).run(None, bucket, config.num_buckets)
+        MinhashDedupCluster(str(buckets), str(remove), config=config).run(None, 0, 1)
+        kept = {document.id for document in MinhashDedupFilter(str(remove)).run(rows(), 0, 1)}
     return [key for key, _ in texts(folder) if key not in kept]
 
 

@@ -65,7 +65,7 @@ def run_corpus_filter(stage: CorpusFilter, corpus: Path, kept: pl.DataFrame | No
     with tempfile.TemporaryDirectory(dir=corpus) as folder:
         for number, frame in enumerate(parts(corpus, kept)):
             stage.sketch(frame).write_parquet(f"{folder}/{number:05d}.parquet")
-        rows = pl.scan_parquet(f"{corpus}/part-*.parquet")
+        rows = pl.scan_parquet(Path(corpus, "part-*.parquet"))
         rows = rows if kept is None else rows.join(kept.lazy(), on="id", how="semi", maintain_order="left")
         return stage.decide(pl.scan_parquet(f"{folder}/*.parquet"), rows)
 
@@ -88,7 +88,7 @@ def run_in_one_step(corpus: Path, inputs: StageInputs) -> pl.DataFrame:
 
 def index_metrics(corpus: Path, folder: Path) -> dict[str, float]:
     """Return CPU seconds for the whole corpus at once, for adding 99% of it to an index, and for adding the last 1%."""
-    rows = pl.read_parquet(f"{corpus}/part-*.parquet")
+    rows = pl.read_parquet(Path(corpus, "part-*.parquet"))
     split = len(rows) * 99 // 100
 
     def verdicts_on(docs: pl.DataFrame, **options: Any) -> pl.DataFrame:

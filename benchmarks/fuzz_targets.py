@@ -21,6 +21,22 @@ import click
 import numpy as np
 import polars as pl
 from click.testing import CliRunner
+from fuzz_inputs import (
+    COMPLETION,
+    RECIPE,
+    RUNNING,
+    TEXT,
+    assignments,
+    damaged_runs,
+    edited,
+    indexes,
+    ledger_changes,
+    recipe_texts,
+    reply_texts,
+    responses,
+    shard_changes,
+    usages,
+)
 from hypothesis import strategies as st
 
 from textbookgen.api.cards import TokenShardManifest
@@ -42,95 +58,6 @@ from textbookgen.storage.ledger.parquet import export_parquet, import_parquet
 from textbookgen.storage.workspace import Workspace
 from textbookgen.training.shards import SPLITS, PackedShards, TokenFile
 
-RECIPE = """
-[recipe]
-name = "fuzzed"
-seed = 1
-[teacher.parrot]
-use = "fake"
-words = 12
-[teacher.server]
-use = "openai"
-model = "m"
-api_base = "http://127.0.0.1:1/v1"
-max_tokens = 9
-[sampler.things]
-use = "grid"
-thing = ["cat", "dog"]
-place = ["sea", "hill"]
-[stage.pages]
-use = "write"
-teacher = "parrot"
-sampler = "things"
-count = 6
-prompt = "Write about a {{ thing }} by the {{ place }}."
-accept = [{ use = "sample", share = 0.9 }]
-[stage.half]
-use = "sample"
-from = "pages"
-share = 0.5
-[stage.mixed]
-use = "mix"
-from = ["half"]
-tokenizer = "bytes"
-tokens = 200
-weights = { half = 1.0 }
-[stage.shards]
-use = "pack"
-from = "mixed"
-tokenizer = "bytes"
-sequence_length = 8
-[stage.dataset]
-use = "export"
-from = "mixed"
-layout = "parquet-text"
-"""
-RUNNING = RECIPE.replace('accept = [{ use = "sample", share = 0.9 }]', "")
-_WORDS = [
-    *(
-        "0",
-        "-1",
-        "1e400",
-        "nan",
-        "inf",
-        "true",
-        '""',
-        '"x"',
-        "[]",
-        "{}",
-        "[[]]",
-        "[1]",
-        '["a", "a"]',
-        '"@x"',
-        '"../x"',
-        '"\\u0000"',
-    ),
-    *("1979-05-27", "9223372036854775808", '{ use = "sample" }', '{ use = "grade" }', '"pages"', '"half"', '"{{ 2 ** 9 }}"'),
-    *("'{{'", "'{% for x in y %}'", '"\\u001b[2J"', "0.5", "5", "{ use = 3 }", '["sample"]', '"https://x"', '"fake"', '"mix"'),
-]
-
-
-def edits(size: int = 4) -> st.SearchStrategy[list[tuple[float, int, bytes]]]:
-    """Return a strategy of changes to bytes: where (0 to 1), how many bytes are removed, and what is inserted."""
-    return st.lists(st.tuples(st.floats(0, 1), st.integers(0, 40), st.binary(max_size=24)), min_size=1, max_size=size)
-
-
-def edited(content: bytes, changes: list[tuple[float, int, bytes]]) -> bytes:
-    """Return the bytes with the changes made."""
-    for where, removed, inserted in changes:
-        start = int(where * len(content))
-        content = content[:start] + inserted + content[start + removed :]
-    return content
-
-
-JSON_VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=12), inner, max_size=4),
-    max_leaves=12,
-)
-TEXT = st.text(max_size=300) | st.text(st.characters(min_codepoint=0, max_codepoint=0x2FFF), max_size=200)
-
-
 # -- recipes
 
 
@@ -151,49 +78,11 @@ def read_recipe_text(content: bytes, assignments: list[str] | None = None) -> No
     make_plan(read_recipe(file, dict(map(parse_override, assignments or []))), _plugins())
 
 
-@st.composite
-def recipe_texts(draw: st.DrawFn) -> bytes:
-    """Draw a recipe in which values and lines are replaced, or bytes are changed."""
-    lines = RECIPE.splitlines()
-    for _ in range(draw(st.integers(1, 4))):
-        at = draw(st.integers(0, len(lines) - 1))
-        key, equals, _ = lines[at].partition(" = ")
-        match draw(st.integers(0, 3)):
-            case 0 if equals:
-                lines[at] = f"{key} = {draw(st.sampled_from(_WORDS))}"
-            case 1:
-                lines.pop(at)
-            case 2:
-                lines.insert(at, draw(st.sampled_from(RECIPE.splitlines())))
-            case _ if equals:
-                other = draw(st.sampled_from(["from", "use", "count", "x", "prompt", "teacher"]))
-                lines[at] = f"{other} = {lines[at].partition(' = ')[2]}"
-        lines = lines or [""]
-    content = "\n".join(lines).encode()
-    return edited(content, draw(edits(2))) if draw(st.booleans()) else content
-
-
-_KEYS = [
-    *("stage.pages.count", "stage.pages.accept", "stage.pages.prompt", "stage.mixed.weights.half", "sampler.things.thing"),
-    *("recipe.name", "recipe.seed", "teacher.server.api_base", "teacher.server.headers", "stage.half.share", "stage.shards.x"),
-    *("stage", "stage.pages", "stage.pages.use", "teacher.parrot", "", ".", "a.b.c.d", "stage.half.from", "stage.pages.target"),
-]
-assignments = st.lists(
-    st.builds(lambda key, value: f"{key}={value}", st.sampled_from(_KEYS) | TEXT, st.sampled_from(_WORDS) | TEXT), max_size=3
-) | st.lists(TEXT, max_size=2)
-
-
 # -- replies and usage
 
 
 _TEACHER = OpenAITeacher(model="m", api_base=("http://127.0.0.1:1/v1",), price_in=1.0, price_out=2.0, max_tokens=9)
 _REQUEST = Request((Message("user", "Write about a fox."),))
-_COMPLETION = json.dumps(
-    {
-        "choices": [{"index": 0, "message": {"role": "assistant", "content": "a fox"}, "finish_reason": "stop"}],
-        "usage": {"prompt_tokens": 3, "completion_tokens": 2, "prompt_tokens_details": {"cached_tokens": 1}},
-    }
-).encode()
 
 
 def read_response(content: bytes, status: int = 200, wait: str = "") -> None:
@@ -211,84 +100,7 @@ def read_response(content: bytes, status: int = 200, wait: str = "") -> None:
 
 def read_usage(usage: Any) -> None:
     """Read a reply with this usage."""
-    read_response(json.dumps({**json.loads(_COMPLETION), "usage": usage}).encode())
-
-
-_USAGE_KEYS = st.sampled_from(
-    [
-        "prompt_tokens",
-        "completion_tokens",
-        "prompt_tokens_details",
-        "completion_tokens_details",
-        "cached_tokens",
-        "reasoning_tokens",
-    ]
-)
-usages = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.sampled_from([2**63, -(2**63), 10**30]) | st.text(max_size=4),
-    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(_USAGE_KEYS, inner, max_size=5),
-    max_leaves=8,
-)
-responses = st.tuples(
-    st.binary(max_size=200)
-    | edits().map(lambda changes: edited(_COMPLETION, changes))
-    | JSON_VALUES.map(lambda value: json.dumps(value).encode())
-    | JSON_VALUES.map(lambda value: json.dumps({"choices": [{"message": {"content": value}}]}).encode())
-    | JSON_VALUES.map(lambda value: json.dumps({"choices": value, "error": value}).encode()),
-    st.sampled_from([200, 200, 200, 200, 301, 400, 401, 404, 429, 500, 503]),
-    TEXT | st.sampled_from(["nan", "inf", "1e400", "-5", "Fri, 31 Dec 9999 23:59:59 -2359", "Mon, 1 Jan 0001 00:00:00 +2359"]),
-)
-_PIECES = st.sampled_from(
-    [
-        *(
-            "```python\n",
-            "```",
-            "```json\n",
-            "{",
-            "}",
-            "[",
-            "]",
-            '"',
-            ":",
-            ",",
-            "\n",
-            "\n\n",
-            "# Title\n",
-            "**Answer**",
-            "<think>",
-        ),
-        *(
-            "</think>",
-            "Sure! Here is",
-            "Score: 7/10",
-            "Answer:",
-            "Question:",
-            "def f(x):\n    return",
-            "assert f(1) == ",
-            "\\",
-            "\x00",
-        ),
-        *(
-            "$",
-            "\\boxed{",
-            "- ",
-            "1. ",
-            "{{ x }}",
-            "“",
-            "’",
-            "é",
-            "\u202e",
-            "🦊",
-            " ",
-            "\t",
-            "\r\n",
-            "<story>",
-            "</story>",
-            "User:",
-        ),
-    ]
-)
-reply_texts = st.lists(_PIECES | st.text(max_size=12), max_size=60).map("".join)
+    read_response(json.dumps({**json.loads(COMPLETION), "usage": usage}).encode())
 
 
 def read_reply_text(text: str) -> None:
@@ -348,13 +160,6 @@ def read_tokens(file: TokenFile) -> int:
     return sum(len(file.read(document)) for document in range(len(file)))
 
 
-shard_changes = st.tuples(
-    st.sampled_from(["manifest", "manifest", "train.idx", "train.idx", "train.bin"]),
-    edits(3),
-    st.none() | st.none() | JSON_VALUES,
-)
-
-
 def read_index(values: tuple[int, int, int, int, bytes]) -> None:
     """Read a token file whose index has these numbers in its header."""
     version, code, documents, boundaries, rest = values
@@ -366,12 +171,6 @@ def read_index(values: tuple[int, int, int, int, bytes]) -> None:
     file = TokenFile(prefix)
     if file.is_consistent:
         read_tokens(file)
-
-
-_COUNT = st.integers(0, 6) | st.sampled_from([2**31, 2**62, 2**63, 2**64 - 1])
-indexes = st.tuples(
-    st.sampled_from([1, 1, 1, 0, 7]), st.sampled_from([1, 4, 8, 8, 8, 9, 255]), _COUNT, _COUNT, st.binary(max_size=120)
-)
 
 
 # -- ledgers
@@ -405,31 +204,6 @@ def import_ledger(change: tuple[list[tuple[float, int, bytes]] | None, dict[str,
         list(ledger.entries())
     finally:
         ledger.close()
-
-
-_CELLS = (
-    st.none()
-    | st.booleans()
-    | st.integers(-(2**63), 2**63 - 1)
-    | st.floats()
-    | st.text(max_size=30)
-    | st.sampled_from(
-        [
-            "{}",
-            "[]",
-            '{"messages": 3}',
-            '{"messages": [], "draw": {}, "task": "", "sample": 0, "schema": null}',
-            '{"use": "x"}',
-            "ab" * 32,
-        ]
-    )
-)
-ledger_changes = st.tuples(edits(3), st.just({})) | st.tuples(
-    st.none(),
-    st.dictionaries(
-        st.sampled_from(["key", "teacher", "at", "request", "text", "finish", "cost_usd", "tokens_in"]), _CELLS, min_size=1
-    ),
-)
 
 
 # -- documents and records, as the command line shows them
@@ -491,9 +265,6 @@ def show_damaged_run(change: tuple[str, list[tuple[float, int, bytes]]]) -> None
             call([*words, "--work", str(work)])
     finally:
         file.write_bytes(content)
-
-
-damaged_runs = st.tuples(st.sampled_from(["run.json", "plan.json", "record.json", "report.md", "recipe.toml"]), edits(3))
 
 
 @dataclass(frozen=True)

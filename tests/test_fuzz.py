@@ -45,7 +45,7 @@ def test_no_input_ends_in_another_error_than_one_for_users(name: str) -> None:
 def test_the_inputs_of_the_targets_are_valid_before_they_are_changed() -> None:
     FUZZ.read_recipe_text(FUZZ.RECIPE.encode())
     FUZZ.read_shards(("report.txt", [], None))
-    FUZZ.read_response(FUZZ._COMPLETION)
+    FUZZ.read_response(FUZZ.COMPLETION)
     FUZZ.import_ledger(([], {}))
     FUZZ.show_documents(["a text"])
     FUZZ.show_damaged_run(("run.json", []))
