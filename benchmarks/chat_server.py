@@ -4,9 +4,9 @@
 
 Prints its port and serves until its standard input closes. A prompt may select a fault, `<<KINDxTIMES@SECONDS>>`. KIND is an
 HTTP status (429, 500, …), truncate, drop, half, hang, malformed, nested, empty, slow or poison (a reply with impossible token
-counts). After TIMES faults the prompt is answered; without TIMES it never is. SECONDS is the `Retry-After` header. `--fault SHARE:FAULT` injects a fault into a share of all prompts,
-chosen by their hashes. GET /stats returns the number of requests and replies for each prompt. The server is plain asyncio, to
-leave the CPU to what is measured.
+counts). After TIMES faults the prompt is answered; without TIMES it never is. SECONDS is the `Retry-After` header. `--fault
+SHARE:FAULT` injects a fault into a share of all prompts, chosen by their hashes. GET /stats returns the number of requests and
+replies for each prompt. The server is plain asyncio, to leave the CPU to what is measured.
 """
 
 from __future__ import annotations
