@@ -163,11 +163,17 @@ def _add_adjective(rng: Random, roles: Roles, adjective: str, noun: str) -> None
         roles.adjective = adjective
         return
     ways = _adjective_events(rng, roles, adjective, noun)
-    topic = topics("adjective").get(adjective, "")
+    topic = topics("adjective").get(adjective, "") or ("" if ways else _usual_topic(rng, adjective))
     if topic and (not ways or (not roles.topics and rng.random() < 1 / (len(ways) + 1))):
         roles.topics.append(topic)
     else:
-        roles.events += rng.choice(ways or [_with_words(frame, adjective, "") for frame in frames()["problem"]])
+        roles.events += rng.choice(ways)
+
+
+def _usual_topic(rng: Random, adjective: str) -> str:
+    """Return what a story is about in which an adjective describes a thing that it suits, or a hat if none is listed."""
+    things = props().get(adjective, ("", ("hat",)))[1]
+    return f"a king and {rng.choice(('his', 'a'))} {adjective} {rng.choice(things)}"
 
 
 def _adjective_events(rng: Random, roles: Roles, adjective: str, noun: str) -> list[tuple[Event, ...]]:

@@ -23,6 +23,8 @@ _AGAIN = {"goal": "G", "trouble": "T", "now": "N"}
 _MASS = frozenset({"foodmass", "drink", "material", "ingredient"})
 _MOODS = ("happy", "sad", "long time")
 _NIGHT = frozenset({"moon", "star", "planet"})
+#: Kinds of places to which one takes a guest.
+_WITH_GUESTS = frozenset({"yard", "green", "play"})
 
 
 class SentenceWriter:
@@ -55,6 +57,8 @@ class SentenceWriter:
             if f"{{{name}}}" in chosen.lower():
                 self.said |= {name} if name == "goal" else {"trouble", "now"}
         slots["Now"] = _capital(slots["now"])
+        slots["goal_named"] = self.plot.lines["G"][0].format_map(self.slots)
+        self.said |= {"goal"} if "{goal_named}" in chosen else set()
         return _LOWER_START.sub(lambda match: _capital_in(match[0]), chosen.format_map(slots))
 
     def plot_sentence(self, letter: str) -> str:
@@ -97,6 +101,7 @@ class SentenceWriter:
         if not self.is_night:
             outdoors = self.setting not in INDOORS
             headings += ["opening outdoors"] * outdoors + ["opening friends"] * (" friend " in self.slots["f_intro"])
+            headings += ["opening guest"] * (self.setting in _WITH_GUESTS and " friend " in self.slots["f_intro"])
             headings += ["opening morning"] * (outdoors and "morning" in self.slots["when"])
         lines = [line for heading in headings for line in story_sentences()[heading]]
         return self.fill(self.rng.choice([line for line in lines if not (self.setting == "wild" and " lived in " in line)]))
@@ -227,6 +232,9 @@ _AND_THEN = {
 }
 _DONE = ("And later they VED, just as they had planned.", "The next day they VED at last.")
 _NOT_DONE = "Nobody wanted to VP any more."
+#: The same for a plan that begins with "tomorrow", in good and in bad stories.
+_DONE_TOMORROW = "The next day they VED, just as they had planned."
+_NOT_DONE_TOMORROW = "The next day nobody wanted to VP."
 
 
 def _problem(writer: SentenceWriter, roles: Roles, features: frozenset[str], events: Sequence[str]) -> list[str]:
@@ -235,7 +243,7 @@ def _problem(writer: SentenceWriter, roles: Roles, features: frozenset[str], eve
     sentences = [writer.fill(writer.rng.choice(problems)), *map(writer.fill, events)]
     if roles.plan and roles.plot.name not in _NO_PLANS:
         speaker = _speaker(sentences[-1], writer) if events else ""
-        wish_is_said = bool(events) and "{goal}" in events[-1]
+        wish_is_said = bool(events) and any(slot in events[-1] for slot in ("{goal}", "{goal_named}"))
         listener = {"friend": "hero", "hero": "friend", "": "?" * sentences[-1].endswith("?")}[speaker]
         reply = _AND_THEN[listener] if speaker == "friend" or wish_is_said else _BUT_FIRST
         sentences.append(writer.fill(reply.replace("VP", roles.plan)))
@@ -272,19 +280,20 @@ def _attempts(writer: SentenceWriter, roles: Roles, features: frozenset[str], ev
 def _turn(writer: SentenceWriter, roles: Roles, features: frozenset[str], events: Mapping[str, Sequence[str]]) -> list[str]:
     """Return what happens in the end, and before it what becomes of the hint."""
     bad = _is_bad(features)
-    sentences = [writer.plot_sentence("F")] if "Foreshadowing" in features else []
+    hint = "X" if bad and "X" in writer.plot.lines else "F"
+    sentences = [writer.plot_sentence(hint)] if "Foreshadowing" in features else []
     letters = "uv" if "Twist" in features else "+-"
     sentences.append(writer.plot_sentence(letters[bad]))
     sentences += [
         writer.fill(event) for event in events["-" if bad else "+"] if not writer.is_said_before(event, sentences[-1])
     ]
-    if roles.plan and bad and roles.plot.name in _NO_PLANS:
-        return sentences
     if roles.plan and bad:
-        sentences.append(writer.fill(_NOT_DONE.replace("VP", roles.plan)))
+        not_done = _NOT_DONE_TOMORROW if roles.plot.name in _NO_PLANS else _NOT_DONE
+        sentences.append(writer.fill(not_done.replace("VP", roles.plan)))
     elif roles.plan:
-        tomorrow = writer.plot.name in _LONG | _NO_PLANS or roles.plan.startswith("plan ")
+        tomorrow = writer.plot.name in _LONG or roles.plan.startswith("plan ")
         after = writer.rng.choice(_DONE[1:] if tomorrow else _DONE)
+        after = _DONE_TOMORROW if writer.plot.name in _NO_PLANS else after
         sentences.append(writer.fill(after.replace("VP", roles.plan).replace("VED", roles.planned)))
     return sentences
 
