@@ -13,9 +13,10 @@ from conftest import RECIPE
 from textbookgen.api.errors import TextbookgenError
 from textbookgen.api.events import StepRecord
 from textbookgen.api.files import write_frame
+from textbookgen.api.rows import report_table
 from textbookgen.run.plan_differences import compare_plans
 from textbookgen.run.report import format_duration, write_report
-from textbookgen.run.summary import summarize_unfinished
+from textbookgen.run.summary import names_of_models, report_rows, summarize_unfinished
 from textbookgen.storage.records import ModelSummary, RunPlan, RunSummary, StepEntry, StepSummary, TableEntry
 from textbookgen.storage.workspace import RunFolder, Workspace
 
@@ -43,6 +44,38 @@ def report(tmp_path: Path) -> Callable[..., str]:
         return run.report.read_text(encoding="utf-8")
 
     return write
+
+
+def test_scores_of_documents_are_those_of_the_model_that_wrote_them(tmp_path: Path) -> None:
+    """A subject that is a stage of completions or grades counts as its model, unless two would then have the same score."""
+
+    def step(label: str, kind: str, **inputs: str) -> StepEntry:
+        reads = {name: tuple(labels.split()) for name, labels in inputs.items()}
+        return StepEntry(label, "toy/echo", "toy 1", "f" * 64, f"{label}-ffffffffffff", (kind,), reads, {}, None)
+
+    def names(*scores: tuple[str, str]) -> dict[str, str]:
+        rows = [{"subject": subject, "benchmark": "b", "metric": metric, "value": 1.0, "n": 1} for subject, metric in scores]
+        write_frame(workspace.step("report-ffffffffffff").out / "report.parquet", report_table(rows))
+        models = names_of_models(workspace, plan, ["report-ffffffffffff"])
+        subjects = {row["subject"] for row in report_rows(workspace, plan, ["report-ffffffffffff"])}
+        assert subjects == {models.get(subject, subject) for subject, _ in scores}
+        return models
+
+    workspace = Workspace(tmp_path)
+    steps = (
+        step("prompts", "Documents"),
+        step("base", "Checkpoint"),
+        step("tuned", "Checkpoint", checkpoint="base"),
+        *(step(f"{model}-stories", "Documents", **{"from": "prompts", "checkpoint": model}) for model in ("base", "tuned")),
+        *(step(f"{model}-graded", "Documents", **{"from": f"{model}-stories"}) for model in ("base", "tuned")),
+        step("both", "Documents", **{"from": "base-stories tuned-stories"}),
+        step("report", "Report", **{"from": "base-graded tuned-graded"}),
+    )
+    plan = RunPlan("r", "2", 5, "r.toml", steps)
+    assert names(("base-graded", "x"), ("tuned-graded", "x")) == {"base-graded": "base", "tuned-graded": "tuned"}
+    assert names(("both", "x"), ("prompts", "x"), ("all models", "x"), ("tuned", "x")) == {}
+    assert names(("base-graded", "x"), ("base-stories", "y")) == {"base-graded": "base", "base-stories": "base"}
+    assert names(("base-graded", "x"), ("base-stories", "x"), ("tuned-graded", "x")) == {"tuned-graded": "tuned"}
 
 
 def test_the_head_names_recipe_seed_and_cached_steps(report: Callable[..., str]) -> None:

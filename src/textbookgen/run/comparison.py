@@ -11,7 +11,7 @@ from textbookgen.api.errors import WorkspaceError
 from textbookgen.api.rows import ALL_ITEMS, ITEM_SCORE_SCHEMA, ITEM_SCORES
 from textbookgen.run.paired_statistics import PairedStatistics, adjust_holm, compare_pairs
 from textbookgen.run.score_table import SUBSETS
-from textbookgen.run.summary import summarize_unfinished
+from textbookgen.run.summary import names_of_models, summarize_unfinished
 from textbookgen.storage.records import ModelSummary, RunSummary, Score
 from textbookgen.storage.workspace import RunFolder, Workspace
 
@@ -185,7 +185,8 @@ def _read_items(workspace: Workspace, run: RunFolder, summary: RunSummary) -> tu
             table = pl.read_parquet(file).with_columns(step=pl.lit(address.rpartition("-")[0]))
             subset = pl.col("subset") if "subset" in table.columns else pl.lit(ALL_ITEMS).alias("subset")
             frames.append(table.with_columns(subset).select(schema.keys()))
-    items = pl.concat(frames).filter(pl.col("value").is_finite())
+    names = names_of_models(workspace, run.plan(), summary.reports)
+    items = pl.concat(frames).filter(pl.col("value").is_finite()).with_columns(pl.col("subject").replace(names))
     key = ["subject", *_KEY]
     first = items.unique([*key, "item"], keep="first", maintain_order=True)
     steps = items.group_by(key, maintain_order=True).agg(pl.col("step").unique(maintain_order=True))

@@ -48,7 +48,7 @@ def _report(run: RunFolder, workspace: Workspace, summary: RunSummary) -> Iterat
     yield from _stand_ins(plan)
     yield from _models_table(summary.models)
     yield from _loss_curves(run, workspace, summary.models)
-    yield from score_tables(list(report_rows(workspace, summary.reports)), list(summary.models))
+    yield from score_tables(list(report_rows(workspace, plan, summary.reports)), list(summary.models))
     yield from _evaluation_passages(run, workspace, summary.reports)
     yield from _steps_table(summary.steps)
     yield from _notes(summary.steps)

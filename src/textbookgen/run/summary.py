@@ -30,7 +30,7 @@ def summarize(
     """
     complete = [step for step in plan.steps if step.label in records]
     reports = tuple(step.address for step in complete if Report.name in step.output)
-    scores = _scores(report_rows(workspace, reports))
+    scores = _scores(report_rows(workspace, plan, reports))
     models = dict(_models(workspace, complete, scores))
     return RunSummary(
         recipe=plan.recipe,
@@ -51,11 +51,50 @@ def summarize_unfinished(workspace: Workspace, run: RunFolder) -> RunSummary:
     return summarize(workspace, plan, {label: (record, False) for label, record in records.items()}, seconds, "not finished")
 
 
-def report_rows(workspace: Workspace, addresses: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """Yield the figures of these evaluation steps (see `textbookgen.api.rows.REPORT_SCHEMA`), with the label of the `step`."""
+def report_rows(workspace: Workspace, plan: RunPlan, addresses: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """Yield the figures of these evaluation steps (see `textbookgen.api.rows.REPORT_SCHEMA`), with the label of the `step`.
+
+    A subject that is the label of documents that one model wrote is replaced by the label of that model.
+    """
+    rows = _raw_rows(workspace, addresses)
+    names = _names_of_models(plan, rows)
+    yield from ({**row, "subject": names.get(row["subject"], row["subject"])} for row in rows)
+
+
+def names_of_models(workspace: Workspace, plan: RunPlan, addresses: Sequence[str]) -> dict[str, str]:
+    """Return the label of the model for each subject of these evaluation steps that is the label of documents it wrote."""
+    written = [address for address in addresses if (workspace.step(address).out / "report.parquet").exists()]
+    return _names_of_models(plan, _raw_rows(workspace, written))
+
+
+def _raw_rows(workspace: Workspace, addresses: Sequence[str]) -> list[dict[str, Any]]:
+    rows = []
     for address in addresses:
         table = complete_report(pl.read_parquet(workspace.step(address).out / "report.parquet"))
-        yield from table.with_columns(step=pl.lit(address.rpartition("-")[0])).to_dicts()
+        rows += table.with_columns(step=pl.lit(address.rpartition("-")[0])).to_dicts()
+    return rows
+
+
+def _names_of_models(plan: RunPlan, rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """The models of subjects, except where two subjects would then have the same figure of one model."""
+    steps = {step.label: step for step in plan.steps}
+    subjects = dict.fromkeys(str(row["subject"]) for row in rows)
+    writers = {subject: models for subject in subjects if subject in steps and len(models := _writers(steps, subject)) == 1}
+    names = {subject: next(iter(models)) for subject, models in writers.items()}
+    figures: dict[tuple[Any, ...], set[str]] = {}
+    for row in rows:
+        key = (names.get(row["subject"], row["subject"]), row["benchmark"], row["metric"], row["subset"])
+        figures.setdefault(key, set()).add(row["subject"])
+    disputed = {subject for several in figures.values() if len(several) > 1 for subject in several}
+    return {subject: model for subject, model in names.items() if model != subject and subject not in disputed}
+
+
+def _writers(steps: Mapping[str, StepEntry], label: str) -> set[str]:
+    """The labels of the models that a step, or the documents that it reads, come from; a model is its own."""
+    if Checkpoint.name in steps[label].output:
+        return {label}
+    inputs = {earlier for labels in steps[label].inputs.values() for earlier in labels if earlier in steps}
+    return {model for earlier in inputs for model in _writers(steps, earlier)}
 
 
 def _step(step: StepEntry, record: StepRecord, cached: bool) -> StepSummary:
