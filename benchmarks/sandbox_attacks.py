@@ -39,7 +39,7 @@ def load(name: str) -> ModuleType:
 
 
 def run_all(programs: dict[str, Program], options: argparse.Namespace) -> tuple[dict[str, Outcome], float]:
-    """Run programs in a pool of their own; return outcomes by name, and CPU seconds of all processes."""
+    """Run programs in a new pool; return outcomes by name, and CPU seconds of all processes."""
     pool = Pool(options.workers, 256, isolation=options.isolation)
     pool.check()
     before = time.process_time()

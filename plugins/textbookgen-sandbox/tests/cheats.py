@@ -150,8 +150,10 @@ _add(
     + _WRONG,
     "check",
     "functions",
+    "unittest",
+    "case not run",
 )
-_add("patched unittest.main", "import unittest\nunittest.main = lambda *a, **k: None\n" + _WRONG, "variables", "list")
+_add("patched unittest.main", "import unittest\nunittest.main = lambda *a, **k: None\n" + _WRONG, "unittest", "list")
 _add(
     "load_tests",
     "def load_tests(loader, tests, pattern):\n    import unittest\n    return unittest.TestSuite()\n" + _WRONG,
@@ -171,6 +173,7 @@ _add(
     + _WRONG,
     "functions",
     "variables",
+    "close",
 )
 _add(
     "module file beside the tests",
@@ -382,6 +385,7 @@ _add(
     "import doctest\ndoctest.DocTestRunner.run = lambda *a, **k: doctest.TestResults(0, 9)\n" + _WRONG,
     "functions",
     "list",
+    "session",
 )
 _add("patched random", "import random\nrandom.seed = lambda *a: None\nrandom.getstate = lambda: None\n" + _WRONG, "check")
 _add("no function at all", "x = 1\n", "check", "functions", "session")

@@ -113,13 +113,15 @@ def _parameters(function: Any, code: types.CodeType) -> list[list[Any]]:
     positional, total = code.co_argcount, code.co_argcount + code.co_kwonlyargcount
     names = code.co_varnames
     first_default = positional - len(function.__defaults__ or ())
-    found = [[names[place], 0 if place < code.co_posonlyargcount else 1, place >= first_default] for place in range(positional)]
+    parameters = [
+        [names[place], 0 if place < code.co_posonlyargcount else 1, place >= first_default] for place in range(positional)
+    ]
     if code.co_flags & inspect.CO_VARARGS:
-        found.append([names[total], 2, False])
-    found += [[name, 3, name in (function.__kwdefaults__ or {})] for name in names[positional:total]]
+        parameters.append([names[total], 2, False])
+    parameters += [[name, 3, name in (function.__kwdefaults__ or {})] for name in names[positional:total]]
     if code.co_flags & inspect.CO_VARKEYWORDS:
-        found.append([names[total + bool(code.co_flags & inspect.CO_VARARGS)], 4, False])
-    return found
+        parameters.append([names[total + bool(code.co_flags & inspect.CO_VARARGS)], 4, False])
+    return parameters
 
 
 def set_signature(function: Any, parameters: Any) -> None:
@@ -137,8 +139,8 @@ def set_signature(function: Any, parameters: Any) -> None:
 
 def make_error(kind: Any, args: Any) -> BaseException:
     """Return an error of a class, or of the built-in one of a name, with these arguments; an `Exception` if there is none."""
-    found = getattr(builtins, kind, None) if isinstance(kind, str) else kind
-    error: type[BaseException] = found if isinstance(found, type) and issubclass(found, BaseException) else Exception
+    named = getattr(builtins, kind, None) if isinstance(kind, str) else kind
+    error: type[BaseException] = named if isinstance(named, type) and issubclass(named, BaseException) else Exception
     try:
         return error(*args)
     except TypeError:

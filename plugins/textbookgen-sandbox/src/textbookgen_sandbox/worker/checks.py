@@ -26,7 +26,7 @@ class Tests:
     Attributes:
         source: the text; an interpreter session as a call that runs it.
         code: the code.
-        names: names and attributes that it uses, in sessions and functions of its own, too.
+        names: names and attributes that it uses, in sessions and in functions that it defines, too.
     """
 
     source: str
@@ -122,8 +122,8 @@ def _replaced_testmod(namespace: dict[str, Any], program: ProgramGlobals, origin
             return original(m, *args, **options)
         failed, attempted = 0, 0
         for name, docstring in _docstrings(program):
-            found = _run_examples(docstring, name, namespace, None, int(options.get("optionflags", 0)))
-            failed, attempted = failed + found.failed, attempted + found.attempted
+            results = _run_examples(docstring, name, namespace, None, int(options.get("optionflags", 0)))
+            failed, attempted = failed + results.failed, attempted + results.attempted
         own = original(sys.modules["__main__"], *args, **options)
         return doctest.TestResults(failed + own.failed, attempted + own.attempted)
 
@@ -154,17 +154,17 @@ def _run_what_is_left(tests: Tests, namespace: dict[str, Any]) -> None:
     """
     if _RUNNERS & tests.names:
         return  # they run what they define in their own way
-    for name, found in list(namespace.items()):
+    for name, value in list(namespace.items()):
         if name in tests.names and _is_loaded(tests.source, name):
             continue
-        if isinstance(found, types.FunctionType):
-            if name.startswith("test") and found.__code__.co_filename == TESTS_FILE and not _needs_arguments(found):
-                found()
-        elif isinstance(found, type) and found.__module__ == "__main__":
-            if issubclass(found, unittest.TestCase):
-                _run_case(found)
-            elif name.startswith("Test") and type(found) is type:
-                _run_class(found)
+        if isinstance(value, types.FunctionType):
+            if name.startswith("test") and value.__code__.co_filename == TESTS_FILE and not _needs_arguments(value):
+                value()
+        elif isinstance(value, type) and value.__module__ == "__main__":
+            if issubclass(value, unittest.TestCase):
+                _run_case(value)
+            elif name.startswith("Test") and type(value) is type:
+                _run_class(value)
 
 
 def _is_loaded(source: str, name: str) -> bool:
@@ -184,7 +184,7 @@ def _run_case(case: type[unittest.TestCase]) -> None:
 
 
 def _run_class(kind: type) -> None:
-    """Run the methods of a class of tests without a base, each on an instance of its own."""
+    """Run the methods of a class of tests without a base, each on a new instance."""
     for name in [name for name in vars(kind) if name.startswith("test") and callable(getattr(kind, name))]:
         instance = kind()
         getattr(instance, "setup_method", lambda *_: None)()

@@ -40,9 +40,13 @@ class CapturedOutput(io.TextIOWrapper):
 
     def write(self, text: str) -> int:
         """Keep the text; past the limit it goes to stdout, where the supervisor counts it."""
-        if self.bytes.tell() > _MAX_CAPTURED:
+        if self.size() > _MAX_CAPTURED:
             return (sys.__stdout__ or self).write(text) if sys.__stdout__ is not self else len(text)
         return super().write(text)
+
+    def size(self) -> int:
+        """Return the number of bytes written."""
+        return self.bytes.getbuffer().nbytes
 
     def message(self) -> Message:
         """Return what was written, also past the text layer: as text, or as bytes where it is none."""
@@ -172,7 +176,7 @@ class ObjectServer:
             self.depth -= 1
             sys.stdout, sys.stdin = stdout, stdin
             builtins.print, builtins.input = printing, asking
-        if captured.bytes.tell():
+        if captured.size():
             reply |= captured.message()
         else:
             self.captured = captured

@@ -268,8 +268,8 @@ class ProxyClient:
         wanted = self.wanted
         names = sorted(name for name in wanted if not name.startswith("__"))
         options = {"with_random": self.random_state is not None, "with_signatures": self.with_signatures}
-        present, found = self.call(-1, (names,), options, "names")
-        self.names = {str(name): value for name, value in dict(found).items() if name in wanted}
+        present, kept = self.call(-1, (names,), options, "names")
+        self.names = {str(name): value for name, value in dict(kept).items() if name in wanted}
         return [name for name in present if name in wanted]
 
     def defined_names(self) -> list[str]:
@@ -284,10 +284,10 @@ class ProxyClient:
         """
         if name in self.names:
             return self.names[name]
-        found = self.call(-1, (name,), {}, "global")
-        if not isinstance(found, list) or len(found) != 2:
+        answer = self.call(-1, (name,), {}, "global")
+        if not isinstance(answer, list) or len(answer) != 2:
             raise KeyError(name)
-        value, keep = found
+        value, keep = answer
         if keep is True:
             self.names[name] = value
         return value

@@ -2,7 +2,7 @@
 
 Threat: a program that passes its tests by deceit, such as leaving early or patching `assert`. Code that shares a process with
 its tests can always forge their result. So the tests run in a second process: it alone holds the pipe of the verdict, and it
-reaches the program's objects through proxies over a socket. In both modes the tests have globals of their own.
+reaches the program's objects through proxies over a socket. In both modes the tests have separate globals.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ def _run_on_proxies(source: str, rpc_fd: int, keep: Callable[[ProxyClient], None
 def warm_up() -> None:
     """Test a function through proxies once, so that the interpreter has adapted this package's code before it is forked.
 
-    Otherwise each child adapts it anew, and copies the pages that are written to.
+    Otherwise each child adapts it again, and copies the pages that are written to.
     """
     main, size = sys.modules["__main__"], threading.stack_size(1 << 18)
     ends = socket.socketpair()

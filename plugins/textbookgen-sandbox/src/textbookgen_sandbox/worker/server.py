@@ -197,7 +197,7 @@ def main(channel: int, memory_mib: int, walls: str) -> None:
     Args:
         channel: descriptor of the socket to the host.
         memory_mib: MiB of memory a program may use beyond the interpreter itself.
-        walls: who sets up namespaces and files: "builtin" this process, "bubblewrap" has already, "none" nobody.
+        walls: who sets up namespaces and files: "builtin" this process, "bubblewrap" has already, "none" no one.
     """
     host = socket.socket(fileno=channel)
     for name in PRELOADED.split():

@@ -32,7 +32,7 @@ class SharedValues:
         self._contents: dict[int, Any] = {}  # as they were in the last message
         self._next = first
         self._scopes: list[list[int]] = []
-        self._forgotten: list[int] = []  # of which the other process has to be told
+        self._forgotten: list[int] = []  # that the other process does not know yet
 
     def number(self, value: Any) -> int | None:
         """Return the number of a value that the other process has a copy of."""
@@ -67,14 +67,14 @@ class SharedValues:
         """Return the numbers of the values that changed; unless `all_of_them`, large ones may be left for later."""
         if not self.values:
             return []
-        left, found = _MAX_FOLLOWED, []
+        left, changed = _MAX_FOLLOWED, []
         for number, value in list(self.values.items()):
             if not all_of_them and len(value) >= left:
                 continue
             left -= len(value) + 1
             if self.is_changed(number):
-                found.append(number)
-        return found
+                changed.append(number)
+        return changed
 
     def prune(self) -> None:
         """Forget values that nothing else refers to here, then the oldest, down to the limit."""
