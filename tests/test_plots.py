@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from datetime import date
 from pathlib import Path
 
 from textbookgen.api.plots import chart, write_chart
@@ -28,6 +29,15 @@ def test_equal_charts_are_equal_files(tmp_path: Path) -> None:
         figure.add("small", [(0, 3.0), (10, 2.0)])
         write_chart(figure, tmp_path / folder / "loss.svg")
     assert (tmp_path / "first" / "loss.svg").read_bytes() == (tmp_path / "second" / "loss.svg").read_bytes()
+
+
+def test_a_chart_does_not_depend_on_the_day(tmp_path: Path) -> None:
+    figure = chart("Line")
+    figure.add("small", [1, 2])
+    write_chart(figure, tmp_path / "loss.svg")
+    svg = (tmp_path / "loss.svg").read_text(encoding="utf-8")
+    assert str(date.today().year) not in svg.replace("2012-", "")
+    assert "Generated" not in svg
 
 
 DRAW = """

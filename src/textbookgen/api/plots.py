@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import warnings
 from pathlib import Path
@@ -9,6 +10,9 @@ from typing import Any
 
 from textbookgen.api.files import write_text
 from textbookgen.api.hashing import document_id
+
+
+_GENERATED = re.compile(r"<!--Generated with pygal.*?-->")  # it has the date
 
 
 def chart(kind: str, **options: Any) -> Any:
@@ -36,4 +40,5 @@ def write_chart(figure: Any, file: Path) -> None:
         file: the file to create or replace.
     """
     figure.uuid = document_id(file.name)  # pygal's is random
-    write_text(file, figure.render(is_unicode=True, disable_xml_declaration=True))
+    svg = figure.render(is_unicode=True, disable_xml_declaration=True)
+    write_text(file, _GENERATED.sub("", svg, count=1))
