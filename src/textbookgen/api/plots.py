@@ -11,7 +11,6 @@ from typing import Any
 from textbookgen.api.files import write_text
 from textbookgen.api.hashing import document_id
 
-
 _GENERATED = re.compile(r"<!--Generated with pygal.*?-->")  # it has the date
 
 
