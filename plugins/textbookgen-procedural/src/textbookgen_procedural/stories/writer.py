@@ -232,9 +232,8 @@ _AND_THEN = {
 }
 _DONE = ("And later they VED, just as they had planned.", "The next day they VED at last.")
 _NOT_DONE = "Nobody wanted to VP any more."
-#: The same for a plan that begins with "tomorrow", in good and in bad stories.
+#: What is said in the end of a plan that begins with "tomorrow".
 _DONE_TOMORROW = "The next day they VED, just as they had planned."
-_NOT_DONE_TOMORROW = "The next day nobody wanted to VP."
 
 
 def _problem(writer: SentenceWriter, roles: Roles, features: frozenset[str], events: Sequence[str]) -> list[str]:
@@ -288,8 +287,7 @@ def _turn(writer: SentenceWriter, roles: Roles, features: frozenset[str], events
         writer.fill(event) for event in events["-" if bad else "+"] if not writer.is_said_before(event, sentences[-1])
     ]
     if roles.plan and bad:
-        not_done = _NOT_DONE_TOMORROW if roles.plot.name in _NO_PLANS else _NOT_DONE
-        sentences.append(writer.fill(not_done.replace("VP", roles.plan)))
+        sentences.append(writer.fill(_NOT_DONE.replace("VP", roles.plan)))
     elif roles.plan:
         tomorrow = writer.plot.name in _LONG or roles.plan.startswith("plan ")
         after = writer.rng.choice(_DONE[1:] if tomorrow else _DONE)
