@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -196,3 +197,19 @@ def test_an_empty_list_is_explained_without_terms_of_the_library(planned: Callab
     with pytest.raises(RecipeError) as caught:
         planned(sets={"sampler.things.thing": []})
     assert "must have at least 1 item (got [])" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("recipe.seed", float("nan"), "must be an integer (got nan)"),
+        ("recipe.seed", 2**70, "must be an integer"),
+        ("sampler.things.thing", [float("inf")], "must be a finite number (got inf)"),
+        ("teacher.parrot.replies", ["a", {"b": datetime.date(1979, 5, 27)}], "dates and times are not supported"),
+        ("stage.echoes.count", 2**64, "larger than 64 bits"),
+    ],
+)
+def test_values_that_json_cannot_hold_are_refused(planned: Callable[..., Plan], option: str, value: Any, message: str) -> None:
+    with pytest.raises(RecipeError) as caught:
+        planned(sets={option: value})
+    assert message in str(caught.value) and option in str(caught.value)

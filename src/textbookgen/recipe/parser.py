@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import date, time
 from pathlib import Path
 from typing import Any
 
@@ -152,7 +154,7 @@ class _TableReader:
         self.diagnostics: list[Diagnostic] = []
 
     def head(self) -> dict[str, Any]:
-        """Check the `[recipe]` table and the names of all tables; return the former."""
+        """Check the `[recipe]` table and the names of all tables; return the valid values of the former."""
         for kind in self._tables.keys() - {"recipe", *KINDS}:
             self._report(f"unknown table [{kind}]", "use [recipe], [teacher.LABEL], [sampler.LABEL] and [stage.LABEL]", kind)
         head = self._tables.get("recipe")
@@ -162,14 +164,17 @@ class _TableReader:
             return {}
         if "name" not in head:
             self._report("the option 'name' is required", "run folders and reports are named after the recipe", "recipe")
+        valid: dict[str, Any] = {}
         for key, value in head.items():
             if key not in _HEAD:
                 self._report(f"unknown option '{key}'", f"the options are {', '.join(_HEAD)}", "recipe", "", key)
-            elif not isinstance(value, _HEAD[key][0]) or isinstance(value, bool):
+            elif not isinstance(value, _HEAD[key][0]) or isinstance(value, bool) or _no_json(value):
                 self._report(f"must be {_HEAD[key][1]} (got {value!r})", "", "recipe", "", key)
             elif key == "name" and isinstance(value, str) and not is_valid_name(value):
                 self._report(f"invalid recipe name {_shortened(value)}", NAME_RULE, "recipe", "", key)
-        return head
+            else:
+                valid[key] = value
+        return valid
 
     def entries(self) -> Iterator[Entry]:
         """Yield the well-formed teacher, sampler and stage tables."""
@@ -187,7 +192,10 @@ class _TableReader:
                     self._report("the option 'use' is required", f'use = "NAME" selects the {kind}', kind, label)
                 else:
                     options = {key: self._with_lists(kind, label, key, table[key]) for key in table if key != "use"}
-                    yield Entry(kind, label, table["use"], options)
+                    wrong = {key: problem for key, value in options.items() if (problem := _no_json(value))}
+                    for key, problem in wrong.items():
+                        self._report(problem, "write a finite number of at most 64 bits; a date as a string", kind, label, key)
+                    yield Entry(kind, label, table["use"], {key: options[key] for key in options if key not in wrong})
 
     def _with_lists(self, kind: str, label: str, key: str, value: Any) -> Any:
         """Return the value with each `@file` replaced by the lines of that file, which is looked for beside the recipe."""
@@ -240,6 +248,18 @@ class _Locator:
             elif inside and key and re.match(rf"\s*[\"']?{re.escape(key)}[\"']?\s*[.=]", line):
                 return number
         return header_line
+
+
+def _no_json(value: Any) -> str:
+    """Return what is wrong with a value of TOML that other programs could not read as JSON; empty if nothing is."""
+    if isinstance(value, dict | list):
+        items = value.values() if isinstance(value, dict) else value
+        return next((problem for item in items if (problem := _no_json(item))), "")
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        return "an integer is larger than 64 bits"
+    if isinstance(value, float) and not math.isfinite(value):
+        return f"must be a finite number (got {value})"
+    return f"dates and times are not supported (got {value})" if isinstance(value, date | time) else ""
 
 
 def _shortened(value: str) -> str:
