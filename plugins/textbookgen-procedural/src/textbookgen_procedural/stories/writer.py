@@ -23,6 +23,8 @@ _AGAIN = {"goal": "G", "trouble": "T", "now": "N"}
 _MASS = frozenset({"foodmass", "drink", "material", "ingredient"})
 _MOODS = ("happy", "sad", "long time")
 _NIGHT = frozenset({"moon", "star", "planet"})
+#: What openings say only of a place that is not far from home.
+_NEAR_HOME = re.compile(r" lived in | called |Soon |breakfast")
 #: Kinds of places to which one takes a guest.
 _WITH_GUESTS = frozenset({"yard", "green", "play"})
 
@@ -104,7 +106,7 @@ class SentenceWriter:
             headings += ["opening guest"] * (self.setting in _WITH_GUESTS and " friend " in self.slots["f_intro"])
             headings += ["opening morning"] * (outdoors and "morning" in self.slots["when"])
         lines = [line for heading in headings for line in story_sentences()[heading]]
-        return self.fill(self.rng.choice([line for line in lines if not (self.setting == "wild" and " lived in " in line)]))
+        return self.fill(self.rng.choice([line for line in lines if not (self.setting == "wild" and _NEAR_HOME.search(line))]))
 
     def _choose(self, template: str) -> str:
         place = self.slots.get("place", "")
