@@ -53,7 +53,7 @@ class Connection:
             self._send(self._answer(message))
 
     def close(self) -> None:
-        """Close this end, which ends `serve` at the other."""
+        """Close this end of the socket."""
         self._channel.close()
 
     def _send(self, message: Message) -> None:

@@ -7,10 +7,10 @@ reaches the program's objects through proxies over a socket. In both modes the t
 
 from __future__ import annotations
 
+import json
 import signal
 import socket
 import sys
-import threading
 import types
 from collections.abc import Callable
 from typing import Any
@@ -108,23 +108,20 @@ def _run_on_proxies(source: str, rpc_fd: int, keep: Callable[[ProxyClient], None
 def warm_up() -> None:
     """Test a function through proxies once, so that the interpreter has adapted this package's code before it is forked.
 
-    Otherwise each child adapts it again, and copies the pages that are written to.
+    Otherwise each child adapts it again, and copies the pages that are written to. Messages bypass the socket, which
+    would need a thread.
     """
-    main, size = sys.modules["__main__"], threading.stack_size(1 << 18)
-    ends = socket.socketpair()
+    main, ends = sys.modules["__main__"], socket.socketpair()
     served: dict[str, Any] = vars(execution.create_module("__main__"))
     execution.run(_WARM_PROGRAM, _PROGRAM_FILE, served)
     server = ObjectServer(served, ends[0].detach())
-    thread = threading.Thread(target=server.connection.serve)
-    thread.start()
     tests = checks.read_tests(_WARM_TESTS)
     client = ProxyClient(ends[1].detach(), "__main__", tests.names)
+    client.connection.request = lambda message: server.answer(json.loads(json.dumps(message)))  # type: ignore[method-assign]
     checks.run(tests, checks.ProgramGlobals(client.look_up, client.import_names(), client.defined_names, shared=False))
     client.connection.close()
-    thread.join()
     server.connection.close()
     sys.modules["__main__"] = main
-    threading.stack_size(size)
 
 
 def _accept_exit(report: dict[str, Any]) -> dict[str, Any]:
