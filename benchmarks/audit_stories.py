@@ -101,6 +101,17 @@ _FAULTS = {
     ),
     "pronouns fit the speaker": re.compile(r'"[^"]*\b[Ww]e (?:can|will) \w+ their\b'),
     "an hour does not pass twice": re.compile(r"An hour (?:went by|passed).*An hour (?:went by|passed)", re.DOTALL),
+    "one takes a guest to a place to play": re.compile(
+        r"had a guest\.[^.]*(?:at (?:school|home)|in the (?:house|kitchen|big hall))"
+    ),
+    "those who met did not leave home together": re.compile(
+        r"(?:waiting for|had not seen)\b.*Before they left home", re.DOTALL
+    ),
+    "problems are of a size": re.compile(r'"This is an? (?!big\b|small\b|real\b|hard\b|serious\b|terrible\b)\w+ problem\b'),
+    "advice is true": re.compile(r"big stones in the water.*no way across", re.DOTALL),
+    "luck is for something with a name": re.compile(
+        r'bring us luck[^.]*\."?[^"]*"Then we can (?:find|save|mend|reach) it\b', re.IGNORECASE
+    ),
     "no plan is for what is gone": re.compile(r"(?:went home|stayed) hungry.*wanted to (?:eat|share|bake|cook)\b", re.DOTALL),
 }
 

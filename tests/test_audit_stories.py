@@ -76,6 +76,17 @@ def test_planted_faults_are_found(planted: dict[str, Any], check: str):
         ("Tom felt hollow inside, because the ball was gone.", "feelings have no reason that does not fit"),
         ('"Then we can flap their arms like birds," said Tom.', "pronouns fit the speaker"),
         ("An hour went by. Tom waited. An hour passed.", "an hour does not pass twice"),
+        (
+            "Tom had a guest. His friend Ann had come to play, and soon they were at school.",
+            "one takes a guest to a place to play",
+        ),
+        (
+            "Ann was waiting for Tom by the pond. Before they left home, Ann had put a rope into her bag.",
+            "those who met did not leave home together",
+        ),
+        ('"This is a creamy problem," said Tom.', "problems are of a size"),
+        ('"There are big stones in the water," said the man. But there was no way across.', "advice is true"),
+        ('"It will bring us luck," she said. "Then we can find it."', "luck is for something with a name"),
         ("They went home hungry. Nobody wanted to eat strawberries any more.", "no plan is for what is gone"),
         ('They were in the kitchen. Then a farmer came by. "Hello," said the farmer.', "only those come by who belong there"),
         (

@@ -162,6 +162,50 @@ def test_the_time_of_the_opening_suits_it():
         assert not re.match(r"It was one", story)
 
 
+def test_a_guest_is_taken_only_where_one_plays():
+    nouns = {"school": 0, "home": 0, "kitchen": 0, "meadow": 1, "playground": 1}
+    for noun, there in nouns.items():
+        texts = (write_story(Random(seed), {"verb": "sing", "noun": noun, "adjective": "pale"}) for seed in range(120))
+        assert any("had a guest" in text for text in texts) == bool(there), noun
+
+
+def test_nobody_comes_from_home_to_a_faraway_land():
+    for seed in range(120):
+        story = write_story(Random(seed), {"verb": "sing", "noun": "kingdom", "adjective": "pale"})
+        assert not re.search(r"breakfast|called|lived in", story.split(".")[0]), story
+
+
+@pytest.mark.parametrize("adjective", ["creamy", "unknownlike", "tasty"])
+def test_an_adjective_that_suits_nothing_describes_a_thing_in_a_story(adjective):
+    for seed in range(40):
+        story = write_story(Random(seed), {"verb": "sing", "noun": "butter", "adjective": adjective})
+        assert adjective in story and f"{adjective} problem" not in story, story
+
+
+def test_a_hint_that_helps_comes_before_a_good_ending_only():
+    draw = {"verb": "sing", "noun": "soup", "adjective": "pale"}
+    outcomes = set()
+    for seed in range(60):
+        for ending in ("HappyEnding", "BadEnding"):
+            story = write_story(Random(seed), {**draw, "features": ["Foreshadowing", ending]})
+            if "stream" in story:
+                assert ("it was too short" in story) == (ending == "BadEnding"), story
+                outcomes.add(ending)
+    assert len(outcomes) == 2
+
+
+def test_luck_is_asked_for_something_with_a_name():
+    for seed in range(60):
+        story = write_story(Random(seed), {"verb": "help", "noun": "kite", "adjective": "curly"})
+        assert "Then we can find it" not in story and "We have to find it" not in story, story
+
+
+def test_no_animal_is_helped_and_asked_for_help():
+    for seed in range(150):
+        story = write_story(Random(seed), {"verb": "sing", "noun": "squirrel", "adjective": "pale"})
+        assert "a busy squirrel" not in story, story
+
+
 def test_a_promise_is_not_given_twice():
     for seed in range(60):
         story = write_story(Random(seed), {"verb": "stay", "noun": "promise", "adjective": "sure"})

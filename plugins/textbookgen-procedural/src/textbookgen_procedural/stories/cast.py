@@ -66,7 +66,8 @@ def make_cast(rng: Random, noun: str, part: str, setting: str, *, thing: str = "
     kind = _hero_kind(rng, animal, pronoun, noun if part == "species" else "", thing)
     cast = {"h": hero, "h_s": f"{hero}'s", "h_kind": kind}
     cast |= _PRONOUNS[pronoun] | _friend(rng, names, hero, pronoun, noun if kin else "", peers, animal)
-    helper = f"{'the' if noun in _ONLY_ONE else 'a'} {noun}" if part == "helper" else rng.choice(settings("helpers")[setting])
+    passers_by = [item for item in settings("helpers")[setting] if thing not in item.split()]
+    helper = f"{'the' if noun in _ONLY_ONE else 'a'} {noun}" if part == "helper" else rng.choice(passers_by)
     the_helper = f"the {_DESCRIPTION.sub('', helper.partition(' ')[2])}"
     cast |= {"helper": helper, "the_helper": the_helper, "helper_c": _capital(helper)}
     cast["f_intro_c"] = _capital(cast["f_intro"])

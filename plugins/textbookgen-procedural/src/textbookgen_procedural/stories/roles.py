@@ -39,7 +39,7 @@ _USUAL_SPOTS = ("behind the door", "on the highest shelf", "under an old blanket
 _LIFELESS = frozenset({"big", "sky", "drawn"})
 #: Which adjectives can describe a noun, by its class; `thing` unless it is listed.
 _DESCRIBED_AS = {
-    **dict.fromkeys(("food", "morsel"), "food"),
+    **dict.fromkeys(("food", "morsel", "meal"), "food"),
     **dict.fromkeys(("foodmass", "drink"), "foodmass"),
     **dict.fromkeys(("toy", "wear", "keepsake", "household", "present", "gift"), "thing"),
     **{name: name for name in ("tool", "big", "animal", "bug", "plant")},
