@@ -10,11 +10,14 @@ from typing import Any, ClassVar
 
 import polars as pl
 import pytest
+from pydantic import field_validator
 
-from textbookgen.api.errors import Diagnostic, PluginError, TextbookgenError, TrainerError
+from textbookgen.api.errors import Diagnostic, PluginError, RunError, TextbookgenError, TrainerError
 from textbookgen.api.hookspecs import hookimpl
 from textbookgen.api.stage import Filter, Source, Stage, Transform
 from textbookgen.api.teacher import Reply, Request, Teacher
+from textbookgen.builtin.executors import _call
+from textbookgen.recipe.plan import Plan
 from textbookgen.recipe.plugin_manager import Plugins
 from textbookgen.storage.workspace import RunFolder
 
@@ -36,6 +39,30 @@ class Exits(Filter):
 
     def decide(self, docs: pl.DataFrame) -> pl.DataFrame:
         sys.exit(0)
+
+
+class Panics(Filter):
+    """Raises what libraries in Rust raise, which is not of the class Exception."""
+
+    name: ClassVar[str] = "panics"
+
+    def decide(self, docs: pl.DataFrame) -> pl.DataFrame:
+        raise pl.exceptions.PanicException("index out of bounds")
+
+
+class Validates(Filter):
+    """Raises while its options are validated."""
+
+    name: ClassVar[str] = "validates"
+    word: str = "x"
+
+    @field_validator("word")
+    @classmethod
+    def look_up(cls, word: str) -> str:
+        return {"a": "b"}[word]
+
+    def decide(self, docs: pl.DataFrame) -> pl.DataFrame:
+        return docs.select("id", keep=True, reason=None)
 
 
 class Unwritten(Filter):
@@ -97,7 +124,7 @@ class Hostile:
 
     @hookimpl
     def stages(self) -> list[type[Stage]]:
-        return [Exits, Unwritten, Loses, Misspells, Checks, Digests]
+        return [Exits, Panics, Validates, Unwritten, Loses, Misspells, Checks, Digests]
 
     @hookimpl
     def teachers(self) -> list[type[Teacher]]:
@@ -111,6 +138,8 @@ NUMBERS = '[recipe]\nname = "hostile"\n\n[stage.numbers]\nuse = "toy/numbers"\n\
     ("use", "message"),
     [
         ("exits", r"stage `hostile/exits` .*failed in `run`: it called `sys.exit\(0\)` .* in decide\)"),
+        ("panics", r"stage `hostile/panics` .*PanicException: index out of bounds .* in decide\)"),
+        ('validates"\nword = "z', r"the class `Validates` failed in `validation`: KeyError: 'z' .* in look_up\)"),
         ("unwritten", r"stage `hostile/unwritten` .*failed in `run`: the method is not implemented .* in decide\)"),
         ("loses", "rows without the column `id`"),
         ("misspells", r"stage `hostile/misspells` .*ColumnNotFoundError"),
@@ -121,6 +150,18 @@ def test_a_stage_that_fails_is_named(ran: Ran, plugins: Plugins, use: str, messa
     plugins.add("hostile", Hostile())
     with pytest.raises(TextbookgenError, match=message):
         ran(f'{NUMBERS}[stage.bad]\nuse = "hostile/{use}"\nfrom = "numbers"\n')
+
+
+def test_a_panic_in_a_worker_process_is_named() -> None:
+    assert not issubclass(pl.exceptions.PanicException, Exception)
+    with pytest.raises(RunError, match="PanicException: index out of bounds"):
+        _call(Panics().decide, pl.DataFrame())
+
+
+def test_a_filter_in_accept_that_fails_in_its_check_is_named(planned: Callable[..., Plan], plugins: Plugins) -> None:
+    plugins.add("hostile", Hostile())
+    with pytest.raises(PluginError, match=r"hostile/checks.*failed in `check`: KeyError"):
+        planned(sets={"stage.echoes.accept": ["hostile/checks"]})
 
 
 def test_a_source_whose_digest_fails_is_named(ran: Ran, plugins: Plugins) -> None:

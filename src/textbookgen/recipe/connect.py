@@ -24,6 +24,7 @@ from textbookgen.recipe.names import check_names
 from textbookgen.recipe.options import explain
 from textbookgen.recipe.parser import Entry
 from textbookgen.recipe.plan import Component, PlannedFilter
+from textbookgen.recipe.plugin_boundary import plugin_boundary
 from textbookgen.recipe.plugin_manager import Plugins
 
 
@@ -180,15 +181,19 @@ class Connector:
         use, options = _use_and_options(item)
         try:
             built = self.plugins.filter(item)
-            located = (replace(each, place=name, problem=f"'{use}': {each.place}: {each.problem}") for each in built.check())
-            self.diagnostics.extend(entry, located)
-            return built
         except PluginError as error:
             self.diagnostics.report(entry, name, error.problem, error.hint)
         except ValidationError as error:
             for problem in explain(error, self.plugins.find("stage", use), "stage", use, options):
                 where = f"'{use}': " + (f"{problem.key}: " if problem.key else "")
                 self.diagnostics.report(entry, name, where + problem.problem, problem.hint)
+        else:
+            with plugin_boundary(f"filter `{use}` ({self.plugins.release(use)})", "check"):
+                located = (
+                    replace(each, place=name, problem=f"'{use}': {each.place}: {each.problem}") for each in built.check()
+                )
+                self.diagnostics.extend(entry, located)
+            return built
         return None
 
     def _check_nested_filters(self, entry: Entry, name: str, outer: Filter) -> None:

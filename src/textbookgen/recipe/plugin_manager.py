@@ -102,7 +102,9 @@ class Plugins:
                 module = entry.load()
             self._manager.register(module, name=entry.name)
             self._manager.check_pending()
-        except (Exception, SystemExit) as problem:  # a plugin may raise anything while it is imported
+        except KeyboardInterrupt:
+            raise
+        except BaseException as problem:  # a plugin may raise anything while it is imported
             error = problem if isinstance(problem, Exception) else PluginError(describe_error(problem))
             if self._manager.has_plugin(entry.name):
                 self._manager.unregister(name=entry.name)
@@ -253,8 +255,17 @@ class Plugins:
 
         Raises:
             ValidationError: the options are wrong.
+            PluginError: the class raised another error while they were validated.
         """
-        return kind.model_validate(dict(options), context={"samplers": self.samplers})
+        from pydantic import ValidationError
+
+        try:
+            return kind.model_validate(dict(options), context={"samplers": self.samplers})
+        except ValidationError:
+            raise
+        except BaseException:
+            with plugin_boundary(f"the class `{kind.__name__}`", "validation"):
+                raise
 
     def _open(self, hook: str, what: str, **argument: Any) -> object:
         (name,) = argument.values()

@@ -34,7 +34,9 @@ class Observers:
         for name, observer in list(self._observers):
             try:
                 observer(event=event)
-            except (Exception, SystemExit) as error:
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:  # also SystemExit, and panics of libraries in Rust
                 log.warning("observer %s failed and will not be notified again: %r", name, error)
                 self._observers.remove((name, observer))
 
