@@ -94,6 +94,12 @@ def test_a_program_of_any_size_is_a_verdict(workers: Pool):
     assert workers.run(Program("def f(): return 1", "assert '\ud800' and f() == 1")).reason in ("", "UnicodeEncodeError")
 
 
+def test_a_program_cannot_choose_the_random_numbers_of_its_tests(workers: Pool):
+    text = "import random\ndef square(x):\n    random.seed(1)\n    return x * x"
+    tests = "import random\nseen = [random.random() for _ in range(3) if square(2) == 4]\nassert len(set(seen)) == 3"
+    assert workers.run(Program(text, tests)).ok
+
+
 UNCALLED = {
     "function": "def test_f():\n    assert f(1) == 2",
     "test case": "import unittest\nclass T(unittest.TestCase):\n    def test(self): self.assertEqual(f(1), 2)",

@@ -89,7 +89,6 @@ class ObjectServer:
         self.borrowed_numbers: dict[int, int] = {}  # by id of the stand-in
         self.borrowed_errors: dict[int, tuple[BaseException, int]] = {}
         self.remembered: dict[str, Any] = {}  # globals that the tests' process keeps, until one is rebound
-        self.random_state: Any = None  # as the tests know it, if they use `random`
         self.shared = SharedValues(1)
         self.codec = serialization.Codec(self.shared, self._reference, self._resolve, lambda module, name: True)
         self.connection = Connection(fd, self.answer)
@@ -191,8 +190,7 @@ class ObjectServer:
         if "stdin" in request:
             sys.stdin = TestsInput(*map(decode, request["stdin"]))
         if "random" in request:
-            self.random_state = decode(request["random"])
-            random.setstate(self.random_state)
+            random.setstate(decode(request["random"]))
         args = [decode(item) for item in request.get("args", ())]
         named = {key: decode(item) for key, item in request.get("named", {}).items()}
         value = getattr(self, f"do_{request['do']}")(request.get("on"), *args, **named)
@@ -219,9 +217,6 @@ class ObjectServer:
             reply["stale"] = stale
             for name in stale:
                 del self.remembered[name]
-        if self.random_state is not None and (state := random.getstate()) != self.random_state:
-            self.random_state = state
-            reply["random"] = self.codec.encode(state)
 
     def _error_reply(self, error: BaseException, depth: int = 0) -> Message:
         if id(error) in self.borrowed_errors:
@@ -240,16 +235,12 @@ class ObjectServer:
 
     # -- Operations that tests can request: `do_NAME` performs the operation NAME on the object of a number.
 
-    def do_names(
-        self, _: Any, wanted: list[str], *, with_random: bool, with_signatures: bool
-    ) -> tuple[list[str], dict[str, Any]]:
+    def do_names(self, _: Any, wanted: list[str], *, with_signatures: bool) -> tuple[list[str], dict[str, Any]]:
         """Return which of these globals the program has, and those that the tests' process may keep: functions and the like.
 
         Plain values are not among these; they are read when the tests use them.
         """
         self.send_signatures = with_signatures
-        if with_random:
-            self.random_state = random.Random(0).getstate()  # as both processes began
         present = {name: self.namespace[name] for name in wanted if name in self.namespace}
         self.remembered = {name: value for name, value in present.items() if not _is_plain(value)}
         return list(present), dict(self.remembered)

@@ -42,6 +42,7 @@ _FORBIDDEN_BUILTINS = frozenset(
 _FUNCTIONS = frozenset({"function", "method", "builtin_function_or_method"})
 _OWN_MEMBERS = frozenset({"__module__", "__qualname__", "__classcell__", "__dict__", "__weakref__", "__firstlineno__"})
 _DATACLASS_FUNCTIONS = frozenset({"asdict", "astuple", "replace"})
+_RANDOM_FUNCTIONS = frozenset({"seed", "setstate", "getstate"})
 _SIGNATURE_FUNCTIONS = frozenset({"signature", "getfullargspec", "Signature"})
 
 
@@ -51,7 +52,7 @@ class ProxyClient:
     Args:
         fd: the socket.
         tests_module: the module in whose name the tests run; the program may use attributes of objects of its classes.
-        names: names and attributes that tests use. If `random` is among them, its state is one for both processes.
+        names: names and attributes that tests use.
     """
 
     def __init__(self, fd: int, tests_module: str, names: frozenset[str]) -> None:
@@ -63,13 +64,15 @@ class ProxyClient:
         self.objects: dict[int, Any] = {}
         self.names: dict[str, Any] = {}  # globals of the program that stay the same until it says otherwise
         self.tests_module = tests_module
-        self.random_state = random.getstate() if "random" in names else None
+        self.random_is_set = False  # by the tests, since the program last got its state
         self.stdin = sys.stdin
         self.builtins = builtins.print, builtins.input
         self.shared = SharedValues(0)
         self.codec = serialization.Codec(self.shared, self._reference, self._resolve, _is_allowed)
         self.connection = Connection(fd, self.answer)
         self.depth = 0
+        for name in _RANDOM_FUNCTIONS & names:
+            setattr(random, name, self._random_function(getattr(random, name)))
         for name in _DATACLASS_FUNCTIONS & names:
             setattr(dataclasses, name, self._dataclass_function(name, getattr(dataclasses, name)))
 
@@ -166,6 +169,15 @@ class ProxyClient:
         type.__setattr__(created, "_sandbox_class", number)
         self.classes[number] = created
 
+    def _random_function(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        """Return a function that also gives the program the state of `random`; the program never sets that of the tests."""
+
+        def apply(*args: Any, **named: Any) -> Any:
+            self.random_is_set = True
+            return original(*args, **named)
+
+        return apply
+
     def _dataclass_function(self, name: str, original: Callable[..., Any]) -> Callable[..., Any]:
         def apply(instance: Any, /, *args: Any, **named: Any) -> Any:
             if isinstance(instance, ObjectProxy) and not args:
@@ -213,9 +225,9 @@ class ProxyClient:
 
     def _add_environment(self, message: Message) -> None:
         """Add the state of `random` and what the tests put in place of `input` and stdin."""
-        if self.random_state is not None and (state := random.getstate()) != self.random_state:
-            self.random_state = state
-            message["random"] = self.codec.encode(state)
+        if self.random_is_set:
+            self.random_is_set = False
+            message["random"] = self.codec.encode(_get_random_state())
         if builtins.print is not self.builtins[0] or builtins.input is not self.builtins[1]:
             message["builtins"] = [self.codec.encode(builtins.print), self.codec.encode(builtins.input)]
         if sys.stdin is not self.stdin:
@@ -223,15 +235,12 @@ class ProxyClient:
             message["stdin"] = [self.codec.encode(lambda: stdin.readline()), self.codec.encode(lambda: stdin.read())]
 
     def _accept(self, reply: Message) -> None:
-        """Take over what the program changed: mutable values, names, the state of `random`."""
+        """Take over what the program changed: mutable values and names."""
         for item in reply.get("changes", ()):
             self.codec.decode(item)
         self.shared.forget([number for number in reply.get("forget", ()) if type(number) is int])
         for name in reply.get("stale", ()):
             self.names.pop(name, None)
-        if self.random_state is not None and "random" in reply:
-            self.random_state = self.codec.decode(reply["random"])
-            random.setstate(self.random_state)
 
     def _error(self, reply: Message, may_stop: bool) -> BaseException:
         """Return the error the program raised, replaced if it would end a loop of the tests or their process unnoticed."""
@@ -267,7 +276,7 @@ class ProxyClient:
         """
         wanted = self.wanted
         names = sorted(name for name in wanted if not name.startswith("__"))
-        options = {"with_random": self.random_state is not None, "with_signatures": self.with_signatures}
+        options = {"with_signatures": self.with_signatures}
         present, kept = self.call(-1, (names,), options, "names")
         self.names = {str(name): value for name, value in dict(kept).items() if name in wanted}
         return [name for name in present if name in wanted]
@@ -371,6 +380,9 @@ class ProxyClient:
         if operation in ("attr", "set") and of_tests and not args[0].startswith("_"):
             return getattr(target, args[0]) if operation == "attr" else setattr(target, *args)
         raise AttributeError(args[0] if args else operation)
+
+
+_get_random_state = random.getstate  # before it is replaced
 
 
 def _print_output(reply: Message) -> None:
