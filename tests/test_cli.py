@@ -280,10 +280,12 @@ def test_recipe_check_estimates_the_cost_and_blames_overrides(folder: Path, tmp_
 def test_a_damaged_summary_is_an_error_that_names_the_file(work: str) -> None:
     (file,) = Path(work).glob("runs/*/run.json")
     file.write_text(file.read_text(encoding="utf-8")[:100], encoding="utf-8")
-    for arguments in (("run", "list"), ("run", "show"), ("run", "prune")):
+    for arguments in (("run", "show"), ("run", "prune")):
         with pytest.raises(WorkspaceError, match="incomplete or invalid") as caught:
             invoke(*arguments, "--work", work)
         assert caught.value.place == str(file)
+    listed = "".join(invoke("run", "list", "--work", work).stdout.split())
+    assert "".join(f"damaged: {file} is incomplete or invalid".split())[:60] in listed
 
 
 def test_plugin_and_stage_lists_have_headers() -> None:
