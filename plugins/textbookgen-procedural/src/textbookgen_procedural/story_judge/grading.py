@@ -27,6 +27,7 @@ _REMARKS = {
     "plot": "what happens does not follow from what went before",
 }
 _REMARKED = 6.5
+_FAULTLESS = 9.9
 _FULL_LENGTH = 40  # words of a completion from which its length costs nothing
 
 
@@ -72,7 +73,8 @@ def judge_story(beginning: str, completion: str) -> Judgement:
 
 
 def _grade(value: float) -> int:
-    return max(1, min(10, round(value)))
+    """Return the nearest grade; 10 only where nothing, or next to nothing, was found."""
+    return max(1, min(10 if value > _FAULTLESS else 9, round(value)))
 
 
 def _grammar(story: Story, faults: dict[str, list[str]]) -> float:

@@ -13,6 +13,7 @@ from textbookgen_procedural.story_judge.word_classes import content_stems, cues,
 _LAST_WORDS = re.compile(
     r"\b(?:home|happy|happily|together|friends?|proud|loved?|always|never|again|ever|best|thank|smiled?|laughed)\b|\""
 )
+_AFTER_FINAL = 3  # sentences that may follow one with which stories end
 _SAME_SENTENCE = 92.0  # similarity above which two sentences are one and the same
 
 
@@ -68,6 +69,7 @@ def examine_order(story: Story) -> Order:
             notes.late_openings.append(sentence.text)
         after = total - number - 1
         closing = cues("closing cues").search(narrated) and after > max(3, 0.35 * total)
+        closing = closing or (cues("final cues").search(narrated) and after > _AFTER_FINAL)
         if closing and not sentence.starts_before:
             notes.early_endings.append(sentence.text)
     notes.inversions = _count_inversions([_narration(item) for _, item in own])
