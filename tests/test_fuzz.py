@@ -119,3 +119,15 @@ def test_a_teacher_without_a_name_is_not_imported_although_the_key_is_right(tmp_
     with pytest.raises(WorkspaceError, match="impossible figures"):
         import_parquet(ledger, file)
     ledger.close()
+
+
+def test_a_panic_of_polars_over_a_damaged_export_is_an_error_for_users(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def panic(*_: object, **__: object) -> None:
+        raise pl.exceptions.PanicException("called `Option::unwrap()` on a `None` value")
+
+    ledger = Ledger(tmp_path / "ledger.sqlite")
+    file, _, _ = FUZZ._export()
+    monkeypatch.setattr(pl, "scan_parquet", panic)
+    with pytest.raises(WorkspaceError, match="cannot read the file"):
+        import_parquet(ledger, file)
+    ledger.close()

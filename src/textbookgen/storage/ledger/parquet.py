@@ -36,7 +36,7 @@ SCHEMA: dict[str, pl.DataType] = {
 #: Replies held in memory at once, and rows of a row group.
 BATCH_ROWS = 5_000
 #: What reading a file raises that is damaged, or holds times that Python cannot represent.
-_UNREADABLE = (OSError, pl.exceptions.PolarsError, ArithmeticError, ValueError)
+_UNREADABLE = (OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException, ArithmeticError, ValueError)
 _GET_AGAIN = "the file was damaged or edited: get it again"
 _MAX_TOKENS = 2**53  # more than any reply has, and few enough to be summed
 _TOKEN_COUNTS = ("tokens_in", "tokens_out", "tokens_cached", "tokens_reasoning")
