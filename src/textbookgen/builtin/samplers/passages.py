@@ -52,8 +52,8 @@ class PassagesSampler(Sampler):
         """
         tables = [table for label in self.inputs if isinstance(table := inputs[label], Documents)]
         key = digest(self.inputs, self.field, self.words, self.min_words, self.max_passages, self.seed)
-        found = self._excerpts(Documents.concatenate(tables))
-        lines = (json.dumps([document, passage], ensure_ascii=False) for document, passage in found)
+        excerpts = self._excerpts(Documents.concatenate(tables))
+        lines = (json.dumps([document, passage], ensure_ascii=False) for document, passage in excerpts)
         self._passages = LineFile.write(folder / f"passages-{key[:12]}.jsonl", lines)
         if not self._passages:
             raise RunError(f"no document of '{', '.join(self.inputs)}' has {self.min_words} words", place="sampler")

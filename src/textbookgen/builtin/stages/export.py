@@ -41,7 +41,7 @@ class Export(Packer):
     - `tokenized`: parquet with `input_ids` (List of Int32), one document per row, including its end-of-document id, and the
       tokenizer, which AutoTokenizer opens.
 
-    A README.md tells Hugging Face's `load_dataset` which files are of which split. The split and the order follow from hashes
+    A README.md names the files of each split for Hugging Face's `load_dataset`. The split and the order follow from hashes
     of the ids, so they are the same in every run; `pack` with the same share and seed holds out the same documents.
     """
 
@@ -113,17 +113,17 @@ class Export(Packer):
             raise RunError(f"the corpus has {rows} rows, too few to export", place="from")
         if not share:
             return _Split(ceil(rows / self.rows_per_file), 0)
-        least = max(1, min(self.processes if self.layout == "parquet-text" else 1, rows // 2))
+        minimum = max(1, min(self.processes if self.layout == "parquet-text" else 1, rows // 2))
         limit, held_out, lowest, highest = int(share * HASHES), 0, pl.Series("id", [], dtype=pl.UInt64), 0
         for frame in _select(table, []):
             hashes = self._validation_hashes(frame)
             held_out += int((hashes < limit).sum())
-            lowest, highest = pl.concat([lowest, hashes]).bottom_k(least), max(highest, *hashes, 0)
-        if held_out < least:
+            lowest, highest = pl.concat([lowest, hashes]).bottom_k(minimum), max(highest, *hashes, 0)
+        if held_out < minimum:
             limit = max(lowest.to_list()) + 1
         elif held_out == rows:
             limit = highest
-        held_out = min(max(held_out, least), rows - 1)
+        held_out = min(max(held_out, minimum), rows - 1)
         return _Split(ceil((rows - held_out) / self.rows_per_file), limit)
 
     def _validation_hashes(self, frame: pl.DataFrame) -> pl.Series:

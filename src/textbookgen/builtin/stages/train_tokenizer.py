@@ -68,7 +68,7 @@ class TrainTokenizer(Packer):
     control_tokens: tuple[str, ...] = Field(
         (),
         description="tokens that chat templates write and no text is encoded to, such as `<|end|>`; the name of a template "
-        "(phi-3, phi-4, chatml) stands for its own",
+        "(phi-3, phi-4, chatml) adds the tokens of that template",
     )
     max_documents: int = Field(1_000_000, gt=0, description="maximum number of training documents, sampled evenly")
     max_mib: float = Field(64.0, gt=0, description="maximum size of the training texts in MiB, sampled evenly")
@@ -81,7 +81,7 @@ class TrainTokenizer(Packer):
                 yield Diagnostic("control_tokens", f"'{name}' is neither a control token nor a chat template", hint)
         smallest = 257 + len(self._control_tokens())
         if self.vocabulary < smallest:
-            hint = f"{smallest} is the least: 256 bytes, <|endoftext|>, and the control tokens"
+            hint = f"{smallest} is the minimum: 256 bytes, <|endoftext|>, and the control tokens"
             yield Diagnostic("vocabulary", f"{self.vocabulary} ids are too few", hint)
 
     def _control_tokens(self) -> list[str]:
