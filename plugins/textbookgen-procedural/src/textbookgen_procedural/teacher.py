@@ -20,7 +20,7 @@ class ProceduralTeacher(Teacher):
     name: ClassVar[str] = "author"
     reads_draw: ClassVar[bool] = True
     stand_in: ClassVar[bool] = True
-    version: ClassVar[int] = 14
+    version: ClassVar[int] = 15
 
     async def complete(self, request: Request) -> Reply:
         """Return what the program writes for a request.
