@@ -11,7 +11,7 @@ import pytest
 
 FOLDER = str(Path(__file__).parents[1] / "benchmarks")
 sys.path.insert(0, FOLDER)
-AUDIT = import_module("audit_reasoning")
+AUDIT, COMMON = import_module("audit_reasoning"), import_module("audit_common")
 sys.path.remove(FOLDER)
 
 
@@ -212,4 +212,4 @@ def test_generated_problems_have_no_faults():
     assert {audit.generator for audit in audits} >= {*AUDIT.LEGO_FORMS, *AUDIT.ARITHMETIC_FORMS, "word problems", "gym"}
     faults = [check.examples for audit in audits for check in audit.checks.values() if check.kind != "figure" and check.false]
     assert not faults
-    assert AUDIT.totals(audits)["answers_right"] == 1.0
+    assert COMMON.totals(audits)["answers_right"] == 1.0

@@ -51,7 +51,7 @@ def resolve_shape(job: MegatronJob) -> Shape:
         hidden=hidden,
         heads=heads,
         kv_heads=max(1, heads * old.kv_heads // old.heads),
-        rotary=old.rotary_dim * heads / hidden,
+        rotary=old.rotary if hidden // heads == old.head_dim else old.rotary_dim * heads / hidden,
         ffn=options.ffn or hidden * old.ffn // old.hidden,
     )
     growth.check_growth(old, new)
