@@ -118,7 +118,7 @@ class Export(Packer):
         for frame in _select(table, []):
             hashes = self._validation_hashes(frame)
             held_out += int((hashes < limit).sum())
-            lowest, highest = pl.concat([lowest, hashes]).bottom_k(minimum), max(highest, *hashes, 0)
+            lowest, highest = pl.concat([lowest, hashes]).bottom_k(minimum), max(highest, int(hashes.max() or 0))  # type: ignore[arg-type]
         if held_out < minimum:
             limit = max(lowest.to_list()) + 1
         elif held_out == rows:
@@ -134,7 +134,8 @@ class Export(Packer):
         """Yield the rows, a part at a time, with `_file`, the number of a row's file, and `_position`, its order there."""
         train_rows = 0  # so far
         for frame in _select(table, [*table.content, *self.columns]):
-            held_out = self._validation_hashes(frame) < split.limit
+            none = pl.repeat(False, len(frame), eager=True)
+            held_out = self._validation_hashes(frame) < split.limit if split.limit else none
             index = ((~held_out).cum_sum().cast(pl.Int64) - 1 + train_rows).clip(0)  # of a held-out row: of the row before
             train_rows += len(frame) - int(held_out.sum())
             position = self._order(frame["_id"]) if self.shuffle else index.cast(pl.UInt64)
